@@ -1,0 +1,1 @@
+"""Networks: the graph, its built-in members and its weights."""

@@ -1,0 +1,117 @@
+"""The integer network: tensors with scales and layers with integer parameters, nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["QConv", "QGraph", "QLayer", "QMaxPool", "QTensor"]
+
+
+@dataclass(frozen=True)
+class QTensor:
+    """An activation tensor of one image.
+
+    Parameters
+    ----------
+    name : str
+    shape : tuple of int
+        (channels, height, width); a vector is (channels, 1, 1).
+    unsigned : bool
+        uint8 if true, else int8.
+    scale : float
+        Real value of one step.
+    zero_point : int
+        Integer that stands for 0.0, in the tensor's own type.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    unsigned: bool
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class QConv:
+    """A convolution or fully connected layer, requantised per output channel.
+
+    Output = requantize(sum over taps of (x - input zero point) * weight, bias, multiplier, shift)
+    with the output's zero point, clamped to [low, high] (see systolith_hw.spec.numerics). Padding
+    is the real value 0, that is the input's zero point.
+
+    Parameters
+    ----------
+    name, input, output : str
+        The layer and its tensors.
+    kind : "conv" or "fc"
+        A fully connected layer has a kernel of its input's height and width, stride 1, no padding.
+    weight : ndarray of int8, shape (K, C, R, S)
+    bias : ndarray of int32, shape (K,)
+        In units of input scale times weight scale; zero points not folded in.
+    multiplier, shift : ndarray of int64, shape (K,)
+    low, high : int
+        Clamp in the output's own type.
+    stride, dilation : (vertical, horizontal)
+    padding : (top, bottom, left, right)
+    """
+
+    name: str
+    input: str
+    output: str
+    kind: Literal["conv", "fc"]
+    weight: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    low: int
+    high: int
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class QMaxPool:
+    """Max-pooling; input and output share scale, zero point and type.
+
+    Padding never wins: it counts as the type's least value.
+
+    Parameters
+    ----------
+    kernel, stride : (vertical, horizontal)
+    padding : (top, bottom, left, right)
+    """
+
+    name: str
+    input: str
+    output: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+QLayer = QConv | QMaxPool
+
+
+@dataclass(frozen=True)
+class QGraph:
+    """An integer network.
+
+    Parameters
+    ----------
+    name : str
+    tensors : mapping of str to QTensor
+        Every tensor by name.
+    layers : tuple of QConv and QMaxPool
+        In an order in which every input comes before its use.
+    input, output : str
+        Names of the network's input and output tensors.
+    """
+
+    name: str
+    tensors: Mapping[str, QTensor]
+    layers: tuple[QLayer, ...]
+    input: str
+    output: str

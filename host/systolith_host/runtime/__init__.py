@@ -1,0 +1,1 @@
+"""Driving a device: registers, memory, layers."""

@@ -1,0 +1,1 @@
+"""Instruction fetch, queues, registers and counters."""

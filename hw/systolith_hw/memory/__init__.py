@@ -1,0 +1,1 @@
+"""On-chip memories whose addresses travel with the array's skew."""

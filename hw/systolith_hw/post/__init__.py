@@ -1,0 +1,1 @@
+"""Post-processing: bias, requantisation, clamp and pooling on the drain."""

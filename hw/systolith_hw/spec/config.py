@@ -1,0 +1,227 @@
+"""The configuration: every dimension and width of one accelerator, checked once."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["AcceleratorConfig", "ConfigError"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; the message names the field, the rule and the value."""
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """Everything that gateware, models, compiler and reports need to know of an accelerator.
+
+    Parameters
+    ----------
+    name : str
+        What reports call it; not part of :attr:`fingerprint`.
+    rows, cols : int
+        Size of the systolic array, 2 to 128 each; the larger is a multiple of the smaller. Rows
+        take input channels, columns give output channels.
+    act_depth : int
+        Activation buffer, in words of ``rows`` bytes.
+    weight_depth : int
+        Weight buffer, in words of ``cols`` bytes (one word is one row of a weight block).
+    param_depth : int
+        Parameter buffer, in output channels (8 bytes each: bias, multiplier, shift).
+    acc_depth : int
+        Pixels in each of the two accumulator banks.
+    acc_width : int
+        Bits of a sum, 20 to 32.
+    post_lanes : int
+        Channels requantised per cycle; divides :attr:`block`.
+    multiplier_width : int
+        Bits of the unsigned requantisation multiplier, 8 to 24.
+    out_depth : int
+        Output buffer, in words of :attr:`block` bytes; holds at least one write burst.
+    bus_bytes : int
+        Width of the AXI4 data bus in bytes, a power of two from 4 to 64.
+    addr_width : int
+        Bits of an external address, 16 to 48.
+    burst_beats : int
+        Longest AXI4 burst, a power of two; a burst has at most 4096 bytes.
+    outstanding_reads, outstanding_writes : int
+        AXI4 bursts under way at once, 1 to 64.
+    queue_depth : int
+        Instructions that wait in front of each engine, 2 to 64.
+
+    Raises
+    ------
+    ConfigError
+        If a field breaks one of these rules.
+    """
+
+    name: str = "custom"
+    rows: int
+    cols: int
+    act_depth: int
+    weight_depth: int
+    param_depth: int
+    acc_depth: int
+    acc_width: int = 32
+    post_lanes: int
+    multiplier_width: int = 16
+    out_depth: int = 256
+    bus_bytes: int
+    addr_width: int = 32
+    burst_beats: int = 32
+    outstanding_reads: int = 8
+    outstanding_writes: int = 4
+    queue_depth: int = 16
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            wanted = str if field.name == "name" else int
+            if type(value) is not wanted:
+                raise ConfigError(f"{field.name} must be of type {wanted.__name__}, not {value!r}")
+        self._check_range("rows", 2, 128)
+        self._check_range("cols", 2, 128)
+        if max(self.rows, self.cols) % min(self.rows, self.cols):
+            raise ConfigError(
+                "cols must be a multiple or a divisor of rows, "
+                f"not {self.cols} beside {self.rows} rows"
+            )
+        self._check_range("act_depth", 16, 1 << 20)
+        self._check_range("weight_depth", 2 * self.rows, 1 << 20)
+        self._check_range("param_depth", 2 * self.cols, 1 << 16)
+        if self.param_depth % self.cols:
+            raise ConfigError(
+                f"param_depth must be a multiple of cols ({self.cols}), not {self.param_depth}"
+            )
+        self._check_range("acc_depth", 4, 1 << 15)
+        self._check_range("acc_width", 20, 32)
+        self._check_range("post_lanes", 1, self.block)
+        if self.block % self.post_lanes:
+            raise ConfigError(
+                f"post_lanes must divide the channel block ({self.block}), not {self.post_lanes}"
+            )
+        self._check_range("multiplier_width", 8, 24)
+        self._check_range("bus_bytes", 4, 64)
+        self._check_range("burst_beats", 1, 256)
+        for field_name in ("bus_bytes", "burst_beats"):
+            if not _is_power_of_two(getattr(self, field_name)):
+                raise ConfigError(
+                    f"{field_name} must be a power of two, not {getattr(self, field_name)}"
+                )
+        if self.burst_bytes > 4096:
+            raise ConfigError(
+                "burst_beats must keep a burst within 4096 bytes, "
+                f"not {self.burst_beats} beats of {self.bus_bytes} bytes"
+            )
+        self._check_range("addr_width", 16, 48)
+        self._check_range("outstanding_reads", 1, 64)
+        self._check_range("outstanding_writes", 1, 64)
+        self._check_range("queue_depth", 2, 64)
+        self._check_range("out_depth", 4, 1 << 16)
+        if self.out_depth * self.block < self.burst_bytes + 4 * self.block:
+            raise ConfigError(
+                f"out_depth must hold a burst and four words "
+                f"({-(-self.burst_bytes // self.block) + 4} words), not {self.out_depth}"
+            )
+
+    def _check_range(self, field_name: str, low: int, high: int) -> None:
+        value = getattr(self, field_name)
+        if not low <= value <= high:
+            raise ConfigError(f"{field_name} must be between {low} and {high}, not {value}")
+
+    @property
+    def block(self) -> int:
+        """Channels of one memory block: a pixel's vector in external memory, in bytes."""
+        return min(self.rows, self.cols)
+
+    @property
+    def row_groups(self) -> int:
+        """Channel blocks that fill the rows of the array."""
+        return self.rows // self.block
+
+    @property
+    def col_groups(self) -> int:
+        """Channel blocks that the columns of the array give."""
+        return self.cols // self.block
+
+    @property
+    def pack_sizes(self) -> tuple[int, ...]:
+        """Bytes a pixel may have in a packed tensor: the divisors of :attr:`block` below it."""
+        return tuple(size for size in range(1, self.block) if self.block % size == 0)
+
+    @property
+    def multipliers(self) -> int:
+        """Multiply-accumulates of the array per cycle."""
+        return self.rows * self.cols
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of the longest burst."""
+        return self.bus_bytes * self.burst_beats
+
+    @property
+    def act_bytes(self) -> int:
+        """Bytes of the activation buffer."""
+        return self.act_depth * self.rows
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weight buffer."""
+        return self.weight_depth * self.cols
+
+    @property
+    def psum_width(self) -> int:
+        """Bits of a partial sum inside the array: ``rows`` products of two int8."""
+        return 15 + (self.rows - 1).bit_length() + 1
+
+    @property
+    def fingerprint(self) -> int:
+        """64-bit hash of every field but the name; programs and bitstreams carry it."""
+        fields = dataclasses.asdict(self)
+        del fields["name"]
+        text = json.dumps(fields, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary, as in a TOML file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(
+        cls, fields: dict[str, Any], source: str = "configuration"
+    ) -> "AcceleratorConfig":
+        """Build from a dictionary; unknown and missing fields are named in the error."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - set(known))
+        if unknown:
+            raise ConfigError(f"{source}: no such field: {', '.join(unknown)}")
+        missing = [
+            name
+            for name, field in known.items()
+            if field.default is dataclasses.MISSING and name not in fields
+        ]
+        if missing:
+            raise ConfigError(f"{source}: missing field: {', '.join(missing)}")
+        try:
+            return cls(**fields)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "AcceleratorConfig":
+        """Read a TOML file whose keys are the fields; the name defaults to the file's stem."""
+        try:
+            fields = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: not TOML: {error}") from None
+        return cls.from_dict({"name": path.stem, **fields}, str(path))

@@ -1,0 +1,270 @@
+"""The instruction set: opcodes, fields and their places in a 64-byte instruction, once.
+
+An instruction is 512 bits, little-endian in memory. The opcode is in the lowest bits; the fields
+follow in the order of the tables below without gaps.
+
+Four counters, all zero at the start of a program, tell how far the engines are; they are the
+dependency tokens. An instruction names the counts it waits for and starts when each counter has
+reached its value:
+
+========== ======================================================================================
+loaded     LOADs whose last word is in its buffer
+computed   CONVs whose last sum is in its accumulator bank
+drained    STOREs whose last sum has left its accumulator bank
+stored     STOREs whose last write was acknowledged by the memory
+========== ======================================================================================
+
+Each engine runs its own instructions in order. A program lists all instructions in one sequence
+in which every instruction comes after those that it waits for; so no queue depth can deadlock.
+
+Regions of external memory are walked as ``planes`` of ``runs`` of ``run_words`` contiguous words:
+word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w * size``.
+
+**LOAD** moves a region into a buffer (:class:`Buffer`).
+
+- ``ACT``: memory words of ``block`` bytes go to lanes ``lane * block ...`` of successive words of
+  the activation buffer from ``dest``. They are seen as ``planes`` of ``rows`` rows of ``pixels``
+  pixels; around each plane, rows ``pad_top`` and ``pad_bottom`` and pixels ``pad_left`` and
+  ``pad_right`` of ``pad_value`` are written. With ``pixel_bytes`` = 0 a pixel is a word. Otherwise
+  the tensor is packed: a row takes ``ceil(pixels * pixel_bytes / block)`` words of memory, and the
+  buffer's word for pixel x holds pixels x, x + 1, ... ``block // pixel_bytes`` of them, those
+  beyond the padded row being ``pad_value``; so that kernel taps fill the rows of the array.
+- ``WEIGHT``: words of ``cols`` bytes go to successive words from ``dest``.
+- ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries from ``dest``.
+
+**CONV** runs passes over the pixels of a tile: for c, for r, for s (a pass each: one weight block),
+for n, for y, for x (a pixel each). The activation address starts at ``act_base``; when a level
+advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24; see
+:func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and following,
+word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q`` of ``bank``;
+with ``clear`` the first pass overwrites instead.
+
+**STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
+the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and
+the words go to the region in that order. The bank address of a window starts at ``acc_base`` and
+advances by the steps of x, y, n for each b anew; inside a window dx and dy advance with theirs
+(modulo 2**16). Column ``b * block + i`` takes parameter entry ``param_base + b * block + i``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = [
+    "COUNTERS",
+    "FIELDS",
+    "INSTRUCTION_BYTES",
+    "OPCODE_WIDTH",
+    "PARAM_BYTES",
+    "Buffer",
+    "Field",
+    "Instruction",
+    "Opcode",
+    "decode",
+    "walk_steps",
+]
+
+INSTRUCTION_BYTES = 64
+OPCODE_WIDTH = 4
+PARAM_BYTES = 8
+"""Bytes of a parameter entry: bias (int32), multiplier (24 bits), shift (8 bits)."""
+
+COUNTERS = ("loaded", "computed", "drained", "stored")
+
+
+class Opcode(IntEnum):
+    """What an instruction does, and by that which engine runs it."""
+
+    LOAD = 1
+    CONV = 2
+    STORE = 3
+
+
+class Buffer(IntEnum):
+    """Where a LOAD puts its words."""
+
+    ACT = 0
+    WEIGHT = 1
+    PARAM = 2
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its name, its width in bits, whether it is signed, and what it means."""
+
+    name: str
+    width: int
+    doc: str
+    signed: bool = False
+
+    @property
+    def low(self) -> int:
+        """Smallest value."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """Largest value."""
+        return (1 << (self.width - 1 if self.signed else self.width)) - 1
+
+
+def _region() -> tuple[Field, ...]:
+    return (
+        Field("addr", 48, "external address of the region in bytes"),
+        Field("run_words", 32, "words of a contiguous run"),
+        Field("runs", 16, "runs of a plane"),
+        Field("run_pitch", 32, "bytes from run to run"),
+        Field("planes", 16, "planes of the region"),
+        Field("plane_pitch", 32, "bytes from plane to plane"),
+    )
+
+
+def _level(name: str, count_width: int, step_width: int) -> tuple[Field, ...]:
+    return (
+        Field(f"{name}_count", count_width, f"iterations of level {name}, at least 1"),
+        Field(f"{name}_step", step_width, f"added to the address when level {name} advances"),
+    )
+
+
+def _after(counter: str, suffix: str = "") -> Field:
+    return Field(f"after_{counter}{suffix}", 24, f"wait until {counter} is at least this")
+
+
+FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
+    Opcode.LOAD: (
+        _after("computed"),
+        _after("drained"),
+        _after("stored"),
+        Field("buffer", 2, "Buffer.ACT, WEIGHT or PARAM"),
+        Field("dest", 24, "first word (ACT, WEIGHT) or entry (PARAM) of the buffer"),
+        *_region(),
+        Field("lane", 8, "ACT: group of `block` lanes that is written"),
+        Field("rows", 16, "ACT: rows of a plane, without padding"),
+        Field("pixels", 16, "ACT: pixels of a row, without padding"),
+        Field("pad_top", 8, "ACT: padding rows above"),
+        Field("pad_bottom", 8, "ACT: padding rows below"),
+        Field("pad_left", 8, "ACT: padding pixels to the left"),
+        Field("pad_right", 8, "ACT: padding pixels to the right"),
+        Field("pad_value", 8, "ACT: what padding holds", signed=True),
+        Field("pixel_bytes", 8, "ACT: bytes of a packed pixel, 0 for a whole word"),
+    ),
+    Opcode.CONV: (
+        _after("loaded", "_act"),
+        _after("loaded", "_weight"),
+        _after("drained"),
+        Field("act_base", 24, "activation buffer word of the first pixel of the first pass"),
+        *_level("x", 16, 24),
+        *_level("y", 16, 24),
+        *_level("n", 16, 24),
+        *_level("s", 8, 24),
+        *_level("r", 8, 24),
+        *_level("c", 16, 24),
+        Field("weight_base", 24, "weight buffer word of the first block"),
+        Field("acc_base", 16, "accumulator address of the first pixel"),
+        Field("bank", 1, "accumulator bank"),
+        Field("clear", 1, "the first pass overwrites the sums"),
+    ),
+    Opcode.STORE: (
+        _after("computed"),
+        _after("loaded"),
+        *_region(),
+        Field("bank", 1, "accumulator bank"),
+        Field("acc_base", 16, "accumulator address of the first window"),
+        *_level("dx", 8, 16),
+        *_level("dy", 8, 16),
+        *_level("x", 16, 16),
+        *_level("y", 16, 16),
+        *_level("n", 16, 16),
+        Field("blocks", 8, "channel blocks drained, 1 to cols / block"),
+        Field("param_base", 16, "parameter entry of the first channel, a multiple of post_lanes"),
+        Field("zero_point", 8, "added after the shift", signed=True),
+        Field("low", 8, "lower clamp", signed=True),
+        Field("high", 8, "upper clamp", signed=True),
+    ),
+}
+
+
+def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Return the steps of a walk: what is added when a level advances and the inner ones restart.
+
+    Parameters
+    ----------
+    counts, strides : sequence of int
+        Iterations of each level and the distance between them, innermost level first.
+    """
+    steps = []
+    inner = 0
+    for count, stride in zip(counts, strides, strict=True):
+        steps.append(stride - inner)
+        inner += (count - 1) * stride
+    return steps
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An instruction: its opcode and the value of each of its fields (0 where not given).
+
+    Step fields are taken modulo their width; every other field must be in range.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or its value does not fit.
+    """
+
+    opcode: Opcode
+    fields: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        table = {field.name: field for field in FIELDS[self.opcode]}
+        values = dict.fromkeys(table, 0)
+        for name, value in self.fields.items():
+            if name not in table:
+                raise ValueError(f"{self.opcode.name} has no field {name!r}")
+            field = table[name]
+            value = int(value)
+            if name.endswith("_step"):
+                value %= 1 << field.width
+            if not field.low <= value <= field.high:
+                raise ValueError(
+                    f"{self.opcode.name} {name} must be between {field.low} and {field.high}, "
+                    f"not {value}"
+                )
+            values[name] = value
+        object.__setattr__(self, "fields", values)
+
+    def __getitem__(self, name: str) -> int:
+        return self.fields[name]
+
+    def encode(self) -> bytes:
+        """Return the 64 bytes of the instruction."""
+        word = int(self.opcode)
+        position = OPCODE_WIDTH
+        for field in FIELDS[self.opcode]:
+            word |= (self.fields[field.name] & ((1 << field.width) - 1)) << position
+            position += field.width
+        return word.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+def decode(data: bytes) -> Instruction:
+    """Return the instruction in 64 bytes.
+
+    Raises
+    ------
+    ValueError
+        If the opcode is unknown.
+    """
+    word = int.from_bytes(data[:INSTRUCTION_BYTES], "little")
+    number = word & ((1 << OPCODE_WIDTH) - 1)
+    if number not in Opcode.__members__.values():
+        raise ValueError(f"opcode must be one of {[int(o) for o in Opcode]}, not {number}")
+    opcode = Opcode(number)
+    position = OPCODE_WIDTH
+    values = {}
+    for field in FIELDS[opcode]:
+        value = (word >> position) & ((1 << field.width) - 1)
+        if field.signed and value >> (field.width - 1):
+            value -= 1 << field.width
+        values[field.name] = value
+        position += field.width
+    return Instruction(opcode, values)

@@ -1,0 +1,69 @@
+"""Number formats and rounding, in words and plain integers: the rule all models and gateware obey.
+
+- An activation is int8 in the accelerator. A uint8 tensor is held with 128 subtracted from values
+  and zero point, which is exact; :func:`device_offset` is that difference.
+- A weight is int8, symmetric per output channel (zero point 0).
+- A sum is exact: sum of activation x weight, in ``acc_width`` bits. Zero points of inputs are
+  folded into the bias (``bias - zero_point * sum(weights)``), padding holds the zero point.
+- The result of a sum is :func:`requantize`, per output channel. ReLU is the lower clamp.
+
+The compiler proves that no sum leaves its width (:func:`sum_bounds`), or refuses the network.
+"""
+
+__all__ = [
+    "MAX_SHIFT",
+    "device_offset",
+    "fits_signed",
+    "requantize",
+    "sum_bounds",
+]
+
+MAX_SHIFT = 62
+"""Largest shift of a requantisation; the smallest is 1."""
+
+
+def requantize(
+    acc: int, bias: int, multiplier: int, shift: int, zero_point: int, low: int, high: int
+) -> int:
+    """Return ``clamp(((acc + bias) * multiplier + 2**(shift-1) >> shift) + zero_point, low, high)``.
+
+    The shift is arithmetic, so that halves round towards plus infinity.
+
+    Parameters
+    ----------
+    acc, bias : int
+        The sum and its bias, in accumulator units; acc + bias fits the accumulator's width.
+    multiplier : int
+        Unsigned, ``multiplier_width`` bits.
+    shift : int
+        1 to :data:`MAX_SHIFT`.
+    zero_point, low, high : int
+        Of the output, in its own type.
+    """
+    scaled = ((acc + bias) * multiplier + (1 << (shift - 1))) >> shift
+    return min(max(scaled + zero_point, low), high)
+
+
+def device_offset(unsigned: bool) -> int:
+    """Return what is subtracted from a tensor's values and zero point inside the accelerator."""
+    return 128 if unsigned else 0
+
+
+def fits_signed(value: int, width: int) -> bool:
+    """Return whether `value` fits a two's complement number of `width` bits."""
+    return -(1 << (width - 1)) <= value < 1 << (width - 1)
+
+
+def sum_bounds(positive: int, negative: int, bias: int) -> tuple[int, int]:
+    """Return the least and largest value of any partial sum of a channel, bias included or not.
+
+    Parameters
+    ----------
+    positive, negative : int
+        Sum of the positive weights, and of the negative ones (at most 0).
+    bias : int
+        The folded bias.
+    """
+    low = 127 * negative - 128 * positive
+    high = 127 * positive - 128 * negative
+    return min(low, low + bias), max(high, high + bias)

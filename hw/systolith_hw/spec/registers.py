@@ -1,0 +1,144 @@
+"""The register map of the AXI4-Lite port: offsets, access, meaning; and what the registers encode.
+
+Registers are 32 bits wide. A 64-bit quantity takes two, the low half first; the halves of a counter
+belong together once the accelerator is no longer busy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+__all__ = [
+    "ADDR_WIDTH",
+    "CONTROL_RESET",
+    "CONTROL_START",
+    "COUNTER_WIDTH",
+    "ENGINE_STATES",
+    "IDENTITY",
+    "REGISTERS",
+    "STATUS_BUSY",
+    "STATUS_DONE",
+    "STATUS_ERROR",
+    "VERSION",
+    "Engine",
+    "ErrorCode",
+    "Register",
+    "counter_name",
+]
+
+ADDR_WIDTH = 12
+"""Bits of a byte address on the AXI4-Lite port."""
+
+IDENTITY = int.from_bytes(b"SYST", "little")
+VERSION = 1
+"""Raised when programs or hosts of the previous version no longer work."""
+
+CONTROL_START = 1 << 0
+CONTROL_RESET = 1 << 1
+STATUS_BUSY = 1 << 0
+STATUS_DONE = 1 << 1
+STATUS_ERROR = 1 << 2
+
+COUNTER_WIDTH = 48
+"""Bits of a performance counter."""
+
+
+class Engine(IntEnum):
+    """The engines, as error and state registers number them."""
+
+    FETCH = 0
+    LOAD = 1
+    COMPUTE = 2
+    STORE = 3
+
+
+class ErrorCode(IntEnum):
+    """Why a program ended early (register ERROR_CODE; ERROR_ENGINE says which engine saw it)."""
+
+    NONE = 0
+    OPCODE = 1
+    """ERROR_INFO is the number of the instruction whose opcode is none."""
+    ADDRESS = 2
+    """ERROR_INFO is the address, outside of the window that the host set."""
+    BUS = 3
+    """The memory answered with an error; ERROR_INFO is 0."""
+    WATCHDOG = 4
+    """No engine got further for WATCHDOG cycles; ENGINE_STATE says what each waits for."""
+    BUFFER = 5
+    """ERROR_INFO is the buffer word, entry or bank address beyond its buffer's end."""
+
+
+ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
+    Engine.LOAD: ("idle", "busy", "wait_memory", "wait_compute", "wait_store"),
+    Engine.COMPUTE: ("idle", "busy", "wait_input", "wait_weights", "wait_output"),
+    Engine.STORE: ("idle", "busy", "wait_compute", "wait_params", "wait_memory"),
+}
+"""What an engine can be doing in a cycle; it is in exactly one state, and a counter counts each.
+
+LOAD: busy moves a word (or padding) into a buffer; wait_memory has a LOAD under way and no data;
+wait_compute and wait_store wait for the counters computed, and drained or stored.
+COMPUTE: busy issues a pixel; wait_input and wait_weights wait for LOADs (or for a weight block to
+shift in); wait_output waits for an accumulator bank to be drained.
+STORE: busy drains a sum; wait_compute and wait_params wait for the counters computed and loaded;
+wait_memory waits for room in the output buffer or for the last writes.
+idle: no instruction at hand.
+"""
+
+
+def counter_name(engine: Engine, state: str) -> str:
+    """Return the register name of the counter of the cycles of `engine` in `state`."""
+    return f"{engine.name}_{state.upper()}"
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register: byte offset, access ("ro", "rw", "w1": a pulse, "w1c": write 1 to clear), bits."""
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    width: int = 32
+
+
+def _registers() -> dict[str, Register]:
+    table = [
+        Register("ID", 0x00, "ro", "IDENTITY"),
+        Register("VERSION", 0x04, "ro", "VERSION of the register map and instruction set"),
+        Register("FINGERPRINT", 0x08, "ro", "hash of the configuration", 64),
+        Register("CONTROL", 0x10, "w1", "bit 0 starts the program, bit 1 resets the engines"),
+        Register("STATUS", 0x14, "ro", "bit 0 busy, bit 1 done, bit 2 error"),
+        Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out"),
+        Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed"),
+        Register("PROGRAM_ADDR", 0x20, "rw", "address of the first instruction, 64-aligned", 64),
+        Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
+        Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),
+        Register("WINDOW_BASE", 0x30, "rw", "first address that may be accessed", 64),
+        Register("WINDOW_END", 0x38, "rw", "address after the last that may be accessed", 64),
+        Register("ERROR_CODE", 0x40, "ro", "an ErrorCode"),
+        Register("ERROR_ENGINE", 0x44, "ro", "the Engine that saw the error"),
+        Register("ERROR_INFO", 0x48, "ro", "see ErrorCode", 64),
+        Register("FETCHED", 0x50, "ro", "instructions handed to the engines"),
+        Register("LOADED", 0x54, "ro", "LOADs finished"),
+        Register("COMPUTED", 0x58, "ro", "CONVs finished"),
+        Register("DRAINED", 0x5C, "ro", "STOREs whose sums have left the accumulators"),
+        Register("STORED", 0x60, "ro", "STOREs whose writes were acknowledged"),
+        Register("ENGINE_STATE", 0x64, "ro", "4 bits per Engine: index into ENGINE_STATES"),
+    ]
+    offset = 0x100
+    names = ["CYCLES", "BYTES_READ", "BYTES_WRITTEN"]
+    docs = {
+        "CYCLES": "cycles from start to end of the program",
+        "BYTES_READ": "bytes that crossed the bus towards the accelerator",
+        "BYTES_WRITTEN": "bytes written to the memory",
+    }
+    for engine, states in ENGINE_STATES.items():
+        names += [counter_name(engine, state) for state in states]
+    for name in names:
+        doc = docs.get(name, "cycles of that engine in that state")
+        table.append(Register(name, offset, "ro", doc, 64))
+        offset += 8
+    return {register.name: register for register in table}
+
+
+REGISTERS: Mapping[str, Register] = _registers()

@@ -1,0 +1,1 @@
+"""Streams: queues and width changers."""

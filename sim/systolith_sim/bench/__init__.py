@@ -1,0 +1,1 @@
+"""Cocotb benches, imported by the Verilog simulator."""

@@ -1,0 +1,1 @@
+"""Devices that run programs: the emulator and the RTL under a simulator."""

@@ -1,0 +1,1 @@
+"""The golden model: integer-exact NumPy on whole tensors."""
