@@ -36,8 +36,8 @@ word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_
 for n, for y, for x (a pixel each). The activation address starts at ``act_base``; when a level
 advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24; see
 :func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and following,
-word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q`` of ``bank``;
-with ``clear`` the first pass overwrites instead.
+word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q`` of
+``bank``; with ``clear`` the first pass overwrites instead.
 
 **STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
 the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and

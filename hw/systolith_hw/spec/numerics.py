@@ -25,9 +25,9 @@ MAX_SHIFT = 62
 def requantize(
     acc: int, bias: int, multiplier: int, shift: int, zero_point: int, low: int, high: int
 ) -> int:
-    """Return ``clamp(((acc + bias) * multiplier + 2**(shift-1) >> shift) + zero_point, low, high)``.
+    """Return ``clamp((((acc + bias) * multiplier + half) >> shift) + zero_point, low, high)``.
 
-    The shift is arithmetic, so that halves round towards plus infinity.
+    ``half`` is ``2**(shift - 1)`` and the shift is arithmetic, so that halves round towards plus infinity.
 
     Parameters
     ----------

@@ -92,7 +92,10 @@ def counter_name(engine: Engine, state: str) -> str:
 
 @dataclass(frozen=True)
 class Register:
-    """A register: byte offset, access ("ro", "rw", "w1": a pulse, "w1c": write 1 to clear), bits."""
+    """A register.
+
+    Access is "ro", "rw", "w1" (writing a 1 is a pulse) or "w1c" (writing a 1 clears).
+    """
 
     name: str
     offset: int
