@@ -1,0 +1,313 @@
+"""The program: instructions, packed weights and memory map of a network on one accelerator."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from systolith_host.errors import SystolithError
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.registers import VERSION
+
+__all__ = ["LayerProgram", "Place", "Program"]
+
+_FORMAT = "systolith program"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a tensor stands in external memory (layouts: docs/architecture.md).
+
+    Parameters
+    ----------
+    tensor : str
+    address, size : int
+        In bytes; the address is a multiple of 64.
+    batch, channels, height, width : int
+    unsigned : bool
+        uint8 if true, else int8; the accelerator's memory holds int8 in either case.
+    pixel_bytes : int
+        Bytes of a pixel of a packed tensor, 0 for the layout blocked by channel.
+    block : int
+        Channels of a block, which is also the bytes of a memory word.
+    """
+
+    tensor: str
+    address: int
+    size: int
+    batch: int
+    channels: int
+    height: int
+    width: int
+    unsigned: bool
+    pixel_bytes: int
+    block: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The tensor's (images, channels, height, width)."""
+        return (self.batch, self.channels, self.height, self.width)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The tensor's own type."""
+        return np.dtype(np.uint8 if self.unsigned else np.int8)
+
+    @property
+    def blocks(self) -> int:
+        """Channel blocks of the blocked layout."""
+        return -(-self.channels // self.block)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes from row to row."""
+        if self.pixel_bytes:
+            return -(-self.width * self.pixel_bytes // self.block) * self.block
+        return self.width * self.block
+
+    @property
+    def plane_bytes(self) -> int:
+        """Bytes from channel block to channel block."""
+        return self.height * self.row_bytes
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes from image to image."""
+        return self.plane_bytes * (1 if self.pixel_bytes else self.blocks)
+
+    def pack(self, values: np.ndarray) -> np.ndarray:
+        """Return the bytes of a tensor as they stand in memory.
+
+        Parameters
+        ----------
+        values : ndarray of :attr:`dtype`, shape :attr:`shape`
+
+        Raises
+        ------
+        SystolithError
+            If shape or type differ.
+        """
+        if values.shape != self.shape or values.dtype != self.dtype:
+            raise SystolithError(
+                f"{self.tensor}: values must be {self.dtype} of shape {self.shape}, "
+                f"not {values.dtype} of shape {values.shape}"
+            )
+        data = np.ascontiguousarray(values).view(np.uint8)
+        if self.unsigned:
+            data = data ^ np.uint8(0x80)
+        if self.pixel_bytes:
+            image = np.zeros((self.batch, self.height, self.row_bytes), np.uint8)
+            pixels = image[:, :, : self.width * self.pixel_bytes]
+            pixels = pixels.reshape(self.batch, self.height, self.width, self.pixel_bytes)
+            pixels[..., : self.channels] = data.transpose(0, 2, 3, 1)
+            image[:, :, : self.width * self.pixel_bytes] = pixels.reshape(
+                self.batch, self.height, -1
+            )
+            return image.reshape(-1)
+        blocks = np.zeros((self.batch, self.blocks * self.block, self.height, self.width), np.uint8)
+        blocks[:, : self.channels] = data
+        blocks = blocks.reshape(self.batch, self.blocks, self.block, self.height, self.width)
+        return np.ascontiguousarray(blocks.transpose(0, 1, 3, 4, 2)).reshape(-1)
+
+    def unpack(self, data: np.ndarray) -> np.ndarray:
+        """Return the tensor, of :attr:`shape` and :attr:`dtype`, that stands in those bytes.
+
+        Raises
+        ------
+        SystolithError
+            If the bytes are not as many as :attr:`size`.
+        """
+        if data.size != self.size:
+            raise SystolithError(f"{self.tensor}: must have {self.size} bytes, not {data.size}")
+        data = np.asarray(data).view(np.uint8).reshape(-1)
+        if self.pixel_bytes:
+            rows = data.reshape(self.batch, self.height, self.row_bytes)
+            pixels = rows[:, :, : self.width * self.pixel_bytes].reshape(
+                self.batch, self.height, self.width, self.pixel_bytes
+            )
+            values = pixels[..., : self.channels].transpose(0, 3, 1, 2)
+        else:
+            blocks = data.reshape(self.batch, self.blocks, self.height, self.width, self.block)
+            values = blocks.transpose(0, 1, 4, 2, 3).reshape(
+                self.batch, self.blocks * self.block, self.height, self.width
+            )[:, : self.channels]
+        if self.unsigned:
+            values = values ^ np.uint8(0x80)
+        return np.ascontiguousarray(values).view(self.dtype)
+
+
+@dataclass(frozen=True)
+class LayerProgram:
+    """The program of one layer, which the host starts on its own.
+
+    Parameters
+    ----------
+    name : str
+    covers : tuple of str
+        The network's layers that this one computes: a convolution and, if fused, its pool.
+    kind : str
+        "conv", "fc" or "pool".
+    input, output : str
+        Names of its tensors.
+    instruction_address, instruction_count : int
+        What the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
+    macs : int
+        Multiply-accumulates that the layer needs; 0 for a pool.
+    compulsory_bytes : int
+        Each input activation and weight read once, each output activation written once.
+    bound_cycles : int
+        max(macs / multipliers, compulsory_bytes / bus_bytes), rounded up.
+    predicted_cycles : int
+        The compiler's estimate.
+    """
+
+    name: str
+    covers: tuple[str, ...]
+    kind: str
+    input: str
+    output: str
+    instruction_address: int
+    instruction_count: int
+    macs: int
+    compulsory_bytes: int
+    bound_cycles: int
+    predicted_cycles: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network.
+
+    Parameters
+    ----------
+    network : str
+    config : AcceleratorConfig
+        The only configuration that it runs on.
+    batch : int
+        Images of a run.
+    layers : tuple of LayerProgram
+        In the order in which they run.
+    places : mapping of str to Place
+        The tensors that stand in memory.
+    segments : tuple of (address, ndarray of uint8)
+        What memory holds before the run: instructions, weights, parameters.
+    memory_size : int
+        Bytes of external memory that the program needs, from address 0.
+    input, output : str
+        Names of the network's input and output tensors.
+    """
+
+    network: str
+    config: AcceleratorConfig
+    batch: int
+    layers: tuple[LayerProgram, ...]
+    places: Mapping[str, Place]
+    segments: tuple[tuple[int, np.ndarray], ...]
+    memory_size: int
+    input: str
+    output: str
+
+    def save(self, path: Path | str) -> None:
+        """Write the program to one file (safetensors).
+
+        Raises
+        ------
+        SystolithError
+            If the file cannot be written.
+        """
+        meta = {
+            "version": VERSION,
+            "network": self.network,
+            "config": self.config.to_dict(),
+            "batch": self.batch,
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+            "places": [dataclasses.asdict(place) for place in self.places.values()],
+            "segments": [address for address, _ in self.segments],
+            "memory_size": self.memory_size,
+            "input": self.input,
+            "output": self.output,
+        }
+        tensors = {f"segment{index}": data for index, (_, data) in enumerate(self.segments)}
+        try:
+            save_file(tensors, str(path), {"format": _FORMAT, "program": json.dumps(meta)})
+        except (OSError, SafetensorError) as error:
+            raise SystolithError(f"{path}: cannot be written: {_one_line(error)}") from None
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Program":
+        """Read a program from a file that :meth:`save` wrote.
+
+        Raises
+        ------
+        SystolithError
+            If the file cannot be read, is damaged, or is not a program of this version.
+        """
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = file.metadata() or {}
+                if header.get("format") != _FORMAT:
+                    raise SystolithError(
+                        f"{path}: is not a program; make one with `systolith compile`"
+                    )
+                meta = json.loads(header["program"])
+                if meta["version"] != VERSION:
+                    raise SystolithError(
+                        f"{path}: is a program of version {meta['version']}, not {VERSION}; "
+                        "compile it again"
+                    )
+                data = [file.get_tensor(f"segment{i}") for i in range(len(meta["segments"]))]
+            return cls._from_meta(meta, data)
+        except OSError as error:
+            raise SystolithError(f"{path}: cannot be read: {_one_line(error)}") from None
+        except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SystolithError(f"{path}: is damaged: {_one_line(error)}") from None
+
+    @classmethod
+    def _from_meta(cls, meta: dict[str, Any], data: list[np.ndarray]) -> "Program":
+        program = cls(
+            network=str(meta["network"]),
+            config=AcceleratorConfig.from_dict(meta["config"]),
+            batch=int(meta["batch"]),
+            layers=tuple(
+                LayerProgram(**{**layer, "covers": tuple(layer["covers"])})
+                for layer in meta["layers"]
+            ),
+            places={place["tensor"]: Place(**place) for place in meta["places"]},
+            segments=tuple(zip(map(int, meta["segments"]), data, strict=True)),
+            memory_size=int(meta["memory_size"]),
+            input=str(meta["input"]),
+            output=str(meta["output"]),
+        )
+        for address, segment in program.segments:
+            if segment.dtype != np.uint8 or segment.ndim != 1:
+                raise ValueError(f"a segment must be a row of bytes, not {segment.dtype}")
+            if not 0 <= address <= program.memory_size - segment.size:
+                raise ValueError("a segment must lie within the program's memory")
+        for place in program.places.values():
+            if not 0 <= place.address <= program.memory_size - place.size:
+                raise ValueError(f"tensor {place.tensor} must lie within the program's memory")
+        for name in (program.input, program.output):
+            if name not in program.places:
+                raise ValueError(f"tensor {name} has no place")
+        return program
+
+    def write_image(self, path: Path | str) -> None:
+        """Write a sparse file of :attr:`memory_size` bytes with the segments in their places."""
+        try:
+            with open(path, "wb") as file:
+                file.truncate(self.memory_size)
+                for address, data in self.segments:
+                    file.seek(address)
+                    file.write(memoryview(np.ascontiguousarray(data)))
+        except OSError as error:
+            raise SystolithError(f"{path}: cannot be written: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,280 @@
+"""The three engines in NumPy: what one LOAD, CONV or STORE does to buffers and memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction
+from systolith_hw.spec.registers import Engine, ErrorCode
+
+__all__ = ["Access", "Engines", "Fault", "walk"]
+
+EXACT_TERMS = 1023
+"""Products of two int8 whose sum a float32 holds exactly: 1023 * 2**14 < 2**24."""
+
+GATHER_BYTES = 32 << 20
+"""Memory for the activations gathered for one matrix product."""
+
+
+class Fault(Exception):
+    """What the accelerator would report in its error registers."""
+
+    def __init__(self, code: ErrorCode, engine: Engine, info: int) -> None:
+        super().__init__(f"{code.name} error of {engine.name}: {info:#x}")
+        self.code = code
+        self.engine = engine
+        self.info = info
+
+
+@dataclass
+class Access:
+    """What an instruction touched, for the check of dependencies.
+
+    `reads` and `writes` hold the words of each buffer, `regions` the byte ranges of external
+    memory, shape (count, 2).
+    """
+
+    reads: dict[str, np.ndarray] = field(default_factory=dict)
+    writes: dict[str, np.ndarray] = field(default_factory=dict)
+    regions: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+
+def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray:
+    """Return the addresses of a walk, one axis per level, outermost level first.
+
+    Parameters
+    ----------
+    base : int
+        Address at which the walk starts.
+    levels : sequence of (count, step)
+        Innermost level first; a step is added when its level advances and those inside restart.
+    width : int
+        Bits of an address.
+    """
+    addresses = np.array(base, np.int64)
+    inner = 0
+    for count, step in levels:
+        # Going back to the start of the inner levels is part of the step.
+        stride = step + inner
+        axis = np.arange(count, dtype=np.int64) * stride
+        addresses = axis.reshape(-1, *[1] * addresses.ndim) + addresses
+        inner += (count - 1) * stride
+    return addresses & ((1 << width) - 1)
+
+
+def _levels(instruction: Instruction, names: str | Sequence[str]) -> list[tuple[int, int]]:
+    return [(instruction[f"{name}_count"], instruction[f"{name}_step"]) for name in names]
+
+
+class Engines:
+    """Buffers and accumulators, and the instructions' effect on them.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    memory : ndarray of uint8
+        The external memory, from address 0; it is written in place.
+    """
+
+    def __init__(self, config: AcceleratorConfig, memory: np.ndarray) -> None:
+        self.config = config
+        self.memory = memory
+        self.window = (0, 0)
+        # float32 because the products below are; it holds every int8.
+        self.act = np.zeros((config.act_depth, config.rows), np.float32)
+        self.weight = np.zeros((config.weight_depth, config.cols), np.float32)
+        self.param = np.zeros((config.param_depth, PARAM_BYTES), np.uint8)
+        self.acc = np.zeros((2, config.acc_depth, config.cols), np.int64)
+        self.bytes_read = 0
+        self.bytes_written = 0
+
+    def check_region(self, start: int, end: int, engine: Engine) -> None:
+        """Raise a Fault if a range of bytes is outside the window or the memory."""
+        low, high = self.window
+        if start < low or end > high:
+            raise Fault(ErrorCode.ADDRESS, engine, start if not low <= start < high else high)
+        if end > self.memory.size:
+            raise Fault(ErrorCode.BUS, engine, 0)
+
+    def bus_bytes(self, start: int, end: int) -> int:
+        """Return the bytes of the bus beats that a range of bytes needs."""
+        bus = self.config.bus_bytes
+        return (-(-end // bus) - start // bus) * bus
+
+    def _runs(self, instruction: Instruction, size: int, engine: Engine) -> np.ndarray:
+        """Return first and last+1 byte of every run, shape (planes * runs, 2)."""
+        starts = (
+            instruction["addr"]
+            + np.arange(instruction["planes"])[:, None] * instruction["plane_pitch"]
+            + np.arange(instruction["runs"]) * instruction["run_pitch"]
+        ).reshape(-1)
+        regions = np.stack([starts, starts + instruction["run_words"] * size], axis=1)
+        for start, end in regions.tolist():
+            self.check_region(start, end, engine)
+        return regions
+
+    def load(self, instruction: Instruction) -> Access:
+        """Execute a LOAD."""
+        buffer = instruction["buffer"]
+        config = self.config
+        sizes = {
+            int(Buffer.ACT): config.block,
+            int(Buffer.WEIGHT): config.cols,
+            int(Buffer.PARAM): PARAM_BYTES,
+        }
+        if buffer not in sizes:
+            raise Fault(ErrorCode.BUFFER, Engine.LOAD, 0)
+        size = sizes[buffer]
+        regions = self._runs(instruction, size, Engine.LOAD)
+        data = np.concatenate([self.memory[start:end] for start, end in regions])
+        self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
+        dest = instruction["dest"]
+        if buffer == Buffer.ACT:
+            words = self._activation_words(instruction, data)
+            first = instruction["lane"] * config.block
+            name, depth = "act", config.act_depth
+            if first + config.block > config.rows:
+                raise Fault(ErrorCode.BUFFER, Engine.LOAD, first)
+            target = self.act[dest : dest + len(words), first : first + config.block]
+        elif buffer == Buffer.WEIGHT:
+            name, depth = "weight", config.weight_depth
+            words = data.view(np.int8).reshape(-1, size)
+            target = self.weight[dest : dest + len(words)]
+        else:
+            name, depth = "param", config.param_depth
+            words = data.reshape(-1, size)
+            target = self.param[dest : dest + len(words)]
+        if dest + len(words) > depth:
+            raise Fault(ErrorCode.BUFFER, Engine.LOAD, max(dest, depth))
+        target[:] = words
+        return Access(writes={name: np.arange(dest, dest + len(words))}, regions=regions)
+
+    def _activation_words(self, instruction: Instruction, data: np.ndarray) -> np.ndarray:
+        """Return the words of a tile with its padding, int8 of shape (words, block)."""
+        block = self.config.block
+        planes, rows, pixels = (instruction[name] for name in ("planes", "rows", "pixels"))
+        pixel_bytes = instruction["pixel_bytes"]
+        per_pixel = pixel_bytes or block
+        row_words = -(-pixels * per_pixel // block)
+        if data.size != planes * rows * row_words * block:
+            raise ValueError(
+                f"LOAD moves {data.size // block} words, but its {planes} planes of "
+                f"{rows}x{pixels} pixels have {planes * rows * row_words}"
+            )
+        tile = data.view(np.int8).reshape(planes, rows, row_words * block)
+        tile = tile[:, :, : pixels * per_pixel].reshape(planes, rows, pixels, per_pixel)
+        per_word = block // per_pixel
+        top, left = instruction["pad_top"], instruction["pad_left"]
+        height = top + rows + instruction["pad_bottom"]
+        width = left + pixels + instruction["pad_right"]
+        padded = np.full(
+            (planes, height, width + per_word - 1, per_pixel), instruction["pad_value"], np.int8
+        )
+        padded[:, top : top + rows, left : left + pixels] = tile
+        if per_word > 1:
+            padded = np.concatenate(
+                [padded[:, :, shift : shift + width] for shift in range(per_word)], axis=3
+            )
+        return padded.reshape(-1, block)
+
+    def conv(self, instruction: Instruction) -> Access:
+        """Execute a CONV."""
+        config = self.config
+        levels = _levels(instruction, "xynsrc")
+        addresses = walk(instruction["act_base"], levels, 24)
+        passes = int(np.prod([count for count, _ in levels[3:]]))
+        pixels = int(np.prod([count for count, _ in levels[:3]]))
+        addresses = addresses.reshape(passes, pixels)
+        if addresses.max() >= config.act_depth:
+            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.act_depth).argmax()])
+            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, info)
+        weight_base, weight_words = instruction["weight_base"], passes * config.rows
+        if weight_base + weight_words > config.weight_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(weight_base, config.weight_depth))
+        acc_base = instruction["acc_base"]
+        if acc_base + pixels > config.acc_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(acc_base, config.acc_depth))
+        weights = self.weight[weight_base : weight_base + weight_words]
+        sums = np.empty((pixels, config.cols), np.int64)
+        step = max(1, GATHER_BYTES // (weight_words * 4))
+        for start in range(0, pixels, step):
+            part = addresses[:, start : start + step]
+            sums[start : start + step] = self._products(part, weights)
+        bank = self.acc[instruction["bank"], acc_base : acc_base + pixels]
+        if not instruction["clear"]:
+            sums += bank
+        bank[:] = _wrap(sums, config.acc_width)
+        return Access(
+            reads={
+                "act": addresses.reshape(-1),
+                "weight": np.arange(weight_base, weight_base + weight_words),
+            }
+        )
+
+    def _products(self, addresses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the exact sums of one group of pixels; addresses have shape (passes, pixels)."""
+        passes, pixels = addresses.shape
+        rows = self.config.rows
+        sums = np.zeros((pixels, weights.shape[1]), np.int64)
+        step = EXACT_TERMS // rows
+        for first in range(0, passes, step):
+            part = addresses[first : first + step].T
+            words = self.act.take(part, axis=0).reshape(pixels, -1)
+            sums += (words @ weights[first * rows : (first + step) * rows]).astype(np.int64)
+        return sums
+
+    def store(self, instruction: Instruction) -> Access:
+        """Execute a STORE."""
+        config = self.config
+        windows = walk(instruction["acc_base"], _levels(instruction, "xyn"), 16)
+        inside = walk(0, _levels(instruction, ("dx", "dy")), 16)
+        addresses = (windows.reshape(-1, 1) + inside.reshape(-1)) & 0xFFFF
+        if addresses.max() >= config.acc_depth:
+            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.acc_depth).argmax()])
+            raise Fault(ErrorCode.BUFFER, Engine.STORE, info)
+        blocks, base = instruction["blocks"], instruction["param_base"]
+        channels = blocks * config.block
+        if channels > config.cols or base + channels > config.param_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.STORE, max(base, config.param_depth))
+        entries = np.arange(base, base + channels)
+        used, inverse = np.unique(addresses, return_inverse=True)
+        values = _requantise(
+            self.acc[instruction["bank"], used, :channels],
+            self.param[entries],
+            instruction,
+            config.acc_width,
+        )
+        result = values[inverse.reshape(addresses.shape)].max(axis=1)
+        words = result.reshape(len(addresses), blocks, config.block).transpose(1, 0, 2)
+        data = np.ascontiguousarray(words.astype(np.int8)).reshape(-1).view(np.uint8)
+        regions = self._runs(instruction, config.block, Engine.STORE)
+        if data.size != (regions[:, 1] - regions[:, 0]).sum():
+            raise ValueError(
+                f"STORE makes {data.size // config.block} words, but its region has "
+                f"{int((regions[:, 1] - regions[:, 0]).sum()) // config.block}"
+            )
+        position = 0
+        for start, end in regions.tolist():
+            self.memory[start:end] = data[position : position + end - start]
+            position += end - start
+        self.bytes_written += data.size
+        return Access(reads={"param": entries}, regions=regions)
+
+
+def _wrap(values: np.ndarray, width: int) -> np.ndarray:
+    half = 1 << (width - 1)
+    return ((values + half) & ((1 << width) - 1)) - half
+
+
+def _requantise(
+    sums: np.ndarray, params: np.ndarray, instruction: Instruction, width: int
+) -> np.ndarray:
+    """Return the int64 outputs of sums, shape (pixels, channels), from their raw entries."""
+    bias = params[:, :4].copy().view("<i4").reshape(-1).astype(np.int64)
+    scale = params[:, 4:].copy().view("<u4").reshape(-1).astype(np.int64)
+    multiplier, shift = scale & 0xFFFFFF, scale >> 24
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    scaled = (_wrap(sums + bias, width) * multiplier + half) >> shift
+    return np.clip(scaled + instruction["zero_point"], instruction["low"], instruction["high"])
