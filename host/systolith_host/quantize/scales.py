@@ -1,0 +1,140 @@
+"""From real ranges to scales, zero points, multipliers and shifts."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_hw.spec.numerics import MAX_SHIFT
+
+__all__ = ["ActivationScale", "activation_scale", "quantize_weight", "requantisation"]
+
+_WEIGHT_LIMIT = 127
+"""Weights are symmetric: -128 is not used."""
+
+_BIAS_LIMIT = 1 << 24
+"""Largest bias in steps of the sums; a channel with a larger one gets a coarser weight scale."""
+
+_LEAST_RANGE = 1e-6
+"""A tensor that is constant on the calibration images still gets a scale."""
+
+
+@dataclass(frozen=True)
+class ActivationScale:
+    """How a tensor's real values become integers: real = (integer - zero_point) * scale."""
+
+    unsigned: bool
+    scale: float
+    zero_point: int
+
+    @property
+    def low(self) -> int:
+        """Least value of the type."""
+        return 0 if self.unsigned else -128
+
+    @property
+    def high(self) -> int:
+        """Largest value of the type."""
+        return 255 if self.unsigned else 127
+
+    def quantize(self, values: np.ndarray) -> np.ndarray:
+        """Return real values as integers of the type, rounded to nearest and clamped."""
+        steps = np.rint(values / np.float32(self.scale)) + self.zero_point
+        return np.clip(steps, self.low, self.high).astype(np.uint8 if self.unsigned else np.int8)
+
+
+def activation_scale(low: float, high: float) -> ActivationScale:
+    """Return the scale that spreads a range, widened to hold 0.0, over 256 steps.
+
+    A tensor that is never negative becomes uint8 with zero point 0, any other int8 with the zero
+    point that its range asks for, so that 0.0 is always exact.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < _LEAST_RANGE:
+        high = low + _LEAST_RANGE
+    scale = float(np.float32((high - low) / 255))
+    if low == 0.0:
+        return ActivationScale(True, scale, 0)
+    zero_point = round(-128 - low / scale)
+    return ActivationScale(False, scale, min(max(zero_point, -128), 127))
+
+
+def quantize_weight(
+    weight: np.ndarray, bias: np.ndarray, input_scale: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quantise a layer's weights, symmetrically and each output channel with a scale of its own.
+
+    Parameters
+    ----------
+    weight : ndarray of float32, shape (K, ...)
+    bias : ndarray of float32, shape (K,)
+    input_scale : float
+
+    Returns
+    -------
+    weight : ndarray of int8, same shape
+    bias : ndarray of int32, shape (K,)
+        In units of input scale times weight scale.
+    scale : ndarray of float64, shape (K,)
+    """
+    flat = weight.reshape(len(weight), -1)
+    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
+    scale = largest / _WEIGHT_LIMIT
+    # Where the bias dwarfs the weights (a dead channel), it decides the scale.
+    scale = np.maximum(scale, np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT))
+    scale[scale == 0] = 1.0
+    steps = flat * (1 / scale).astype(np.float32)[:, None]
+    np.rint(steps, out=steps)
+    np.clip(steps, -_WEIGHT_LIMIT, _WEIGHT_LIMIT, out=steps)
+    integer_bias = np.rint(bias.astype(np.float64) / (input_scale * scale)).astype(np.int32)
+    return steps.astype(np.int8).reshape(weight.shape), integer_bias, scale
+
+
+def requantisation(
+    ratio: np.ndarray, multiplier_width: int, layer: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return multiplier and shift for each channel, so that multiplier / 2**shift is the ratio.
+
+    The multiplier is the largest that fits, which is the most precise.
+
+    Parameters
+    ----------
+    ratio : ndarray of float64, shape (K,)
+        Input scale times weight scale by output scale; positive.
+    multiplier_width : int
+        Bits of the unsigned multiplier.
+    layer : str
+        For the error.
+
+    Returns
+    -------
+    multiplier, shift : ndarray of int64, shape (K,)
+        Shift is 1 to MAX_SHIFT; a ratio too small for the largest shift has a smaller multiplier.
+
+    Raises
+    ------
+    SystolithError
+        If a ratio is too large for a shift of 1.
+    """
+    multipliers, shifts = [], []
+    limit = 1 << multiplier_width
+    for channel, value in enumerate(ratio.tolist()):
+        if not (math.isfinite(value) and value > 0):
+            raise SystolithError(
+                f"{layer}: scale of channel {channel} must be positive, not {value}"
+            )
+        exponent = math.frexp(value)[1]
+        shift = min(multiplier_width - exponent, MAX_SHIFT)
+        multiplier = round(math.ldexp(value, shift))
+        if multiplier >= limit:  # the fraction rounded up to one
+            shift -= 1
+            multiplier = round(math.ldexp(value, shift))
+        if shift < 1:
+            raise SystolithError(
+                f"{layer}: channel {channel} must be scaled by {value:.3g}, which is beyond the "
+                f"{limit - 1} / 2 of a {multiplier_width}-bit multiplier; raise multiplier_width"
+            )
+        multipliers.append(multiplier)
+        shifts.append(shift)
+    return np.array(multipliers, np.int64), np.array(shifts, np.int64)
