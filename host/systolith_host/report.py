@@ -1,0 +1,256 @@
+"""What a run showed: cycles, bytes, stalls and mismatches of each layer, and their totals."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from systolith_host.errors import SystolithError
+
+__all__ = ["LayerReport", "Report", "Totals"]
+
+BUSY = "busy"
+"""The compute engine's state that is no stall."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One row: a layer, with the pool that is fused into it.
+
+    Parameters
+    ----------
+    name : str
+    covers : tuple of str
+        The network's layers that the row stands for.
+    kind : "conv", "fc" or "pool"
+    macs : int
+        Multiply-accumulates that the layer needs, of all images.
+    bound_cycles : int
+        The least cycles that array and bus allow.
+    predicted_cycles : int
+        The compiler's estimate.
+    compulsory_bytes : int
+        The least traffic: everything read or written once.
+    cycles, bytes_read, bytes_written : int or None
+        Counted by the accelerator; None where the device has no such counter.
+    states : mapping of str to int
+        Cycles of the compute engine in each of its states; they add up to `cycles`.
+    mismatches : int
+        Values of the output that differ from the golden model's.
+    values : int
+        Values compared.
+    seconds : float
+        Wall time of the device.
+    """
+
+    name: str
+    covers: tuple[str, ...]
+    kind: str
+    macs: int
+    bound_cycles: int
+    predicted_cycles: int
+    compulsory_bytes: int
+    cycles: int | None
+    bytes_read: int | None
+    bytes_written: int | None
+    states: Mapping[str, int]
+    mismatches: int
+    values: int
+    seconds: float
+
+    @property
+    def stalls(self) -> dict[str, int]:
+        """Cycles in which the compute engine is not busy, by cause."""
+        return {name: cycles for name, cycles in self.states.items() if name != BUSY}
+
+    @property
+    def title(self) -> str:
+        """Name for people: the layers that the row stands for."""
+        return " + ".join(self.covers) or self.name
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over rows; None where a row lacks the number.
+
+    Parameters
+    ----------
+    rows : int
+        Rows added up.
+    layers : int
+        The network's layers in them, a fused pool being one.
+    stalls : dict of str to int
+        By cause, of all rows that have them.
+    others
+        As in :class:`LayerReport`.
+    """
+
+    rows: int
+    layers: int
+    macs: int
+    bound_cycles: int
+    predicted_cycles: int
+    compulsory_bytes: int
+    cycles: int | None
+    bytes_read: int | None
+    bytes_written: int | None
+    stalls: dict[str, int]
+    mismatches: int
+    values: int
+    seconds: float
+
+    @classmethod
+    def of(cls, rows: Sequence[LayerReport]) -> "Totals":
+        """Add up some rows."""
+
+        def total(name: str) -> int | None:
+            values = [getattr(row, name) for row in rows]
+            return None if None in values else sum(values)
+
+        stalls: dict[str, int] = {}
+        for row in rows:
+            for cause, cycles in row.stalls.items():
+                stalls[cause] = stalls.get(cause, 0) + cycles
+        return cls(
+            rows=len(rows),
+            layers=sum(len(row.covers) for row in rows),
+            macs=sum(row.macs for row in rows),
+            bound_cycles=sum(row.bound_cycles for row in rows),
+            predicted_cycles=sum(row.predicted_cycles for row in rows),
+            compulsory_bytes=sum(row.compulsory_bytes for row in rows),
+            cycles=total("cycles"),
+            bytes_read=total("bytes_read"),
+            bytes_written=total("bytes_written"),
+            stalls=stalls,
+            mismatches=sum(row.mismatches for row in rows),
+            values=sum(row.values for row in rows),
+            seconds=sum(row.seconds for row in rows),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run.
+
+    Parameters
+    ----------
+    network : str
+    config : mapping
+        The accelerator's fields, by name.
+    multipliers : int
+        Of the array.
+    device : str
+        "rtl (verilator)", "emulator", ...
+    batch : int
+    clock_mhz : float
+        For the frames per second.
+    complete : bool
+        Whether every layer of the network ran.
+    layers : tuple of LayerReport
+    top : tuple of (int, float)
+        Class indices and their outputs, best first, of the first image; empty if the last layer
+        did not run.
+    float_top : tuple of int
+        Class indices of the float network, best first, of the first image.
+    sources : mapping of str to JSON values
+        Where weights and images came from, and the memory's parameters.
+    wall_seconds : float
+        Of the devices, from the first start to the last end.
+    """
+
+    network: str
+    config: Mapping[str, Any]
+    multipliers: int
+    device: str
+    batch: int
+    clock_mhz: float
+    complete: bool
+    layers: tuple[LayerReport, ...]
+    top: tuple[tuple[int, float], ...] = ()
+    float_top: tuple[int, ...] = ()
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+
+    @property
+    def groups(self) -> dict[str, Totals]:
+        """Totals of the convolutions (and pools), of the fully connected layers, and of all."""
+        connected = [row for row in self.layers if row.kind == "fc"]
+        others = [row for row in self.layers if row.kind != "fc"]
+        return {
+            "convolutions": Totals.of(others),
+            "fully_connected": Totals.of(connected),
+            "all": Totals.of(self.layers),
+        }
+
+    def utilisation(self, row: LayerReport | Totals) -> float | None:
+        """Return multiply-accumulates by multiplier and cycle, 0 to 1."""
+        return row.macs / (row.cycles * self.multipliers) if row.cycles else None
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """Images per second at the given clock, if the whole network ran and was counted."""
+        cycles = self.groups["all"].cycles
+        if not cycles or not self.complete:
+            return None
+        return self.batch * self.clock_mhz * 1e6 / cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        groups = {name: self._totals_dict(totals) for name, totals in self.groups.items()}
+        everything = groups.pop("all")
+        return {
+            "network": self.network,
+            "config": dict(self.config),
+            "device": self.device,
+            "batch": self.batch,
+            "complete": self.complete,
+            "totals": {
+                **everything,
+                **groups,
+                "clock_mhz": self.clock_mhz,
+                "frames_per_second": self.frames_per_second,
+                "wall_seconds": round(self.wall_seconds, 3),
+            },
+            "layers": [self._layer_dict(row) for row in self.layers],
+            "top": [{"class": index, "value": value} for index, value in self.top],
+            "float_top": list(self.float_top),
+            "sources": dict(self.sources),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write :meth:`to_dict` as JSON.
+
+        Raises
+        ------
+        SystolithError
+            If the file cannot be written.
+        """
+        try:
+            path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        except OSError as error:
+            raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def _common_dict(self, row: LayerReport | Totals) -> dict[str, Any]:
+        return {
+            "macs": row.macs,
+            "cycles": row.cycles,
+            "bound_cycles": row.bound_cycles,
+            "bound_share": row.bound_cycles / row.cycles if row.cycles else None,
+            "predicted_cycles": row.predicted_cycles,
+            "utilisation": self.utilisation(row),
+            "bytes_read": row.bytes_read,
+            "bytes_written": row.bytes_written,
+            "compulsory_bytes": row.compulsory_bytes,
+            "stalls": row.stalls,
+            "mismatches": row.mismatches,
+            "values": row.values,
+            "seconds": round(row.seconds, 3),
+        }
+
+    def _layer_dict(self, row: LayerReport) -> dict[str, Any]:
+        head = {"name": row.name, "kind": row.kind, "covers": list(row.covers)}
+        return {**head, **self._common_dict(row), "busy_cycles": row.states.get(BUSY)}
+
+    def _totals_dict(self, totals: Totals) -> dict[str, Any]:
+        return {"layers": totals.layers, "rows": totals.rows, **self._common_dict(totals)}
