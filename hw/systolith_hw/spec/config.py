@@ -41,7 +41,7 @@ class AcceleratorConfig:
     acc_width : int
         Bits of a sum, 20 to 32.
     post_lanes : int
-        Channels requantised per cycle; divides :attr:`block`.
+        Channels requantised per cycle, a power of two that divides :attr:`block`.
     multiplier_width : int
         Bits of the unsigned requantisation multiplier, 8 to 24.
     out_depth : int
@@ -111,7 +111,7 @@ class AcceleratorConfig:
         self._check_range("multiplier_width", 8, 24)
         self._check_range("bus_bytes", 4, 64)
         self._check_range("burst_beats", 1, 256)
-        for field_name in ("bus_bytes", "burst_beats"):
+        for field_name in ("post_lanes", "bus_bytes", "burst_beats"):
             if not _is_power_of_two(getattr(self, field_name)):
                 raise ConfigError(
                     f"{field_name} must be a power of two, not {getattr(self, field_name)}"

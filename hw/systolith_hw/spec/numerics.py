@@ -27,7 +27,8 @@ def requantize(
 ) -> int:
     """Return ``clamp((((acc + bias) * multiplier + half) >> shift) + zero_point, low, high)``.
 
-    ``half`` is ``2**(shift - 1)`` and the shift is arithmetic, so that halves round towards plus infinity.
+    ``half`` is ``2**(shift - 1)`` and the shift is arithmetic, so that halves round towards plus
+    infinity.
 
     Parameters
     ----------

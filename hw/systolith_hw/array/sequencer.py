@@ -1,0 +1,188 @@
+"""The pixel sequencer: walks a tile's activations pass by pass, one address a cycle."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.control.layouts import instruction_layout
+from systolith_hw.memory.accumulator import AccumulatorColumn, accumulate_layout
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import FIELDS, Opcode
+
+__all__ = ["PIXEL_JOB", "PixelSequencer"]
+
+_LEVELS = ("x", "y", "n", "s", "r", "c")
+_PIXEL_LEVELS = 3
+"""The first three levels are the pixels of a pass."""
+
+PIXEL_JOB = data.StructLayout(
+    {
+        field.name: instruction_layout(Opcode.CONV)[field.name].shape
+        for field in FIELDS[Opcode.CONV]
+        if not field.name.startswith("after_loaded_weight") and field.name != "weight_base"
+    }
+)
+"""The fields of a CONV that the pixel sequencer needs."""
+
+
+class PixelSequencer(wiring.Component):
+    """Issues a pixel a cycle; passes and instructions follow each other without a pause.
+
+    A pass begins when its weight block is ready; once begun it never waits. From issue to the
+    address it takes two cycles.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`PIXEL_JOB`
+    weights_ready : In, see WeightLoader
+    swap : Out, see WeightLoader
+    act_addr : Out, of the activation buffer
+    act_first : Out, with the first address of a pass
+    accumulate : Out, :func:`accumulate_layout`, with its address
+    busy : Out, a pixel is issued
+    wait_weights : Out, a pass could begin but for its weights
+    fault : Out, pulse: an address lies beyond the activation buffer's or the bank's end
+    """
+
+    job: stream.Interface
+    weights_ready: Signal
+    swap: Signal
+    act_addr: Signal
+    act_first: Signal
+    accumulate: Any
+    busy: Signal
+    wait_weights: Signal
+    fault: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(PIXEL_JOB)),
+                "weights_ready": In(1),
+                "swap": Out(1),
+                "act_addr": Out(24),
+                "act_first": Out(1),
+                "accumulate": Out(accumulate_layout(config)),
+                "busy": Out(1),
+                "wait_weights": Out(1),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        active = Signal()
+        job = Signal(PIXEL_JOB, reset_less=True)
+        left = {
+            level: Signal(PIXEL_JOB[f"{level}_count"].shape, name=f"{level}_left", reset_less=True)
+            for level in _LEVELS
+        }
+        pass_start = Signal()
+        first_pass = Signal(reset_less=True)
+        claimed = Signal()
+        # The same accumulator address must not come again before its last sum is stored.
+        cooldown = Signal(range(AccumulatorColumn.UPDATE_LATENCY))
+
+        begin = self.weights_ready & ~claimed & (cooldown == 0)
+        issue = active & (~pass_start | begin)
+        m.d.comb += [self.busy.eq(issue), self.wait_weights.eq(active & ~issue)]
+
+        last = {level: left[level] == 0 for level in _LEVELS}
+        last_pixel = last["x"] & last["y"] & last["n"]
+        last_pass = last["s"] & last["r"] & last["c"]
+        finish = issue & last_pixel & last_pass
+
+        with m.If(self.swap):
+            m.d.sync += claimed.eq(0)
+        with m.If(issue & pass_start):
+            m.d.sync += [claimed.eq(1), cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1)]
+        with m.Elif(cooldown != 0):
+            m.d.sync += cooldown.eq(cooldown - 1)
+
+        # Stage 0: counters, and the step that leads to the next pixel.
+        step = Signal(24, reset_less=True)
+        restart = Signal(reset_less=True)
+        with m.If(issue):
+            m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
+            with m.If(last_pixel):
+                m.d.sync += first_pass.eq(0)
+            condition = m.If
+            for level in _LEVELS:
+                with condition(~last[level]):
+                    m.d.sync += [left[level].eq(left[level] - 1), step.eq(job[f"{level}_step"])]
+                    for inner in _LEVELS[: _LEVELS.index(level)]:
+                        m.d.sync += left[inner].eq(job[f"{inner}_count"] - 1)
+                condition = m.Elif
+        with m.If(finish):
+            m.d.sync += active.eq(0)
+        m.d.comb += self.job.ready.eq(~active | finish)
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [
+                active.eq(1),
+                job.eq(self.job.p),
+                pass_start.eq(1),
+                first_pass.eq(1),
+                restart.eq(1),
+                step.eq(self.job.p.act_base),
+            ]
+            for level in _LEVELS:
+                m.d.sync += left[level].eq(self.job.p[f"{level}_count"] - 1)
+
+        # Stage 1: what this pixel adds to the address, and its flags.
+        valid_1 = Signal()
+        delta = Signal(24, reset_less=True)
+        absolute = Signal(reset_less=True)
+        first_1 = Signal(reset_less=True)
+        done_1 = Signal(reset_less=True)
+        overwrite_1 = Signal(reset_less=True)
+        bank_1 = Signal(reset_less=True)
+        acc_base = Signal(16, reset_less=True)
+        m.d.sync += [
+            valid_1.eq(issue),
+            delta.eq(step),
+            absolute.eq(restart),
+            first_1.eq(pass_start),
+            done_1.eq(last_pixel & last_pass),
+            overwrite_1.eq(first_pass & job.clear),
+            bank_1.eq(job.bank),
+            acc_base.eq(job.acc_base),
+        ]
+        m.d.comb += self.swap.eq(valid_1 & first_1)
+
+        # Stage 2: the addresses.
+        valid_2 = Signal()
+        acc_addr = Signal(17, reset_less=True)
+        overwrite_2 = Signal(reset_less=True)
+        done_2 = Signal()
+        bank_2 = Signal(reset_less=True)
+        m.d.sync += [
+            valid_2.eq(valid_1),
+            self.act_first.eq(valid_1 & first_1),
+            overwrite_2.eq(overwrite_1),
+            done_2.eq(valid_1 & done_1),
+            bank_2.eq(bank_1),
+        ]
+        with m.If(valid_1):
+            m.d.sync += [
+                self.act_addr.eq(Mux(absolute, 0, self.act_addr) + delta),
+                acc_addr.eq(Mux(first_1, acc_base, acc_addr + 1)),
+            ]
+        m.d.comb += [
+            self.accumulate.valid.eq(valid_2),
+            self.accumulate.overwrite.eq(overwrite_2),
+            self.accumulate.done.eq(done_2),
+            self.accumulate.bank.eq(bank_2),
+            self.accumulate.addr.eq(acc_addr),
+            self.fault.eq(
+                valid_2
+                & ((self.act_addr >= self.config.act_depth) | (acc_addr >= self.config.acc_depth))
+            ),
+        ]
+        return m

@@ -1,0 +1,167 @@
+"""The read side of the AXI4 master: bursts of two users, several outstanding."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
+from systolith_hw.dma.bursts import burst_layout
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["ReadPort"]
+
+
+class ReadPort(wiring.Component):
+    """Issues bursts of fetch (first) and load, and hands each its beats by their identifier.
+
+    A beat a cycle. Every burst is held against the window before it is issued.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    bus : AXI4 AR and R, master side
+    load, fetch : In, streams of bursts
+    load_beat, fetch_beat : Out, streams of beats
+    halt : In
+        Issue nothing more and drop what arrives.
+    window_base, window_end : In
+    fault : Out, pulse: a burst outside of the window, not issued
+    fault_fetch : Out, it was fetch's
+    fault_addr : Out
+    bus_error : Out, pulse: the memory answered with an error
+    quiet : Out, nothing outstanding
+    beat_taken : Out, pulse for every beat
+    """
+
+    bus: Any
+    load: stream.Interface
+    fetch: stream.Interface
+    load_beat: stream.Interface
+    fetch_beat: stream.Interface
+    halt: Signal
+    window_base: Signal
+    window_end: Signal
+    fault: Signal
+    fault_fetch: Signal
+    fault_addr: Signal
+    bus_error: Signal
+    quiet: Signal
+    beat_taken: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        bits = config.bus_bytes * 8
+        super().__init__(
+            {
+                "bus": Out(wiring.Signature(axi4_read_members(config))),
+                "load": In(stream.Signature(burst_layout(config))),
+                "fetch": In(stream.Signature(burst_layout(config))),
+                "load_beat": Out(stream.Signature(bits)),
+                "fetch_beat": Out(stream.Signature(bits)),
+                "halt": In(1),
+                "window_base": In(config.addr_width),
+                "window_end": In(config.addr_width + 1),
+                "fault": Out(1),
+                "fault_fetch": Out(1),
+                "fault_addr": Out(config.addr_width),
+                "bus_error": Out(1),
+                "quiet": Out(1),
+                "beat_taken": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, bus = self.config, self.bus
+        outstanding = Signal(range(config.outstanding_reads + 1))
+
+        # Stage 1 chooses; stage 2 has checked the window; then the address channel.
+        chosen = Signal(data.StructLayout({"fetch": 1, "burst": burst_layout(config)}))
+        chosen_valid = Signal()
+        checked = Signal()
+        inside = Signal()
+        leave = Signal()
+        m.d.comb += [
+            self.fetch.ready.eq(~chosen_valid),
+            self.load.ready.eq(~chosen_valid & ~self.fetch.valid),
+        ]
+        with m.If(~chosen_valid):
+            m.d.sync += [
+                chosen_valid.eq(self.fetch.valid | self.load.valid),
+                chosen.fetch.eq(self.fetch.valid),
+                chosen.burst.eq(Mux(self.fetch.valid, self.fetch.p, self.load.p)),
+            ]
+        with m.Elif(leave):
+            m.d.sync += chosen_valid.eq(0)
+        end = chosen.burst.addr + ((chosen.burst.length + 1) << (config.bus_bytes.bit_length() - 1))
+        m.d.sync += [
+            checked.eq(chosen_valid & ~leave),
+            inside.eq((chosen.burst.addr >= self.window_base) & (end <= self.window_end)),
+        ]
+        free = ~bus.arvalid | bus.arready
+        issue = (
+            chosen_valid
+            & checked
+            & inside
+            & free
+            & ~self.halt
+            & (outstanding != config.outstanding_reads)
+        )
+        refuse = chosen_valid & checked & ~inside & ~self.halt
+        m.d.comb += leave.eq(issue | refuse)
+        m.d.sync += [
+            self.fault.eq(refuse),
+            self.fault_fetch.eq(chosen.fetch),
+            self.fault_addr.eq(chosen.burst.addr),
+        ]
+        with m.If(issue):
+            m.d.sync += [
+                bus.arvalid.eq(1),
+                bus.arid.eq(chosen.fetch),
+                bus.araddr.eq(chosen.burst.addr),
+                bus.arlen.eq(chosen.burst.length),
+            ]
+        with m.Elif(bus.arready):
+            m.d.sync += bus.arvalid.eq(0)
+
+        beat_layout = data.StructLayout(
+            {"data": config.bus_bytes * 8, "id": AxiId, "resp": Response, "last": 1}
+        )
+        m.submodules.beats = beats = Queue(beat_layout, 4)
+        m.d.comb += [
+            beats.i.valid.eq(bus.rvalid),
+            beats.i.p.data.eq(bus.rdata),
+            beats.i.p.id.eq(bus.rid),
+            beats.i.p.resp.eq(bus.rresp),
+            beats.i.p.last.eq(bus.rlast),
+            bus.rready.eq(beats.i.ready),
+            self.load_beat.p.eq(beats.o.p.data),
+            self.fetch_beat.p.eq(beats.o.p.data),
+        ]
+        is_fetch = beats.o.p.id == AxiId.FETCH
+        m.d.comb += [
+            self.load_beat.valid.eq(beats.o.valid & ~is_fetch & ~self.halt),
+            self.fetch_beat.valid.eq(beats.o.valid & is_fetch & ~self.halt),
+            beats.o.ready.eq(
+                self.halt | Mux(is_fetch, self.fetch_beat.ready, self.load_beat.ready)
+            ),
+        ]
+        taken = beats.o.valid & beats.o.ready
+        m.d.sync += [
+            outstanding.eq(outstanding + issue - (taken & beats.o.p.last)),
+            self.beat_taken.eq(taken),
+            self.bus_error.eq(
+                taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)
+            ),
+            self.quiet.eq((outstanding == 0) & ~bus.arvalid & ~chosen_valid),
+        ]
+        # With halt, what was chosen but not issued is forgotten.
+        with m.If(self.halt):
+            m.d.sync += chosen_valid.eq(0)
+        return m

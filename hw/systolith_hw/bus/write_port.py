@@ -1,0 +1,168 @@
+"""The write side of the AXI4 master: a burst is issued when all its data is in the queue."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.bus.axi import Response, axi4_write_members
+from systolith_hw.dma.bursts import burst_layout
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["WritePort", "write_beat_layout"]
+
+
+def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of a beat and its byte strobes."""
+    return data.StructLayout({"data": config.bus_bytes * 8, "strb": config.bus_bytes})
+
+
+class WritePort(wiring.Component):
+    """Holds the output buffer and writes it in bursts; never stalls the bus for want of data.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    bus : AXI4 AW, W and B, master side
+    burst : In, stream of bursts
+    beat : In, stream of beats, in the bursts' order
+    halt : In, issue no further burst; those issued end as usual
+    window_base, window_end : In
+    fault : Out, pulse: a burst outside of the window, not issued
+    fault_addr : Out
+    bus_error : Out, pulse: the memory answered with an error
+    acknowledged : Out, pulse: a burst marked ``last`` is in the memory
+    quiet : Out, nothing outstanding
+    beat_taken : Out, pulse for every beat
+    bytes_taken : Out, bytes of that beat
+    """
+
+    bus: Any
+    burst: stream.Interface
+    beat: stream.Interface
+    halt: Signal
+    window_base: Signal
+    window_end: Signal
+    fault: Signal
+    fault_addr: Signal
+    bus_error: Signal
+    acknowledged: Signal
+    quiet: Signal
+    beat_taken: Signal
+    bytes_taken: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "bus": Out(wiring.Signature(axi4_write_members(config))),
+                "burst": In(stream.Signature(burst_layout(config))),
+                "beat": In(stream.Signature(write_beat_layout(config))),
+                "halt": In(1),
+                "window_base": In(config.addr_width),
+                "window_end": In(config.addr_width + 1),
+                "fault": Out(1),
+                "fault_addr": Out(config.addr_width),
+                "bus_error": Out(1),
+                "acknowledged": Out(1),
+                "quiet": Out(1),
+                "beat_taken": Out(1),
+                "bytes_taken": Out(range(config.bus_bytes + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, bus = self.config, self.bus
+        depth = config.out_depth * config.block // config.bus_bytes
+        m.submodules.buffer = buffer = Queue(write_beat_layout(config), depth)
+        # Bursts whose data is leaving, and bursts whose answer is awaited.
+        m.submodules.lengths = lengths = Queue(8, config.outstanding_writes + 1)
+        m.submodules.answers = answers = Queue(1, config.outstanding_writes + 1)
+        wiring.connect(m, wiring.flipped(self.beat), buffer.i)
+
+        unclaimed = Signal(range(depth + 1))
+        outstanding = Signal(range(config.outstanding_writes + 1))
+        held = Signal(burst_layout(config), reset_less=True)
+        held_valid = Signal()
+        checked = Signal()
+        inside = Signal()
+        leave = Signal()
+        m.d.comb += self.burst.ready.eq(~held_valid)
+        with m.If(~held_valid):
+            m.d.sync += [held_valid.eq(self.burst.valid), held.eq(self.burst.p)]
+        with m.Elif(leave):
+            m.d.sync += held_valid.eq(0)
+        end = held.addr + ((held.length + 1) << (config.bus_bytes.bit_length() - 1))
+        m.d.sync += [
+            checked.eq(held_valid & ~leave),
+            inside.eq((held.addr >= self.window_base) & (end <= self.window_end)),
+        ]
+        issue = (
+            held_valid
+            & checked
+            & inside
+            & (~bus.awvalid | bus.awready)
+            & ~self.halt
+            & (unclaimed > held.length)
+            & (outstanding != config.outstanding_writes)
+        )
+        refuse = held_valid & checked & ~inside & ~self.halt
+        m.d.comb += [
+            leave.eq(issue | refuse),
+            lengths.i.valid.eq(issue),
+            lengths.i.p.eq(held.length),
+            answers.i.valid.eq(issue),
+            answers.i.p.eq(held.last),
+        ]
+        m.d.sync += [self.fault.eq(refuse), self.fault_addr.eq(held.addr)]
+        with m.If(issue):
+            m.d.sync += [
+                bus.awvalid.eq(1),
+                bus.awaddr.eq(held.addr),
+                bus.awlen.eq(held.length),
+            ]
+        with m.Elif(bus.awready):
+            m.d.sync += bus.awvalid.eq(0)
+        arrived = buffer.i.valid & buffer.i.ready
+        m.d.sync += unclaimed.eq(unclaimed + arrived - Mux(issue, held.length + 1, 0))
+
+        # Data: beats of the front burst.
+        sent = Signal(8)
+        m.d.comb += [
+            bus.wvalid.eq(lengths.o.valid & buffer.o.valid),
+            bus.wdata.eq(buffer.o.p.data),
+            bus.wstrb.eq(buffer.o.p.strb),
+            bus.wlast.eq(sent == lengths.o.p),
+        ]
+        beat = bus.wvalid & bus.wready
+        m.d.comb += [
+            buffer.o.ready.eq(lengths.o.valid & bus.wready),
+            lengths.o.ready.eq(beat & bus.wlast),
+        ]
+        with m.If(beat):
+            m.d.sync += sent.eq(Mux(bus.wlast, 0, sent + 1))
+        m.d.sync += [
+            self.beat_taken.eq(beat),
+            self.bytes_taken.eq(Mux(beat, sum(bus.wstrb[i] for i in range(config.bus_bytes)), 0)),
+        ]
+
+        # Answers come in order, as all bursts have one identifier.
+        answered = bus.bvalid & bus.bready
+        m.d.comb += [bus.bready.eq(1), answers.o.ready.eq(answered)]
+        m.d.sync += [
+            outstanding.eq(outstanding + issue - answered),
+            self.acknowledged.eq(answered & answers.o.p),
+            self.bus_error.eq(
+                answered & (bus.bresp != Response.OKAY) & (bus.bresp != Response.EXOKAY)
+            ),
+            self.quiet.eq((outstanding == 0) & ~bus.awvalid & ~held_valid),
+        ]
+        with m.If(self.halt):
+            m.d.sync += held_valid.eq(0)
+        return m

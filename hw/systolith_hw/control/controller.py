@@ -1,0 +1,211 @@
+"""The controller: starts and ends programs, keeps the tokens, and turns faults into a status."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.registers import Engine, ErrorCode
+
+__all__ = ["FAULTS", "Controller"]
+
+FAULTS = (
+    ("opcode", ErrorCode.OPCODE, Engine.FETCH),
+    ("fetch_address", ErrorCode.ADDRESS, Engine.FETCH),
+    ("load_address", ErrorCode.ADDRESS, Engine.LOAD),
+    ("store_address", ErrorCode.ADDRESS, Engine.STORE),
+    ("read_bus", ErrorCode.BUS, Engine.LOAD),
+    ("write_bus", ErrorCode.BUS, Engine.STORE),
+    ("load_buffer", ErrorCode.BUFFER, Engine.LOAD),
+    ("compute_buffer", ErrorCode.BUFFER, Engine.COMPUTE),
+    ("store_buffer", ErrorCode.BUFFER, Engine.STORE),
+)
+"""The faults that hardware reports, the first of a cycle winning: name, code, engine."""
+
+
+class Controller(wiring.Component):
+    """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
+
+    After a fault nothing more is issued. ``reset_request`` then waits until nothing is outstanding
+    on the bus and holds the engines in reset long enough for their pipelines to empty.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    start, reset_request : In, pulses
+    count : In, instructions of the program
+    watchdog : In, cycles without activity that are a fault; 0 is never
+    fetched : In
+    dispatched : In, pulses: LOAD, CONV, STORE handed to its queue
+    finished : In, pulses for each of the counters
+    activity : In, an engine got further in this cycle
+    quiet : In, nothing outstanding on the bus
+    faults : In, pulses, one for each of :data:`FAULTS`
+    infos : In, what goes into ERROR_INFO with each of them
+    running, done, failed, resetting : Out
+    begin : Out, pulse: a program starts
+    end : Out, pulse: it ended, or failed
+    halt : Out
+    engine_reset : Out
+    progress : Out, :data:`PROGRESS_LAYOUT`
+    stores_pending : Out
+    error_code, error_engine, error_info : Out
+    """
+
+    start: Signal
+    reset_request: Signal
+    count: Signal
+    watchdog: Signal
+    fetched: Signal
+    dispatched: Signal
+    finished: Signal
+    activity: Signal
+    quiet: Signal
+    faults: Signal
+    infos: Any
+    running: Signal
+    done: Signal
+    failed: Signal
+    resetting: Signal
+    begin: Signal
+    end: Signal
+    halt: Signal
+    engine_reset: Signal
+    progress: Any
+    stores_pending: Signal
+    error_code: Signal
+    error_engine: Signal
+    error_info: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "reset_request": In(1),
+                "count": In(32),
+                "watchdog": In(32),
+                "fetched": In(32),
+                "dispatched": In(3),
+                "finished": In(len(PROGRESS_LAYOUT.members)),
+                "activity": In(1),
+                "quiet": In(1),
+                "faults": In(len(FAULTS)),
+                "infos": In(data.ArrayLayout(48, len(FAULTS))),
+                "running": Out(1),
+                "done": Out(1),
+                "failed": Out(1),
+                "resetting": Out(1),
+                "begin": Out(1),
+                "end": Out(1),
+                "halt": Out(1),
+                "engine_reset": Out(1),
+                "progress": Out(PROGRESS_LAYOUT),
+                "stores_pending": Out(1),
+                "error_code": Out(ErrorCode),
+                "error_engine": Out(Engine),
+                "error_info": Out(48),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # No pipeline is longer than an array's diagonal and the post-processing behind it.
+        hold = 2 * (self.config.rows + self.config.cols) + 128
+        held = Signal(range(hold + 1))
+        idle_cycles = Signal(32)
+
+        names = list(PROGRESS_LAYOUT.members)
+        queued = [Signal(COUNTER_BITS, name=f"queued_{index}") for index in range(3)]
+        progress = {name: Signal(COUNTER_BITS, name=name) for name in names}
+        for index, name in enumerate(names):
+            with m.If(self.finished[index]):
+                m.d.sync += progress[name].eq(progress[name] + 1)
+            m.d.comb += self.progress[name].eq(progress[name])
+        for index, counter in enumerate(queued):
+            with m.If(self.dispatched[index]):
+                m.d.sync += counter.eq(counter + 1)
+        complete = Signal()
+        m.d.sync += [
+            complete.eq(
+                (self.fetched == self.count)
+                & (queued[0] == progress["loaded"])
+                & (queued[1] == progress["computed"])
+                & (queued[2] == progress["stored"])
+                & self.quiet
+            ),
+            self.stores_pending.eq(queued[2] != progress["stored"]),
+        ]
+
+        expired = (self.watchdog != 0) & (idle_cycles >= self.watchdog)
+        m.d.sync += idle_cycles.eq(Mux(self.activity | ~self.running, 0, idle_cycles + 1))
+
+        # Faults are pulses: gathered for a cycle, then the first one counts.
+        faults = Signal(len(FAULTS) + 1)
+        infos = Signal(data.ArrayLayout(48, len(FAULTS)), reset_less=True)
+        m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
+
+        settle = Signal(3)
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.running.eq(fsm.ongoing("RUN")),
+                self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
+                self.resetting.eq(fsm.ongoing("DRAIN") | fsm.ongoing("RESET")),
+                self.engine_reset.eq(fsm.ongoing("RESET")),
+                self.failed.eq(fsm.ongoing("FAILED")),
+            ]
+            with m.State("IDLE"):  # until a start
+                with m.If(self.start):
+                    m.d.comb += self.begin.eq(1)
+                    m.d.sync += [
+                        self.done.eq(0),
+                        self.error_code.eq(ErrorCode.NONE),
+                        self.error_info.eq(0),
+                        settle.eq(7),
+                    ]
+                    m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
+                    m.next = "RUN"
+                with m.Elif(self.reset_request):
+                    m.next = "DRAIN"
+            with m.State("RUN"):  # until everything is done, a fault, or a reset
+                with m.If(settle != 0):  # `complete` may still be that of the program before
+                    m.d.sync += settle.eq(settle - 1)
+                with m.Elif(complete):
+                    m.d.comb += self.end.eq(1)
+                    m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.If(faults.any()):
+                    m.d.comb += self.end.eq(1)
+                    m.d.sync += self.done.eq(0)
+                    sources = [(ErrorCode.WATCHDOG, Engine.FETCH, 0, faults[-1])]
+                    for index in reversed(range(len(FAULTS))):
+                        _, code, engine = FAULTS[index]
+                        sources.append((code, engine, infos[index], faults[index]))
+                    for code, engine, info, fault in sources:
+                        with m.If(fault):
+                            m.d.sync += [
+                                self.error_code.eq(code),
+                                self.error_engine.eq(engine),
+                                self.error_info.eq(info),
+                            ]
+                    m.next = "FAILED"
+                with m.If(self.reset_request):
+                    m.next = "DRAIN"
+            with m.State("FAILED"):  # until a reset
+                with m.If(self.reset_request):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):  # until nothing is outstanding on the bus
+                m.d.sync += held.eq(hold)
+                with m.If(self.quiet):
+                    m.next = "RESET"
+            with m.State("RESET"):  # until the pipelines are empty
+                m.d.sync += [held.eq(held - 1), self.done.eq(0)]
+                with m.If(held == 0):
+                    m.next = "IDLE"
+        return m

@@ -1,0 +1,127 @@
+"""Instruction fetch: reads the program from memory and hands each instruction to its engine."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from systolith_hw.control.layouts import instruction_layout, packed_instruction_layout
+from systolith_hw.dma.bursts import BurstSplitter, burst_layout
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["Fetch"]
+
+
+class Fetch(wiring.Component):
+    """Reads ahead as far as its queue reaches; an instruction every three cycles at the fastest.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    start : In, pulse
+    addr, count : In, of the program's first instruction, and how many there are
+    halt : In, hand out nothing more
+    burst : Out, stream of bursts to read
+    beat : In, stream of the beats read
+    load, conv, store : Out, streams of instructions
+    fetched : Out, instructions handed out since the start
+    fault : Out, pulse: an opcode that is none; instruction number `fetched`
+    """
+
+    start: Signal
+    addr: Signal
+    count: Signal
+    halt: Signal
+    burst: stream.Interface
+    beat: stream.Interface
+    load: stream.Interface
+    conv: stream.Interface
+    store: stream.Interface
+    fetched: Signal
+    fault: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "addr": In(config.addr_width),
+                "count": In(32),
+                "halt": In(1),
+                "burst": Out(stream.Signature(burst_layout(config))),
+                "beat": In(stream.Signature(config.bus_bytes * 8)),
+                "load": Out(stream.Signature(instruction_layout(Opcode.LOAD))),
+                "conv": Out(stream.Signature(instruction_layout(Opcode.CONV))),
+                "store": Out(stream.Signature(instruction_layout(Opcode.STORE))),
+                "fetched": Out(32),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        beats = INSTRUCTION_BYTES // config.bus_bytes
+        depth = 2 * max(config.burst_beats, beats)
+        m.submodules.splitter = splitter = BurstSplitter(config)
+        m.submodules.queue = queue = Queue(config.bus_bytes * 8, depth)
+        connect(m, flipped(self.beat), queue.i)
+
+        pending = Signal()
+        with m.If(self.start & (self.count != 0)):
+            m.d.sync += pending.eq(1)
+        with m.Elif(splitter.run.ready):
+            m.d.sync += pending.eq(0)
+        m.d.comb += [
+            splitter.run.valid.eq(pending),
+            splitter.run.p.addr.eq(self.addr),
+            splitter.run.p.beats.eq(self.count * beats),
+            splitter.run.p.last.eq(1),
+        ]
+
+        # A burst is asked for when the queue has room for all of it.
+        room = Signal(range(depth + 1), init=depth)
+        length = splitter.burst.p.length
+        fits = room > length
+        m.d.comb += [
+            self.burst.valid.eq(splitter.burst.valid & fits),
+            self.burst.p.eq(splitter.burst.p),
+            splitter.burst.ready.eq(self.burst.ready & fits),
+        ]
+        asked = self.burst.valid & self.burst.ready
+        popped = queue.o.valid & queue.o.ready
+        m.d.sync += room.eq(room + popped - Mux(asked, length + 1, 0))
+
+        # Beats make an instruction.
+        layout = packed_instruction_layout()
+        instruction = Signal(layout, reset_less=True)
+        complete = Signal()
+        beat = Signal(range(max(2, beats)))
+        sent = Signal()
+        m.d.comb += queue.o.ready.eq(~complete)
+        with m.If(popped):
+            raw = instruction.as_value()
+            m.d.sync += raw.eq(Cat(raw[config.bus_bytes * 8 :], queue.o.p))
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == beats - 1):
+                m.d.sync += [beat.eq(0), complete.eq(1)]
+
+        targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}
+        known = Signal()
+        for opcode, target in targets.items():
+            mine = instruction.opcode == opcode.value
+            fields = target.p.as_value()
+            m.d.comb += fields.eq(instruction.fields[: len(fields)])
+            m.d.comb += target.valid.eq(complete & mine & ~self.halt)
+            with m.If(mine):
+                m.d.comb += [known.eq(1), sent.eq(target.valid & target.ready)]
+        m.d.sync += self.fault.eq(complete & ~known & ~self.halt)
+        with m.If(sent):
+            m.d.sync += [complete.eq(0), self.fetched.eq(self.fetched + 1)]
+        with m.If(self.start):
+            m.d.sync += self.fetched.eq(0)
+        return m

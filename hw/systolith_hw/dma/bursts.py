@@ -1,0 +1,204 @@
+"""From regions of external memory to runs, and from runs to AXI4 bursts."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["BurstSplitter", "RegionWalker", "burst_layout", "region_layout", "run_layout"]
+
+
+def region_layout(kinds: int) -> data.StructLayout:
+    """Return the layout of a region, as in an instruction; ``kind`` gives the word size."""
+    return data.StructLayout(
+        {
+            "addr": 48,
+            "run_words": 32,
+            "runs": 16,
+            "run_pitch": 32,
+            "planes": 16,
+            "plane_pitch": 32,
+            "kind": range(max(2, kinds)),
+        }
+    )
+
+
+def run_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of a run: a contiguous piece of memory, seen as bus beats.
+
+    ``addr`` is that of the first beat, ``skip`` the bytes of it that do not belong to the run,
+    ``end`` the bytes of the last beat up to the run's end.
+    """
+    return data.StructLayout(
+        {
+            "addr": config.addr_width,
+            "beats": 32,
+            "skip": range(config.bus_bytes),
+            "end": range(config.bus_bytes + 1),
+            "last": 1,
+        }
+    )
+
+
+def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of a burst: address, beats minus one, whether it ends its region."""
+    return data.StructLayout({"addr": config.addr_width, "length": 8, "last": 1})
+
+
+class RegionWalker(wiring.Component):
+    """Gives the runs of a region, one every two cycles at the fastest.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    word_bytes : sequence of int
+        Bytes of a word, for each kind of region.
+
+    Members
+    -------
+    region : In, stream of :func:`region_layout`
+    run : Out, stream of :func:`run_layout`
+    """
+
+    region: stream.Interface
+    run: stream.Interface
+
+    def __init__(self, config: AcceleratorConfig, word_bytes: Sequence[int]) -> None:
+        self.config = config
+        self.word_bytes = tuple(word_bytes)
+        super().__init__(
+            {
+                "region": In(stream.Signature(region_layout(len(self.word_bytes)))),
+                "run": Out(stream.Signature(run_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bus = self.config.bus_bytes
+        shift = bus.bit_length() - 1
+        region = Signal(region_layout(len(self.word_bytes)), reset_less=True)
+        size = Signal(32, reset_less=True)
+        addr = Signal(self.config.addr_width, reset_less=True)
+        plane_addr = Signal(self.config.addr_width, reset_less=True)
+        runs_left = Signal(16, reset_less=True)
+        planes_left = Signal(16, reset_less=True)
+        last = (runs_left == 0) & (planes_left == 0)
+
+        with m.FSM():
+            with m.State("IDLE"):  # until a region comes
+                m.d.comb += self.region.ready.eq(1)
+                with m.If(self.region.valid):
+                    m.d.sync += [
+                        region.eq(self.region.p),
+                        addr.eq(self.region.p.addr),
+                        plane_addr.eq(self.region.p.addr),
+                        runs_left.eq(self.region.p.runs - 1),
+                        planes_left.eq(self.region.p.planes - 1),
+                    ]
+                    m.next = "SIZE"
+            with m.State("SIZE"):  # one cycle
+                sizes = Array((region.run_words * number)[:32] for number in self.word_bytes)
+                m.d.sync += size.eq(sizes[region.kind])
+                m.next = "SHAPE"
+            with m.State("SHAPE"):  # one cycle: the next run as beats
+                offset = addr[:shift]
+                end = Signal(33)
+                m.d.comb += end.eq(size + offset)
+                m.d.sync += [
+                    self.run.p.addr.eq(addr & ~(bus - 1)),
+                    self.run.p.beats.eq((end + (bus - 1)) >> shift),
+                    self.run.p.skip.eq(offset),
+                    self.run.p.end.eq(((end - 1) & (bus - 1)) + 1),
+                    self.run.p.last.eq(last),
+                ]
+                m.next = "RUN"
+            with m.State("RUN"):  # until the run is taken
+                m.d.comb += self.run.valid.eq(1)
+                with m.If(self.run.ready):
+                    m.next = "SHAPE"
+                    with m.If(runs_left != 0):
+                        m.d.sync += [
+                            runs_left.eq(runs_left - 1),
+                            addr.eq(addr + region.run_pitch),
+                        ]
+                    with m.Elif(planes_left != 0):
+                        following = (plane_addr + region.plane_pitch)[: len(addr)]
+                        m.d.sync += [
+                            planes_left.eq(planes_left - 1),
+                            runs_left.eq(region.runs - 1),
+                            addr.eq(following),
+                            plane_addr.eq(following),
+                        ]
+                    with m.Else():
+                        m.next = "IDLE"
+        return m
+
+
+class BurstSplitter(wiring.Component):
+    """Cuts runs into bursts that end at multiples of the longest burst, so never cross 4 KiB.
+
+    A burst a cycle.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    run : In, stream of :func:`run_layout`
+    burst : Out, stream of :func:`burst_layout`
+    """
+
+    run: stream.Interface
+    burst: stream.Interface
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "run": In(stream.Signature(run_layout(config))),
+                "burst": Out(stream.Signature(burst_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        shift = config.bus_bytes.bit_length() - 1
+        longest = config.burst_beats
+        active = Signal()
+        left = Signal(32, reset_less=True)
+        addr = Signal(config.addr_width, reset_less=True)
+        last = Signal(reset_less=True)
+
+        place = Signal(range(max(2, longest)))
+        m.d.comb += place.eq((addr >> shift) & (longest - 1))
+        reach = Signal(range(longest + 1))
+        m.d.comb += reach.eq(longest - place)
+        final = left <= reach
+        beats = Signal(range(longest + 1))
+        m.d.comb += [
+            beats.eq(Mux(final, left, reach)),
+            self.burst.valid.eq(active),
+            self.burst.p.addr.eq(addr),
+            self.burst.p.length.eq(beats - 1),
+            self.burst.p.last.eq(final & last),
+        ]
+        taken = self.burst.valid & self.burst.ready
+        with m.If(taken):
+            m.d.sync += [left.eq(left - beats), addr.eq(addr + (beats << shift))]
+            with m.If(final):
+                m.d.sync += active.eq(0)
+        m.d.comb += self.run.ready.eq(~active | (taken & final))
+        with m.If(self.run.valid & self.run.ready):
+            m.d.sync += [
+                active.eq(1),
+                left.eq(self.run.p.beats),
+                addr.eq(self.run.p.addr),
+                last.eq(self.run.p.last),
+            ]
+        return m

@@ -1,0 +1,273 @@
+"""The load engine: moves regions of external memory into the on-chip buffers."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from systolith_hw.control.gate import TokenGate
+from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
+from systolith_hw.dma.tiles import TILE_JOB, TileWriter
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Opcode
+from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.stream.gearbox import Unpacker
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["LoadEngine", "LoadState"]
+
+LoadState = enum.Enum(
+    "LoadState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.LOAD])}
+)
+
+_SINK_JOB = data.StructLayout(
+    {**TILE_JOB.members, "buffer": 2, "lane": 8, "run_words": 32, "runs": 16}
+)
+
+
+class LoadEngine(wiring.Component):
+    """Asks for data ahead, instruction after instruction, and takes it in order as it comes.
+
+    The tokens of a LOAD are awaited before its first burst is issued; it is finished when its last
+    word is in its buffer. Data flows at a bus beat or a word a cycle, whichever is the narrower,
+    with a cycle or two lost between instructions.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    load : In, stream of LOAD instructions
+    progress : In
+    burst : Out, stream of bursts to read
+    beat : In, stream of the beats read
+    act_addr, act_data, act_en : Out, write side of the activation buffer; a lane group's data
+    weight_addr, weight_data, weight_en : Out
+    param_addr, param_data, param_en : Out; an enable for each lane
+    done : Out, pulse for every finished LOAD
+    state : Out
+    fault : Out, pulse: a word beyond its buffer's end
+    """
+
+    load: stream.Interface
+    progress: Any
+    burst: stream.Interface
+    beat: stream.Interface
+    act_addr: Signal
+    act_data: Signal
+    act_en: Signal
+    weight_addr: Signal
+    weight_data: Signal
+    weight_en: Signal
+    param_addr: Signal
+    param_data: Signal
+    param_en: Signal
+    done: Signal
+    state: Signal
+    fault: Signal
+
+    QUEUED_RUNS = 16
+    QUEUED_JOBS = 8
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "load": In(stream.Signature(instruction_layout(Opcode.LOAD))),
+                "progress": In(PROGRESS_LAYOUT),
+                "burst": Out(stream.Signature(burst_layout(config))),
+                "beat": In(stream.Signature(config.bus_bytes * 8)),
+                "act_addr": Out(range(config.act_depth)),
+                "act_data": Out(config.block * 8),
+                "act_en": Out(config.row_groups),
+                "weight_addr": Out(range(config.weight_depth)),
+                "weight_data": Out(config.cols * 8),
+                "weight_en": Out(1),
+                "param_addr": Out(range(config.param_depth // config.post_lanes)),
+                "param_data": Out(PARAM_BYTES * 8),
+                "param_en": Out(config.post_lanes),
+                "done": Out(1),
+                "state": Out(LoadState),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        sizes = {
+            Buffer.ACT: config.block,
+            Buffer.WEIGHT: config.cols,
+            Buffer.PARAM: PARAM_BYTES,
+        }
+        m.submodules.gate = gate = TokenGate(
+            instruction_layout(Opcode.LOAD),
+            {
+                "after_computed": "computed",
+                "after_drained": "drained",
+                "after_stored": "stored",
+            },
+        )
+        m.submodules.walker = walker = RegionWalker(config, list(sizes.values()))
+        m.submodules.splitter = splitter = BurstSplitter(config)
+        m.submodules.runs = runs = Queue(
+            data.StructLayout({"run": run_layout(config), "buffer": 2}), self.QUEUED_RUNS
+        )
+        m.submodules.jobs = jobs = Queue(_SINK_JOB, self.QUEUED_JOBS)
+        connect(m, flipped(self.load), gate.i)
+        connect(m, splitter.burst, flipped(self.burst))
+
+        # An instruction goes to the side that asks and to the side that takes.
+        both = walker.region.ready & jobs.i.ready
+        region_fields = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
+        m.d.comb += [
+            gate.progress.eq(self.progress),
+            gate.o.ready.eq(both),
+            walker.region.valid.eq(gate.o.valid & both),
+            jobs.i.valid.eq(gate.o.valid & both),
+            walker.region.p.kind.eq(gate.o.p.buffer),
+        ]
+        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in region_fields]
+        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _SINK_JOB.members]
+
+        kind = Signal(2, reset_less=True)
+        with m.If(walker.region.valid & walker.region.ready):
+            m.d.sync += kind.eq(walker.region.p.kind)
+        fork = splitter.run.ready & runs.i.ready
+        m.d.comb += [
+            walker.run.ready.eq(fork),
+            splitter.run.valid.eq(walker.run.valid & fork),
+            splitter.run.p.eq(walker.run.p),
+            runs.i.valid.eq(walker.run.valid & fork),
+            runs.i.p.run.eq(walker.run.p),
+            runs.i.p.buffer.eq(kind),
+        ]
+
+        unpackers = {}
+        for buffer, size in sizes.items():
+            unpacker = Unpacker(config.bus_bytes, size)
+            m.submodules[f"unpacker_{buffer.name.lower()}"] = unpackers[buffer] = unpacker
+        self._build_unpacking(m, runs, unpackers)
+        self._build_sink(m, gate, jobs, unpackers)
+        return m
+
+    def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> None:
+        """Give each beat to the unpacker of its run's buffer, without what is not the run's."""
+        run = runs.o.p.run
+        index = Signal(32)
+        first = index == 0
+        last = index == run.beats - 1
+        skip = Signal(range(self.config.bus_bytes))
+        take = Signal(range(self.config.bus_bytes + 1))
+        ready = Signal()
+        m.d.comb += [
+            skip.eq(Mux(first, run.skip, 0)),
+            take.eq(Mux(last, run.end, self.config.bus_bytes) - skip),
+            self.beat.ready.eq(runs.o.valid & ready),
+            runs.o.ready.eq(self.beat.valid & ready & last),
+        ]
+        with m.If(self.beat.valid & self.beat.ready):
+            m.d.sync += index.eq(Mux(last, 0, index + 1))
+        for buffer, unpacker in unpackers.items():
+            chosen = runs.o.p.buffer == buffer.value
+            unit_shift = unpacker.unit_bytes.bit_length() - 1
+            m.d.comb += [
+                unpacker.i.valid.eq(self.beat.valid & runs.o.valid & chosen),
+                unpacker.i.p.data.eq(self.beat.p),
+                unpacker.i.p.skip.eq(skip >> unit_shift),
+                unpacker.i.p.take.eq(take >> unit_shift),
+            ]
+            with m.If(chosen):
+                m.d.comb += ready.eq(unpacker.i.ready)
+
+    def _build_sink(
+        self, m: Module, gate: TokenGate, jobs: Queue, unpackers: dict[Buffer, Unpacker]
+    ) -> None:
+        """Take the words of one instruction after the other into its buffer."""
+        config = self.config
+        lanes = config.post_lanes
+        m.submodules.tiles = tiles = TileWriter(config)
+        connect(m, unpackers[Buffer.ACT].o, tiles.word)
+
+        # Weights and parameters: counted word by word.
+        linear = Signal()
+        to_weights = Signal(reset_less=True)
+        dest = Signal(24, reset_less=True)
+        words_left, runs_left, planes_left = (
+            Signal(width, reset_less=True, name=name)
+            for name, width in (("words_left", 32), ("runs_left", 16), ("planes_left", 16))
+        )
+        job = Signal(_SINK_JOB, reset_less=True)
+        weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
+        step = linear & Mux(to_weights, weights.valid, params.valid)
+        finish = step & (words_left == 0) & (runs_left == 0) & (planes_left == 0)
+        m.d.comb += [
+            weights.ready.eq(linear & to_weights),
+            params.ready.eq(linear & ~to_weights),
+        ]
+        with m.If(step):
+            m.d.sync += [dest.eq(dest + 1), words_left.eq(words_left - 1)]
+            with m.If(words_left == 0):
+                m.d.sync += [words_left.eq(job.run_words - 1), runs_left.eq(runs_left - 1)]
+                with m.If(runs_left == 0):
+                    m.d.sync += [runs_left.eq(job.runs - 1), planes_left.eq(planes_left - 1)]
+        with m.If(finish):
+            m.d.sync += linear.eq(0)
+
+        free = (~linear | finish) & (~tiles.active | tiles.finish)
+        is_tile = jobs.o.p.buffer == Buffer.ACT.value
+        m.d.comb += [
+            tiles.job.valid.eq(jobs.o.valid & is_tile & free),
+            jobs.o.ready.eq(free),
+        ]
+        m.d.comb += [tiles.job.p[name].eq(jobs.o.p[name]) for name in TILE_JOB.members]
+        with m.If(jobs.o.valid & free):
+            m.d.sync += [
+                job.eq(jobs.o.p),
+                linear.eq(~is_tile),
+                to_weights.eq(jobs.o.p.buffer == Buffer.WEIGHT.value),
+                dest.eq(jobs.o.p.dest),
+                words_left.eq(jobs.o.p.run_words - 1),
+                runs_left.eq(jobs.o.p.runs - 1),
+                planes_left.eq(jobs.o.p.planes - 1),
+            ]
+
+        # The tile writer's lane group, delayed with its write.
+        lane = Signal(8, reset_less=True)
+        m.d.sync += lane.eq(job.lane)
+        lane_shift = lanes.bit_length() - 1
+        weight_step = step & to_weights
+        param_step = step & ~to_weights
+        param_word = dest >> lane_shift
+        m.d.comb += [self.act_addr.eq(tiles.addr), self.act_data.eq(tiles.data)]
+        for group in range(config.row_groups):
+            m.d.comb += self.act_en[group].eq(tiles.enable & (lane == group))
+        m.d.sync += [
+            self.weight_addr.eq(dest),
+            self.weight_data.eq(weights.p),
+            self.weight_en.eq(weight_step),
+            self.param_addr.eq(param_word),
+            self.param_data.eq(params.p),
+        ]
+        for index in range(lanes):
+            m.d.sync += self.param_en[index].eq(param_step & ((dest & (lanes - 1)) == index))
+        m.d.sync += [
+            self.done.eq(finish | tiles.finish),
+            self.fault.eq(
+                (tiles.enable & (tiles.addr >= config.act_depth))
+                | (weight_step & (dest >= config.weight_depth))
+                | (param_step & (dest >= config.param_depth))
+            ),
+        ]
+
+        with m.If(step | tiles.busy):
+            m.d.comb += self.state.eq(LoadState.BUSY)
+        with m.Elif(linear | tiles.active | jobs.o.valid):
+            m.d.comb += self.state.eq(LoadState.WAIT_MEMORY)
+        with m.Elif(gate.waiting[0]):
+            m.d.comb += self.state.eq(LoadState.WAIT_COMPUTE)
+        with m.Elif(gate.waiting[1:].any()):
+            m.d.comb += self.state.eq(LoadState.WAIT_STORE)

@@ -1,0 +1,180 @@
+"""From a configuration to Verilog: Amaranth writes RTLIL, Yosys cleans it up and writes Verilog."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.registers import REGISTERS, VERSION
+
+__all__ = [
+    "Flavour",
+    "GenerateError",
+    "accelerator_facts",
+    "accelerator_verilog",
+    "component_verilog",
+    "write_accelerator",
+]
+
+TOP = "accelerator"
+
+
+class GenerateError(Exception):
+    """Yosys refused the netlist; the message is its own."""
+
+
+class Flavour(StrEnum):
+    """For whom the Verilog is written."""
+
+    PLAIN = "plain"
+    """For people and synthesis tools: the hierarchy and the names stay."""
+    SIMULATION = "simulation"
+    """For simulators: optimised across the hierarchy, which halves Verilator's work."""
+
+
+_PASSES = {
+    Flavour.PLAIN: ("proc", "opt", "clean"),
+    Flavour.SIMULATION: ("proc", "opt -full", "wreduce", "opt_clean -purge"),
+}
+
+# A process of its own keeps Yosys' text, its global state and its memory out of the caller.
+_DRIVER = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in sys.stdin.read().splitlines():
+    design.run_pass(command)
+"""
+
+_ZERO_MEMORY = re.compile(
+    r"^ *cell \$meminit_v2 \S+\n(?: *parameter [^\n]*\n)* *connect \\ADDR[^\n]*\n"
+    r" *connect \\DATA \d+'0+\n *connect \\EN[^\n]*\n *end\n",
+    re.MULTILINE,
+)
+
+
+def component_verilog(
+    component: wiring.Component, name: str, flavour: Flavour, *, flatten: bool = False
+) -> str:
+    """Return a component as Verilog-2005 text.
+
+    Memories stay memories. A memory that Amaranth initialises with zeros is left without initial
+    values, which would take a line a word; a memory with any other content keeps it.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        What becomes the top module; its ports keep their names, ``clk`` and ``rst`` are added.
+    name : str
+        Name of the top module, and prefix of the others'.
+    flavour : Flavour
+        For whom it is written.
+    flatten : bool
+        Whether to make a single module of it.
+
+    Raises
+    ------
+    GenerateError
+        If Yosys fails.
+    """
+    netlist = _ZERO_MEMORY.sub("", rtlil.convert(component, name=name, emit_src=False))
+    with tempfile.TemporaryDirectory(prefix="systolith-yosys-") as folder:
+        (Path(folder) / "in.il").write_text(netlist)
+        passes = list(_PASSES[flavour])
+        if flatten:
+            passes[1:1] = ["flatten"]
+        commands = [
+            "read_rtlil in.il",
+            f"hierarchy -top {name}",
+            *passes,
+            "write_verilog -noattr out.v",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", _DRIVER],
+            input="\n".join(commands),
+            capture_output=True,
+            text=True,
+            cwd=folder,
+        )
+        output = Path(folder) / "out.v"
+        if done.returncode or not output.exists():
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            errors = [line for line in lines if "ERROR" in line] or lines or ["no output"]
+            raise GenerateError(f"Yosys failed on {name}: {errors[-1].strip()}")
+        return output.read_text()
+
+
+def accelerator_verilog(
+    config: AcceleratorConfig, flavour: Flavour = Flavour.PLAIN, *, flatten: bool = False
+) -> str:
+    """Return the accelerator of a configuration as Verilog; its top module is ``accelerator``."""
+    return component_verilog(_accelerator(config), TOP, flavour, flatten=flatten)
+
+
+def accelerator_facts(config: AcceleratorConfig) -> dict[str, Any]:
+    """Return what a user of the Verilog has to know: configuration, ports, buffers, registers."""
+    component = _accelerator(config)
+    ports = [
+        {"name": "clk", "direction": "input", "width": 1},
+        {"name": "rst", "direction": "input", "width": 1},
+    ]
+    for path, member, value in component.signature.flatten(component):
+        ports.append(
+            {
+                "name": "__".join(str(part) for part in path),
+                "direction": "input" if member.flow is wiring.In else "output",
+                "width": len(value),
+            }
+        )
+    return {
+        "config": config.to_dict(),
+        "fingerprint": f"{config.fingerprint:#018x}",
+        "version": VERSION,
+        "top": TOP,
+        "multipliers": config.multipliers,
+        "ports": ports,
+        "buffers": {
+            "activation": config.act_bytes,
+            "weight": config.weight_bytes,
+            "parameter": config.param_depth * 8,
+            "accumulator": 2 * config.acc_depth * config.cols * config.acc_width // 8,
+            "output": config.out_depth * config.block,
+        },
+        "registers": [
+            {
+                "name": register.name,
+                "offset": register.offset,
+                "width": register.width,
+                "access": register.access,
+                "doc": register.doc,
+            }
+            for register in REGISTERS.values()
+        ],
+    }
+
+
+def write_accelerator(config: AcceleratorConfig, folder: Path) -> list[Path]:
+    """Write ``accelerator.v``, ``accelerator_sim.v`` and ``accelerator.json``; return the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder / f"{TOP}.v"
+    plain.write_text(accelerator_verilog(config, Flavour.PLAIN))
+    simulation = folder / f"{TOP}_sim.v"
+    simulation.write_text(accelerator_verilog(config, Flavour.SIMULATION))
+    facts = folder / f"{TOP}.json"
+    facts.write_text(json.dumps(accelerator_facts(config), indent=2) + "\n")
+    return [plain, simulation, facts]
+
+
+def _accelerator(config: AcceleratorConfig) -> wiring.Component:
+    # Imported late: the configuration and these helpers serve without the whole gateware.
+    from systolith_hw.accelerator import Accelerator
+
+    return Accelerator(config)

@@ -1,0 +1,87 @@
+"""A memory of lanes whose read address travels from lane to lane, one cycle each."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["SkewedMemory"]
+
+
+class SkewedMemory(wiring.Component):
+    """Words of lanes, written a group of lanes at a time, read with the array's skew.
+
+    The address of a read that enters in cycle t reaches lane i in cycle t + i; the lane's element
+    stands at ``r_data[i]`` in cycle t + i + LATENCY. So rows or columns of an array are fed
+    without a triangle of registers, and no address is broadcast. A word must not be written while
+    a read of it is travelling.
+
+    Parameters
+    ----------
+    lanes : int
+    groups : int
+        Groups of neighbouring lanes with a write enable each; divides `lanes`.
+    depth : int
+        Words.
+    width : int
+        Bits of a lane.
+
+    Members
+    -------
+    w_addr, w_data, w_en : In
+        ``w_data`` has the lanes of one group; ``w_en`` has a bit for each group.
+    r_addr : In
+    r_data : Out, one element for each lane
+    """
+
+    w_addr: Signal
+    w_data: Any
+    w_en: Signal
+    r_addr: Signal
+    r_data: Any
+
+    LATENCY = 2
+
+    def __init__(self, *, lanes: int, groups: int, depth: int, width: int) -> None:
+        if lanes % groups:
+            raise ValueError(f"SkewedMemory groups must divide {lanes} lanes, not {groups}")
+        self.lanes = lanes
+        self.groups = groups
+        self.depth = depth
+        self.width = width
+        self.banks = [
+            memory.MemoryData(shape=unsigned(width), depth=depth, init=[]) for _ in range(lanes)
+        ]
+        super().__init__(
+            {
+                "w_addr": In(range(depth)),
+                "w_data": In(data.ArrayLayout(width, lanes // groups)),
+                "w_en": In(groups),
+                "r_addr": In(range(depth)),
+                "r_data": Out(data.ArrayLayout(width, lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        addr = self.r_addr
+        per_group = self.lanes // self.groups
+        for lane, bank in enumerate(self.banks):
+            m.submodules[f"bank_{lane}"] = store = memory.Memory(bank)
+            write, read = store.write_port(), store.read_port()
+            m.d.comb += [
+                write.addr.eq(self.w_addr),
+                write.data.eq(self.w_data[lane % per_group]),
+                write.en.eq(self.w_en[lane // per_group]),
+                read.addr.eq(addr),
+                read.en.eq(1),
+            ]
+            output = Signal(self.width, name=f"output_{lane}", reset_less=True)
+            m.d.sync += output.eq(read.data)
+            m.d.comb += self.r_data[lane].eq(output)
+            if lane + 1 < self.lanes:
+                travelling = Signal(range(self.depth), name=f"addr_{lane + 1}", reset_less=True)
+                m.d.sync += travelling.eq(addr)
+                addr = travelling
+        return m

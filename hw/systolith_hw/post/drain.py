@@ -1,0 +1,214 @@
+"""The drain: walks an accumulator bank window by window and gives words of channels."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from systolith_hw.control.layouts import instruction_layout
+from systolith_hw.memory.accumulator import drain_layout
+from systolith_hw.post.lanes import PostLanes, drain_flags
+from systolith_hw.post.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import FIELDS, Opcode
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["DRAIN_JOB", "Drain"]
+
+_REGION_FIELDS = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
+
+DRAIN_JOB = data.StructLayout(
+    {
+        field.name: instruction_layout(Opcode.STORE)[field.name].shape
+        for field in FIELDS[Opcode.STORE]
+        if field.name not in _REGION_FIELDS and not field.name.startswith("after_")
+    }
+)
+"""The fields of a STORE that the drain needs."""
+
+
+class Drain(wiring.Component):
+    """Reads a sum of each lane a cycle while the word queue has room for what will come of it.
+
+    A word of a window of k sums takes k x block / post_lanes cycles. A STORE begins when the
+    results of the one before are in the queue, because what all channels share changes with it.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`DRAIN_JOB`
+    drain, drain_group, sum : the convolution core's drain side
+    param_addr, param_data : the parameter buffer's read side (SkewedMemory)
+    word : Out, stream of words of ``block`` bytes
+    drained : Out, pulse: the last sum of a STORE has been read
+    active : Out, a STORE is being drained
+    busy : Out, a sum is read
+    fault : Out, pulse: an address beyond the bank's or the parameter buffer's end
+    """
+
+    job: stream.Interface
+    drain: Any
+    drain_group: Signal
+    sum: Any
+    param_addr: Signal
+    param_data: Any
+    word: stream.Interface
+    drained: Signal
+    active: Signal
+    busy: Signal
+    fault: Signal
+
+    QUEUE_DEPTH = 32
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        lanes = config.post_lanes
+        super().__init__(
+            {
+                "job": In(stream.Signature(DRAIN_JOB)),
+                "drain": Out(drain_layout(config)),
+                "drain_group": Out(range(max(2, config.cols // lanes))),
+                "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
+                "param_addr": Out(range(config.param_depth // lanes)),
+                "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
+                "word": Out(stream.Signature(config.block * 8)),
+                "drained": Out(1),
+                "active": Out(1),
+                "busy": Out(1),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.post_lanes
+        groups = self.config.block // lanes
+        m.submodules.lanes = post = PostLanes(self.config)
+        m.submodules.queue = queue = Queue(self.config.block * 8, self.QUEUE_DEPTH)
+        connect(m, queue.o, flipped(self.word))
+
+        active = Signal()
+        job = Signal(DRAIN_JOB, reset_less=True)
+        settle = Signal(range(PostLanes.latency(self.config) + 4))
+        room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
+        left = {
+            level: Signal(DRAIN_JOB[f"{level}_count"].shape, name=f"{level}_left", reset_less=True)
+            for level in ("dx", "dy", "x", "y", "n")
+        }
+        blocks_left = Signal(8, reset_less=True)
+        group = Signal(range(max(2, groups)), reset_less=True)
+        window_first = Signal(reset_less=True)
+        word_first = Signal(reset_less=True)
+        addr = Signal(16, reset_less=True)
+        base = Signal(16, reset_less=True)
+        # Of the first group of this channel block, in words of the parameter buffer.
+        param_word = Signal(16, reset_less=True)
+        column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
+
+        issue = active & (~word_first | (room != 0))
+        last = {level: left[level] == 0 for level in left}
+        window_last = last["dx"] & last["dy"]
+        word_last = window_last & (group == groups - 1)
+        plane_last = word_last & last["x"] & last["y"] & last["n"]
+        finish = issue & plane_last & (blocks_left == 0)
+        m.d.comb += [
+            self.busy.eq(issue),
+            self.active.eq(active | (settle != 0)),
+            self.job.ready.eq(~active & (settle == 0)),
+        ]
+
+        def reload(*levels: str) -> list[Any]:
+            return [left[level].eq(job[f"{level}_count"] - 1) for level in levels]
+
+        def advance(level: str) -> Any:
+            return left[level].eq(left[level] - 1)
+
+        with m.If(issue):
+            m.d.sync += [window_first.eq(window_last), word_first.eq(word_last)]
+            with m.If(~last["dx"]):
+                m.d.sync += [advance("dx"), addr.eq(addr + job.dx_step)]
+            with m.Elif(~last["dy"]):
+                m.d.sync += [advance("dy"), addr.eq(addr + job.dy_step), *reload("dx")]
+            with m.Elif(group != groups - 1):
+                m.d.sync += [group.eq(group + 1), addr.eq(base), *reload("dx", "dy")]
+            with m.Else():
+                step = Signal(16)
+                m.d.comb += step.eq(
+                    Mux(~last["x"], job.x_step, Mux(~last["y"], job.y_step, job.n_step))
+                )
+                following = Mux(plane_last, job.acc_base, base + step)[:16]
+                m.d.sync += [group.eq(0), addr.eq(following), base.eq(following)]
+                m.d.sync += reload("dx", "dy")
+                with m.If(~last["x"]):
+                    m.d.sync += advance("x")
+                with m.Elif(~last["y"]):
+                    m.d.sync += [advance("y"), *reload("x")]
+                with m.Elif(~last["n"]):
+                    m.d.sync += [advance("n"), *reload("x", "y")]
+                with m.Else():
+                    m.d.sync += [
+                        blocks_left.eq(blocks_left - 1),
+                        param_word.eq(param_word + groups),
+                        column_group.eq(column_group + groups),
+                        *reload("x", "y", "n"),
+                    ]
+        with m.If(finish):
+            m.d.sync += [active.eq(0), settle.eq(PostLanes.latency(self.config) + 3)]
+        with m.Elif(settle != 0):
+            m.d.sync += settle.eq(settle - 1)
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [
+                active.eq(1),
+                job.eq(self.job.p),
+                group.eq(0),
+                window_first.eq(1),
+                word_first.eq(1),
+                addr.eq(self.job.p.acc_base),
+                base.eq(self.job.p.acc_base),
+                blocks_left.eq(self.job.p.blocks - 1),
+                param_word.eq(self.job.p.param_base // lanes),
+                column_group.eq(0),
+            ]
+            m.d.sync += [left[level].eq(self.job.p[f"{level}_count"] - 1) for level in left]
+
+        taken = issue & word_first
+        given = self.word.valid & self.word.ready
+        m.d.sync += room.eq(room - taken + given)
+
+        flags = Signal(drain_flags(self.config))
+        param_addr = Signal(17, reset_less=True)
+        m.d.sync += [
+            flags.valid.eq(issue),
+            flags.first.eq(window_first),
+            flags.last.eq(window_last),
+            flags.word_last.eq(group == groups - 1),
+            flags.group.eq(group),
+            self.drain.bank.eq(job.bank),
+            self.drain.addr.eq(addr),
+            self.drain_group.eq(column_group + group),
+            # A cycle later than the drain: the parameter buffer is a cycle faster.
+            param_addr.eq(param_word + group),
+            self.param_addr.eq(param_addr),
+            self.drained.eq(finish),
+            self.fault.eq(
+                (issue & (addr >= self.config.acc_depth))
+                | (flags.valid & (param_addr >= self.config.param_depth // lanes))
+            ),
+        ]
+        shared = Signal(OUTPUT_LAYOUT)
+        m.d.comb += [
+            shared.zero_point.eq(job.zero_point),
+            shared.low.eq(job.low),
+            shared.high.eq(job.high),
+            post.flags.eq(flags),
+            post.sum.eq(self.sum),
+            post.param.eq(self.param_data),
+            post.output.eq(shared),
+            queue.i.p.eq(post.word),
+            queue.i.valid.eq(post.word_valid),
+        ]
+        return m

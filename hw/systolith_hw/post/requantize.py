@@ -1,0 +1,118 @@
+"""One lane of requantisation: bias, multiply, round, shift, zero point, clamp."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["OUTPUT_LAYOUT", "PARAM_LAYOUT", "Requantizer"]
+
+PARAM_LAYOUT = data.StructLayout(
+    {"bias": signed(32), "multiplier": unsigned(24), "shift": unsigned(8)}
+)
+"""A parameter entry, as it stands in memory."""
+
+OUTPUT_LAYOUT = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8)})
+"""What all channels of a tensor share; constant while results are under way."""
+
+_LOW_PART = 17
+"""Bits of the sum that the first multiplier takes: an 18-bit signed operand, never negative."""
+
+_SCALED_WIDTH = 11
+"""A scaled value saturates to this many bits: beyond them any zero point leaves it clamped."""
+
+
+class Requantizer(wiring.Component):
+    """Requantises a sum a cycle, exactly as systolith_hw.spec.numerics.requantize does.
+
+    The product of sum and multiplier is made of two narrow products, so that each fits the 18-bit
+    multipliers of small FPGAs with registers on both sides. Instead of adding half before the
+    shift, the shift stops one bit early and the last bit rounds: the result is the same.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    sum : In, signed(acc_width)
+    param : In, :data:`PARAM_LAYOUT`, with the sum
+    output : In, :data:`OUTPUT_LAYOUT`
+    value : Out, signed(8), LATENCY cycles after the sum
+    """
+
+    sum: Signal
+    param: Any
+    output: Any
+    value: Signal
+
+    LATENCY = 8
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "sum": In(signed(config.acc_width)),
+                "param": In(PARAM_LAYOUT),
+                "output": In(OUTPUT_LAYOUT),
+                "value": Out(signed(8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self.config.acc_width
+        factor_width = self.config.multiplier_width
+
+        def register(name: str, shape: Any) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        biased = register("biased", signed(width))
+        factor = register("factor", unsigned(factor_width))
+        shifts = [register(f"shift_{stage}", unsigned(6)) for stage in range(4)]
+        m.d.sync += [
+            biased.eq(self.sum + self.param.bias),
+            factor.eq(self.param.multiplier),
+            # One less: the last bit of the shift rounds.
+            shifts[0].eq(self.param.shift - 1),
+        ]
+        m.d.sync += [shifts[stage].eq(shifts[stage - 1]) for stage in range(1, 4)]
+
+        low_product = register("low_product", unsigned(_LOW_PART + factor_width))
+        high_product = register("high_product", signed(width - _LOW_PART + factor_width + 1))
+        product = register("product", signed(width + factor_width))
+        m.d.sync += [
+            low_product.eq(biased[:_LOW_PART] * factor),
+            high_product.eq(biased[_LOW_PART:].as_signed() * factor),
+            product.eq((high_product << _LOW_PART) + low_product),
+        ]
+
+        coarse = register("coarse", product.shape())
+        fine = register("fine", product.shape())
+        m.d.sync += [
+            coarse.eq(product >> (shifts[2][3:] << 3)),
+            fine.eq(coarse >> shifts[3][:3]),
+        ]
+        top = fine[_SCALED_WIDTH - 1 :]
+        saturated = register("saturated", signed(_SCALED_WIDTH))
+        sign = fine[-1]
+        m.d.sync += saturated.eq(
+            Mux(
+                top.all() | ~top.any(),
+                fine[:_SCALED_WIDTH].as_signed(),
+                Mux(sign, -(1 << (_SCALED_WIDTH - 1)), (1 << (_SCALED_WIDTH - 1)) - 1),
+            )
+        )
+        shifted = register("shifted", signed(_SCALED_WIDTH))
+        m.d.sync += shifted.eq(((saturated + 1) >> 1) + self.output.zero_point)
+        m.d.sync += self.value.eq(
+            Mux(
+                shifted < self.output.low,
+                self.output.low,
+                Mux(shifted > self.output.high, self.output.high, shifted),
+            )
+        )
+        return m

@@ -1,0 +1,180 @@
+"""Width changers between bus beats and buffer words, at any alignment that both share."""
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Packer", "Unpacker", "packer_input", "unpacker_input"]
+
+
+def unpacker_input(bus_bytes: int, word_bytes: int) -> data.StructLayout:
+    """Layout of a beat: its data, the units to skip at its start and the units to take."""
+    units = bus_bytes // gcd(bus_bytes, word_bytes)
+    return data.StructLayout(
+        {"data": bus_bytes * 8, "skip": range(units), "take": range(units + 1)}
+    )
+
+
+class Unpacker(wiring.Component):
+    """Cuts a stream of bus beats into words; a unit is the greatest common divisor of the two.
+
+    A word or a beat a cycle, whichever is the narrower. Latency one cycle.
+
+    Parameters
+    ----------
+    bus_bytes, word_bytes : int
+
+    Members
+    -------
+    i : stream of :func:`unpacker_input`
+        Units skip, skip + 1, ... of a beat are appended, `take` of them.
+    o : stream of words
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, bus_bytes: int, word_bytes: int) -> None:
+        self.bus_bytes = bus_bytes
+        self.word_bytes = word_bytes
+        self.unit_bytes = gcd(bus_bytes, word_bytes)
+        super().__init__(
+            {
+                "i": In(stream.Signature(unpacker_input(bus_bytes, word_bytes))),
+                "o": Out(stream.Signature(word_bytes * 8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        unit = self.unit_bytes * 8
+        in_units = self.bus_bytes // self.unit_bytes
+        out_units = self.word_bytes // self.unit_bytes
+        # With this many units, a buffer too full to take a beat holds two words at least.
+        size = in_units + 2 * out_units - 1
+        held = Signal(size * unit, reset_less=True)
+        fill = Signal(range(size + 1))
+
+        m.d.comb += [
+            self.o.valid.eq(fill >= out_units),
+            self.o.p.eq(held[: out_units * unit]),
+            self.i.ready.eq(fill <= size - in_units),
+        ]
+        pop = self.o.valid & self.o.ready
+        push = self.i.valid & self.i.ready
+        kept = Signal(range(size + 1))
+        m.d.comb += kept.eq(Mux(pop, fill - out_units, fill))
+        m.d.sync += fill.eq(kept + Mux(push, self.i.p.take, 0))
+
+        shifted = Signal(size * unit)
+        m.d.comb += shifted.eq(Mux(pop, held >> (out_units * unit), held))
+        fresh = Signal(in_units * unit)
+        if in_units == 1:
+            m.d.comb += fresh.eq(self.i.p.data)
+        else:
+            with m.Switch(self.i.p.skip):
+                for skip in range(in_units):
+                    with m.Case(skip):
+                        m.d.comb += fresh.eq(self.i.p.data >> (skip * unit))
+        # Units at and beyond the fill count are free: they are overwritten without being cleared.
+        with m.Switch(kept):
+            for level in range(size - in_units + 1):
+                with m.Case(level):
+                    m.d.sync += held.eq(Cat(shifted[: level * unit], fresh))
+            with m.Default():
+                m.d.sync += held.eq(shifted)
+        return m
+
+
+def packer_input(word_bytes: int, units: int) -> data.StructLayout:
+    """Layout of a word: its data, and, if it opens a run, the free units in front of it."""
+    return data.StructLayout(
+        {"data": word_bytes * 8, "first": 1, "last": 1, "skip": range(max(units, 2))}
+    )
+
+
+class Packer(wiring.Component):
+    """Joins words into bus beats with byte strobes; a run starts anywhere in a beat.
+
+    A word or a beat a cycle, whichever is the narrower, and two cycles between runs. Latency one
+    cycle.
+
+    Parameters
+    ----------
+    bus_bytes, word_bytes : int
+
+    Members
+    -------
+    i : stream of :func:`packer_input`
+        ``first`` and ``last`` mark the ends of a run; ``skip`` counts at the first word.
+    o : stream of {data, strb}
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, bus_bytes: int, word_bytes: int) -> None:
+        self.bus_bytes = bus_bytes
+        self.word_bytes = word_bytes
+        self.unit_bytes = gcd(bus_bytes, word_bytes)
+        self.beat_units = bus_bytes // self.unit_bytes
+        super().__init__(
+            {
+                "i": In(stream.Signature(packer_input(word_bytes, self.beat_units))),
+                "o": Out(
+                    stream.Signature(data.StructLayout({"data": bus_bytes * 8, "strb": bus_bytes}))
+                ),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        unit = self.unit_bytes * 8
+        in_units = self.word_bytes // self.unit_bytes
+        out_units = self.beat_units
+        size = in_units + 2 * out_units - 1
+        held = Signal(size * unit, reset_less=True)
+        fill = Signal(range(size + 1))
+        lead = Signal(range(max(out_units, 2)))
+        flush = Signal()
+
+        full_beat = fill >= out_units
+        m.d.comb += [
+            self.o.valid.eq(full_beat | (flush & (fill != 0))),
+            self.o.p.data.eq(held[: out_units * unit]),
+            self.i.ready.eq((fill <= size - in_units) & ~flush),
+        ]
+        m.d.comb += self.o.p.strb.eq(
+            Cat(
+                ((lead <= index) & (fill > index)).replicate(self.unit_bytes)
+                for index in range(out_units)
+            )
+        )
+        pop = self.o.valid & self.o.ready
+        push = self.i.valid & self.i.ready
+        kept = Signal(range(size + 1))
+        m.d.comb += kept.eq(Mux(pop, Mux(full_beat, fill - out_units, 0), fill))
+        start = Signal(range(size + 1))
+        m.d.comb += start.eq(Mux(self.i.p.first, self.i.p.skip, kept))
+        m.d.sync += fill.eq(Mux(push, start + in_units, kept))
+        with m.If(pop):
+            m.d.sync += lead.eq(0)
+        with m.If(push & self.i.p.first):
+            # A run opens only after the one before has left: its last word set flush.
+            m.d.sync += lead.eq(self.i.p.skip)
+        with m.If(push & self.i.p.last):
+            m.d.sync += flush.eq(1)
+        with m.Elif(flush & (kept == 0)):
+            m.d.sync += flush.eq(0)
+
+        shifted = Signal(size * unit)
+        m.d.comb += shifted.eq(Mux(pop, held >> (out_units * unit), held))
+        with m.Switch(start):
+            for level in range(size - in_units + 1):
+                with m.Case(level):
+                    m.d.sync += held.eq(Cat(shifted[: level * unit], self.i.p.data))
+            with m.Default():
+                m.d.sync += held.eq(shifted)
+        return m
