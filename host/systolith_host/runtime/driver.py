@@ -1,0 +1,233 @@
+"""The driver: checks that a device is the right one, runs layers on it, explains its failures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from systolith_host.errors import SystolithError
+from systolith_host.program import LayerProgram
+from systolith_host.runtime.device import Device
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.registers import (
+    CONTROL_RESET,
+    CONTROL_START,
+    ENGINE_STATES,
+    IDENTITY,
+    REGISTERS,
+    STATUS_BUSY,
+    STATUS_DONE,
+    STATUS_ERROR,
+    VERSION,
+    Engine,
+    ErrorCode,
+    counter_name,
+)
+
+__all__ = ["Driver", "LayerCounters"]
+
+RESET_POLLS = 1000
+"""Reads of STATUS that a reset may take to end what is under way on the bus."""
+
+_WAITS = {
+    "idle": "is idle",
+    "busy": "is busy",
+    "wait_memory": "waits for the memory",
+    "wait_compute": "waits for COMPUTE",
+    "wait_store": "waits for STORE",
+    "wait_input": "waits for activations from LOAD",
+    "wait_weights": "waits for weights from LOAD",
+    "wait_output": "waits for STORE to free an accumulator bank",
+    "wait_params": "waits for parameters from LOAD",
+}
+
+
+@dataclass(frozen=True)
+class LayerCounters:
+    """What the counters said after a layer.
+
+    Parameters
+    ----------
+    cycles : int
+        From start to end; 0 on a device without cycles.
+    bytes_read, bytes_written : int
+        That crossed the bus.
+    states : dict
+        For each engine (LOAD, COMPUTE, STORE) the cycles it spent in each of its states.
+    """
+
+    cycles: int
+    bytes_read: int
+    bytes_written: int
+    states: dict[str, dict[str, int]]
+
+
+class Driver:
+    """Runs layers on one device.
+
+    Parameters
+    ----------
+    device : Device
+    config : AcceleratorConfig
+        What the programs were compiled for.
+    memory_size : int
+        Bytes of external memory from address 0 that the accelerator may touch.
+    watchdog : int
+        Cycles without progress after which the accelerator gives up; 0 is never.
+
+    Raises
+    ------
+    SystolithError
+        If the device is no accelerator, or one of another version or configuration.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        config: AcceleratorConfig,
+        memory_size: int,
+        *,
+        watchdog: int = 100_000,
+    ) -> None:
+        self.device = device
+        self.config = config
+        self.memory_size = memory_size
+        self.watchdog = watchdog
+        self._check_identity()
+        self._set_up()
+
+    def run_layer(
+        self,
+        layer: LayerProgram,
+        limit_cycles: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> LayerCounters:
+        """Run a layer's program to its end and return its counters.
+
+        Parameters
+        ----------
+        layer : LayerProgram
+        limit_cycles : int
+            Cycles after which the accelerator counts as hung.
+        progress : callable, optional
+            Is called now and then with the cycles so far.
+
+        Raises
+        ------
+        SystolithError
+            If the accelerator reports an error or does not end; it has been reset then.
+        """
+        self._write("PROGRAM_ADDR", layer.instruction_address)
+        self._write("PROGRAM_COUNT", layer.instruction_count)
+        self._write("IRQ_PENDING", 1)
+        self._write("CONTROL", CONTROL_START)
+        interrupted = self.device.wait_interrupt(limit_cycles, progress)
+        status = self._read("STATUS")
+        if interrupted and status & STATUS_DONE and not status & (STATUS_ERROR | STATUS_BUSY):
+            self._write("IRQ_PENDING", 1)
+            return self._counters()
+        if status & STATUS_ERROR:
+            text = self._error_text()
+        elif interrupted:
+            text = f"the interrupt came, but STATUS is {status:#x}: {self._engines_text(layer)}"
+        else:
+            text = f"no interrupt within {limit_cycles} cycles: {self._engines_text(layer)}"
+        reset = self._reset()
+        raise SystolithError(f"{layer.name}: {text}{'' if reset else '; it does not reset either'}")
+
+    def _check_identity(self) -> None:
+        identity = self._read("ID")
+        if identity != IDENTITY:
+            raise SystolithError(
+                f"this is no Systolith accelerator (ID {identity:#010x}, not {IDENTITY:#010x})"
+            )
+        version = self._read("VERSION")
+        if version != VERSION:
+            raise SystolithError(
+                f"the accelerator has register version {version}, this program needs {VERSION}; "
+                "generate the accelerator anew"
+            )
+        fingerprint = self._read("FINGERPRINT")
+        if fingerprint != self.config.fingerprint:
+            raise SystolithError(
+                "the accelerator was built for another configuration (fingerprint "
+                f"{fingerprint:#018x}, the program needs {self.config.fingerprint:#018x}, "
+                f"{self.config.name})"
+            )
+
+    def _set_up(self) -> None:
+        if not self._reset():
+            raise SystolithError("the accelerator stays busy after a reset")
+
+    def _reset(self) -> bool:
+        """Reset the engines and set all that programs share; return whether it became idle."""
+        self._write("CONTROL", CONTROL_RESET)
+        idle = any(not self._read("STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
+        self._write("WINDOW_BASE", 0)
+        self._write("WINDOW_END", self.memory_size)
+        self._write("WATCHDOG", self.watchdog)
+        self._write("IRQ_PENDING", 1)
+        self._write("IRQ_ENABLE", 1)
+        return idle
+
+    def _counters(self) -> LayerCounters:
+        states = {
+            engine.name: {state: self._read(counter_name(engine, state)) for state in names}
+            for engine, names in ENGINE_STATES.items()
+        }
+        return LayerCounters(
+            self._read("CYCLES"), self._read("BYTES_READ"), self._read("BYTES_WRITTEN"), states
+        )
+
+    def _error_text(self) -> str:
+        code = self._read("ERROR_CODE")
+        number = self._read("ERROR_ENGINE")
+        info = self._read("ERROR_INFO")
+        engine = Engine(number).name if number in list(Engine) else f"engine {number}"
+        if code == ErrorCode.OPCODE:
+            return f"{engine}: instruction {info} has an unknown opcode; the program is damaged"
+        if code == ErrorCode.ADDRESS:
+            return (
+                f"{engine}: address {info:#x} is outside of the program's memory "
+                f"(0 to {self.memory_size:#x})"
+            )
+        if code == ErrorCode.BUS:
+            return f"{engine}: the memory answered with a bus error"
+        if code == ErrorCode.WATCHDOG:
+            return f"no progress for {self.watchdog} cycles: {self._engines_text(None)}"
+        if code == ErrorCode.BUFFER:
+            return f"{engine}: word {info} is beyond the end of its buffer"
+        return f"{engine}: unknown error {code}, information {info:#x}"
+
+    def _engines_text(self, layer: LayerProgram | None) -> str:
+        """Say what each engine is doing, and how far it got."""
+        packed = self._read("ENGINE_STATE")
+        counts = {
+            name: self._read(name.upper())
+            for name in ("fetched", "loaded", "computed", "drained", "stored")
+        }
+        total = "" if layer is None else f" of {layer.instruction_count}"
+        parts = [f"{counts['fetched']}{total} instructions fetched"]
+        done = {
+            Engine.LOAD: f"{counts['loaded']} loaded",
+            Engine.COMPUTE: f"{counts['computed']} computed",
+            Engine.STORE: f"{counts['drained']} drained, {counts['stored']} stored",
+        }
+        for engine, names in ENGINE_STATES.items():
+            state = packed >> 4 * engine & 0xF
+            wait = _WAITS[names[state]] if state < len(names) else f"is in unknown state {state}"
+            parts.append(f"{engine.name} {wait} ({done[engine]})")
+        return ", ".join(parts)
+
+    def _read(self, name: str) -> int:
+        register = REGISTERS[name]
+        value = self.device.read_register(register.offset)
+        if register.width == 64:
+            value |= self.device.read_register(register.offset + 4) << 32
+        return value
+
+    def _write(self, name: str, value: int) -> None:
+        register = REGISTERS[name]
+        self.device.write_register(register.offset, value & 0xFFFFFFFF)
+        if register.width == 64:
+            self.device.write_register(register.offset + 4, value >> 32)
+
+

@@ -1,0 +1,413 @@
+// An AXI4 slave memory with the timing of a DRAM: latency, a bandwidth shared by reads and writes,
+// limited transactions under way, random stalls, errors on demand, and checks of the protocol.
+//
+// Timing, in cycles, a handshake being at a rising edge:
+//   - the first beat of a read can be taken `latency` cycles after its address was taken, the
+//     following ones one a cycle, and the beats of queued reads follow without a gap;
+//   - data beats of writes wait in a queue of WRITE_BEATS; a beat leaves it for the memory one
+//     cycle after it was taken, at the earliest, and the response can be taken `latency` cycles
+//     after the last beat has left it;
+//   - each beat that a read or a write moves costs DATA_BYTES of a budget to which each cycle adds
+//     `rate` / 256 bytes; reads and writes take turns when it is short of both.
+// Latencies below 2 count as 2. Answers come in the order of the addresses; bursts are INCR and
+// as wide as the bus.
+//
+// The storage is the file given by +image=PATH: mapped into memory under Verilator (see
+// memory_image.cpp), so that the file is always up to date; copied under other simulators, where a
+// rising sync[0] writes the bytes to +image_out=PATH and a rising sync[1] reads +image again.
+//
+// Plusargs: memory_size (bytes), memory_latency, memory_rate (1/256 bytes a cycle),
+// memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
+// cycles), memory_seed, memory_error_base, memory_error_end (a range that answers SLVERR),
+// memory_dead (never answers). Addresses and sizes are decimal.
+
+`timescale 1ns / 1ps
+
+module axi_memory #(
+    parameter DATA_BYTES = 8,
+    parameter ADDR_WIDTH = 32,
+    parameter ID_WIDTH = 1,
+    parameter DEPTH = 64,  // most transactions of a kind under way
+    parameter WRITE_BEATS = 32,
+    parameter MEMORY_BYTES = 65536  // not under Verilator: size of the copy
+) (
+    input wire clk,
+    input wire rst,
+
+    input wire [ID_WIDTH-1:0] awid,
+    input wire [ADDR_WIDTH-1:0] awaddr,
+    input wire [7:0] awlen,
+    input wire [2:0] awsize,
+    input wire [1:0] awburst,
+    input wire awvalid,
+    output reg awready,
+    input wire [8*DATA_BYTES-1:0] wdata,
+    input wire [DATA_BYTES-1:0] wstrb,
+    input wire wlast,
+    input wire wvalid,
+    output reg wready,
+    output reg [ID_WIDTH-1:0] bid,
+    output reg [1:0] bresp,
+    output reg bvalid,
+    input wire bready,
+    input wire [ID_WIDTH-1:0] arid,
+    input wire [ADDR_WIDTH-1:0] araddr,
+    input wire [7:0] arlen,
+    input wire [2:0] arsize,
+    input wire [1:0] arburst,
+    input wire arvalid,
+    output reg arready,
+    output reg [ID_WIDTH-1:0] rid,
+    output reg [8*DATA_BYTES-1:0] rdata,
+    output reg [1:0] rresp,
+    output reg rlast,
+    output reg rvalid,
+    input wire rready,
+
+    input wire [1:0] sync,  // see above
+    output reg [31:0] violations,  // breaches of the protocol since the start
+    output reg [47:0] read_beats,
+    output reg [47:0] write_beats
+);
+
+  localparam [31:0] COST = 256 * DATA_BYTES;
+  localparam [ADDR_WIDTH-1:0] BEAT_MASK = DATA_BYTES - 1;
+  localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
+  localparam [2:0] SIZE = DATA_BYTES == 4 ? 2 : DATA_BYTES == 8 ? 3 : DATA_BYTES == 16 ? 4
+      : DATA_BYTES == 32 ? 5 : 6;
+
+  // Settings ------------------------------------------------------------------------------------
+  reg [63:0] size, error_base, error_end;
+  reg [31:0] latency, rate, reads, writes, seed;
+  reg [31:0] stall_ar, stall_r, stall_aw, stall_w, stall_b;
+  reg dead, stalling;
+
+`ifdef VERILATOR
+  import "DPI-C" function void systolith_memory_open(input string path, output longint size);
+  import "DPI-C" function void systolith_memory_read(
+    input longint address, input int bytes, output bit [8*DATA_BYTES-1:0] data);
+  import "DPI-C" function void systolith_memory_write(
+    input longint address, input int bytes, input bit [8*DATA_BYTES-1:0] data,
+    input bit [DATA_BYTES-1:0] strobe);
+  string image;
+`else
+  reg [7:0] bytes[0:MEMORY_BYTES-1];
+  reg [8*1024-1:0] image, image_out;
+  integer file, index;
+
+  always @(posedge sync[0]) begin
+    file = $fopen(image_out, "wb");
+    for (index = 0; index + 3 < size; index = index + 4)
+      $fwrite(file, "%u", {bytes[index+3], bytes[index+2], bytes[index+1], bytes[index]});
+    $fclose(file);
+  end
+
+  always @(posedge sync[1]) begin
+    file = $fopen(image, "rb");
+    index = $fread(bytes, file);
+    $fclose(file);
+  end
+`endif
+
+  initial begin
+    latency = 40;
+    rate = COST;
+    reads = DEPTH;
+    writes = DEPTH;
+    stall_ar = 0;
+    stall_r = 0;
+    stall_aw = 0;
+    stall_w = 0;
+    stall_b = 0;
+    seed = 1;
+    error_base = 0;
+    error_end = 0;
+    size = 0;
+    if ($value$plusargs("memory_latency=%d", latency) && latency < 2) latency = 2;
+    if ($value$plusargs("memory_rate=%d", rate)) begin end
+    if ($value$plusargs("memory_reads=%d", reads) && reads > DEPTH) reads = DEPTH;
+    if ($value$plusargs("memory_writes=%d", writes) && writes > DEPTH) writes = DEPTH;
+    if ($value$plusargs("memory_stall_ar=%d", stall_ar)) begin end
+    if ($value$plusargs("memory_stall_r=%d", stall_r)) begin end
+    if ($value$plusargs("memory_stall_aw=%d", stall_aw)) begin end
+    if ($value$plusargs("memory_stall_w=%d", stall_w)) begin end
+    if ($value$plusargs("memory_stall_b=%d", stall_b)) begin end
+    if ($value$plusargs("memory_seed=%d", seed)) begin end
+    if ($value$plusargs("memory_error_base=%d", error_base)) begin end
+    if ($value$plusargs("memory_error_end=%d", error_end)) begin end
+    dead = $test$plusargs("memory_dead") != 0;
+    stalling = |{stall_ar, stall_r, stall_aw, stall_w, stall_b};
+    violations = 0;
+    read_beats = 0;
+    write_beats = 0;
+    if ($value$plusargs("image=%s", image)) begin
+`ifdef VERILATOR
+      systolith_memory_open(image, size);
+`else
+      if ($value$plusargs("image_out=%s", image_out)) begin end
+      if ($value$plusargs("memory_size=%d", size)) begin end
+      file = $fopen(image, "rb");
+      index = $fread(bytes, file);
+      $fclose(file);
+`endif
+    end
+  end
+
+  task violation(input [8*48-1:0] what);
+    begin
+      violations = violations + 1;
+      if (violations <= 20) $display("axi_memory: %0t: violation: %0s", $time, what);
+    end
+  endtask
+
+  // State ---------------------------------------------------------------------------------------
+  reg [63:0] now;
+  reg [63:0] random;
+  reg [31:0] credit, available;
+  reg read_turn;
+
+  // Addresses of reads, and the place in the first of them.
+  reg [ADDR_WIDTH-1:0] ar_address[0:DEPTH-1];
+  reg [ID_WIDTH-1:0] ar_id[0:DEPTH-1];
+  reg [7:0] ar_length[0:DEPTH-1];
+  reg [63:0] ar_time[0:DEPTH-1];
+  reg [31:0] ar_first, ar_count, reads_under_way;
+  reg [7:0] r_beat;
+  reg [ADDR_WIDTH-1:0] r_address;
+
+  // Addresses of writes, and the place in the first of them; data of writes; responses.
+  reg [ADDR_WIDTH-1:0] aw_address[0:DEPTH-1];
+  reg [ID_WIDTH-1:0] aw_id[0:DEPTH-1];
+  reg [7:0] aw_length[0:DEPTH-1];
+  reg [31:0] aw_first, aw_count, writes_under_way;
+  reg [7:0] w_beat;
+  reg [ADDR_WIDTH-1:0] w_address;
+  reg [8*DATA_BYTES-1:0] w_data[0:WRITE_BEATS-1];
+  reg [DATA_BYTES-1:0] w_strobe[0:WRITE_BEATS-1];
+  reg w_last[0:WRITE_BEATS-1];
+  reg [31:0] w_first, w_count, w_index;
+  reg [1:0] w_response;
+  reg [1:0] b_response[0:DEPTH-1];
+  reg [ID_WIDTH-1:0] b_id[0:DEPTH-1];
+  reg [63:0] b_time[0:DEPTH-1];
+  reg [31:0] b_first, b_count;
+
+  reg want_read, want_write;
+  reg [1:0] response;
+  reg [8*DATA_BYTES-1:0] data;
+  integer lane;
+
+  // What a master held out and was not taken must still be there.
+  reg ar_waits, aw_waits, w_waits;
+  reg [ADDR_WIDTH+7:0] ar_held, aw_held;
+  reg [8*DATA_BYTES-1:0] w_held_data;
+  reg [DATA_BYTES:0] w_held_strobe;
+
+  function [31:0] after(input [31:0] place, input [31:0] steps, input [31:0] modulus);
+    after = place + steps >= modulus ? place + steps - modulus : place + steps;
+  endfunction
+
+  function [1:0] answer(input [ADDR_WIDTH-1:0] address);
+    begin
+      answer = OKAY;
+      if ({{64 - ADDR_WIDTH{1'b0}}, address} + DATA_BYTES > size) answer = DECERR;
+      else if ({{64 - ADDR_WIDTH{1'b0}}, address} + DATA_BYTES > error_base
+          && {{64 - ADDR_WIDTH{1'b0}}, address} < error_end) answer = SLVERR;
+    end
+  endfunction
+
+  task check_address(input [ADDR_WIDTH-1:0] address, input [7:0] length, input [2:0] beat_size,
+                     input [1:0] burst);
+    begin
+      if (burst != 2'd1) violation("burst other than INCR");
+      if (beat_size != SIZE) violation("beats narrower than the bus");
+      if ({20'd0, address[11:0] & ~BEAT_MASK[11:0]} + ({24'd0, length} + 1) * DATA_BYTES > 4096)
+        violation("burst across a 4 KiB boundary");
+    end
+  endtask
+
+  always @(posedge clk) begin
+    if (rst) begin
+      now = 0;
+      random = {seed, ~seed} ^ 64'h9E3779B97F4A7C15;
+      credit = 0;
+      read_turn = 0;
+      ar_first = 0;
+      ar_count = 0;
+      reads_under_way = 0;
+      r_beat = 0;
+      aw_first = 0;
+      aw_count = 0;
+      writes_under_way = 0;
+      w_beat = 0;
+      w_first = 0;
+      w_count = 0;
+      w_response = OKAY;
+      b_first = 0;
+      b_count = 0;
+      ar_waits = 0;
+      aw_waits = 0;
+      w_waits = 0;
+      arready <= 0;
+      awready <= 0;
+      wready <= 0;
+      rvalid <= 0;
+      bvalid <= 0;
+    end else begin
+      now = now + 1;
+      if (stalling) begin  // xorshift64; a byte for each channel
+        random = random ^ (random << 13);
+        random = random ^ (random >> 7);
+        random = random ^ (random << 17);
+      end
+
+      // The master keeps to the protocol.
+`ifndef VERILATOR
+      if ((^{arvalid, awvalid, wvalid, rready, bready}) === 1'bx) violation("unknown handshake");
+`endif
+      if (ar_waits && (!arvalid || ar_held != {araddr, arlen})) violation("AR changed");
+      if (aw_waits && (!awvalid || aw_held != {awaddr, awlen})) violation("AW changed");
+      if (w_waits && (!wvalid || w_held_data != wdata || w_held_strobe != {wlast, wstrb}))
+        violation("W changed");
+      ar_waits = arvalid && !arready;
+      aw_waits = awvalid && !awready;
+      w_waits = wvalid && !wready;
+      if (ar_waits) ar_held = {araddr, arlen};
+      if (aw_waits) aw_held = {awaddr, awlen};
+      if (w_waits) begin
+        w_held_data = wdata;
+        w_held_strobe = {wlast, wstrb};
+      end
+
+      // Who moves a beat: reads into their output register, writes out of their queue.
+      want_read = (!rvalid || rready) && ar_count != 0 && now >= ar_time[ar_first]
+          && !(stalling && random[7:0] < stall_r[8:0]);
+      want_write = w_count != 0 && aw_count != 0 && b_count != DEPTH;
+      available = credit + rate;
+      if (available < COST) begin
+        want_read = 0;
+        want_write = 0;
+      end else if (want_read && want_write && available < 2 * COST) begin
+        want_read = read_turn;
+        want_write = !read_turn;
+        read_turn = !read_turn;
+      end
+      available = available - (want_read ? COST : 0) - (want_write ? COST : 0);
+      // Bandwidth that nobody wanted is lost.
+      credit = available < COST ? available : rate < COST ? COST - rate : 0;
+
+      // Reads.
+      if (rvalid && rready) begin
+        rvalid <= 0;
+        if (rlast) reads_under_way = reads_under_way - 1;
+      end
+      if (want_read) begin
+        if (r_beat == 0) r_address = ar_address[ar_first] & ~BEAT_MASK;
+        response = answer(r_address);
+        data = 0;
+        if (response == OKAY) begin
+`ifdef VERILATOR
+          systolith_memory_read({{64 - ADDR_WIDTH{1'b0}}, r_address}, DATA_BYTES, data);
+`else
+          for (lane = 0; lane < DATA_BYTES; lane = lane + 1)
+            data[8*lane+:8] = bytes[r_address+lane];
+`endif
+        end
+        rdata <= data;
+        rresp <= response;
+        rid <= ar_id[ar_first];
+        rvalid <= 1;
+        read_beats = read_beats + 1;
+        r_address = r_address + DATA_BYTES;
+        if (r_beat == ar_length[ar_first]) begin
+          rlast <= 1;
+          r_beat = 0;
+          ar_first = after(ar_first, 1, DEPTH);
+          ar_count = ar_count - 1;
+        end else begin
+          rlast <= 0;
+          r_beat = r_beat + 1;
+        end
+      end
+
+      // Writes.
+      if (want_write) begin
+        if (w_beat == 0) w_address = aw_address[aw_first] & ~BEAT_MASK;
+        response = answer(w_address);
+        if (response > w_response) w_response = response;
+        if (response == OKAY) begin
+`ifdef VERILATOR
+          systolith_memory_write({{64 - ADDR_WIDTH{1'b0}}, w_address}, DATA_BYTES,
+                                 w_data[w_first], w_strobe[w_first]);
+`else
+          data = w_data[w_first];
+          for (lane = 0; lane < DATA_BYTES; lane = lane + 1)
+            if (w_strobe[w_first][lane]) bytes[w_address+lane] = data[8*lane+:8];
+`endif
+        end
+        write_beats = write_beats + 1;
+        w_address = w_address + DATA_BYTES;
+        if (w_last[w_first] != (w_beat == aw_length[aw_first])) violation("WLAST misplaced");
+        if (w_beat == aw_length[aw_first]) begin
+          w_index = after(b_first, b_count, DEPTH);
+          b_id[w_index] = aw_id[aw_first];
+          b_response[w_index] = w_response;
+          b_time[w_index] = now + latency - 1;
+          b_count = b_count + 1;
+          w_response = OKAY;
+          w_beat = 0;
+          aw_first = after(aw_first, 1, DEPTH);
+          aw_count = aw_count - 1;
+        end else w_beat = w_beat + 1;
+        w_first = after(w_first, 1, WRITE_BEATS);
+        w_count = w_count - 1;
+      end
+
+      // Responses.
+      if (bvalid && bready) begin
+        bvalid <= 0;
+        writes_under_way = writes_under_way - 1;
+      end
+      if ((!bvalid || bready) && b_count != 0 && now >= b_time[b_first]
+          && !(stalling && random[15:8] < stall_b[8:0])) begin
+        bvalid <= 1;
+        bid <= b_id[b_first];
+        bresp <= b_response[b_first];
+        b_first = after(b_first, 1, DEPTH);
+        b_count = b_count - 1;
+      end
+
+      // What the master hands over at this edge.
+      if (arvalid && arready) begin
+        check_address(araddr, arlen, arsize, arburst);
+        w_index = after(ar_first, ar_count, DEPTH);
+        ar_address[w_index] = araddr;
+        ar_id[w_index] = arid;
+        ar_length[w_index] = arlen;
+        ar_time[w_index] = now + latency - 1;
+        ar_count = ar_count + 1;
+        reads_under_way = reads_under_way + 1;
+      end
+      if (awvalid && awready) begin
+        check_address(awaddr, awlen, awsize, awburst);
+        w_index = after(aw_first, aw_count, DEPTH);
+        aw_address[w_index] = awaddr;
+        aw_id[w_index] = awid;
+        aw_length[w_index] = awlen;
+        aw_count = aw_count + 1;
+        writes_under_way = writes_under_way + 1;
+      end
+      if (wvalid && wready) begin
+        w_index = after(w_first, w_count, WRITE_BEATS);
+        w_data[w_index] = wdata;
+        w_strobe[w_index] = wstrb;
+        w_last[w_index] = wlast;
+        w_count = w_count + 1;
+      end
+      arready <= !dead && reads_under_way < reads && !(stalling && random[23:16] < stall_ar[8:0]);
+      awready <= !dead && writes_under_way < writes && !(stalling && random[31:24] < stall_aw[8:0]);
+      wready <= !dead && w_count < WRITE_BEATS && !(stalling && random[39:32] < stall_w[8:0]);
+    end
+  end
+
+endmodule

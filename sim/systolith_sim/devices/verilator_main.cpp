@@ -1,0 +1,90 @@
+// The main loop of a Verilator simulation that cocotb takes part in.
+//
+// It makes the clock itself, so that nothing of cocotb runs in a cycle in which no callback is due:
+// a test bench waits for edges of `clk` and for time as usual, but must not drive `clk`. The
+// callbacks run in the order that the VPI promises: those of an edge of the clock see the values
+// from before it.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "Vtop.h"
+#include "verilated.h"
+#include "verilated_vpi.h"
+
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+static std::unique_ptr<VerilatedVcdC> trace;
+#endif
+
+extern "C" void vlog_startup_routines_bootstrap(void);
+
+static const uint64_t HALF_PERIOD = 5000;  // of the clock, in steps of 1 ps
+static const uint64_t NEVER = ~uint64_t{0};
+static uint64_t now = 0;
+
+double sc_time_stamp() { return static_cast<double>(now); }
+
+static void settle() {
+    while (VerilatedVpi::callValueCbs()) {
+    }
+}
+
+int main(int argc, char** argv) {
+    Verilated::commandArgs(argc, argv);
+    const auto top = std::make_unique<Vtop>("");
+    Verilated::fatalOnVpiError(false);  // cocotb asks for objects that may not exist
+#if VM_TRACE
+    Verilated::traceEverOn(true);
+    const char* const option = Verilated::commandArgsPlusMatch("waves=");
+    if (*option) {
+        trace = std::make_unique<VerilatedVcdC>();
+        top->trace(trace.get(), 99);
+        trace->open(option + std::strlen("+waves="));
+    }
+#endif
+
+    vlog_startup_routines_bootstrap();
+    VerilatedVpi::callCbs(cbStartOfSimulation);
+    settle();
+
+    uint64_t clock_edge = HALF_PERIOD;
+    while (!Verilated::gotFinish()) {
+        do {
+            do {
+                top->eval_step();
+                VerilatedVpi::clearEvalNeeded();
+                VerilatedVpi::doInertialPuts();
+                settle();
+            } while (VerilatedVpi::evalNeeded());
+            VerilatedVpi::callCbs(cbReadWriteSynch);
+            VerilatedVpi::doInertialPuts();
+            settle();
+        } while (VerilatedVpi::evalNeeded());
+        top->eval_end_step();
+        VerilatedVpi::callCbs(cbReadOnlySynch);
+#if VM_TRACE
+        if (trace) trace->dump(now);
+#endif
+        const uint64_t deadline = VerilatedVpi::cbNextDeadline();
+        // Nobody waits for a time and nobody will be woken by a value: the test bench is gone.
+        if (deadline == NEVER && !VerilatedVpi::hasCbs(cbValueChange)) break;
+        now = deadline < clock_edge ? deadline : clock_edge;
+        VerilatedVpi::callCbs(cbNextSimTime);
+        settle();
+        VerilatedVpi::callTimedCbs();
+        if (now == clock_edge) {
+            top->clk = !top->clk;
+            clock_edge += HALF_PERIOD;
+        }
+        settle();
+    }
+
+    top->final();
+    VerilatedVpi::callCbs(cbEndOfSimulation);
+#if VM_TRACE
+    if (trace) trace->close();
+#endif
+    return Verilated::threadContextp()->errorCount() > 0;
+}
