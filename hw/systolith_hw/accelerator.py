@@ -193,7 +193,7 @@ class Accelerator(wiring.Component):
             counters.clear.eq(controller.begin),
             counters.enable.eq(controller.running),
             counters.beat_read.eq(read_port.beat_taken),
-            counters.bytes_written.eq(write_port.bytes_taken),
+            counters.beat_written.eq(write_port.beat_taken),
             states.FETCH.eq(controller.running & (fetch.fetched != registers.write_PROGRAM_COUNT)),
             states.LOAD.eq(load.state),
             states.COMPUTE.eq(core.state),

@@ -39,7 +39,6 @@ class WritePort(wiring.Component):
     acknowledged : Out, pulse: a burst marked ``last`` is in the memory
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
-    bytes_taken : Out, bytes of that beat
     """
 
     bus: Any
@@ -54,7 +53,6 @@ class WritePort(wiring.Component):
     acknowledged: Signal
     quiet: Signal
     beat_taken: Signal
-    bytes_taken: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -72,7 +70,6 @@ class WritePort(wiring.Component):
                 "acknowledged": Out(1),
                 "quiet": Out(1),
                 "beat_taken": Out(1),
-                "bytes_taken": Out(range(config.bus_bytes + 1)),
             }
         )
 
@@ -147,10 +144,7 @@ class WritePort(wiring.Component):
         ]
         with m.If(beat):
             m.d.sync += sent.eq(Mux(bus.wlast, 0, sent + 1))
-        m.d.sync += [
-            self.beat_taken.eq(beat),
-            self.bytes_taken.eq(Mux(beat, sum(bus.wstrb[i] for i in range(config.bus_bytes)), 0)),
-        ]
+        m.d.sync += self.beat_taken.eq(beat)
 
         # Answers come in order, as all bursts have one identifier.
         answered = bus.bvalid & bus.bready

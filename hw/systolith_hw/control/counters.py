@@ -35,8 +35,7 @@ class Counters(wiring.Component):
     -------
     clear, enable : In
     states : In, :data:`STATES_LAYOUT`
-    beat_read : In, pulse
-    bytes_written : In, bytes of this cycle
+    beat_read, beat_written : In, pulses
     values : Out, a counter for each of COUNTER_NAMES
     """
 
@@ -44,7 +43,7 @@ class Counters(wiring.Component):
     enable: Signal
     states: Any
     beat_read: Signal
-    bytes_written: Signal
+    beat_written: Signal
     values: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -55,7 +54,7 @@ class Counters(wiring.Component):
                 "enable": In(1),
                 "states": In(STATES_LAYOUT),
                 "beat_read": In(1),
-                "bytes_written": In(range(config.bus_bytes + 1)),
+                "beat_written": In(1),
                 "values": Out(data.StructLayout(dict.fromkeys(COUNTER_NAMES, COUNTER_WIDTH))),
             }
         )
@@ -65,7 +64,7 @@ class Counters(wiring.Component):
         increments: dict[str, Any] = {
             "CYCLES": 1,
             "BYTES_READ": Mux(self.beat_read, self.config.bus_bytes, 0),
-            "BYTES_WRITTEN": self.bytes_written,
+            "BYTES_WRITTEN": Mux(self.beat_written, self.config.bus_bytes, 0),
         }
         for engine, states in ENGINE_STATES.items():
             for index, state in enumerate(states):

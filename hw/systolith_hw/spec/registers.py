@@ -132,8 +132,8 @@ def _registers() -> dict[str, Register]:
     names = ["CYCLES", "BYTES_READ", "BYTES_WRITTEN"]
     docs = {
         "CYCLES": "cycles from start to end of the program",
-        "BYTES_READ": "bytes that crossed the bus towards the accelerator",
-        "BYTES_WRITTEN": "bytes written to the memory",
+        "BYTES_READ": "bytes that crossed the bus towards the accelerator, whole beats",
+        "BYTES_WRITTEN": "bytes that crossed the bus towards the memory, whole beats",
     }
     for engine, states in ENGINE_STATES.items():
         names += [counter_name(engine, state) for state in states]
