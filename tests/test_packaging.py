@@ -1,0 +1,48 @@
+"""What the distribution has to contain."""
+
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"hw": "systolith_hw", "sim": "systolith_sim", "host": "systolith_host"}
+
+
+@pytest.mark.parametrize(("folder", "package"), PACKAGES.items())
+def test_every_folder_of_code_is_a_package(folder, package):
+    assert (ROOT / folder / package / "py.typed").exists()
+    for path in (ROOT / folder / package).rglob("*.py"):
+        assert (path.parent / "__init__.py").exists(), path
+
+
+def test_command_is_installed():
+    (entry,) = metadata.entry_points(group="console_scripts", name="systolith")
+    assert entry.value == "systolith_host.cli:main"
+
+
+def test_specification_imports_the_standard_library_alone():
+    code = (
+        "import sys; import systolith_hw.spec.presets, systolith_hw.spec.isa; "
+        "print([m for m in ('numpy', 'amaranth', 'cocotb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    for requirement in wanted:
+        name = requirement
+        for mark in "[<>=~!;":
+            name = name.partition(mark)[0]
+        assert name.strip().lower() in pinned
