@@ -1,1 +1,5 @@
-"""From an integer graph to tiles, addresses and instructions."""
+"""Tiling and scheduling: the compiler from an integer network to a program."""
+
+from systolith_host.schedule.compile import compile_network
+
+__all__ = ["compile_network"]

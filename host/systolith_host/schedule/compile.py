@@ -1,0 +1,184 @@
+"""The compiler: from an integer network to a program for one accelerator."""
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.program import LayerProgram, Place, Program
+from systolith_host.quantize.qgraph import QGraph
+from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_of
+from systolith_host.schedule.emit import emit_layer
+from systolith_host.schedule.lower import Operation, lower
+from systolith_host.schedule.order import NoRoomError
+from systolith_host.schedule.schedule import LayerSchedule
+from systolith_host.schedule.tile import schedule_candidates
+from systolith_host.schedule.work import Addresses
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
+
+__all__ = ["compile_network", "schedule_layer"]
+
+TRIALS = 6
+"""Schedules of a layer that are simulated before the best one is taken."""
+
+TRAFFIC_WEIGHT = 0.1
+"""Share of its transfer time that traffic costs even where it hides behind the array."""
+
+
+def compile_network(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int = 1,
+    *,
+    fuse_pool: bool = True,
+    memory_rate: float | None = None,
+) -> Program:
+    """Compile a network.
+
+    Parameters
+    ----------
+    qgraph : QGraph
+    config : AcceleratorConfig
+    batch : int
+        Images of a run, at least 1.
+    fuse_pool : bool
+        Join pools with the convolutions before them where that is possible.
+    memory_rate : float, optional
+        Bytes per cycle that the memory will move, for the choice of schedules only; as many as
+        the bus if not given.
+
+    Returns
+    -------
+    Program
+        Any memory executes it, whatever its rate.
+
+    Raises
+    ------
+    SystolithError
+        If the network cannot run on this accelerator.
+    """
+    if batch < 1:
+        raise SystolithError(f"batch must be at least 1, not {batch}")
+    operations = lower(qgraph, config, fuse_pool=fuse_pool)
+    memory = MemoryMap()
+    data: list[tuple[int, np.ndarray]] = []
+    parts: list[tuple[int, int]] = []
+    for operation in operations:
+        weights = operation.weights.reshape(-1).view(np.uint8)
+        params = operation.params.reshape(-1)
+        parts.append(
+            (memory.reserve(weights.size, "weights"), memory.reserve(params.size, "parameters"))
+        )
+        data += [(parts[-1][0], weights), (parts[-1][1], params)]
+    places: dict[str, Place] = {}
+    packed = max(op.pixel_bytes for op in operations)
+    for name in dict.fromkeys([qgraph.input, *(op.output for op in operations), qgraph.output]):
+        pixel_bytes = packed if name == qgraph.input else 0
+        places[name] = place_of(qgraph.tensors[name], memory, config, batch, pixel_bytes)
+    check_size(memory, config, qgraph.name, batch)
+    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+    layers = []
+    for operation, (weight_address, param_address) in zip(operations, parts, strict=True):
+        addresses = Addresses(
+            places[operation.input], places[operation.output], weight_address, param_address
+        )
+        _, instructions, cycles = schedule_layer(operation, config, addresses, batch, rate)
+        address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
+        code = b"".join(instruction.encode() for instruction in instructions)
+        data.append((address, np.frombuffer(code, np.uint8)))
+        layers.append(_layer_program(operation, config, batch, address, len(instructions), cycles))
+    check_size(memory, config, qgraph.name, batch)
+    return Program(
+        network=qgraph.name,
+        config=config,
+        batch=batch,
+        layers=tuple(layers),
+        places=places,
+        segments=_merge(data),
+        memory_size=memory.size,
+        input=qgraph.input,
+        output=qgraph.output,
+    )
+
+
+def schedule_layer(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+) -> tuple[LayerSchedule, list[Instruction], int]:
+    """Return the best schedule found, its instructions and the cycles they are expected to take.
+
+    The most promising schedules are simulated; if none of them fits the buffers, the next ones.
+
+    Raises
+    ------
+    SystolithError
+        If no schedule fits the buffers.
+    """
+    best: tuple[float, LayerSchedule, list[Instruction], int] | None = None
+    tried = 0
+    for schedule in schedule_candidates(operation, config, batch, rate):
+        try:
+            instructions, cycles = emit_layer(operation, schedule, config, addresses, rate)
+        except NoRoomError:
+            continue
+        size = schedule.read_bytes + schedule.write_bytes + 64 * len(instructions)
+        score = cycles + TRAFFIC_WEIGHT * size / rate
+        if best is None or score < best[0]:
+            best = (score, schedule, instructions, cycles)
+        tried += 1
+        if tried >= TRIALS:
+            break
+    if best is None:
+        raise SystolithError(
+            f"{operation.name}: no tile fits the buffers (activations {config.act_depth} words, "
+            f"weights {config.weight_depth}); build with a larger act_depth or weight_depth"
+        )
+    return best[1:]
+
+
+def _layer_program(
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    address: int,
+    count: int,
+    cycles: int,
+) -> LayerProgram:
+    macs = batch * operation.macs
+    compulsory = batch * operation.compulsory + operation.weight_elements
+    return LayerProgram(
+        name=operation.name,
+        covers=operation.covers,
+        kind=operation.kind,
+        input=operation.input,
+        output=operation.output,
+        instruction_address=address,
+        instruction_count=count,
+        macs=macs,
+        compulsory_bytes=compulsory,
+        bound_cycles=max(-(-macs // config.multipliers), -(-compulsory // config.bus_bytes)),
+        predicted_cycles=cycles,
+    )
+
+
+def _merge(data: list[tuple[int, np.ndarray]]) -> tuple[tuple[int, np.ndarray], ...]:
+    """Join what stands close together into few segments."""
+    segments: list[tuple[int, np.ndarray]] = []
+    groups: list[list[tuple[int, np.ndarray]]] = []
+    for address, part in sorted(data, key=lambda entry: entry[0]):
+        if groups:
+            last_address, last = groups[-1][-1]
+            if aligned(last_address + last.size) == address:
+                groups[-1].append((address, part))
+                continue
+        groups.append([(address, part)])
+    for group in groups:
+        start = group[0][0]
+        end = group[-1][0] + group[-1][1].size
+        segment = np.zeros(end - start, np.uint8)
+        for address, part in group:
+            segment[address - start : address - start + part.size] = part
+        segments.append((start, segment))
+    return tuple(segments)

@@ -1,0 +1,63 @@
+"""The schedule of a layer: how it is cut into tiles and in which order they run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["LayerSchedule", "Weights"]
+
+Weights = Literal["layer", "tile", "stream"]
+"""How long weights stay: all of them for the whole layer; those of an output block while it goes
+over an input tile; or for one CONV only."""
+
+
+@dataclass(frozen=True)
+class LayerSchedule:
+    """How a layer runs.
+
+    An input tile (all channels of a region, with halo) stands in the activation buffer; for each
+    block of ``cols`` output channels, each of its `stack` accumulator tiles goes through the input
+    channels chunk by chunk, one CONV each, and is drained by a STORE.
+
+    Parameters
+    ----------
+    name : str
+    linear : bool
+        A fully connected layer: its passes are one long row, its pixels are images.
+    images : int
+        Images of a tile.
+    rows, columns : int
+        Outputs of an accumulator tile, windows applied.
+    stack : int
+        Accumulator tiles, one below the other, of an input tile.
+    chunk_blocks : int
+        Blocks of input channels of a CONV; passes if `linear`; 0 if less than one block.
+    chunk_taps : int
+        Passes of a CONV if `chunk_blocks` is 0.
+    resident : bool
+        The input tile stays for all output blocks; else its chunks are loaded for each of them.
+    weights : Weights
+    pixels : int
+        Of a whole accumulator tile.
+    compute_cycles : int
+        Cycles that the array needs for all passes.
+    read_bytes, write_bytes : int
+        Traffic of the layer, instructions excluded.
+    estimate : float
+        Cycles by the rough model that chose the candidates.
+    """
+
+    name: str
+    linear: bool
+    images: int
+    rows: int
+    columns: int
+    stack: int
+    chunk_blocks: int
+    chunk_taps: int
+    resident: bool
+    weights: Weights
+    pixels: int
+    compute_cycles: int
+    read_bytes: int
+    write_bytes: int
+    estimate: float
