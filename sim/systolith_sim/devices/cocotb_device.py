@@ -82,7 +82,7 @@ class CocotbDevice:
     async def start(self) -> None:
         """Start clock and reset; to be awaited before anything else."""
         start_clock(self.dut)
-        inputs = ["memory_sync"]
+        inputs = ["memory_sync", "bench_waits"]
         inputs += [f"s_axil_{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid")]
         inputs += [f"s_axil_{name}" for name in ("bready", "araddr", "arvalid", "rready")]
         await reset(self.dut, tuple(inputs))
@@ -229,7 +229,9 @@ async def _read_register(dut: Any, offset: int) -> int:
 @resume
 async def _wait_interrupt(dut: Any, cycles: int) -> bool:
     if not _value(dut.irq):
+        dut.bench_waits.value = 1
         await First(RisingEdge(dut.irq), Timer(cycles * CLOCK_NS, unit="ns"))
+        dut.bench_waits.value = 0
     return bool(_value(dut.irq))
 
 

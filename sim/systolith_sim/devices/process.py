@@ -131,6 +131,7 @@ def start_simulator(
         "GPI_USERS": f"{python_library};{cocotb_config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OPENBLAS_NUM_THREADS": "1",  # its idle threads spin
         "TOPLEVEL_LANG": "verilog",
         **(environment or {}),
     }

@@ -98,12 +98,13 @@ _CONTROL_PORTS = (
     Port("s_axil_rresp", 2, True),
     Port("s_axil_rvalid", 1, True),
     Port("s_axil_rready", 1, False),
-    Port("irq", 1, True),
 )
 
 _COMMON_PORTS = (
     Port("clk", 1, False),
     Port("rst", 1, False),
+    Port("bench_waits", 1, False),
+    Port("irq", 1, True),
     Port("memory_sync", 2, False),
     Port("memory_violations", 32, True),
     Port("memory_read_beats", 48, True),
@@ -163,7 +164,7 @@ def accelerator_testbench(
         f"  wire{f' [{port.width - 1}:0]' if port.width > 1 else ''} m_axi_{port.name};\n"
         for port in axi
     ]
-    pins = {"clk": "clk", "rst": "rst"}
+    pins = {"clk": "clk", "rst": "rst", "irq": "irq"}
     pins |= {port.name: port.name for port in _CONTROL_PORTS}
     pins |= {f"m_axi_{port.name}": f"m_axi_{port.name}" for port in axi}
     body = (
@@ -188,5 +189,6 @@ def memory_testbench(bus_bytes: int, addr_width: int, memory_bytes: int = 65536)
     )
     ports = _COMMON_PORTS + axi
     body = _memory_instance(bus_bytes, addr_width, memory_bytes, "s_axi_")
+    body += "  assign irq = 1'b0;\n"
     sources = {"axi_memory.v": _memory_source(), "tb_memory.v": _top("tb_memory", ports, body)}
     return Testbench("tb_memory", sources, ports)
