@@ -304,7 +304,7 @@ class Program:
                 file.truncate(self.memory_size)
                 for address, data in self.segments:
                     file.seek(address)
-                    file.write(memoryview(np.ascontiguousarray(data)))
+                    np.ascontiguousarray(data).tofile(file)
         except OSError as error:
             raise SystolithError(f"{path}: cannot be written: {_one_line(error)}") from None
 

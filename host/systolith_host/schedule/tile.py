@@ -195,8 +195,7 @@ class _Search:
         chunk_taps: int,
     ) -> Iterator[LayerSchedule]:
         operation, config, shape = self.operation, self.config, self.shape
-        height, width = operation.out_height, operation.out_width
-        region_rows = min(rows * stack, height)
+        region_rows = min(rows * stack, operation.out_height)
         tall, _, _ = self._input(0, region_rows)
         wide, _, _ = self._input(1, columns)
         plane = tall * wide

@@ -1,4 +1,4 @@
-"""The work of a layer: its CONVs and STOREs in order, and what has to be in the buffers for them."""
+"""The work of a layer: its CONVs and STOREs in order, and what the buffers hold for them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -81,7 +81,7 @@ class Engines:
     def __init__(self, config: AcceleratorConfig, memory: np.ndarray) -> None:
         self.config = config
         self.memory = memory
-        self.window = (0, 0)
+        self.window: tuple[int, int] = (0, 0)
         # float32 because the products below are; it holds every int8.
         self.act = np.zeros((config.act_depth, config.rows), np.float32)
         self.weight = np.zeros((config.weight_depth, config.cols), np.float32)
