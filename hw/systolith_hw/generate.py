@@ -61,6 +61,11 @@ _ZERO_MEMORY = re.compile(
 )
 
 
+_MEMORY = re.compile(
+    r"^ *reg (?:signed )?\[\d+:0\] (?P<name>\S+) ?\[(?P<depth>\d+):0\];", re.MULTILINE
+)
+
+
 def component_verilog(
     component: wiring.Component, name: str, flavour: Flavour, *, flatten: bool = False
 ) -> str:
@@ -109,7 +114,28 @@ def component_verilog(
             lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             errors = [line for line in lines if "ERROR" in line] or lines or ["no output"]
             raise GenerateError(f"Yosys failed on {name}: {errors[-1].strip()}")
-        return output.read_text()
+        return _zeroed(output.read_text())
+
+
+def _zeroed(verilog: str) -> str:
+    """Let memories without initial values start at zero, as those of FPGAs do, not at X."""
+    if "initial begin" in verilog:
+        initialised = set(re.findall(r"^ +(\S+)\[\d+\] = ", verilog, re.MULTILINE))
+    else:
+        initialised = set()
+
+    def loop(match: re.Match[str]) -> str:
+        name, depth = match["name"], int(match["depth"]) + 1
+        if name in initialised:
+            return match[0]
+        index = f"zero_{name.lstrip(chr(92)).replace('.', '_')}"
+        return (
+            f"{match[0]}\n  integer {index};\n"
+            f"  initial for ({index} = 0; {index} < {depth}; {index} = {index} + 1)"
+            f" {name} [{index}] = 0;"
+        )
+
+    return _MEMORY.sub(loop, verilog)
 
 
 def accelerator_verilog(
