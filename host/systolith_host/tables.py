@@ -25,7 +25,7 @@ def report_table(report: Report) -> RenderableType:
     table.add_column("layer", no_wrap=True)
     names = ["MMACs", "cycles", "util", "of bound", "read MB", "write MB"]
     names += [cause.replace("wait_", "") for cause in causes]
-    for name in [*names, "wrong"]:
+    for name in [*names, "mismatches"]:
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.layers:
         table.add_row(row.title, *_cells(report, row, causes))
@@ -40,7 +40,7 @@ def report_table(report: Report) -> RenderableType:
 def _cells(report: Report, row: LayerReport | Totals, causes: Iterable[str]) -> list[str]:
     utilisation = report.utilisation(row)
     return [
-        f"{row.macs / 1e6:,.1f}",
+        f"{row.macs / 1e6:,.2f}",
         _count(row.cycles),
         "-" if utilisation is None else f"{utilisation:.1%}",
         f"{row.bound_cycles / row.cycles:.1%}" if row.cycles else "-",
@@ -56,7 +56,7 @@ def _count(value: int | None) -> str:
 
 
 def _megabytes(value: int | None) -> str:
-    return "-" if value is None else f"{value / 1e6:,.2f}"
+    return "-" if value is None else f"{value / 1e6:,.3f}"
 
 
 def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
@@ -71,8 +71,8 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
     if everything.bytes_read is not None and everything.bytes_written is not None:
         traffic = everything.bytes_read + everything.bytes_written
         lines.append(
-            f"DRAM traffic {traffic / 1e6:,.1f} MB, {traffic / everything.compulsory_bytes:.3f} "
-            f"times the compulsory {everything.compulsory_bytes / 1e6:,.1f} MB"
+            f"DRAM traffic {traffic / 1e6:,.2f} MB, {traffic / everything.compulsory_bytes:.3f} "
+            f"times the compulsory {everything.compulsory_bytes / 1e6:,.2f} MB"
         )
     if everything.cycles:
         lines.append(

@@ -1,0 +1,380 @@
+"""The command line: run, compile, info, generate, configs."""
+
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, RenderableType
+from typer.exceptions import TyperException
+
+from systolith_host.errors import SystolithError
+from systolith_host.model.vgg import NETWORKS, build_network
+from systolith_host.pipeline import Prepared, check_program, make_report, prepare, select_layers
+from systolith_host.program import Program
+from systolith_host.progress import ProgressLog
+from systolith_host.runtime.remote import run_remote
+from systolith_host.runtime.session import DeviceOptions, Outcome, plan_jobs, run_jobs
+from systolith_host.schedule import compile_network
+from systolith_host.tables import config_table, network_table, report_table
+from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+from systolith_hw.spec.presets import PRESETS, load_config
+
+__all__ = ["app", "main"]
+
+MISMATCH = 1
+MISUSE = 2
+INTERRUPTED = 130
+"""Exit statuses."""
+
+_TABLE_WIDTH = 150
+
+app = typer.Typer(
+    name="systolith",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="A generator of systolic CNN accelerators, with the tools to run networks on them.",
+    epilog="Start with [bold]systolith run vgg16[/bold]; every command explains itself: --help",
+)
+
+
+class DeviceKind(StrEnum):
+    """What runs a program."""
+
+    EMULATOR = "emulator"
+    RTL = "rtl"
+
+
+class Simulator(StrEnum):
+    """What simulates the RTL."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
+
+
+NetworkArgument = Annotated[
+    str, typer.Argument(help=f"A built-in network: {', '.join(NETWORKS)}.", show_default=True)
+]
+ImageOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image",
+        metavar="FILE",
+        help="A photograph; repeat it for a batch. Default: scikit-learn's china.jpg, flower.jpg.",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Torchvision's state dict of the network, .safetensors or .pth (.pth needs PyTorch). "
+        "Default: random weights, He scaling.",
+    ),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="The accelerator: a preset (see `systolith configs`) or a TOML file. "
+        "Default: default, or what --program was compiled for.",
+    ),
+]
+BatchOption = Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of the random weights.")]
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  systolith run vgg16 --device emulator\n\n"
+    "  systolith run mini --config tiny --sequential --waves conv1_1\n\n"
+    "  systolith run vgg16 --image cat.jpg --weights vgg16.safetensors --layers conv3_1..fc6\n\n"
+    "  systolith run vgg16 --config large --bandwidth 8 --json large.json"
+)
+def run(
+    network: NetworkArgument = "vgg16",
+    image: ImageOption = None,
+    weights: WeightsOption = None,
+    config: ConfigOption = None,
+    device: Annotated[
+        DeviceKind, typer.Option(help="The RTL in a simulator, or the program emulated in NumPy.")
+    ] = DeviceKind.RTL,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Only these layers: names and ranges, e.g. conv1_1,conv3_1..conv4_2.",
+        ),
+    ] = None,
+    batch: BatchOption = 1,
+    waves: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Write this layer's waveforms to LAYER.vcd (a gigabyte soon: take a small one).",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON, too.")
+    ] = None,
+    seed: SeedOption = 0,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="One device, each layer taking what its predecessor left in memory. "
+            "Without it layers run side by side from the golden model's tensors.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Layers that run side by side on this machine.")
+    ] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run layers on the workers of a dask scheduler, e.g. tcp://10.0.0.1:8786.",
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1024,
+            metavar="BYTES",
+            help="Of the memory, in bytes per cycle. Default: the width of the bus.",
+        ),
+    ] = None,
+    latency: Annotated[
+        int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")
+    ] = 40,
+    clock: Annotated[
+        float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For the frames per second.")
+    ] = 150.0,
+    simulator: Annotated[
+        Simulator, typer.Option(help="Icarus is slow: for the smallest networks.")
+    ] = Simulator.VERILATOR,
+    save_program: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the compiled program in this file.")
+    ] = None,
+    program: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run this program instead of compiling one; give the same network, weights, "
+            "images and seed as when it was saved.",
+        ),
+    ] = None,
+) -> None:
+    """Run a network on the accelerator and compare every layer with the golden model.
+
+    The photographs go through a quantised network, int8 throughout: once through the golden model
+    (NumPy, whole tensors), once through the accelerator, as the RTL in a simulator or emulated.
+    The report says of each layer how many cycles and bytes it took, what the array waited for, and
+    how many values differ from the golden model's: none.
+
+    Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
+    """
+    chosen = load_config(config) if config is not None else None
+    loaded = Program.load(program) if program is not None else None
+    if loaded is not None:
+        assert program is not None
+        check_program(loaded, program, network, batch, chosen)
+    if scheduler is not None and sequential:
+        raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
+    target = loaded.config if loaded is not None else chosen or PRESETS["default"]
+    with ProgressLog(Console(stderr=True)) as log:
+        prepared = _prepare(network, image, weights, seed, batch, target, log)
+        if loaded is None:
+            log.stage("compiling")
+            loaded = compile_network(prepared.qgraph, target, batch, memory_rate=bandwidth)
+        if save_program is not None:
+            loaded.save(save_program)
+        selected = select_layers(loaded, layers)
+        traced = select_layers(loaded, waves)[0].name if waves is not None else None
+        if traced is not None and device is not DeviceKind.RTL:
+            raise SystolithError("--waves needs --device rtl: the emulator has no signals")
+        if traced is not None and traced not in {layer.name for layer in selected}:
+            raise SystolithError(f"--waves: {traced} is not among the --layers that run")
+        options = DeviceOptions(
+            kind=device.value,
+            simulator=simulator.value,
+            latency=latency,
+            bytes_per_cycle=bandwidth,
+            waves=traced,
+            waves_path=Path(f"{traced}.vcd") if traced is not None else None,
+        )
+        work = plan_jobs(selected, prepared.tensors, sequential=sequential)
+        start = time.monotonic()
+        log.stage("simulating" if device is DeviceKind.RTL else "emulating")
+        tracker = _Tracker(log, {layer.name: layer.predicted_cycles for layer in selected})
+        if scheduler is not None:
+            outcomes = run_remote(
+                loaded, work, options, scheduler, tracker.at, tracker.done, log.message
+            )
+        else:
+            outcomes = run_jobs(loaded, work, options, jobs, tracker.at, tracker.done, log.message)
+        wall = time.monotonic() - start
+    rtl = device is DeviceKind.RTL
+    rate = f"{bandwidth:g}" if bandwidth is not None else str(target.bus_bytes)
+    report = make_report(
+        prepared,
+        loaded,
+        outcomes,
+        device=f"rtl ({simulator.value})" if rtl else device.value,
+        counts_cycles=rtl,
+        clock_mhz=clock,
+        memory_rate=bandwidth if rtl else None,
+        memory=f"{rate} bytes per cycle, latency {latency} cycles" if rtl else None,
+        wall_seconds=wall,
+    )
+    if json is not None:
+        report.save(json)
+    _show(report_table(report))
+    if report.groups["all"].mismatches:
+        if program is not None:
+            _complain(f"{program} may have been made with other weights, images or another seed")
+        raise typer.Exit(MISMATCH)
+
+
+@app.command("compile")
+def compile_(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the program goes.")],
+    network: NetworkArgument = "vgg16",
+    image: ImageOption = None,
+    weights: WeightsOption = None,
+    config: ConfigOption = None,
+    batch: BatchOption = 1,
+    seed: SeedOption = 0,
+) -> None:
+    """Compile a network to a program file: instructions, packed weights and the memory map.
+
+    It runs with `systolith run --program FILE`. The photographs serve to calibrate the scales.
+    """
+    target = load_config(config or "default")
+    with ProgressLog(Console(stderr=True)) as log:
+        prepared = _prepare(network, image, weights, seed, batch, target, log)
+        log.stage("compiling")
+        program = compile_network(prepared.qgraph, target, batch)
+        program.save(out)
+    instructions = sum(layer.instruction_count for layer in program.layers)
+    cycles = sum(layer.predicted_cycles for layer in program.layers)
+    _show(
+        f"{out}: {network}, batch {batch}, for {target.name} ({target.fingerprint:016x}): "
+        f"{instructions:,} instructions, {program.memory_size / 1e6:,.1f} MB of memory, "
+        f"{cycles:,} cycles predicted"
+    )
+
+
+@app.command()
+def info(network: NetworkArgument = "vgg16") -> None:
+    """Show a network's layers: activations, weights and multiply-accumulates, and their totals."""
+    _show(network_table(build_network(network)))
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files.")],
+    config: Annotated[str, typer.Option(metavar="NAME|FILE")] = "default",
+) -> None:
+    """Write the accelerator as Verilog, for synthesis and for simulation, and a JSON of facts."""
+    from systolith_hw.generate import GenerateError, write_accelerator  # takes a second to import
+
+    target = load_config(config)
+    with ProgressLog(Console(stderr=True)) as log:
+        log.stage(f"generating {target.name}")
+        try:
+            paths = write_accelerator(target, out)
+        except GenerateError as error:
+            raise SystolithError(str(error)) from None
+        except OSError as error:
+            raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    for path in paths:
+        _show(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@app.command()
+def configs() -> None:
+    """List the configurations that have a name."""
+    _show(config_table(PRESETS.values()))
+
+
+class _Tracker:
+    """Adds up the cycles of layers under way and ended, against what the compiler predicted."""
+
+    def __init__(self, log: ProgressLog, predicted: dict[str, int]) -> None:
+        self._log = log
+        self._predicted = predicted
+        self._cycles = dict.fromkeys(predicted, 0)
+        self._active: set[str] = set()
+
+    def at(self, layer: str, cycles: int) -> None:
+        """Note how far a layer is."""
+        self._active.add(layer)
+        self._cycles[layer] = min(cycles, self._predicted[layer])
+        self._show()
+
+    def done(self, outcome: Outcome) -> None:
+        """Note that a layer has ended."""
+        self._active.discard(outcome.layer)
+        self._cycles[outcome.layer] = self._predicted[outcome.layer]
+        self._show()
+
+    def _show(self) -> None:
+        active = [name for name in self._predicted if name in self._active]
+        done, total = sum(self._cycles.values()), sum(self._predicted.values())
+        self._log.update(", ".join(active), done, total)
+
+
+def _prepare(
+    network: str,
+    image: list[Path] | None,
+    weights: Path | None,
+    seed: int,
+    batch: int,
+    config: AcceleratorConfig,
+    log: ProgressLog,
+) -> Prepared:
+    return prepare(
+        network,
+        images=image or (),
+        weights=weights,
+        seed=seed,
+        batch=batch,
+        multiplier_width=config.multiplier_width,
+        log=log,
+    )
+
+
+def _show(content: RenderableType) -> None:
+    console = Console()
+    # A narrow terminal wraps lines; it must not lose columns.
+    width = max(console.width, _TABLE_WIDTH)
+    Console(width=width).print(content, markup=False, highlight=False, soft_wrap=True)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(
+        f"error: {text}", markup=False, highlight=False, soft_wrap=True, style="red"
+    )
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except TyperException as error:
+        _complain(" ".join(error.format_message().split()))
+        sys.exit(MISUSE)
+    except (SystolithError, ConfigError) as error:
+        _complain(" ".join(str(error).split()))
+        sys.exit(MISUSE)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(MISMATCH)
+    sys.exit(status or 0)

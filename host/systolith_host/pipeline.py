@@ -1,0 +1,268 @@
+"""From the name of a network and some photographs to a report: the stages, one after the other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.golden import run_golden
+from systolith_host.model.graph import Graph
+from systolith_host.model.images import image_batch, load_image, sample_images
+from systolith_host.model.vgg import build_network
+from systolith_host.model.weights import load_weights, random_weights
+from systolith_host.program import LayerProgram, Program
+from systolith_host.progress import ProgressLog
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.quantize import quantize, quantize_input
+from systolith_host.report import LayerReport, Report
+from systolith_host.runtime.session import Outcome
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["Prepared", "check_program", "make_report", "prepare", "select_layers"]
+
+TOP = 5
+"""Classes that a report names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A quantised network with its input and what the golden model makes of it.
+
+    Parameters
+    ----------
+    graph : Graph
+    qgraph : QGraph
+    tensors : dict of str to ndarray, shape (N, C, H, W)
+        Every tensor, by the golden model; the input included.
+    float_output : ndarray of float32, shape (N, classes)
+        What the float network makes of the same images.
+    weights, images : str
+        Where they came from, in words.
+    """
+
+    graph: Graph
+    qgraph: QGraph
+    tensors: dict[str, np.ndarray]
+    float_output: np.ndarray
+    weights: str
+    images: str
+
+
+def prepare(
+    network: str,
+    *,
+    images: Sequence[Path],
+    weights: Path | None,
+    seed: int,
+    batch: int,
+    multiplier_width: int,
+    log: ProgressLog,
+) -> Prepared:
+    """Build a network, give it weights, calibrate and quantise it, and run the golden model.
+
+    Parameters
+    ----------
+    network : str
+        Name of a built-in network.
+    images : sequence of Path
+        Photographs; scikit-learn's two if there are none.
+    weights : Path, optional
+        A torchvision state dict; random weights if None.
+    seed : int
+        Of random weights.
+    batch : int
+    multiplier_width : int
+        Of the accelerator.
+    log : ProgressLog
+
+    Raises
+    ------
+    SystolithError
+        If a file cannot be used.
+    """
+    graph = build_network(network)
+    size = graph.shapes[graph.input][1]
+    paths = tuple(images) or sample_images()
+    paths = paths[: max(batch, 1)]
+    if len(images) > batch:
+        raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
+    inputs = image_batch([load_image(path, size) for path in paths], batch)
+    log.stage("weights")
+    if weights is None:
+        values = random_weights(graph, seed, log.update)
+        source = f"random (He scaling, seed {seed}); classes mean nothing"
+    else:
+        values = load_weights(weights, graph, log.update)
+        source = str(weights)
+    log.stage("calibration")
+    calibration = calibrate(graph, values, inputs, log.update)
+    log.stage("quantisation")
+    qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
+    del values
+    log.stage("golden model")
+    tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
+    names = ", ".join(str(path) if images else path.name for path in paths)
+    if len(paths) < batch:
+        names += f" (and shifted, to {batch} images)"
+    if not images:
+        names += " from scikit-learn"
+    return Prepared(graph, qgraph, tensors, calibration.output, source, names)
+
+
+def select_layers(program: Program, text: str | None) -> tuple[LayerProgram, ...]:
+    """Return the layers that a text like ``conv1_1,conv3_1..conv4_2`` names, in order.
+
+    A fused pool stands for its convolution.
+
+    Raises
+    ------
+    SystolithError
+        If there is no layer of a name, or a range runs backwards.
+    """
+    if text is None:
+        return program.layers
+    index = {name: i for i, layer in enumerate(program.layers) for name in layer.covers}
+    index |= {layer.name: i for i, layer in enumerate(program.layers)}
+    chosen: set[int] = set()
+    for part in text.split(","):
+        ends = [end.strip() for end in part.split("..")]
+        for end in ends:
+            if end not in index:
+                raise SystolithError(
+                    f"--layers: {program.network} has no layer {end!r}; it has "
+                    f"{', '.join(layer.name for layer in program.layers)}"
+                )
+        if len(ends) > 2:
+            raise SystolithError(f"--layers: a range must be first..last, not {part.strip()!r}")
+        first, last = index[ends[0]], index[ends[-1]]
+        if first > last:
+            raise SystolithError(f"--layers: {ends[0]} comes after {ends[-1]}; swap them")
+        chosen.update(range(first, last + 1))
+    return tuple(program.layers[i] for i in sorted(chosen))
+
+
+def check_program(
+    program: Program, path: Path, qgraph_name: str, batch: int, config: AcceleratorConfig | None
+) -> None:
+    """Refuse a program file that was made for something else than what is asked for.
+
+    Raises
+    ------
+    SystolithError
+        If network, batch or configuration differ.
+    """
+    if program.network != qgraph_name:
+        raise SystolithError(f"{path}: is a program of {program.network}, not {qgraph_name}")
+    if program.batch != batch:
+        raise SystolithError(
+            f"{path}: is a program for a batch of {program.batch}; run it with "
+            f"--batch {program.batch}"
+        )
+    if config is not None and config.fingerprint != program.config.fingerprint:
+        raise SystolithError(
+            f"{path}: was compiled for configuration {program.config.name} "
+            f"({program.config.fingerprint:016x}), not for {config.name} "
+            f"({config.fingerprint:016x}); compile it again"
+        )
+
+
+def make_report(
+    prepared: Prepared,
+    program: Program,
+    outcomes: Sequence[Outcome],
+    *,
+    device: str,
+    counts_cycles: bool,
+    clock_mhz: float,
+    memory_rate: float | None,
+    memory: str | None,
+    wall_seconds: float,
+) -> Report:
+    """Compare each outcome with the golden model, bit for bit, and put the report together.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    program : Program
+    outcomes : sequence of Outcome
+        Of the program's layers, or some of them.
+    device : str
+        What ran them, in words.
+    counts_cycles : bool
+        Whether the device has cycles.
+    clock_mhz : float
+    memory_rate : float, optional
+        Bytes per cycle of the memory; those of the bus if None. It goes into the lower bound.
+    memory : str, optional
+        The memory in words.
+    wall_seconds : float
+    """
+    config = program.config
+    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+    results = {outcome.layer: outcome for outcome in outcomes}
+    rows = []
+    top: tuple[tuple[int, float], ...] = ()
+    for layer in program.layers:
+        outcome = results.get(layer.name)
+        if outcome is None:
+            continue
+        golden = prepared.tensors[layer.output]
+        counters = outcome.counters
+        rows.append(
+            LayerReport(
+                name=layer.name,
+                covers=layer.covers,
+                kind=layer.kind,
+                macs=layer.macs,
+                bound_cycles=max(
+                    -(-layer.macs // config.multipliers), math.ceil(layer.compulsory_bytes / rate)
+                ),
+                predicted_cycles=layer.predicted_cycles,
+                compulsory_bytes=layer.compulsory_bytes,
+                cycles=counters.cycles if counts_cycles else None,
+                bytes_read=counters.bytes_read,
+                bytes_written=counters.bytes_written,
+                states=counters.states["COMPUTE"] if counts_cycles else {},
+                mismatches=_mismatches(outcome.output, golden),
+                values=golden.size,
+                seconds=outcome.seconds,
+            )
+        )
+        if layer.output == program.output:
+            top = _top(prepared.qgraph, outcome.output)
+    float_top = np.argsort(-prepared.float_output[0].ravel(), kind="stable")[:TOP]
+    sources = {"weights": prepared.weights, "images": prepared.images}
+    if memory is not None:
+        sources["memory"] = memory
+    return Report(
+        network=program.network,
+        config=config.to_dict(),
+        multipliers=config.multipliers,
+        device=device,
+        batch=program.batch,
+        clock_mhz=clock_mhz,
+        complete=len(rows) == len(program.layers),
+        layers=tuple(rows),
+        top=top,
+        float_top=tuple(map(int, float_top)) if top else (),
+        sources=sources,
+        wall_seconds=wall_seconds,
+    )
+
+
+def _mismatches(values: np.ndarray, golden: np.ndarray) -> int:
+    if values.shape != golden.shape or values.dtype != golden.dtype:
+        return int(golden.size)
+    return int(np.count_nonzero(values != golden))
+
+
+def _top(qgraph: QGraph, output: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """Return class index and real value of the largest outputs of the first image."""
+    tensor = qgraph.tensors[qgraph.output]
+    values = (output[0].ravel().astype(np.float64) - tensor.zero_point) * tensor.scale
+    order = np.argsort(-values, kind="stable")[:TOP]
+    return tuple((int(index), float(values[index])) for index in order)
