@@ -58,7 +58,8 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(reset)(component)
             return component
 
-        m.submodules.registers = registers = RegisterFile(config)
+        registers: Any = RegisterFile(config)  # its members come from the register map
+        m.submodules.registers = registers
         m.submodules.controller = controller = Controller(config)
         m.submodules.counters = counters = Counters(config)
         read_port = engine("read_port", ReadPort(config))

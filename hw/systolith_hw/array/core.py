@@ -19,7 +19,7 @@ from systolith_hw.spec.registers import ENGINE_STATES, Engine
 
 __all__ = ["ComputeState", "ConvCoreSignature", "DirectCore"]
 
-ComputeState = enum.Enum(
+ComputeState: Any = enum.Enum(
     "ComputeState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.COMPUTE])}
 )
 

@@ -1,5 +1,7 @@
 """Signatures of the AXI4 and AXI4-Lite edges (ARM IHI 0022), with the standard's signal names."""
 
+from typing import Any
+
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +16,10 @@ __all__ = [
     "axi4_write_members",
     "axi_lite_members",
 ]
+
+
+_Driven: Any = Out
+"""Out, for members with an initial value: amaranth-stubs 0.5.0.8 do not know `init`."""
 
 
 class AxiId(enum.Enum, shape=1):
@@ -38,9 +44,9 @@ def axi4_read_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
         "arid": Out(AxiId),
         "araddr": Out(config.addr_width),
         "arlen": Out(8),
-        "arsize": Out(3, init=config.bus_bytes.bit_length() - 1),
-        "arburst": Out(2, init=1),  # INCR
-        "arcache": Out(4, init=3),  # normal, non-cacheable, bufferable
+        "arsize": _Driven(3, init=config.bus_bytes.bit_length() - 1),
+        "arburst": _Driven(2, init=1),  # INCR
+        "arcache": _Driven(4, init=3),  # normal, non-cacheable, bufferable
         "arprot": Out(3),
         "arvalid": Out(1),
         "arready": In(1),
@@ -59,9 +65,9 @@ def axi4_write_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
         "awid": Out(1),
         "awaddr": Out(config.addr_width),
         "awlen": Out(8),
-        "awsize": Out(3, init=config.bus_bytes.bit_length() - 1),
-        "awburst": Out(2, init=1),
-        "awcache": Out(4, init=3),
+        "awsize": _Driven(3, init=config.bus_bytes.bit_length() - 1),
+        "awburst": _Driven(2, init=1),
+        "awcache": _Driven(4, init=3),
         "awprot": Out(3),
         "awvalid": Out(1),
         "awready": In(1),

@@ -18,7 +18,7 @@ from systolith_hw.stream.queue import Queue
 
 __all__ = ["LoadEngine", "LoadState"]
 
-LoadState = enum.Enum(
+LoadState: Any = enum.Enum(
     "LoadState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.LOAD])}
 )
 

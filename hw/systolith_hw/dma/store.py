@@ -21,7 +21,7 @@ from systolith_hw.stream.queue import Queue
 
 __all__ = ["StoreEngine", "StoreState"]
 
-StoreState = enum.Enum(
+StoreState: Any = enum.Enum(
     "StoreState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.STORE])}
 )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import MemoryData, Module, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -50,9 +50,7 @@ class SkewedMemory(wiring.Component):
         self.groups = groups
         self.depth = depth
         self.width = width
-        self.banks = [
-            memory.MemoryData(shape=unsigned(width), depth=depth, init=[]) for _ in range(lanes)
-        ]
+        self.banks = [MemoryData(shape=unsigned(width), depth=depth, init=[]) for _ in range(lanes)]
         super().__init__(
             {
                 "w_addr": In(range(depth)),
@@ -69,7 +67,8 @@ class SkewedMemory(wiring.Component):
         per_group = self.lanes // self.groups
         for lane, bank in enumerate(self.banks):
             m.submodules[f"bank_{lane}"] = store = memory.Memory(bank)
-            write, read = store.write_port(), store.read_port()
+            write: Any = store.write_port()
+            read = store.read_port()
             m.d.comb += [
                 write.addr.eq(self.w_addr),
                 write.data.eq(self.w_data[lane % per_group]),

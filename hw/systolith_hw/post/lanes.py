@@ -90,7 +90,7 @@ class PostLanes(wiring.Component):
                 value = later
             values.append(value)
 
-        flags = self.flags
+        flags = before = pooling = self.flags
         for stage in range(self.latency(self.config)):
             later = Signal(drain_flags(self.config), name=f"flags_{stage}")
             m.d.sync += later.eq(flags)

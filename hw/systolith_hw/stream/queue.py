@@ -44,7 +44,8 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = len(self.i.p.as_value() if hasattr(self.i.p, "as_value") else self.i.p)
-        m.submodules.store = store = fifo.SyncFIFOBuffered(width=width, depth=self.depth)
+        store: Any = fifo.SyncFIFOBuffered(width=width, depth=self.depth)
+        m.submodules.store = store
         m.d.comb += [
             store.w_data.eq(self.i.p),
             store.w_en.eq(self.i.valid),
