@@ -6,12 +6,12 @@ from systolith_host.errors import SystolithError
 from systolith_host.program import LayerProgram, Place, Program
 from systolith_host.quantize.qgraph import QGraph
 from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_of
-from systolith_host.schedule.emit import emit_layer
+from systolith_host.schedule.emit import Order, emit_layer, order_layer
 from systolith_host.schedule.lower import Operation, lower
 from systolith_host.schedule.order import NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.tile import schedule_candidates
-from systolith_host.schedule.work import Addresses
+from systolith_host.schedule.work import Addresses, Item
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
 
@@ -116,17 +116,18 @@ def schedule_layer(
     SystolithError
         If no schedule fits the buffers.
     """
-    best: tuple[float, LayerSchedule, list[Instruction], int] | None = None
+    best: tuple[float, LayerSchedule, Order, int] | None = None
     tried = 0
     for schedule in schedule_candidates(operation, config, batch, rate):
         try:
-            instructions, cycles = emit_layer(operation, schedule, config, addresses, rate)
+            order, cycles = order_layer(operation, schedule, config, addresses, rate)
         except NoRoomError:
             continue
-        size = schedule.read_bytes + schedule.write_bytes + 64 * len(instructions)
+        count = sum(len(entry.loads) if isinstance(entry, Item) else 1 for entry in order)
+        size = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
         score = cycles + TRAFFIC_WEIGHT * size / rate
         if best is None or score < best[0]:
-            best = (score, schedule, instructions, cycles)
+            best = (score, schedule, order, cycles)
         tried += 1
         if tried >= TRIALS:
             break
@@ -135,7 +136,8 @@ def schedule_layer(
             f"{operation.name}: no tile fits the buffers (activations {config.act_depth} words, "
             f"weights {config.weight_depth}); build with a larger act_depth or weight_depth"
         )
-    return best[1:]
+    _, schedule, order, cycles = best
+    return schedule, emit_layer(operation, order), cycles
 
 
 def _layer_program(

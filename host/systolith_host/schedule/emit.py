@@ -1,5 +1,7 @@
 """Emission: the instructions of a layer with the counts that they wait for."""
 
+from collections.abc import Iterator
+
 from systolith_host.errors import SystolithError
 from systolith_host.schedule.lower import Operation
 from systolith_host.schedule.order import allocate, simulate
@@ -8,17 +10,20 @@ from systolith_host.schedule.work import Addresses, Item, Step, Store, make_work
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 
-__all__ = ["emit_layer"]
+__all__ = ["Order", "emit_layer", "order_layer"]
+
+Order = list[Item | Step | Store]
+"""LOADs (an item is one or more), CONVs and STOREs in the order of the program."""
 
 
-def emit_layer(
+def order_layer(
     operation: Operation,
     schedule: LayerSchedule,
     config: AcceleratorConfig,
     addresses: Addresses,
     rate: float,
-) -> tuple[list[Instruction], int]:
-    """Return the instructions of a layer and the cycles that they are expected to take.
+) -> tuple[Order, int]:
+    """Return what a layer does, in order, and the cycles that it is expected to take.
 
     Parameters
     ----------
@@ -27,23 +32,32 @@ def emit_layer(
 
     Raises
     ------
-    SystolithError
-        If a number does not fit its field.
     NoRoomError
         If the schedule needs more of a buffer than there is.
     """
     work = make_work(operation, schedule, config, addresses)
     allocate(work, config)
     order, cycles = simulate(work, config, rate)
+    return order, round(cycles)
+
+
+def emit_layer(operation: Operation, order: Order) -> list[Instruction]:
+    """Return the instructions of a layer.
+
+    Raises
+    ------
+    SystolithError
+        If a number does not fit its field.
+    """
     try:
-        return list(_instructions(order)), round(cycles)
+        return list(_instructions(order))
     except ValueError as error:
         raise SystolithError(
             f"{operation.name}: does not fit the instruction set ({error}); use smaller tensors"
         ) from None
 
 
-def _instructions(order: list[Item | Step | Store]):
+def _instructions(order: Order) -> Iterator[Instruction]:
     loads = 0
     last_step: dict[int, int] = {}
     steps = 0
@@ -61,8 +75,10 @@ def _instructions(order: list[Item | Step | Store]):
                 "after_loaded_act": entry.act.position,
                 "after_loaded_weight": entry.weight.position,
                 "after_drained": max(entry.tile - 1, 0) if entry.first else 0,
-                "act_base": entry.act.address + entry.act_offset,
-                "weight_base": entry.weight.address + entry.weight_offset,
+                "act_base": entry.act.address + entry.offset,
+                "weight_base": entry.weight.address,
+                "bank": entry.tile % 2,
+                "clear": int(entry.first),
             }
             steps += 1
             last_step[entry.tile] = steps

@@ -275,9 +275,9 @@ def _check_fields(operation: Operation) -> None:
 
 def _params(layer: QConv, config: AcceleratorConfig, zero_point: int) -> np.ndarray:
     """Return the parameter entries with the zero point folded in, and prove the sums safe."""
-    flat = layer.weight.reshape(len(layer.weight), -1).astype(np.int64)
-    positive = np.maximum(flat, 0).sum(axis=1)
-    negative = np.minimum(flat, 0).sum(axis=1)
+    flat = layer.weight.reshape(len(layer.weight), -1)
+    positive = np.maximum(flat, 0).sum(axis=1, dtype=np.int64)
+    negative = flat.sum(axis=1, dtype=np.int64) - positive
     folded = layer.bias.astype(np.int64) - zero_point * (positive + negative)
     for channel, bias in enumerate(folded.tolist()):
         low, high = sum_bounds(int(positive[channel]), int(negative[channel]), bias)

@@ -158,7 +158,7 @@ class _Search:
         config = self.config
         room = config.weight_depth // config.rows
         if self.operation.depthwise:
-            return [(self.blocks, 0)]
+            return [(blocks, 0) for blocks in sorted({1, self.blocks})]
         found = []
         blocks = 1
         while blocks <= self.blocks and 2 * blocks * self.taps <= room:

@@ -79,13 +79,12 @@ class Item:
 
 @dataclass(eq=False, slots=True)
 class Step:
-    """A CONV; `act_offset` and `weight_offset` are relative to its items."""
+    """A CONV, the `first` of its tile or not; `offset` is relative to the activations' address."""
 
     tile: int
     act: Item
     weight: Item
-    act_offset: int
-    weight_offset: int
+    offset: int
     fields: dict[str, int]
     cycles: int
     first: bool
@@ -139,10 +138,10 @@ def chunks_of(
             yield Chunk((0, shape.in_blocks), first, count, 0, 1, 0, 1, first)
         return
     if operation.depthwise:
-        group = operation.weights.shape[1]
-        first = out_block * config.cols // config.rows
-        count = min(group, shape.in_blocks - first)
-        yield Chunk((first, count), 0, count, 0, 1, 0, 1, 0)
+        start = out_block * config.cols // config.rows
+        blocks = min(operation.weights.shape[1], shape.in_blocks - start)
+        for first, count in split(blocks, schedule.chunk_blocks):
+            yield Chunk((start + first, count), 0, count, 0, 1, 0, 1, first)
         return
     if schedule.chunk_blocks:
         for first, count in split(shape.in_blocks, schedule.chunk_blocks):
@@ -183,6 +182,7 @@ class _Builder:
         self.shape = Shape.of(operation, config)
         self.work = Work()
         self.found: dict[tuple, Item] = {}
+        self.walks: dict[tuple, dict[str, int]] = {}
         self.steps = 0
         self.tiles = 0
 
@@ -272,19 +272,17 @@ class _Builder:
                     (chunk.rows, operation.tap_step[0] * across),
                     (chunk.blocks, plane),
                 ]
-            fields = _walk("xynsrc", levels)
-            fields.update(bank=self.tiles % 2, clear=int(chunk is chunks[0]))
-            weight_offset = 0
-            passes = chunk.passes
+            walk = tuple(levels)
+            if walk not in self.walks:
+                self.walks[walk] = _walk("xynsrc", levels)
             self.work.sequence.append(
                 Step(
                     self.tiles,
                     act,
                     weight,
                     offset,
-                    weight_offset,
-                    fields,
-                    passes * max(pixels, self.config.rows, 4),
+                    self.walks[walk],
+                    chunk.passes * max(pixels, self.config.rows, 4),
                     chunk is chunks[0],
                 )
             )
