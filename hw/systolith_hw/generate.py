@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """From a configuration to Verilog: Amaranth writes RTLIL, Yosys cleans it up and writes Verilog."""
 
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from systolith_hw.spec.config import AcceleratorConfig
@@ -157,7 +159,7 @@ def accelerator_facts(config: AcceleratorConfig) -> dict[str, Any]:
             {
                 "name": "__".join(str(part) for part in path),
                 "direction": "input" if member.flow is wiring.In else "output",
-                "width": len(value),
+                "width": len(Value.cast(value)),
             }
         )
     return {
