@@ -205,11 +205,12 @@ class Accelerator(wiring.Component):
             "fetch_address": (read_port.fault & read_port.fault_fetch, read_port.fault_addr),
             "load_address": (read_port.fault & ~read_port.fault_fetch, read_port.fault_addr),
             "store_address": (write_port.fault, write_port.fault_addr),
-            "read_bus": (read_port.bus_error, 0),
-            "write_bus": (write_port.bus_error, 0),
-            "load_buffer": (load.fault, 0),
-            "compute_buffer": (core.fault, 0),
-            "store_buffer": (store.fault, 0),
+            "fetch_bus": (read_port.bus_error & read_port.bus_error_fetch, 0),
+            "load_bus": (read_port.bus_error & ~read_port.bus_error_fetch, 0),
+            "store_bus": (write_port.bus_error, 0),
+            "load_buffer": (load.fault, load.fault_addr),
+            "compute_buffer": (core.fault, core.fault_addr),
+            "store_buffer": (store.fault, store.fault_addr),
         }
         for index, (name, _, _) in enumerate(FAULTS):
             fault, info = faults[name]

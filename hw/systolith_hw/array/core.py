@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -44,6 +44,7 @@ class ConvCoreSignature(wiring.Signature):
     drain_group : In, the group of ``post_lanes`` columns that is read
     sum : Out, for each lane, DRAIN_LATENCY cycles after its ``drain``
     fault : Out, pulse: an address beyond a buffer's end
+    fault_addr : Out, that address
     """
 
     DRAIN_LATENCY = AccumulatorColumn.READ_LATENCY + 1
@@ -63,6 +64,7 @@ class ConvCoreSignature(wiring.Signature):
                 "drain_group": In(range(max(2, config.cols // config.post_lanes))),
                 "sum": Out(data.ArrayLayout(signed(config.acc_width), config.post_lanes)),
                 "fault": Out(1),
+                "fault_addr": Out(24),
             }
         )
 
@@ -90,6 +92,7 @@ class DirectCore(wiring.Component):
     drain_group: Signal
     sum: Any
     fault: Signal
+    fault_addr: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -140,7 +143,10 @@ class DirectCore(wiring.Component):
 
         self._build_edges(m, loader, sequencer, mesh)
         self._build_accumulators(m, sequencer, mesh)
-        m.d.sync += self.fault.eq(loader.fault | sequencer.fault)
+        m.d.sync += [
+            self.fault.eq(loader.fault | sequencer.fault),
+            self.fault_addr.eq(Mux(loader.fault, loader.addr, sequencer.fault_addr)),
+        ]
         return m
 
     def _build_edges(

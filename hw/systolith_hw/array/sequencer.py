@@ -48,6 +48,7 @@ class PixelSequencer(wiring.Component):
     busy : Out, a pixel is issued
     wait_weights : Out, a pass could begin but for its weights
     fault : Out, pulse: an address lies beyond the activation buffer's or the bank's end
+    fault_addr : Out, that address
     """
 
     job: stream.Interface
@@ -59,6 +60,7 @@ class PixelSequencer(wiring.Component):
     busy: Signal
     wait_weights: Signal
     fault: Signal
+    fault_addr: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -73,6 +75,7 @@ class PixelSequencer(wiring.Component):
                 "busy": Out(1),
                 "wait_weights": Out(1),
                 "fault": Out(1),
+                "fault_addr": Out(24),
             }
         )
 
@@ -174,15 +177,14 @@ class PixelSequencer(wiring.Component):
                 self.act_addr.eq(Mux(absolute, 0, self.act_addr) + delta),
                 acc_addr.eq(Mux(first_1, acc_base, acc_addr + 1)),
             ]
+        act_fault = self.act_addr >= self.config.act_depth
         m.d.comb += [
             self.accumulate.valid.eq(valid_2),
             self.accumulate.overwrite.eq(overwrite_2),
             self.accumulate.done.eq(done_2),
             self.accumulate.bank.eq(bank_2),
             self.accumulate.addr.eq(acc_addr),
-            self.fault.eq(
-                valid_2
-                & ((self.act_addr >= self.config.act_depth) | (acc_addr >= self.config.acc_depth))
-            ),
+            self.fault.eq(valid_2 & (act_fault | (acc_addr >= self.config.acc_depth))),
+            self.fault_addr.eq(Mux(act_fault, self.act_addr, acc_addr)),
         ]
         return m

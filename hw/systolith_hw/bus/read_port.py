@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
+from systolith_hw.control.layouts import ADDRESS_BITS
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
@@ -35,6 +36,7 @@ class ReadPort(wiring.Component):
     fault_fetch : Out, it was fetch's
     fault_addr : Out
     bus_error : Out, pulse: the memory answered with an error
+    bus_error_fetch : Out, it answered to fetch
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
     """
@@ -51,6 +53,7 @@ class ReadPort(wiring.Component):
     fault_fetch: Signal
     fault_addr: Signal
     bus_error: Signal
+    bus_error_fetch: Signal
     quiet: Signal
     beat_taken: Signal
 
@@ -60,17 +63,18 @@ class ReadPort(wiring.Component):
         super().__init__(
             {
                 "bus": Out(wiring.Signature(axi4_read_members(config))),
-                "load": In(stream.Signature(burst_layout(config))),
-                "fetch": In(stream.Signature(burst_layout(config))),
+                "load": In(stream.Signature(burst_layout())),
+                "fetch": In(stream.Signature(burst_layout())),
                 "load_beat": Out(stream.Signature(bits)),
                 "fetch_beat": Out(stream.Signature(bits)),
                 "halt": In(1),
-                "window_base": In(config.addr_width),
-                "window_end": In(config.addr_width + 1),
+                "window_base": In(ADDRESS_BITS),
+                "window_end": In(ADDRESS_BITS),
                 "fault": Out(1),
                 "fault_fetch": Out(1),
-                "fault_addr": Out(config.addr_width),
+                "fault_addr": Out(ADDRESS_BITS),
                 "bus_error": Out(1),
+                "bus_error_fetch": Out(1),
                 "quiet": Out(1),
                 "beat_taken": Out(1),
             }
@@ -82,7 +86,7 @@ class ReadPort(wiring.Component):
         outstanding = Signal(range(config.outstanding_reads + 1))
 
         # Stage 1 chooses; stage 2 has checked the window; then the address channel.
-        chosen = Signal(data.StructLayout({"fetch": 1, "burst": burst_layout(config)}))
+        chosen = Signal(data.StructLayout({"fetch": 1, "burst": burst_layout()}))
         chosen_valid = Signal()
         checked = Signal()
         inside = Signal()
@@ -156,6 +160,7 @@ class ReadPort(wiring.Component):
         m.d.sync += [
             outstanding.eq(outstanding + issue - (taken & beats.o.p.last)),
             self.beat_taken.eq(taken),
+            self.bus_error_fetch.eq(is_fetch),
             self.bus_error.eq(
                 taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)
             ),

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import Response, axi4_write_members
+from systolith_hw.control.layouts import ADDRESS_BITS
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
@@ -59,13 +60,13 @@ class WritePort(wiring.Component):
         super().__init__(
             {
                 "bus": Out(wiring.Signature(axi4_write_members(config))),
-                "burst": In(stream.Signature(burst_layout(config))),
+                "burst": In(stream.Signature(burst_layout())),
                 "beat": In(stream.Signature(write_beat_layout(config))),
                 "halt": In(1),
-                "window_base": In(config.addr_width),
-                "window_end": In(config.addr_width + 1),
+                "window_base": In(ADDRESS_BITS),
+                "window_end": In(ADDRESS_BITS),
                 "fault": Out(1),
-                "fault_addr": Out(config.addr_width),
+                "fault_addr": Out(ADDRESS_BITS),
                 "bus_error": Out(1),
                 "acknowledged": Out(1),
                 "quiet": Out(1),
@@ -85,7 +86,7 @@ class WritePort(wiring.Component):
 
         unclaimed = Signal(range(depth + 1))
         outstanding = Signal(range(config.outstanding_writes + 1))
-        held = Signal(burst_layout(config), reset_less=True)
+        held = Signal(burst_layout(), reset_less=True)
         held_valid = Signal()
         checked = Signal()
         inside = Signal()

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT
+from systolith_hw.control.layouts import ADDRESS_BITS, COUNTER_BITS, PROGRESS_LAYOUT
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import Engine, ErrorCode
 
@@ -17,8 +17,9 @@ FAULTS = (
     ("fetch_address", ErrorCode.ADDRESS, Engine.FETCH),
     ("load_address", ErrorCode.ADDRESS, Engine.LOAD),
     ("store_address", ErrorCode.ADDRESS, Engine.STORE),
-    ("read_bus", ErrorCode.BUS, Engine.LOAD),
-    ("write_bus", ErrorCode.BUS, Engine.STORE),
+    ("fetch_bus", ErrorCode.BUS, Engine.FETCH),
+    ("load_bus", ErrorCode.BUS, Engine.LOAD),
+    ("store_bus", ErrorCode.BUS, Engine.STORE),
     ("load_buffer", ErrorCode.BUFFER, Engine.LOAD),
     ("compute_buffer", ErrorCode.BUFFER, Engine.COMPUTE),
     ("store_buffer", ErrorCode.BUFFER, Engine.STORE),
@@ -97,7 +98,7 @@ class Controller(wiring.Component):
                 "activity": In(1),
                 "quiet": In(1),
                 "faults": In(len(FAULTS)),
-                "infos": In(data.ArrayLayout(48, len(FAULTS))),
+                "infos": In(data.ArrayLayout(ADDRESS_BITS, len(FAULTS))),
                 "running": Out(1),
                 "done": Out(1),
                 "failed": Out(1),
@@ -110,7 +111,7 @@ class Controller(wiring.Component):
                 "stores_pending": Out(1),
                 "error_code": Out(ErrorCode),
                 "error_engine": Out(Engine),
-                "error_info": Out(48),
+                "error_info": Out(ADDRESS_BITS),
             }
         )
 
@@ -148,7 +149,7 @@ class Controller(wiring.Component):
 
         # Faults are pulses: gathered for a cycle, then the first one counts.
         faults = Signal(len(FAULTS) + 1)
-        infos = Signal(data.ArrayLayout(48, len(FAULTS)), reset_less=True)
+        infos = Signal(data.ArrayLayout(ADDRESS_BITS, len(FAULTS)), reset_less=True)
         m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
 
         settle = Signal(3)

@@ -4,7 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.control.layouts import instruction_layout, packed_instruction_layout
+from systolith_hw.control.layouts import (
+    ADDRESS_BITS,
+    instruction_layout,
+    packed_instruction_layout,
+)
 from systolith_hw.dma.bursts import BurstSplitter, burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode
@@ -49,10 +53,10 @@ class Fetch(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "addr": In(config.addr_width),
+                "addr": In(ADDRESS_BITS),
                 "count": In(32),
                 "halt": In(1),
-                "burst": Out(stream.Signature(burst_layout(config))),
+                "burst": Out(stream.Signature(burst_layout())),
                 "beat": In(stream.Signature(config.bus_bytes * 8)),
                 "load": Out(stream.Signature(instruction_layout(Opcode.LOAD))),
                 "conv": Out(stream.Signature(instruction_layout(Opcode.CONV))),

@@ -5,9 +5,18 @@ from amaranth.lib import data
 
 from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode
 
-__all__ = ["COUNTER_BITS", "PROGRESS_LAYOUT", "instruction_layout", "packed_instruction_layout"]
+__all__ = [
+    "ADDRESS_BITS",
+    "COUNTER_BITS",
+    "PROGRESS_LAYOUT",
+    "instruction_layout",
+    "packed_instruction_layout",
+]
 
 COUNTER_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name.startswith("after_"))
+
+ADDRESS_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name == "addr")
+"""Of an external address in instructions, whatever the bus has: too large ones are refused."""
 
 PROGRESS_LAYOUT = data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_BITS))
 """The counters of finished instructions, which are the dependency tokens."""

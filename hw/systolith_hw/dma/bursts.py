@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.control.layouts import ADDRESS_BITS
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["BurstSplitter", "RegionWalker", "burst_layout", "region_layout", "run_layout"]
@@ -15,7 +16,7 @@ def region_layout(kinds: int) -> data.StructLayout:
     """Return the layout of a region, as in an instruction; ``kind`` gives the word size."""
     return data.StructLayout(
         {
-            "addr": 48,
+            "addr": ADDRESS_BITS,
             "run_words": 32,
             "runs": 16,
             "run_pitch": 32,
@@ -34,7 +35,7 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "addr": config.addr_width,
+            "addr": ADDRESS_BITS,
             "beats": 32,
             "skip": range(config.bus_bytes),
             "end": range(config.bus_bytes + 1),
@@ -43,9 +44,9 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
+def burst_layout() -> data.StructLayout:
     """Return the layout of a burst: address, beats minus one, whether it ends its region."""
-    return data.StructLayout({"addr": config.addr_width, "length": 8, "last": 1})
+    return data.StructLayout({"addr": ADDRESS_BITS, "length": 8, "last": 1})
 
 
 class RegionWalker(wiring.Component):
@@ -82,8 +83,8 @@ class RegionWalker(wiring.Component):
         shift = bus.bit_length() - 1
         region = Signal(region_layout(len(self.word_bytes)), reset_less=True)
         size = Signal(32, reset_less=True)
-        addr = Signal(self.config.addr_width, reset_less=True)
-        plane_addr = Signal(self.config.addr_width, reset_less=True)
+        addr = Signal(ADDRESS_BITS, reset_less=True)
+        plane_addr = Signal(ADDRESS_BITS, reset_less=True)
         runs_left = Signal(16, reset_less=True)
         planes_left = Signal(16, reset_less=True)
         last = (runs_left == 0) & (planes_left == 0)
@@ -161,7 +162,7 @@ class BurstSplitter(wiring.Component):
         super().__init__(
             {
                 "run": In(stream.Signature(run_layout(config))),
-                "burst": Out(stream.Signature(burst_layout(config))),
+                "burst": Out(stream.Signature(burst_layout())),
             }
         )
 
@@ -172,7 +173,7 @@ class BurstSplitter(wiring.Component):
         longest = config.burst_beats
         active = Signal()
         left = Signal(32, reset_less=True)
-        addr = Signal(config.addr_width, reset_less=True)
+        addr = Signal(ADDRESS_BITS, reset_less=True)
         last = Signal(reset_less=True)
 
         place = Signal(range(max(2, longest)))

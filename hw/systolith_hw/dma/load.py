@@ -50,6 +50,7 @@ class LoadEngine(wiring.Component):
     done : Out, pulse for every finished LOAD
     state : Out
     fault : Out, pulse: a word beyond its buffer's end
+    fault_addr : Out, that word
     """
 
     load: stream.Interface
@@ -68,6 +69,7 @@ class LoadEngine(wiring.Component):
     done: Signal
     state: Signal
     fault: Signal
+    fault_addr: Signal
 
     QUEUED_RUNS = 16
     QUEUED_JOBS = 8
@@ -78,7 +80,7 @@ class LoadEngine(wiring.Component):
             {
                 "load": In(stream.Signature(instruction_layout(Opcode.LOAD))),
                 "progress": In(PROGRESS_LAYOUT),
-                "burst": Out(stream.Signature(burst_layout(config))),
+                "burst": Out(stream.Signature(burst_layout())),
                 "beat": In(stream.Signature(config.bus_bytes * 8)),
                 "act_addr": Out(range(config.act_depth)),
                 "act_data": Out(config.block * 8),
@@ -92,6 +94,7 @@ class LoadEngine(wiring.Component):
                 "done": Out(1),
                 "state": Out(LoadState),
                 "fault": Out(1),
+                "fault_addr": Out(24),
             }
         )
 
@@ -256,6 +259,7 @@ class LoadEngine(wiring.Component):
             m.d.sync += self.param_en[index].eq(param_step & ((dest & (lanes - 1)) == index))
         m.d.sync += [
             self.done.eq(finish | tiles.finish),
+            self.fault_addr.eq(Mux(tiles.enable, tiles.addr, dest)),
             self.fault.eq(
                 (tiles.enable & (tiles.addr >= config.act_depth))
                 | (weight_step & (dest >= config.weight_depth))

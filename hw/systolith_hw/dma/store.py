@@ -45,6 +45,7 @@ class StoreEngine(wiring.Component):
     drained : Out, pulse: the last sum of a STORE has left its bank
     state : Out
     fault : Out, pulse: an address beyond a bank's or buffer's end
+    fault_addr : Out, that address
     """
 
     store: stream.Interface
@@ -60,6 +61,7 @@ class StoreEngine(wiring.Component):
     drained: Signal
     state: Signal
     fault: Signal
+    fault_addr: Signal
 
     QUEUED_RUNS = 4
 
@@ -75,12 +77,13 @@ class StoreEngine(wiring.Component):
                 "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
                 "param_addr": Out(range(config.param_depth // lanes)),
                 "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
-                "burst": Out(stream.Signature(burst_layout(config))),
+                "burst": Out(stream.Signature(burst_layout())),
                 "beat": Out(stream.Signature(write_beat_layout(config))),
                 "pending": In(1),
                 "drained": Out(1),
                 "state": Out(StoreState),
                 "fault": Out(1),
+                "fault_addr": Out(24),
             }
         )
 
@@ -154,6 +157,7 @@ class StoreEngine(wiring.Component):
             drain.param_data.eq(self.param_data),
             self.drained.eq(drain.drained),
             self.fault.eq(drain.fault),
+            self.fault_addr.eq(drain.fault_addr),
         ]
         with m.If(drain.busy):
             m.d.comb += self.state.eq(StoreState.BUSY)

@@ -48,6 +48,7 @@ class Drain(wiring.Component):
     active : Out, a STORE is being drained
     busy : Out, a sum is read
     fault : Out, pulse: an address beyond the bank's or the parameter buffer's end
+    fault_addr : Out, that bank address or parameter entry
     """
 
     job: stream.Interface
@@ -61,6 +62,7 @@ class Drain(wiring.Component):
     active: Signal
     busy: Signal
     fault: Signal
+    fault_addr: Signal
 
     QUEUE_DEPTH = 32
 
@@ -80,6 +82,7 @@ class Drain(wiring.Component):
                 "active": Out(1),
                 "busy": Out(1),
                 "fault": Out(1),
+                "fault_addr": Out(24),
             }
         )
 
@@ -181,6 +184,8 @@ class Drain(wiring.Component):
 
         flags = Signal(drain_flags(self.config))
         param_addr = Signal(17, reset_less=True)
+        bank_fault = issue & (addr >= self.config.acc_depth)
+        param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
         m.d.sync += [
             flags.valid.eq(issue),
             flags.first.eq(window_first),
@@ -194,10 +199,8 @@ class Drain(wiring.Component):
             param_addr.eq(param_word + group),
             self.param_addr.eq(param_addr),
             self.drained.eq(finish),
-            self.fault.eq(
-                (issue & (addr >= self.config.acc_depth))
-                | (flags.valid & (param_addr >= self.config.param_depth // lanes))
-            ),
+            self.fault.eq(bank_fault | param_fault),
+            self.fault_addr.eq(Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))),
         ]
         shared = Signal(OUTPUT_LAYOUT)
         m.d.comb += [

@@ -19,6 +19,8 @@ in which every instruction comes after those that it waits for; so no queue dept
 
 Regions of external memory are walked as ``planes`` of ``runs`` of ``run_words`` contiguous words:
 word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w * size``.
+Addresses of runs are multiples of the greatest common divisor of the
+bus's width and the word's size.
 
 **LOAD** moves a region into a buffer (:class:`Buffer`).
 
