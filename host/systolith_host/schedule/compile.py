@@ -10,7 +10,7 @@ from systolith_host.schedule.emit import Order, emit_layer, order_layer
 from systolith_host.schedule.lower import Operation, lower
 from systolith_host.schedule.order import NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
-from systolith_host.schedule.tile import schedule_candidates
+from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
 from systolith_host.schedule.work import Addresses, Item
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
@@ -20,8 +20,8 @@ __all__ = ["compile_network", "schedule_layer"]
 TRIALS = 6
 """Schedules of a layer that are simulated before the best one is taken."""
 
-TRAFFIC_WEIGHT = 0.1
-"""Share of its transfer time that traffic costs even where it hides behind the array."""
+HOPELESS = 1.5
+"""How much worse than the best so far a schedule may look and still be simulated."""
 
 
 def compile_network(
@@ -119,6 +119,8 @@ def schedule_layer(
     best: tuple[float, LayerSchedule, Order, int] | None = None
     tried = 0
     for schedule in schedule_candidates(operation, config, batch, rate):
+        if best is not None and schedule.estimate > HOPELESS * best[0]:
+            break
         try:
             order, cycles = order_layer(operation, schedule, config, addresses, rate)
         except NoRoomError:

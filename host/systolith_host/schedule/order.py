@@ -4,13 +4,17 @@ from systolith_host.schedule.work import Item, Step, Store, Work
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer
 
-__all__ = ["NoRoomError", "allocate", "simulate"]
+__all__ = ["LATENCY", "RUN", "NoRoomError", "allocate", "simulate"]
 
 LATENCY = 40
 """Cycles from a request to the memory's first word, as assumed when nothing better is known."""
 
 PIPELINE = 16
 """Cycles through requantiser and buffers, beyond those of the array itself."""
+
+
+RUN = 2
+"""Cycles that a run of words is assumed to cost beside them."""
 
 
 class NoRoomError(Exception):
@@ -122,9 +126,10 @@ class _Simulation:
         if release > self.loader or not self.loads:
             begin += LATENCY
         moved = (item.size + fetched) / self.rate
-        groups = self.config.row_groups if item.buffer == Buffer.ACT else 1
+        words = item.words * (self.config.row_groups if item.buffer == Buffer.ACT else 1)
+        runs = sum(load["runs"] * load["planes"] for load in item.loads)
         item.start = start
-        item.ready = begin + max(item.words * groups, moved)
+        item.ready = begin + max(words, moved) + RUN * runs
         self.bus = begin + moved
         self.loader = item.ready
         self.loads.append(item)

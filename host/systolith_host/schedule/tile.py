@@ -7,12 +7,12 @@ from dataclasses import replace
 from systolith_host.errors import SystolithError
 from systolith_host.schedule.geometry import Shape, input_span, split
 from systolith_host.schedule.lower import Operation
+from systolith_host.schedule.order import LATENCY, RUN
 from systolith_host.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["schedule_candidates"]
+__all__ = ["TRAFFIC_WEIGHT", "schedule_candidates"]
 
-LATENCY = 40
 TRAFFIC_WEIGHT = 0.1
 """Share of its transfer time that traffic costs even where it hides behind the array."""
 
@@ -282,6 +282,9 @@ class _Search:
         # In memory, lanes of blocks that do not exist are not read.
         act_read = self.batch * read_rows * read_columns * per_pixel * shape.source_blocks * times
         act_held = self.batch * held_rows * held_columns * shape.source_blocks * times
+        if columns < width:
+            runs = self.batch * read_rows * len(split(width, columns)) * shape.source_blocks
+            act_held += RUN * runs * times
         repeats = {"layer": 1, "tile": regions, "stream": tiles}[schedule.weights]
         if schedule.weights == "layer":
             weights = self.weight_groups * self.blocks * self.taps * config.rows
