@@ -16,7 +16,7 @@ from systolith_host.pipeline import Prepared, check_program, make_report, prepar
 from systolith_host.program import Program
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.remote import run_remote
-from systolith_host.runtime.session import DeviceOptions, Outcome, plan_jobs, run_jobs
+from systolith_host.runtime.session import DeviceOptions, Outcome, build_device, plan_jobs, run_jobs
 from systolith_host.schedule import compile_network
 from systolith_host.tables import config_table, network_table, report_table
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
@@ -208,9 +208,13 @@ def run(
             waves_path=Path(f"{traced}.vcd") if traced is not None else None,
         )
         work = plan_jobs(selected, prepared.tensors, sequential=sequential)
+        if scheduler is None:
+            log.stage("building the simulator")
+            build_device(loaded, options, log.message)
         start = time.monotonic()
         log.stage("simulating" if device is DeviceKind.RTL else "emulating")
-        tracker = _Tracker(log, {layer.name: layer.predicted_cycles for layer in selected})
+        predicted = {layer.name: layer.predicted_cycles for layer in selected}
+        tracker = _Tracker(log, predicted, one_at_a_time=sequential)
         if scheduler is not None:
             outcomes = run_remote(
                 loaded, work, options, scheduler, tracker.at, tracker.done, log.message
@@ -305,14 +309,19 @@ def configs() -> None:
 class _Tracker:
     """Adds up the cycles of layers under way and ended, against what the compiler predicted."""
 
-    def __init__(self, log: ProgressLog, predicted: dict[str, int]) -> None:
+    def __init__(self, log: ProgressLog, predicted: dict[str, int], *, one_at_a_time: bool) -> None:
         self._log = log
+        self._one_at_a_time = one_at_a_time
         self._predicted = predicted
         self._cycles = dict.fromkeys(predicted, 0)
         self._active: set[str] = set()
 
     def at(self, layer: str, cycles: int) -> None:
         """Note how far a layer is."""
+        if self._one_at_a_time:  # the next layer says that the last one has ended
+            for name in self._active - {layer}:
+                self._cycles[name] = self._predicted[name]
+            self._active.clear()
         self._active.add(layer)
         self._cycles[layer] = min(cycles, self._predicted[layer])
         self._show()

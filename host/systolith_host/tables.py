@@ -71,8 +71,8 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
     if everything.bytes_read is not None and everything.bytes_written is not None:
         traffic = everything.bytes_read + everything.bytes_written
         lines.append(
-            f"DRAM traffic {traffic / 1e6:,.2f} MB, {traffic / everything.compulsory_bytes:.3f} "
-            f"times the compulsory {everything.compulsory_bytes / 1e6:,.2f} MB"
+            f"DRAM traffic {traffic:,} bytes, {traffic / everything.compulsory_bytes:.3f} times "
+            f"the compulsory {everything.compulsory_bytes:,}"
         )
     if everything.cycles:
         lines.append(

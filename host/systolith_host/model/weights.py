@@ -156,6 +156,11 @@ def _load_torch(path: Path) -> dict[str, Any]:
         # weights_only: a file from anywhere must not run code.
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling can fail in any way
+        if "weights_only" in str(error):
+            raise SystolithError(
+                f"{path}: holds more than tensors, which is not loaded because it could run code; "
+                "save the plain state dict"
+            ) from None
         raise SystolithError(
             f"{path}: not a PyTorch state dict, or damaged: {_one_line(error)}"
         ) from None

@@ -73,7 +73,7 @@ def run_remote(
         ]
         outcomes: list[Outcome] = []
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 for outcome in future.result():
                     done(outcome)
                     outcomes.append(outcome)

@@ -11,13 +11,25 @@ from typing import Literal
 
 import numpy as np
 
+from systolith_host.errors import SystolithError
 from systolith_host.program import LayerProgram, Program
 from systolith_host.runtime.driver import Driver, LayerCounters
 from systolith_host.runtime.simulate import MemoryTiming, simulate
 from systolith_host.runtime.simulate import Progress as SimulationProgress
+from systolith_hw.generate import GenerateError
+from systolith_sim.devices.build import SimulatorError
 from systolith_sim.devices.emulator import Emulator
+from systolith_sim.devices.rtl import accelerator_build
 
-__all__ = ["DeviceOptions", "Job", "Outcome", "plan_jobs", "run_job", "run_jobs"]
+__all__ = [
+    "DeviceOptions",
+    "Job",
+    "Outcome",
+    "build_device",
+    "plan_jobs",
+    "run_job",
+    "run_jobs",
+]
 
 Progress = Callable[[str, int], None]
 """Called now and then with a layer's name and the cycles that it has taken so far."""
@@ -122,6 +134,29 @@ def plan_jobs(
         return [Job(tuple(layers), inputs)]
     jobs = [Job((layer,), {layer.input: tensors[layer.input]}) for layer in layers]
     return sorted(jobs, key=lambda job: job.cost, reverse=True)
+
+
+def build_device(program: Program, options: DeviceOptions, message: Message) -> None:
+    """Build the simulators that a run needs, so that the run's time is its own.
+
+    Raises
+    ------
+    SystolithError
+        If a tool is missing or fails.
+    """
+    if options.kind != "rtl":
+        return
+    for waves in sorted({False, options.waves is not None}):
+        try:
+            accelerator_build(
+                program.config,
+                options.simulator,
+                program.memory_size,
+                waves=waves,
+                progress=message,
+            )
+        except (SimulatorError, GenerateError) as error:
+            raise SystolithError(str(error)) from None
 
 
 def run_job(
