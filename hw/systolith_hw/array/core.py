@@ -110,16 +110,23 @@ class DirectCore(wiring.Component):
             PIXEL_JOB, {"after_loaded_act": "loaded", "after_drained": "drained"}
         )
 
-        # Each instruction goes to both gates at once: weights may start ahead of the pixels.
-        both = weight_gate.i.ready & pixel_gate.i.ready
+        # Each instruction goes to both gates, to either as soon as it is free: the weights of short
+        # CONVs must start while the pixels of the CONV before still wait in their gate.
+        weight_given, pixel_given = Signal(), Signal()
+        weight_taken = weight_given | weight_gate.i.ready
+        pixel_taken = pixel_given | pixel_gate.i.ready
         m.d.comb += [
-            self.conv.ready.eq(both),
-            weight_gate.i.valid.eq(self.conv.valid & both),
-            pixel_gate.i.valid.eq(self.conv.valid & both),
+            self.conv.ready.eq(weight_taken & pixel_taken),
+            weight_gate.i.valid.eq(self.conv.valid & ~weight_given),
+            pixel_gate.i.valid.eq(self.conv.valid & ~pixel_given),
             weight_gate.progress.eq(self.progress),
             pixel_gate.progress.eq(self.progress),
             loader.job.valid.eq(weight_gate.o.valid),
             weight_gate.o.ready.eq(loader.job.ready),
+        ]
+        m.d.sync += [
+            weight_given.eq(self.conv.valid & ~self.conv.ready & weight_taken),
+            pixel_given.eq(self.conv.valid & ~self.conv.ready & pixel_taken),
         ]
         m.d.comb += [weight_gate.i.p[name].eq(self.conv.p[name]) for name in _WEIGHT_GATE.members]
         m.d.comb += [pixel_gate.i.p[name].eq(self.conv.p[name]) for name in PIXEL_JOB.members]
