@@ -1,0 +1,119 @@
+"""Driving, taking and watching streams in the Amaranth simulator, with random stalls."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+from amaranth.sim import Simulator
+
+__all__ = ["check_stream", "collect", "simulate", "stream_get", "stream_put", "trace"]
+
+CLOCK_PERIOD = 1e-8
+
+
+def simulate(
+    dut: Any,
+    *testbenches: Callable[..., Any],
+    watch: Sequence[Any] = (),
+    background: Sequence[Callable[..., Any]] = (),
+    limit: int = 10_000,
+) -> None:
+    """Run testbenches until all end.
+
+    Parameters
+    ----------
+    dut : Elaboratable
+    testbenches : async functions of a simulator context
+        Those that stand first also act first in a cycle.
+    watch : sequence of stream
+        Streams that `dut` gives; each obeys :func:`check_stream`.
+    background : sequence of async functions
+        Models of the surroundings; they need not end.
+    limit : int
+        Cycles after which an unfinished run is an error.
+
+    Raises
+    ------
+    AssertionError
+        If the limit is reached or a watched stream breaks a rule.
+    """
+
+    async def expire(ctx: Any) -> None:
+        for _ in range(limit):  # `repeat` and `until` complain when left unfinished
+            await ctx.tick()
+        raise AssertionError(f"testbenches have not ended after {limit} cycles")
+
+    simulator = Simulator(dut)
+    simulator.add_clock(CLOCK_PERIOD)
+    simulator.add_testbench(expire, background=True)
+    for stream in watch:
+        simulator.add_testbench(partial(check_stream, stream=stream), background=True)
+    for bench in background:
+        simulator.add_testbench(bench, background=True)
+    for bench in testbenches:
+        simulator.add_testbench(bench)
+    simulator.run()
+
+
+async def stream_put(
+    ctx: Any, stream: Any, payloads: Iterable[Any], *, seed: int = 0, stall: float = 0.0
+) -> None:
+    """Give payloads in order; before each, wait while a draw falls below `stall`."""
+    random = Random(seed)
+    for payload in payloads:
+        while random.random() < stall:
+            await ctx.tick()
+        ctx.set(stream.payload, payload)
+        ctx.set(stream.valid, 1)
+        taken = False
+        while not taken:
+            _, _, taken = await ctx.tick().sample(stream.ready)
+        ctx.set(stream.valid, 0)
+
+
+async def stream_get(
+    ctx: Any, stream: Any, count: int, *, seed: int = 1, stall: float = 0.0
+) -> list[Any]:
+    """Take `count` payloads; before each, wait while a draw falls below `stall`."""
+    random = Random(seed)
+    taken = []
+    while len(taken) < count:
+        while random.random() < stall:
+            await ctx.tick()
+        ctx.set(stream.ready, 1)
+        valid, payload = False, None
+        while not valid:
+            _, _, valid, payload = await ctx.tick().sample(stream.valid, stream.payload)
+        taken.append(payload)
+        ctx.set(stream.ready, 0)
+    return taken
+
+
+async def collect(ctx: Any, stream: Any, taken: list[Any], *, seed: int = 1, stall: float = 0.0):
+    """Append every payload that comes to `taken`, for ever: for the background."""
+    while True:
+        taken += await stream_get(ctx, stream, 1, seed=seed, stall=stall)
+        seed += 1
+
+
+async def check_stream(ctx: Any, stream: Any) -> None:
+    """Assert that an offered payload stays, unchanged, until it is taken."""
+    waiting = None
+    while True:
+        _, _, valid, ready, payload = await ctx.tick().sample(
+            stream.valid, stream.ready, stream.payload
+        )
+        if waiting is not None:
+            assert valid, "valid was withdrawn before the payload was taken"
+            assert payload == waiting, f"payload changed from {waiting!r} to {payload!r}"
+        waiting = payload if valid and not ready else None
+
+
+async def trace(ctx: Any, cycles: int, *signals: Any) -> list[tuple[Any, ...]]:
+    """Return what the signals are in each of the next cycles, as tuples."""
+    rows = []
+    for _ in range(cycles):
+        _, _, *values = await ctx.tick().sample(*signals)
+        rows.append(tuple(values))
+    return rows
