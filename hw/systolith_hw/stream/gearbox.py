@@ -171,10 +171,10 @@ class Packer(wiring.Component):
 
         shifted = Signal(size * unit)
         m.d.comb += shifted.eq(Mux(pop, held >> (out_units * unit), held))
-        with m.Switch(start):
+        m.d.sync += held.eq(shifted)
+        # Only with a push: the first word of the next run may already wait while this one leaves.
+        with m.If(push), m.Switch(start):
             for level in range(size - in_units + 1):
                 with m.Case(level):
                     m.d.sync += held.eq(Cat(shifted[: level * unit], self.i.p.data))
-            with m.Default():
-                m.d.sync += held.eq(shifted)
         return m
