@@ -201,7 +201,7 @@ class Accelerator(wiring.Component):
             states.STORE.eq(store.state),
         ]
         faults = {
-            "opcode": (fetch.fault, fetch.fetched),
+            "illegal": (fetch.fault, fetch.fetched),
             "fetch_address": (read_port.fault & read_port.fault_fetch, read_port.fault_addr),
             "load_address": (read_port.fault & ~read_port.fault_fetch, read_port.fault_addr),
             "store_address": (write_port.fault, write_port.fault_addr),

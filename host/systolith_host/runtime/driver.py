@@ -182,8 +182,8 @@ class Driver:
         number = self._read("ERROR_ENGINE")
         info = self._read("ERROR_INFO")
         engine = Engine(number).name if number in list(Engine) else f"engine {number}"
-        if code == ErrorCode.OPCODE:
-            return f"{engine}: instruction {info} has an unknown opcode; the program is damaged"
+        if code == ErrorCode.ILLEGAL:
+            return f"{engine}: instruction {info} is illegal; the program is damaged"
         if code == ErrorCode.ADDRESS:
             return (
                 f"{engine}: address {info:#x} is outside of the program's memory "
@@ -229,5 +229,3 @@ class Driver:
         self.device.write_register(register.offset, value & 0xFFFFFFFF)
         if register.width == 64:
             self.device.write_register(register.offset + 4, value >> 32)
-
-

@@ -13,7 +13,7 @@ from systolith_hw.spec.registers import Engine, ErrorCode
 __all__ = ["FAULTS", "Controller"]
 
 FAULTS = (
-    ("opcode", ErrorCode.OPCODE, Engine.FETCH),
+    ("illegal", ErrorCode.ILLEGAL, Engine.FETCH),
     ("fetch_address", ErrorCode.ADDRESS, Engine.FETCH),
     ("load_address", ErrorCode.ADDRESS, Engine.LOAD),
     ("store_address", ErrorCode.ADDRESS, Engine.STORE),

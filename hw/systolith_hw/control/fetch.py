@@ -1,5 +1,7 @@
 """Instruction fetch: reads the program from memory and hands each instruction to its engine."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -11,14 +13,14 @@ from systolith_hw.control.layouts import (
 )
 from systolith_hw.dma.bursts import BurstSplitter, burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode
+from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, Opcode
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["Fetch"]
 
 
 class Fetch(wiring.Component):
-    """Reads ahead as far as its queue reaches; an instruction every three cycles at the fastest.
+    """Reads ahead as far as its queue reaches; an instruction every four cycles at the fastest.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class Fetch(wiring.Component):
     beat : In, stream of the beats read
     load, conv, store : Out, streams of instructions
     fetched : Out, instructions handed out since the start
-    fault : Out, pulse: an opcode that is none; instruction number `fetched`
+    fault : Out, pulse: instruction number `fetched` is illegal
     """
 
     start: Signal
@@ -114,16 +116,25 @@ class Fetch(wiring.Component):
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
 
+        # Whether it is legal is known a cycle later.
+        checked = Signal()
+        m.d.sync += checked.eq(complete & ~sent)
         targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}
         known = Signal()
         for opcode, target in targets.items():
             mine = instruction.opcode == opcode.value
-            fields = target.p.as_value()
-            m.d.comb += fields.eq(instruction.fields[: len(fields)])
-            m.d.comb += target.valid.eq(complete & mine & ~self.halt)
+            raw = target.p.as_value()
+            m.d.comb += raw.eq(instruction.fields[: len(raw)])
+            fields: Any = Signal(target.p.shape(), name=f"{opcode.name.lower()}_fields")
+            m.d.comb += fields.as_value().eq(raw)
+            legal = Signal(name=f"{opcode.name.lower()}_legal")
+            tests = [fields[f.name] >= f.least for f in FIELDS[opcode] if f.least is not None]
+            tests += [fields[f.name] <= f.most for f in FIELDS[opcode] if f.most is not None]
+            m.d.sync += legal.eq(Cat(tests).all())
+            m.d.comb += target.valid.eq(checked & mine & legal & ~self.halt)
             with m.If(mine):
-                m.d.comb += [known.eq(1), sent.eq(target.valid & target.ready)]
-        m.d.sync += self.fault.eq(complete & ~known & ~self.halt)
+                m.d.comb += [known.eq(legal), sent.eq(target.valid & target.ready)]
+        m.d.sync += self.fault.eq(checked & ~known & ~self.halt)
         with m.If(sent):
             m.d.sync += [complete.eq(0), self.fetched.eq(self.fetched + 1)]
         with m.If(self.start):

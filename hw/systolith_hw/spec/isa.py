@@ -92,38 +92,53 @@ class Buffer(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name, its width in bits, whether it is signed, and what it means."""
+    """One field: its name, its width in bits, what it means, and its legal values.
+
+    They are all that fit the width unless `least` or `most` say otherwise; the accelerator refuses
+    an instruction with any other.
+    """
 
     name: str
     width: int
     doc: str
     signed: bool = False
+    least: int | None = None
+    most: int | None = None
 
     @property
     def low(self) -> int:
         """Smallest value."""
+        if self.least is not None:
+            return self.least
         return -(1 << (self.width - 1)) if self.signed else 0
 
     @property
     def high(self) -> int:
         """Largest value."""
+        if self.most is not None:
+            return self.most
         return (1 << (self.width - 1 if self.signed else self.width)) - 1
+
+    @property
+    def default(self) -> int:
+        """Value of a field that is not given: 0, or the smallest where 0 is not legal."""
+        return max(0, self.low)
 
 
 def _region() -> tuple[Field, ...]:
     return (
         Field("addr", 48, "external address of the region in bytes"),
-        Field("run_words", 32, "words of a contiguous run"),
-        Field("runs", 16, "runs of a plane"),
+        Field("run_words", 32, "words of a contiguous run", least=1),
+        Field("runs", 16, "runs of a plane", least=1),
         Field("run_pitch", 32, "bytes from run to run"),
-        Field("planes", 16, "planes of the region"),
+        Field("planes", 16, "planes of the region", least=1),
         Field("plane_pitch", 32, "bytes from plane to plane"),
     )
 
 
 def _level(name: str, count_width: int, step_width: int) -> tuple[Field, ...]:
     return (
-        Field(f"{name}_count", count_width, f"iterations of level {name}, at least 1"),
+        Field(f"{name}_count", count_width, f"iterations of level {name}", least=1),
         Field(f"{name}_step", step_width, f"added to the address when level {name} advances"),
     )
 
@@ -137,12 +152,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         _after("computed"),
         _after("drained"),
         _after("stored"),
-        Field("buffer", 2, "Buffer.ACT, WEIGHT or PARAM"),
+        Field("buffer", 2, "Buffer.ACT, WEIGHT or PARAM", most=int(Buffer.PARAM)),
         Field("dest", 24, "first word (ACT, WEIGHT) or entry (PARAM) of the buffer"),
         *_region(),
         Field("lane", 8, "ACT: group of `block` lanes that is written"),
-        Field("rows", 16, "ACT: rows of a plane, without padding"),
-        Field("pixels", 16, "ACT: pixels of a row, without padding"),
+        Field("rows", 16, "ACT: rows of a plane, without padding", least=1),
+        Field("pixels", 16, "ACT: pixels of a row, without padding", least=1),
         Field("pad_top", 8, "ACT: padding rows above"),
         Field("pad_bottom", 8, "ACT: padding rows below"),
         Field("pad_left", 8, "ACT: padding pixels to the left"),
@@ -177,7 +192,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         *_level("x", 16, 16),
         *_level("y", 16, 16),
         *_level("n", 16, 16),
-        Field("blocks", 8, "channel blocks drained, 1 to cols / block"),
+        Field("blocks", 8, "channel blocks drained, 1 to cols / block", least=1),
         Field("param_base", 16, "parameter entry of the first channel, a multiple of post_lanes"),
         Field("zero_point", 8, "added after the shift", signed=True),
         Field("low", 8, "lower clamp", signed=True),
@@ -204,7 +219,7 @@ def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction: its opcode and the value of each of its fields (0 where not given).
+    """An instruction: its opcode and the value of each of its fields (the default if not given).
 
     Step fields are taken modulo their width; every other field must be in range.
 
@@ -219,7 +234,7 @@ class Instruction:
 
     def __post_init__(self) -> None:
         table = {field.name: field for field in FIELDS[self.opcode]}
-        values = dict.fromkeys(table, 0)
+        values = {name: field.default for name, field in table.items()}
         for name, value in self.fields.items():
             if name not in table:
                 raise ValueError(f"{self.opcode.name} has no field {name!r}")
@@ -254,7 +269,7 @@ def decode(data: bytes) -> Instruction:
     Raises
     ------
     ValueError
-        If the opcode is unknown.
+        If the opcode is unknown, or a field has no legal value.
     """
     word = int.from_bytes(data[:INSTRUCTION_BYTES], "little")
     number = word & ((1 << OPCODE_WIDTH) - 1)

@@ -56,8 +56,8 @@ class ErrorCode(IntEnum):
     """Why a program ended early (register ERROR_CODE; ERROR_ENGINE says which engine saw it)."""
 
     NONE = 0
-    OPCODE = 1
-    """ERROR_INFO is the number of the instruction whose opcode is none."""
+    ILLEGAL = 1
+    """ERROR_INFO is the number of the instruction whose opcode, or a field, has no legal value."""
     ADDRESS = 2
     """ERROR_INFO is the address, outside of the window that the host set."""
     BUS = 3

@@ -150,7 +150,7 @@ class Emulator:
             try:
                 instruction = decode(self.memory[start:end].tobytes())
             except ValueError:
-                raise Fault(ErrorCode.OPCODE, Engine.FETCH, number) from None
+                raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number) from None
             self._values["FETCHED"] += 1
             self._check_order(number, instruction)
             try:

@@ -162,7 +162,7 @@ def test_errors_are_reported_in_registers_and_gone_after_a_reset():
     good = device.read_memory(3 * INSTRUCTION_BYTES, 1)
     device.write_memory(3 * INSTRUCTION_BYTES, np.array([0xF], np.uint8))
     assert run(device) == STATUS_ERROR
-    assert read(device, "ERROR_CODE") == ErrorCode.OPCODE
+    assert read(device, "ERROR_CODE") == ErrorCode.ILLEGAL
     assert read(device, "ERROR_ENGINE") == Engine.FETCH
     assert read(device, "ERROR_INFO") == 3
     write(device, "CONTROL", CONTROL_RESET)
@@ -217,7 +217,7 @@ def test_an_instruction_before_those_that_it_waits_for_is_refused():
             r"^instruction 5 .*reads memory that STORE 0 may still write",
         ),
         (
-            {"input1": {"buffer": Buffer.PARAM, "rows": 0, "pixels": 0, "run_words": 2}},
+            {"input1": {"buffer": Buffer.PARAM, "rows": 1, "pixels": 1, "run_words": 2}},
             r"overwrites param words that STORE 0 may still read",
         ),
     ],
