@@ -34,8 +34,8 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites
 	@bash tools/prerequisites "$(PYTHON)"
 	@echo "Setting up $(VENV): a minute or two, once"
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 clean:
