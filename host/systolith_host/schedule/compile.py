@@ -1,5 +1,7 @@
 """The compiler: from an integer network to a program for one accelerator."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from systolith_host.errors import SystolithError
@@ -15,7 +17,7 @@ from systolith_host.schedule.work import Addresses, Item
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
 
-__all__ = ["compile_network", "schedule_layer"]
+__all__ = ["compile_network", "explain_network", "schedule_layer"]
 
 TRIALS = 6
 """Schedules of a layer that are simulated before the best one is taken."""
@@ -56,6 +58,30 @@ def compile_network(
     SystolithError
         If the network cannot run on this accelerator.
     """
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate)
+    return program
+
+
+def explain_network(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int = 1,
+    *,
+    fuse_pool: bool = True,
+    memory_rate: float | None = None,
+) -> tuple[LayerSchedule, ...]:
+    """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate)
+    return schedules
+
+
+def _compile(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int,
+    fuse_pool: bool,
+    memory_rate: float | None,
+) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
         raise SystolithError(f"batch must be at least 1, not {batch}")
     operations = lower(qgraph, config, fuse_pool=fuse_pool)
@@ -77,17 +103,19 @@ def compile_network(
     check_size(memory, config, qgraph.name, batch)
     rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     layers = []
+    schedules = []
     for operation, (weight_address, param_address) in zip(operations, parts, strict=True):
         addresses = Addresses(
             places[operation.input], places[operation.output], weight_address, param_address
         )
-        _, instructions, cycles = schedule_layer(operation, config, addresses, batch, rate)
+        schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, rate)
+        schedules.append(replace(schedule, estimate=float(cycles)))
         address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
         code = b"".join(instruction.encode() for instruction in instructions)
         data.append((address, np.frombuffer(code, np.uint8)))
         layers.append(_layer_program(operation, config, batch, address, len(instructions), cycles))
     check_size(memory, config, qgraph.name, batch)
-    return Program(
+    program = Program(
         network=qgraph.name,
         config=config,
         batch=batch,
@@ -98,6 +126,7 @@ def compile_network(
         input=qgraph.input,
         output=qgraph.output,
     )
+    return program, tuple(schedules)
 
 
 def schedule_layer(

@@ -43,7 +43,8 @@ class LayerSchedule:
     read_bytes, write_bytes : int
         Traffic of the layer, instructions excluded.
     estimate : float
-        Cycles by the rough model that chose the candidates.
+        Cycles: by the simulation of the engines in what the compiler returns, by a rough model
+        in candidates.
     """
 
     name: str

@@ -407,7 +407,10 @@ class _Builder:
         if entries <= config.param_depth:
             start, count = 0, entries
         else:
-            start, count = first, config.cols
+            # A quarter of the buffer at a time: one in use, the others on their way.
+            share = max(config.param_depth // config.cols // 4, 1) * config.cols
+            start = first // share * share
+            count = min(share, entries - start)
         key = (Buffer.PARAM, start)
         item = self._item(key, self.tiles)
         if item is None:

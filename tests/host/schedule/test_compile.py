@@ -9,7 +9,7 @@ import pytest
 
 from systolith_host.errors import SystolithError
 from systolith_host.quantize.qgraph import QConv, QGraph, QMaxPool, QTensor
-from systolith_host.schedule import compile_network
+from systolith_host.schedule import compile_network, explain_network
 from systolith_host.testing import random_input, random_qgraph, run_program
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode, decode
 from systolith_hw.spec.presets import PRESETS
@@ -199,6 +199,16 @@ def test_memory_rate_changes_the_schedule_and_not_the_result():
         results.append(run_program(program, device, images))
     for name, values in results[0].items():
         np.testing.assert_array_equal(values, results[1][name])
+
+
+def test_the_schedules_explain_the_programs_layers():
+    graph = random_qgraph(random.Random(5))
+    program = compile_network(graph, TINY, 2)
+    schedules = explain_network(graph, TINY, 2)
+    for schedule, layer in zip(schedules, program.layers, strict=True):
+        assert schedule.name == layer.name
+        assert schedule.estimate == layer.predicted_cycles >= schedule.compute_cycles > 0
+        assert 0 < schedule.pixels <= TINY.acc_depth
 
 
 def test_compiling_twice_gives_the_same_program():
