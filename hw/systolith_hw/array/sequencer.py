@@ -145,6 +145,7 @@ class PixelSequencer(wiring.Component):
         first_1 = Signal(reset_less=True)
         done_1 = Signal(reset_less=True)
         overwrite_1 = Signal(reset_less=True)
+        shift_1 = Signal(reset_less=True)
         bank_1 = Signal(reset_less=True)
         acc_base = Signal(16, reset_less=True)
         m.d.sync += [
@@ -154,6 +155,7 @@ class PixelSequencer(wiring.Component):
             first_1.eq(pass_start),
             done_1.eq(last_pixel & last_pass),
             overwrite_1.eq(first_pass & job.clear),
+            shift_1.eq(first_pass & job.shift),
             bank_1.eq(job.bank),
             acc_base.eq(job.acc_base),
         ]
@@ -163,12 +165,14 @@ class PixelSequencer(wiring.Component):
         valid_2 = Signal()
         acc_addr = Signal(17, reset_less=True)
         overwrite_2 = Signal(reset_less=True)
+        shift_2 = Signal(reset_less=True)
         done_2 = Signal()
         bank_2 = Signal(reset_less=True)
         m.d.sync += [
             valid_2.eq(valid_1),
             self.act_first.eq(valid_1 & first_1),
             overwrite_2.eq(overwrite_1),
+            shift_2.eq(shift_1),
             done_2.eq(valid_1 & done_1),
             bank_2.eq(bank_1),
         ]
@@ -181,6 +185,7 @@ class PixelSequencer(wiring.Component):
         m.d.comb += [
             self.accumulate.valid.eq(valid_2),
             self.accumulate.overwrite.eq(overwrite_2),
+            self.accumulate.shift.eq(shift_2),
             self.accumulate.done.eq(done_2),
             self.accumulate.bank.eq(bank_2),
             self.accumulate.addr.eq(acc_addr),

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import SHIFT_BITS
 
 __all__ = ["AccumulatorColumn", "accumulate_layout", "drain_layout"]
 
@@ -14,12 +15,14 @@ __all__ = ["AccumulatorColumn", "accumulate_layout", "drain_layout"]
 def accumulate_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Return the layout of what travels beside partial sums: where they go, what they replace.
 
-    ``done`` marks the last sum of an instruction.
+    ``overwrite`` forgets and ``shift`` multiplies what is there; ``done`` marks the last sum of an
+    instruction.
     """
     return data.StructLayout(
         {
             "valid": 1,
             "overwrite": 1,
+            "shift": 1,
             "done": 1,
             "bank": 1,
             "addr": range(config.acc_depth),
@@ -114,7 +117,8 @@ class AccumulatorColumn(wiring.Component):
             ]
             m.d.sync += old.eq(read.data)
             olds.append(old)
-        base = Mux(stage_2.bank, olds[1], olds[0])
+        old = Mux(stage_2.bank, olds[1], olds[0])
+        base = Mux(stage_2.shift, old << SHIFT_BITS, old)
         m.d.sync += total.eq(Mux(stage_2.overwrite, 0, base) + self.psum)
         m.d.comb += self.sum.eq(Mux(drain_bank, olds[1], olds[0]))
         return m

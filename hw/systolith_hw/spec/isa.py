@@ -39,7 +39,9 @@ for n, for y, for x (a pixel each). The activation address starts at ``act_base`
 advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24; see
 :func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and following,
 word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q`` of
-``bank``; with ``clear`` the first pass overwrites instead.
+``bank``; with ``clear`` the first pass overwrites instead; with ``shift`` it multiplies what is
+there by 256 before it adds, so that a weight of several bytes takes a CONV a byte, the highest
+first.
 
 **STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
 the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and
@@ -58,6 +60,7 @@ __all__ = [
     "INSTRUCTION_BYTES",
     "OPCODE_WIDTH",
     "PARAM_BYTES",
+    "SHIFT_BITS",
     "Buffer",
     "Field",
     "Instruction",
@@ -70,6 +73,9 @@ INSTRUCTION_BYTES = 64
 OPCODE_WIDTH = 4
 PARAM_BYTES = 8
 """Bytes of a parameter entry: bias (int32), multiplier (24 bits), shift (8 bits)."""
+
+SHIFT_BITS = 8
+"""What a CONV with ``shift`` shifts by: the bits of a weight."""
 
 COUNTERS = ("loaded", "computed", "drained", "stored")
 
@@ -180,6 +186,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("acc_base", 16, "accumulator address of the first pixel"),
         Field("bank", 1, "accumulator bank"),
         Field("clear", 1, "the first pass overwrites the sums"),
+        Field("shift", 1, "the first pass shifts the sums left by SHIFT_BITS before it adds"),
     ),
     Opcode.STORE: (
         _after("computed"),

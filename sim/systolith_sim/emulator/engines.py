@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction
+from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, Buffer, Instruction
 from systolith_hw.spec.registers import Engine, ErrorCode
 
 __all__ = ["Access", "Engines", "Fault", "walk"]
@@ -119,14 +119,11 @@ class Engines:
         """Execute a LOAD."""
         buffer = instruction["buffer"]
         config = self.config
-        sizes = {
+        size = {
             int(Buffer.ACT): config.block,
             int(Buffer.WEIGHT): config.cols,
             int(Buffer.PARAM): PARAM_BYTES,
-        }
-        if buffer not in sizes:
-            raise Fault(ErrorCode.BUFFER, Engine.LOAD, 0)
-        size = sizes[buffer]
+        }[buffer]
         regions = self._runs(instruction, size, Engine.LOAD)
         data = np.concatenate([self.memory[start:end] for start, end in regions])
         self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
@@ -204,7 +201,7 @@ class Engines:
             sums[start : start + step] = self._products(part, weights)
         bank = self.acc[instruction["bank"], acc_base : acc_base + pixels]
         if not instruction["clear"]:
-            sums += bank
+            sums += bank << SHIFT_BITS if instruction["shift"] else bank
         bank[:] = _wrap(sums, config.acc_width)
         return Access(
             reads={
@@ -259,7 +256,7 @@ class Engines:
         for start, end in regions.tolist():
             self.memory[start:end] = data[position : position + end - start]
             position += end - start
-        self.bytes_written += data.size
+        self.bytes_written += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
         return Access(reads={"param": entries}, regions=regions)
 
 

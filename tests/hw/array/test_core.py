@@ -80,7 +80,9 @@ def reference(config, jobs, act, weight):
                 addr = fields["act_base"] + int(np.dot(index, job["strides"]))
                 sums = act[addr] @ block
                 target = banks[fields["bank"], fields["acc_base"] + pixel]
-                target[:] = sums if number == 0 and fields["clear"] else target + sums
+                if number == 0 and fields.get("shift"):
+                    target *= 256
+                target[:] = sums if number == 0 and fields.get("clear") else target + sums
     return banks
 
 
@@ -187,6 +189,15 @@ def example_jobs(config):
             acc_base=40,
             bank=1,
             clear=1,
+        ),
+        conv(
+            (3, 2, 1, 1, 2, 1),
+            (1, 6, 0, 0, 7, 0),
+            act_base=11,
+            weight_base=rows,
+            acc_base=0,
+            bank=0,
+            shift=1,
         ),
         conv(
             (9, 1, 1, 1, 2, 2),

@@ -130,8 +130,8 @@ def test_packed_words_hold_a_pixel_and_its_right_neighbours():
     np.testing.assert_array_equal(machine.act[:8, :4], expected)
 
 
-@pytest.mark.parametrize("clear", [0, 1])
-def test_conv_adds_the_passes_pixel_by_pixel(clear):
+@pytest.mark.parametrize(("clear", "shift"), [(0, 0), (1, 0), (0, 1)])
+def test_conv_adds_the_passes_pixel_by_pixel(clear, shift):
     machine = engines()
     counts = {"x": 3, "y": 2, "n": 2, "s": 2, "r": 1, "c": 2}
     steps = walk_steps(list(counts.values()), [2, 12, 30, 1, 12, 60])
@@ -139,11 +139,18 @@ def test_conv_adds_the_passes_pixel_by_pixel(clear):
     fields |= {f"{name}_step": step for name, step in zip(counts, steps, strict=True)}
     instruction = Instruction(
         Opcode.CONV,
-        {**fields, "act_base": 3, "weight_base": 5, "acc_base": 11, "bank": 1, "clear": clear},
+        {
+            **fields,
+            **{"act_base": 3, "weight_base": 5, "acc_base": 11, "bank": 1},
+            **{"clear": clear, "shift": shift},
+        },
     )
+    machine.acc[1, 11:23] = np.arange(12)[:, None]
     expected = machine.acc.copy()
     if clear:
         expected[1, 11:23] = 0
+    if shift:
+        expected[1, 11:23] *= 256
     levels = [(fields[f"{name}_count"], instruction[f"{name}_step"]) for name in counts]
     for number, address in enumerate(literal_walk(3, levels, 24)):
         weight_pass, pixel = divmod(number, 12)
@@ -215,7 +222,8 @@ def test_store_takes_the_maximum_of_requantised_sums():
             )
             byte = machine.memory[1000 + y * 32 + x * 4 + column]
             assert int(byte.view(np.int8)) == best
-    assert machine.bytes_written == 24
+    # Three words of 4 bytes need two beats, in each of two runs.
+    assert machine.bytes_written == 32
 
 
 @pytest.mark.parametrize(
@@ -223,7 +231,6 @@ def test_store_takes_the_maximum_of_requantised_sums():
     [
         ("load", {"buffer": Buffer.WEIGHT, "dest": 60, "run_words": 5}, 64),
         ("load", {"buffer": Buffer.PARAM, "dest": 20, "run_words": 1}, 20),
-        ("load", {"buffer": 3, "run_words": 1}, 0),
         ("conv", {"act_base": 199, "x_count": 2, "x_step": 1}, 200),
         ("conv", {"weight_base": 57}, 64),
         ("conv", {"acc_base": 70}, 70),
