@@ -7,7 +7,15 @@ from typing import Any
 
 from amaranth.sim import Simulator
 
-__all__ = ["check_stream", "collect", "simulate", "stream_get", "stream_put", "trace"]
+__all__ = [
+    "check_handshake",
+    "check_stream",
+    "collect",
+    "simulate",
+    "stream_get",
+    "stream_put",
+    "trace",
+]
 
 CLOCK_PERIOD = 1e-8
 
@@ -99,15 +107,18 @@ async def collect(ctx: Any, stream: Any, taken: list[Any], *, seed: int = 1, sta
 
 async def check_stream(ctx: Any, stream: Any) -> None:
     """Assert that an offered payload stays, unchanged, until it is taken."""
+    await check_handshake(ctx, stream.valid, stream.ready, stream.payload)
+
+
+async def check_handshake(ctx: Any, valid: Any, ready: Any, *payload: Any) -> None:
+    """Assert that `valid` and the payload signals stay as they are until `ready`."""
     waiting = None
     while True:
-        _, _, valid, ready, payload = await ctx.tick().sample(
-            stream.valid, stream.ready, stream.payload
-        )
+        _, _, is_valid, is_ready, *now = await ctx.tick().sample(valid, ready, *payload)
         if waiting is not None:
-            assert valid, "valid was withdrawn before the payload was taken"
-            assert payload == waiting, f"payload changed from {waiting!r} to {payload!r}"
-        waiting = payload if valid and not ready else None
+            assert is_valid, "valid was withdrawn before the payload was taken"
+            assert now == waiting, f"payload changed from {waiting!r} to {now!r}"
+        waiting = now if is_valid and not is_ready else None
 
 
 async def trace(ctx: Any, cycles: int, *signals: Any) -> list[tuple[Any, ...]]:
