@@ -19,6 +19,7 @@ from systolith_sim.devices.cocotb_device import CocotbDevice
 
 __all__ = ["run_job"]
 
+
 # Its limits are those of the job: each layer has one in cycles, and the parent watches the time.
 @cocotb.test()
 async def run_job(dut: Any) -> None:

@@ -295,7 +295,9 @@ def _events(
         elif process.poll() is not None:
             return
         elif time.monotonic() - last > silence_seconds:
-            raise SystolithError(f"the simulator was silent for {silence_seconds:g} s and was ended")
+            raise SystolithError(
+                f"the simulator was silent for {silence_seconds:g} s and was ended"
+            )
 
 
 def _raise_crash(process: "subprocess.Popen[bytes]", folder: Path, layer: str) -> None:

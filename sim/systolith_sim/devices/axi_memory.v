@@ -81,6 +81,7 @@ module axi_memory #(
   reg [31:0] latency, rate, reads, writes, seed;
   reg [31:0] stall_ar, stall_r, stall_aw, stall_w, stall_b;
   reg dead, stalling;
+  reg alive;  // has been reset: inputs are unknown before
 
 `ifdef VERILATOR
   import "DPI-C" function void systolith_memory_open(input string path, output longint size);
@@ -137,6 +138,7 @@ module axi_memory #(
     if ($value$plusargs("memory_error_end=%d", error_end)) begin end
     dead = $test$plusargs("memory_dead") != 0;
     stalling = |{stall_ar, stall_r, stall_aw, stall_w, stall_b};
+    alive = 0;
     violations = 0;
     read_beats = 0;
     write_beats = 0;
@@ -228,9 +230,10 @@ module axi_memory #(
 
   always @(posedge clk) begin
     if (rst) begin
+      alive = 1;
       now = 0;
       random = {seed, ~seed} ^ 64'h9E3779B97F4A7C15;
-      credit = 0;
+      credit = rate < COST ? COST - rate : 0;
       read_turn = 0;
       ar_first = 0;
       ar_count = 0;
@@ -253,7 +256,7 @@ module axi_memory #(
       wready <= 0;
       rvalid <= 0;
       bvalid <= 0;
-    end else begin
+    end else if (alive) begin
       now = now + 1;
       if (stalling) begin  // xorshift64; a byte for each channel
         random = random ^ (random << 13);

@@ -29,8 +29,8 @@ BUILD_SECONDS = 1800
 
 _FOLDER = Path(__file__).parent
 
-# `-O1` ran faster than -Os, -O2 and -O3 on the systolic array, and compiles fastest.
-_OPTIMISATION = "-O1"
+# Of the whole accelerator, flattened: -O1 2.22, -O2 1.98 microseconds a cycle (16x16 array).
+_OPTIMISATION = "-O2"
 
 _VERILATOR_OPTIONS = (
     "-O3",  # of Verilator's own passes
@@ -138,7 +138,9 @@ def _tool_version(simulator: str) -> str:
     if simulator == "verilator":
         cocotb_version = metadata.version("cocotb")
         compiler = _run(["g++", "-dumpfullversion"], Path.cwd(), "g++").strip()
-        return f"{metadata.version('verilator')} {cocotb_version} {cocotb_config.libs_dir} {compiler}"
+        return (
+            f"{metadata.version('verilator')} {cocotb_version} {cocotb_config.libs_dir} {compiler}"
+        )
     return _run(["iverilog", "-V"], Path.cwd(), "iverilog").splitlines()[0]
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.task import bridge
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.task import resume

@@ -74,7 +74,9 @@ class MemoryTiming:
             "writes": self.writes,
             "seed": self.seed,
         }
-        settings |= {f"stall_{name}": int(self.stalls * 256) for name in ("ar", "r", "aw", "w", "b")}
+        settings |= {
+            f"stall_{name}": int(self.stalls * 256) for name in ("ar", "r", "aw", "w", "b")
+        }
         if self.errors is not None:
             settings |= {"error_base": self.errors[0], "error_end": self.errors[1]}
         arguments = [f"+memory_{name}={value}" for name, value in settings.items()]

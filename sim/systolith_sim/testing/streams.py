@@ -74,9 +74,7 @@ async def stream_put(
             await ctx.tick()
         ctx.set(stream.payload, payload)
         ctx.set(stream.valid, 1)
-        taken = False
-        while not taken:
-            _, _, taken = await ctx.tick().sample(stream.ready)
+        await sample_when(ctx, stream.ready)
         ctx.set(stream.valid, 0)
 
 
@@ -90,10 +88,7 @@ async def stream_get(
         while random.random() < stall:
             await ctx.tick()
         ctx.set(stream.ready, 1)
-        valid, payload = False, None
-        while not valid:
-            _, _, valid, payload = await ctx.tick().sample(stream.valid, stream.payload)
-        taken.append(payload)
+        taken += await sample_when(ctx, stream.valid, stream.payload)
         ctx.set(stream.ready, 0)
     return taken
 
@@ -119,6 +114,14 @@ async def check_handshake(ctx: Any, valid: Any, ready: Any, *payload: Any) -> No
             assert is_valid, "valid was withdrawn before the payload was taken"
             assert now == waiting, f"payload changed from {waiting!r} to {now!r}"
         waiting = now if is_valid and not is_ready else None
+
+
+async def sample_when(ctx: Any, condition: Any, *signals: Any) -> list[Any]:
+    """Return what the signals are in the next cycle in which `condition` holds."""
+    while True:
+        _, _, held, *values = await ctx.tick().sample(condition, *signals)
+        if held:
+            return values
 
 
 async def trace(ctx: Any, cycles: int, *signals: Any) -> list[tuple[Any, ...]]:

@@ -1,0 +1,214 @@
+"""Instruction fetch: programs of random instructions, from bursts to the three engines."""
+
+from collections import deque
+from random import Random
+
+import pytest
+
+from systolith_hw.control.fetch import Fetch
+from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, Instruction, Opcode
+from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.streams import collect, sample_when, simulate
+
+BUSES = [(4, 4), (8, 16), (16, 256), (64, 1)]
+
+
+def random_program(random, count):
+    program = []
+    for _ in range(count):
+        opcode = random.choice(list(Opcode))
+        fields = {
+            field.name: random.randint(field.low, field.high)
+            if not field.name.endswith("_step")
+            else random.getrandbits(field.width)
+            for field in FIELDS[opcode]
+        }
+        program.append(Instruction(opcode, fields))
+    return program
+
+
+class Bench:
+    """Fetch beside a memory that holds a program, and three engines that stall."""
+
+    def __init__(self, config, image, addr, *, stall=0.0, engine_stall=0.0):
+        self.config = config
+        self.dut = Fetch(config)
+        self.image = image
+        self.addr = addr
+        self.stall = stall
+        self.engine_stall = engine_stall
+        self.bursts = []
+        self.taken = {opcode: [] for opcode in Opcode}
+
+    async def memory(self, ctx):
+        random = Random(11)
+        dut, bus = self.dut, self.config.bus_bytes
+        beats = deque()
+        refused = 0
+        while True:
+            ctx.set(dut.burst.ready, random.random() >= self.stall)
+            if not ctx.get(dut.beat.valid) and beats and random.random() >= self.stall:
+                ctx.set(dut.beat.p, beats.popleft())
+                ctx.set(dut.beat.valid, 1)
+            _, _, asked, burst, given, ready = await ctx.tick().sample(
+                dut.burst.valid & dut.burst.ready, dut.burst.p, dut.beat.valid, dut.beat.ready
+            )
+            if asked:
+                self.bursts.append((burst.addr, burst.length + 1))
+                for index in range(burst.length + 1):
+                    place = burst.addr + index * bus - self.addr
+                    beats.append(int.from_bytes(self.image[place : place + bus], "little"))
+            # A queue of two words may need a cycle to move the first one on.
+            refused = refused + 1 if given and not ready else 0
+            assert refused <= 1, "a beat that was asked for must find room"
+            if given and ready:
+                ctx.set(dut.beat.valid, 0)
+
+    def engines(self):
+        streams = {
+            Opcode.LOAD: self.dut.load,
+            Opcode.CONV: self.dut.conv,
+            Opcode.STORE: self.dut.store,
+        }
+
+        def engine(opcode):
+            async def take(ctx):
+                await collect(
+                    ctx, streams[opcode], self.taken[opcode], seed=opcode, stall=self.engine_stall
+                )
+
+            return take
+
+        return [engine(opcode) for opcode in Opcode]
+
+    async def start(self, ctx, count):
+        ctx.set(self.dut.addr, self.addr)
+        ctx.set(self.dut.count, count)
+        ctx.set(self.dut.start, 1)
+        await ctx.tick()
+        ctx.set(self.dut.start, 0)
+
+    def run(self, test, **rest):
+        dut = self.dut
+        simulate(
+            dut,
+            test,
+            background=[self.memory, *self.engines()],
+            watch=[dut.burst, dut.load, dut.conv, dut.store],
+            **rest,
+        )
+
+
+def check_taken(bench, program):
+    for opcode in Opcode:
+        mine = [instruction for instruction in program if instruction.opcode is opcode]
+        assert len(bench.taken[opcode]) == len(mine)
+        for got, instruction in zip(bench.taken[opcode], mine, strict=True):
+            for field in FIELDS[opcode]:
+                assert got[field.name] == instruction[field.name], field.name
+
+
+@pytest.mark.parametrize(("bus", "beats"), BUSES)
+@pytest.mark.parametrize(("stall", "engine_stall"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.9)])
+def test_instructions_reach_their_engines_in_order(bus, beats, stall, engine_stall):
+    config = small_config(bus_bytes=bus, burst_beats=beats, out_depth=4096)
+    programs = [random_program(Random(seed + bus), count) for seed, count in ((0, 12), (1, 5))]
+    image = b"".join(instruction.encode() for program in programs for instruction in program)
+    addr = 0x10000 - 3 * INSTRUCTION_BYTES  # bursts meet a 4 KiB boundary
+    bench = Bench(config, image, addr, stall=stall, engine_stall=engine_stall)
+    dut = bench.dut
+
+    async def test(ctx):
+        for program in programs:
+            for taken in bench.taken.values():
+                taken.clear()
+            await bench.start(ctx, len(program))
+            while ctx.get(dut.fetched) != len(program):
+                await ctx.tick()
+            for _ in range(30):
+                _, _, *valids = await ctx.tick().sample(
+                    dut.burst.valid, dut.load.valid, dut.conv.valid, dut.store.valid, dut.fault
+                )
+                assert not any(valids)
+            assert ctx.get(dut.fetched) == len(program)
+            check_taken(bench, program)
+            bench.addr += len(program) * INSTRUCTION_BYTES
+            bench.image = bench.image[len(program) * INSTRUCTION_BYTES :]
+
+    bench.run(test)
+    for burst_addr, count in bench.bursts:
+        assert burst_addr // 4096 == (burst_addr + count * bus - 1) // 4096
+        assert count <= beats
+    assert sum(count for _, count in bench.bursts) * bus == len(image)
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_an_unknown_opcode_is_a_fault_with_the_instructions_number(bad):
+    config = small_config()
+    program = random_program(Random(5), 4)
+    image = bytearray(b"".join(instruction.encode() for instruction in program))
+    image[bad * INSTRUCTION_BYTES] = image[bad * INSTRUCTION_BYTES] & 0xF0 | 0xF
+    bench = Bench(config, bytes(image), 0)
+    dut = bench.dut
+
+    async def test(ctx):
+        await bench.start(ctx, 4)
+        (fetched,) = await sample_when(ctx, dut.fault, dut.fetched)
+        assert fetched == bad
+        ctx.set(dut.halt, 1)
+        for _ in range(40):
+            await ctx.tick()
+        assert ctx.get(dut.fault) == 0
+
+    bench.run(test)
+    check_taken(bench, program[:bad])
+
+
+def test_halt_hands_out_nothing_more():
+    config = small_config()
+    program = random_program(Random(6), 6)
+    bench = Bench(config, b"".join(instruction.encode() for instruction in program), 0)
+
+    async def test(ctx):
+        await bench.start(ctx, 6)
+        while ctx.get(bench.dut.fetched) < 2:
+            await ctx.tick()
+        ctx.set(bench.dut.halt, 1)
+        for _ in range(60):
+            await ctx.tick()
+
+    bench.run(test)
+    assert sum(len(taken) for taken in bench.taken.values()) == 2
+
+
+def test_a_program_of_no_instructions_asks_for_nothing():
+    bench = Bench(small_config(), b"", 0)
+
+    async def test(ctx):
+        await bench.start(ctx, 0)
+        for _ in range(30):
+            await ctx.tick()
+
+    bench.run(test)
+    assert bench.bursts == []
+
+
+def test_an_instruction_every_three_cycles_when_a_beat_holds_one():
+    config = small_config(bus_bytes=64, burst_beats=16, out_depth=1024)
+    program = random_program(Random(7), 24)
+    bench = Bench(config, b"".join(instruction.encode() for instruction in program), 0)
+    cycles = []
+
+    async def test(ctx):
+        await bench.start(ctx, 24)
+        cycle = 0
+        seen = 0
+        while seen < 24:
+            _, _, fetched = await ctx.tick().sample(bench.dut.fetched)
+            if fetched != seen:
+                cycles.append(cycle)
+                seen = fetched
+            cycle += 1
+
+    bench.run(test)
+    assert cycles[-1] - cycles[0] <= 23 * 3
