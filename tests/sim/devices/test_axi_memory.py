@@ -43,8 +43,9 @@ def run(
     return np.fromfile(image_out if image_out.exists() else image, np.uint8)
 
 
-@pytest.mark.parametrize("bus_bytes", [4, 16, 64])
-@pytest.mark.parametrize(("latency", "share"), [(2, 1.0), (40, 1.0), (40, 0.25), (7, 0.375)])
+@pytest.mark.parametrize(
+    ("bus_bytes", "latency", "share"), [(4, 2, 1.0), (16, 40, 1.0), (16, 40, 0.25), (64, 7, 0.375)]
+)
 def test_timing_is_exact(
     simulator: str, tmp_path: Path, bus_bytes: int, latency: int, share: float
 ) -> None:
