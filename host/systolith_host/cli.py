@@ -129,6 +129,13 @@ def run(
             "Without it layers run side by side from the golden model's tensors.",
         ),
     ] = False,
+    fuse_pool: Annotated[
+        bool,
+        typer.Option(
+            help="Pool while a convolution drains, so that its own output never reaches memory. "
+            "Without it every layer writes its output, and each of them is compared.",
+        ),
+    ] = True,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that run side by side on this machine.")
     ] = 2,
@@ -190,7 +197,9 @@ def run(
         prepared = _prepare(network, image, weights, seed, batch, target, log)
         if loaded is None:
             log.stage("compiling")
-            loaded = compile_network(prepared.qgraph, target, batch, memory_rate=bandwidth)
+            loaded = compile_network(
+                prepared.qgraph, target, batch, fuse_pool=fuse_pool, memory_rate=bandwidth
+            )
         if save_program is not None:
             loaded.save(save_program)
         selected = select_layers(loaded, layers)

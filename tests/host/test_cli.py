@@ -75,6 +75,16 @@ def test_sequential_run_gives_the_same(command, tmp_path):
 GROUPS = ("convolutions", "fully_connected")
 
 
+def test_without_fused_pools_every_layer_is_compared(command, tmp_path):
+    path = tmp_path / "report.json"
+    status, out, _ = command(*MINI, "--no-fuse-pool", "--json", path)
+    assert status == 0
+    assert "10 layers, 0 mismatches" in out
+    rows = json.loads(path.read_text())["layers"]
+    assert [row["covers"] for row in rows] == [[row["name"]] for row in rows]
+    assert len(rows) == 10
+
+
 def test_some_layers_run_alone(command, tmp_path):
     path = tmp_path / "report.json"
     status, out, _ = command(*MINI, "--layers", "pool1,conv3_1..fc5", "--json", path)
