@@ -1,0 +1,151 @@
+"""The configuration: every rule, and the numbers derived from it."""
+
+import re
+
+import pytest
+
+from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+from systolith_hw.spec.presets import PRESETS, load_config
+
+TINY = PRESETS["tiny"].to_dict()
+
+
+def config(**changes):
+    return AcceleratorConfig(**{**TINY, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": 4.0}, "rows must be of type int, not 4.0"),
+        ({"rows": True}, "rows must be of type int, not True"),
+        ({"name": 3}, "name must be of type str, not 3"),
+        ({"rows": 1}, "rows must be between 2 and 128, not 1"),
+        ({"rows": 129}, "rows must be between 2 and 128, not 129"),
+        ({"cols": 1}, "cols must be between 2 and 128, not 1"),
+        ({"cols": 6}, "cols must be a multiple or a divisor of rows, not 6 beside 4 rows"),
+        ({"act_depth": 15}, "act_depth must be between 16 and 1048576, not 15"),
+        ({"weight_depth": 7}, "weight_depth must be between 8 and 1048576, not 7"),
+        ({"param_depth": 4}, "param_depth must be between 8 and 65536, not 4"),
+        ({"param_depth": 10}, "param_depth must be a multiple of cols (4), not 10"),
+        ({"acc_depth": 3}, "acc_depth must be between 4 and 32768, not 3"),
+        ({"acc_width": 19}, "acc_width must be between 20 and 32, not 19"),
+        ({"acc_width": 33}, "acc_width must be between 20 and 32, not 33"),
+        ({"post_lanes": 0}, "post_lanes must be between 1 and 4, not 0"),
+        ({"post_lanes": 8}, "post_lanes must be between 1 and 4, not 8"),
+        ({"post_lanes": 3}, "post_lanes must divide the channel block (4), not 3"),
+        (
+            {"rows": 6, "cols": 6, "param_depth": 60, "post_lanes": 3},
+            "post_lanes must be a power of two, not 3",
+        ),
+        ({"multiplier_width": 7}, "multiplier_width must be between 8 and 24, not 7"),
+        ({"multiplier_width": 25}, "multiplier_width must be between 8 and 24, not 25"),
+        ({"bus_bytes": 2}, "bus_bytes must be between 4 and 64, not 2"),
+        ({"bus_bytes": 12}, "bus_bytes must be a power of two, not 12"),
+        ({"burst_beats": 0}, "burst_beats must be between 1 and 256, not 0"),
+        ({"burst_beats": 12}, "burst_beats must be a power of two, not 12"),
+        (
+            {"bus_bytes": 64, "burst_beats": 128},
+            "burst_beats must keep a burst within 4096 bytes, not 128 beats of 64 bytes",
+        ),
+        ({"addr_width": 15}, "addr_width must be between 16 and 48, not 15"),
+        ({"addr_width": 49}, "addr_width must be between 16 and 48, not 49"),
+        ({"outstanding_reads": 0}, "outstanding_reads must be between 1 and 64, not 0"),
+        ({"outstanding_writes": 65}, "outstanding_writes must be between 1 and 64, not 65"),
+        ({"queue_depth": 1}, "queue_depth must be between 2 and 64, not 1"),
+        ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
+        ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
+    ],
+)
+def test_a_broken_rule_is_named_with_its_value(changes, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        config(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 2, "cols": 128, "param_depth": 256, "weight_depth": 4},
+        {"rows": 128, "cols": 2, "weight_depth": 256},
+        {"rows": 3, "cols": 6, "param_depth": 12, "post_lanes": 1},
+        {"acc_width": 20, "multiplier_width": 24, "addr_width": 48},
+        {"bus_bytes": 64, "burst_beats": 64, "out_depth": 1028},
+        {"out_depth": 36},
+    ],
+)
+def test_the_limits_themselves_are_allowed(changes):
+    made = config(**{"post_lanes": 2, "out_depth": 128, **changes})
+    assert made == AcceleratorConfig.from_dict(made.to_dict())
+
+
+def test_derived_numbers_of_rectangles():
+    tall = config(rows=8, weight_depth=64)
+    assert (tall.block, tall.row_groups, tall.col_groups) == (4, 2, 1)
+    wide = config(rows=3, cols=6, param_depth=12, post_lanes=1)
+    assert (wide.block, wide.row_groups, wide.col_groups) == (3, 1, 2)
+    assert wide.pack_sizes == (1,)
+    assert config(rows=12, cols=12, param_depth=24).pack_sizes == (1, 2, 3, 4, 6)
+    assert tall.multipliers == 32
+    assert tall.burst_bytes == 128
+    assert (tall.act_bytes, tall.weight_bytes) == (2048 * 8, 64 * 4)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5, 16, 17, 128])
+def test_partial_sums_hold_the_largest_products(rows):
+    made = config(
+        rows=rows, cols=rows, weight_depth=256, param_depth=4 * rows, post_lanes=1, out_depth=80
+    )
+    assert rows * 128 * 128 < 1 << (made.psum_width - 1)
+
+
+def test_the_fingerprint_is_that_of_every_field_but_the_name():
+    base = config()
+    assert config(name="other").fingerprint == base.fingerprint
+    assert 0 <= base.fingerprint < 1 << 64
+    others = [config(**{field: value}) for field, value in [("act_depth", 4096), ("acc_width", 31)]]
+    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+def test_unknown_and_missing_fields_are_named():
+    with pytest.raises(ConfigError, match=r"^configuration: no such field: colour, size$"):
+        AcceleratorConfig.from_dict({**TINY, "size": 3, "colour": 1})
+    fields = {key: value for key, value in TINY.items() if key not in ("rows", "bus_bytes")}
+    with pytest.raises(ConfigError, match=r"^a\.toml: missing field: rows, bus_bytes$"):
+        AcceleratorConfig.from_dict(fields, "a.toml")
+    with pytest.raises(
+        ConfigError, match=r"^configuration: rows must be between 2 and 128, not 1$"
+    ):
+        AcceleratorConfig.from_dict({**TINY, "rows": 1})
+
+
+def test_a_toml_file_is_read_and_its_stem_is_the_name(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("".join(f"{key} = {value}\n" for key, value in TINY.items() if key != "name"))
+    loaded = load_config(str(path))
+    assert loaded.name == "mine"
+    assert loaded.fingerprint == PRESETS["tiny"].fingerprint
+
+
+def test_a_file_that_is_no_configuration_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    where = re.escape(str(path))
+    with pytest.raises(ConfigError, match=f"^{where}: cannot be read: .*No such file"):
+        load_config(str(path))
+    path.write_text("rows = = 4")
+    with pytest.raises(ConfigError, match=f"^{where}: not TOML: "):
+        load_config(str(path))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=f"^{where}: cannot be read: "):
+        load_config(str(path))
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    message = rf"^config must be one of {', '.join(PRESETS)} or a TOML file, not 'huge'$"
+    with pytest.raises(ConfigError, match=message):
+        load_config("huge")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_found_by_name(name):
+    assert load_config(name) is PRESETS[name]
+    assert PRESETS[name].name == name
