@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.quantize.qgraph import QConv, QGraph, QLayer, QMaxPool, QTensor
+from systolith_host.quantize.qgraph import QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import MAX_SHIFT, device_offset, fits_signed, sum_bounds
 
-__all__ = ["Operation", "lower"]
+__all__ = ["LARGEST_SIDE", "Operation", "lower"]
 
 LARGEST_SIDE = (1 << 16) - 1
 LARGEST_TAPS = 255
@@ -118,14 +118,21 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     """
     if not qgraph.layers:
         raise SystolithError(f"{qgraph.name}: has no layers")
-    users: dict[str, list[QLayer]] = {}
+    users: dict[str, list[QConv | QMaxPool]] = {}
+    layers: list[QConv | QMaxPool] = []
     for layer in qgraph.layers:
+        if not isinstance(layer, QConv | QMaxPool):
+            raise SystolithError(
+                f"{layer.name}: a layer of type {type(layer).__name__} cannot be compiled; only "
+                "convolutions, fully connected layers and max-pools can"
+            )
+        layers.append(layer)
         users.setdefault(layer.input, []).append(layer)
         _check_shapes(qgraph, layer)
     pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
     fused: set[str] = set()
     operations = []
-    for layer in qgraph.layers:
+    for layer in layers:
         if layer.name in fused:
             continue
         if isinstance(layer, QMaxPool):
@@ -143,7 +150,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     return operations
 
 
-def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
+def _check_shapes(qgraph: QGraph, layer: QConv | QMaxPool) -> None:
     source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
     channels, height, width = source.shape
     if isinstance(layer, QConv):
@@ -172,7 +179,7 @@ def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
         )
 
 
-def _fusible(layer: QLayer, config: AcceleratorConfig) -> QMaxPool | None:
+def _fusible(layer: QConv | QMaxPool, config: AcceleratorConfig) -> QMaxPool | None:
     """Return the layer if it is a pool whose windows tile its input and fit the accumulators."""
     if (
         isinstance(layer, QMaxPool)
@@ -185,7 +192,7 @@ def _fusible(layer: QLayer, config: AcceleratorConfig) -> QMaxPool | None:
     return None
 
 
-def _packed_pixel(qgraph: QGraph, config: AcceleratorConfig, users: list[QLayer]) -> int:
+def _packed_pixel(qgraph: QGraph, config: AcceleratorConfig, users: list[QConv | QMaxPool]) -> int:
     """Return the bytes of a pixel of the network's input if packing it saves passes, else 0."""
     channels = qgraph.tensors[qgraph.input].shape[0]
     sizes = [size for size in config.pack_sizes if size >= channels]

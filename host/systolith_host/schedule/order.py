@@ -6,12 +6,15 @@ from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer
 
 __all__ = ["LATENCY", "RUN", "NoRoomError", "allocate", "simulate"]
 
-LATENCY = 40
-"""Cycles from a request to the memory's first word, as assumed when nothing better is known."""
+LATENCY = 60
+"""Cycles from the token that a LOAD waited for to its first word, with a memory of latency 40."""
 
 PIPELINE = 16
 """Cycles through requantiser and buffers, beyond those of the array itself."""
 
+
+START = 110
+"""Cycles from the start to the first LOAD, and from the last write to the end."""
 
 RUN = 2
 """Cycles that a run of words is assumed to cost beside them."""
@@ -121,15 +124,14 @@ class _Simulation:
             else:
                 later.append((when, size))
         self.writes = later
-        fetched = len(item.loads) * INSTRUCTION_BYTES
-        begin = max(start, self.bus)
-        if release > self.loader or not self.loads:
-            begin += LATENCY
-        moved = (item.size + fetched) / self.rate
+        # Nothing else moves while instructions do: a LOAD comes with a CONV, more or less.
+        fetched = 2 * len(item.loads) * INSTRUCTION_BYTES / self.rate
+        begin = max(start, self.bus, release + LATENCY)
+        moved = item.size / self.rate + fetched
         words = item.words * (self.config.row_groups if item.buffer == Buffer.ACT else 1)
         runs = sum(load["runs"] * load["planes"] for load in item.loads)
         item.start = start
-        item.ready = begin + max(words, moved) + RUN * runs
+        item.ready = begin + max(words + fetched, moved) + RUN * runs
         self.bus = begin + moved
         self.loader = item.ready
         self.loads.append(item)
@@ -171,7 +173,7 @@ def simulate(
     about where its engine's queue can take it, and after all that it waits for.
     """
     simulation = _Simulation(work, config, rate)
-    cycles = simulation.run()
+    cycles = simulation.run() + START
     return _merge(work, simulation.loads, config.queue_depth), cycles
 
 

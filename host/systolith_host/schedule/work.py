@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from systolith_host.errors import SystolithError
 from systolith_host.program import Place
 from systolith_host.schedule.geometry import LARGEST_PADDING, Shape, Span, input_span, split
-from systolith_host.schedule.lower import Operation
+from systolith_host.schedule.lower import LARGEST_SIDE, Operation
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, walk_steps
@@ -336,6 +336,7 @@ class _Builder:
             "run_words": row_words * (vertical.length if whole else 1),
             "runs": 1 if whole else vertical.length,
             "run_pitch": source.row_bytes,
+            "planes": 1,
             "rows": vertical.length,
             "pixels": horizontal.length,
             "pad_top": vertical.before,
@@ -359,21 +360,31 @@ class _Builder:
                     + (region.images[0] + image) * source.image_bytes
                     + block * source.plane_bytes
                 )
-                loads.append(
-                    {
-                        **shared,
-                        "addr": address,
-                        "planes": planes,
-                        "plane_pitch": groups * source.plane_bytes if planes > 1 else 0,
-                        "lane": lane,
-                        "dest": image * count * plane,
-                    }
-                )
-        size = sum(load["planes"] for load in loads) * vertical.length * row_words * config.block
+                place = {"addr": address, "lane": lane, "dest": image * count * plane}
+                if planes > 1:
+                    place |= {"planes": planes, "plane_pitch": groups * source.plane_bytes}
+                    if groups == 1 and whole:
+                        place |= self._joined(shared, planes)
+                loads.append({**shared, **place})
+        size = sum(load["planes"] * load["runs"] * load["run_words"] for load in loads)
+        size *= config.block
         item = Item(
             Buffer.ACT, region.images[1] * count * plane, size, loads, self.steps, self.steps
         )
         return self._keep(key, item)
+
+    def _joined(self, load: dict[str, int], planes: int) -> dict[str, int]:
+        """Return the fields of a LOAD that takes whole planes as one run, if it may."""
+        rows = load["rows"] * planes
+        if (
+            load["rows"] != self.operation.height
+            or load["pad_top"]
+            or load["pad_bottom"]
+            or rows > LARGEST_SIDE
+        ):
+            return {}
+        fields = {"planes": 1, "plane_pitch": 0, "run_words": load["run_words"] * planes}
+        return {**fields, "rows": rows}
 
     def _weights(self, chunk: Chunk, out_block: int, number: int) -> Item:
         config = self.config
