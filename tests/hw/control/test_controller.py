@@ -38,8 +38,8 @@ class Bench:
         ctx.set(self.dut.count, count)
         ctx.set(self.dut.watchdog, watchdog)
         ctx.set(self.dut.quiet, 1)
-        ctx.set(self.dut.fetched, 0)
         await self.pulse(ctx, self.dut.start)
+        ctx.set(self.dut.fetched, 0)  # fetch starts again with `begin`
 
     async def reset(self, ctx):
         await self.pulse(ctx, self.dut.reset_request)
