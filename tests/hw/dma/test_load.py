@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.dma.load import LoadEngine
 from systolith_hw.spec.isa import FIELDS, PARAM_BYTES, Buffer, Instruction, Opcode
@@ -123,6 +124,7 @@ class Bench:
         rng = np.random.default_rng(seed)
         self.memory = rng.integers(0, 256, MEMORY_BYTES).astype(np.uint8)
         self.buffers = self.empty()
+        self.pending = deque()  # addresses of beats that were asked for
         self.done = 0
         self.states = []
         self.faults = []
@@ -137,7 +139,7 @@ class Bench:
 
     async def reads(self, ctx):
         dut, bus = self.dut, self.config.bus_bytes
-        beats = deque()
+        beats = self.pending
         while True:
             ctx.set(dut.burst.ready, self.random.random() >= self.stall)
             if not ctx.get(dut.beat.valid) and beats and self.random.random() >= self.stall:
@@ -187,9 +189,12 @@ class Bench:
                 entry = ctx.get(dut.param_addr) * config.post_lanes + lane
                 self.buffers[Buffer.PARAM][entry] = list(word)
 
-    def run(self, *tests):
+    def run(self, *tests, reset=None):
         dut = self.dut
-        simulate(dut, *tests, background=[self.reads, self.writes], watch=[dut.burst], limit=20_000)
+        whole = dut if reset is None else ResetInserter(reset)(dut)
+        simulate(
+            whole, *tests, background=[self.reads, self.writes], watch=[dut.burst], limit=20_000
+        )
 
 
 @pytest.mark.parametrize(("rows", "cols", "bus", "lanes"), CONFIGS)
@@ -284,3 +289,38 @@ def test_long_runs_flow_a_beat_a_cycle():
     busy = [cycle for cycle, state in enumerate(bench.states) if state == "busy"]
     assert len(busy) == 3 * 96
     assert busy[-1] - busy[0] + 1 <= 3 * (96 + 2)
+
+
+@pytest.mark.parametrize("when", [4, 11, 23, 60])
+def test_after_a_reset_in_the_middle_loads_are_as_ever(when):
+    config = make_config(4, 4, 8, 4)
+    random = Random(when)
+    jobs = [random_job(random, config) for _ in range(10)]
+    bench = Bench(config, seed=when, stall=0.2)
+    reset = Signal()
+    expected = bench.empty()
+    for job in jobs:
+        apply(config, bench.memory, job, expected)
+
+    async def test(ctx):
+        ctx.set(bench.dut.load.payload, payload(jobs[3]))
+        ctx.set(bench.dut.load.valid, 1)
+        for _ in range(when):
+            await ctx.tick()
+        ctx.set(bench.dut.load.valid, 0)
+        # As the controller does: nothing more is asked for, and what was asked for arrives.
+        ctx.set(reset, 1)
+        for _ in range(200):
+            await ctx.tick()
+        bench.pending.clear()
+        ctx.set(bench.dut.beat.valid, 0)
+        ctx.set(reset, 0)
+        bench.done = 0
+        bench.buffers = bench.empty()
+        await stream_put(ctx, bench.dut.load, [payload(job) for job in jobs])
+        while bench.done < len(jobs):
+            await ctx.tick()
+
+    bench.run(test, reset=reset)
+    for buffer in Buffer:
+        assert np.array_equal(bench.buffers[buffer], expected[buffer]), buffer

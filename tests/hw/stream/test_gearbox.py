@@ -4,9 +4,17 @@ from math import gcd
 from random import Random
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.stream.gearbox import Packer, Unpacker
-from systolith_sim.testing.streams import collect, simulate, stream_get, stream_put, trace
+from systolith_sim.testing.streams import (
+    collect,
+    sample_when,
+    simulate,
+    stream_get,
+    stream_put,
+    trace,
+)
 
 PAIRS = [(16, 12), (8, 4), (16, 32), (4, 8), (8, 8), (64, 12), (4, 3)]
 STALLS = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.6)]
@@ -214,3 +222,51 @@ def test_packer_loses_two_cycles_between_runs():
 
     simulate(dut, feed, count, background=[take])
     assert finished[1] <= 6 * 4 + 5 * 2 + 1
+
+
+def run_after_reset(dut, given, count, when):
+    """Interrupt `dut` with a reset in cycle `when`; return what it makes of `given` afterwards."""
+    reset, ready = Signal(), Signal()
+    taken = []
+
+    async def interrupt(ctx):
+        for index in range(when):
+            ctx.set(dut.i.p, given[index % len(given)])
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.o.ready, index % 3 == 0)
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        ctx.set(dut.o.ready, 0)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        assert not ctx.get(dut.o.valid)
+        ctx.set(ready, 1)
+
+    async def feed(ctx):
+        await sample_when(ctx, ready)
+        await stream_put(ctx, dut.i, given)
+
+    async def take(ctx):
+        await sample_when(ctx, ready)
+        taken.extend(await stream_get(ctx, dut.o, count, stall=0.3))
+
+    simulate(ResetInserter(reset)(dut), interrupt, feed, take)
+    return taken
+
+
+@pytest.mark.parametrize(("bus", "word"), PAIRS)
+@pytest.mark.parametrize("when", [3, 4, 7, 10])
+def test_reset_in_the_middle_leaves_nothing_behind(bus, word, when):
+    random = Random(when)
+    unit = gcd(bus, word)
+    runs = [
+        (random.randrange(bus // unit) * unit, random.randbytes(word * random.randint(1, 5)))
+        for _ in range(6)
+    ]
+    beats = [beat for offset, data in runs for beat in beats_of(data, bus, unit, offset)]
+    words = [chunk for _, data in runs for chunk in chunks(data, word)]
+    assert run_after_reset(Unpacker(bus, word), beats, len(words), when) == words
+    expected = packed(runs, bus)
+    got = run_after_reset(Packer(bus, word), words_of(runs, word, unit), len(expected), when)
+    assert [strobed(beat, bus) for beat in got] == expected
