@@ -1,6 +1,7 @@
 # make run    VGG-16 on a photograph, through the simulated accelerator
 # make test   all tests
 # make lint   format, lint, types, import rules
+# make fpga-setup    the FPGA tools, in .venv-fpga (pip only, 300 MB)
 #
 # Each sets up .venv first, once. PYTHON names another Python 3.11 or newer; ARGS is passed on, as in
 # make run ARGS="--config large --bandwidth 8"    make test ARGS="-k golden"
@@ -12,9 +13,11 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# LiteX brings packages of its own choice of versions; apart from .venv it disturbs nothing.
+FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run test lint setup clean
+.PHONY: run test lint setup fpga-setup clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
@@ -38,5 +41,13 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable . --group dev
 	@touch $@
 
+fpga-setup: $(FPGA)/.installed
+
+$(FPGA)/.installed: pyproject.toml constraints-fpga.txt
+	@echo "Setting up $(FPGA): a few minutes, once"
+	@"$(PYTHON)" -m venv $(FPGA)
+	@$(FPGA)/bin/python -m pip install -qq --requirement constraints-fpga.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(FPGA) build
