@@ -22,6 +22,7 @@ __all__ = [
     "GenerateError",
     "accelerator_facts",
     "accelerator_verilog",
+    "component_rtlil",
     "component_verilog",
     "write_accelerator",
 ]
@@ -68,8 +69,19 @@ _MEMORY = re.compile(
 )
 
 
+def component_rtlil(component: wiring.Component, name: str, platform: object = None) -> str:
+    """Return a component as RTLIL, Yosys' own text; memories of zeros carry no initial values."""
+    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    return _ZERO_MEMORY.sub("", text)
+
+
 def component_verilog(
-    component: wiring.Component, name: str, flavour: Flavour, *, flatten: bool = False
+    component: wiring.Component,
+    name: str,
+    flavour: Flavour,
+    *,
+    flatten: bool = False,
+    platform: object = None,
 ) -> str:
     """Return a component as Verilog-2005 text.
 
@@ -86,13 +98,16 @@ def component_verilog(
         For whom it is written.
     flatten : bool
         Whether to make a single module of it.
+    platform : object, optional
+        What ``elaborate`` is given: :class:`~systolith_hw.primitives.ecp5.Ecp5` makes that part's
+        own primitives of multipliers and memories. Attributes, such as sites, are kept then.
 
     Raises
     ------
     GenerateError
         If Yosys fails.
     """
-    netlist = _ZERO_MEMORY.sub("", rtlil.convert(component, name=name, emit_src=False))
+    netlist = component_rtlil(component, name, platform)
     with tempfile.TemporaryDirectory(prefix="systolith-yosys-") as folder:
         (Path(folder) / "in.il").write_text(netlist)
         passes = list(_PASSES[flavour])
@@ -102,7 +117,7 @@ def component_verilog(
             "read_rtlil in.il",
             f"hierarchy -top {name}",
             *passes,
-            "write_verilog -noattr out.v",
+            "write_verilog out.v" if platform else "write_verilog -noattr out.v",
         ]
         done = subprocess.run(
             [sys.executable, "-c", _DRIVER],

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.array.pe import ProcessingElement
+from systolith_hw.primitives.ecp5 import Ecp5
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["Mesh"]
@@ -61,8 +62,15 @@ class Mesh(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         rows, cols = self.config.rows, self.config.cols
+
+        def site(row: int, col: int) -> str | None:
+            if isinstance(platform, Ecp5):
+                return platform.site(row, col, rows=rows, cols=cols)
+            return None
+
         grid = [
-            [ProcessingElement(self.config.psum_width) for _ in range(cols)] for _ in range(rows)
+            [ProcessingElement(self.config.psum_width, site=site(i, j)) for j in range(cols)]
+            for i in range(rows)
         ]
         swap, capture = self.swap, self.capture
         for i in range(rows):

@@ -6,6 +6,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.multiplier import Multiplier
+
 __all__ = ["ACT_LAYOUT", "WEIGHT_LAYOUT", "ProcessingElement"]
 
 ACT_LAYOUT = data.StructLayout({"value": signed(8), "swap": 1})
@@ -28,6 +30,8 @@ class ProcessingElement(wiring.Component):
     ----------
     psum_width : int
         Bits of a partial sum.
+    site : str, optional
+        Where the multiplier stands, see :class:`Multiplier`.
 
     Members
     -------
@@ -43,9 +47,10 @@ class ProcessingElement(wiring.Component):
     psum_i: Signal
     psum_o: Signal
 
-    PRODUCT_LATENCY = 2
+    PRODUCT_LATENCY = Multiplier.LATENCY
 
-    def __init__(self, psum_width: int) -> None:
+    def __init__(self, psum_width: int, *, site: str | None = None) -> None:
+        self.site = site
         super().__init__(
             {
                 "act_i": In(ACT_LAYOUT),
@@ -59,24 +64,32 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        act = Signal(ACT_LAYOUT, reset_less=True)
+        m.submodules.multiplier = multiplier = Multiplier(signed(8), signed(8), site=self.site)
+        act = Signal(signed(8), reset_less=True)
+        swap = Signal(reset_less=True)
         passing = Signal(signed(8), reset_less=True)
         capture = Signal(2, reset_less=True)
         shadow = Signal(signed(8), reset_less=True)
         weight = Signal(signed(8), reset_less=True)
-        product = Signal(signed(16), reset_less=True)
+        next_weight = Signal(signed(8))
         psum = Signal.like(self.psum_o, reset_less=True)
         m.d.sync += [
-            act.eq(self.act_i),
+            act.eq(self.act_i.value),
+            swap.eq(self.act_i.swap),
             passing.eq(self.weight_i.value),
             capture.eq(capture << 1 | self.weight_i.capture),
             shadow.eq(Mux(self.weight_i.capture, self.weight_i.value, shadow)),
-            weight.eq(Mux(self.act_i.swap, shadow, weight)),
-            product.eq(act.value * weight),
-            psum.eq(self.psum_i + product),
+            weight.eq(next_weight),
+            psum.eq(self.psum_i + multiplier.product),
         ]
+        # The multiplier has input registers of its own, equal to `act` and `weight`; in a simulator
+        # they are merged with these.
         m.d.comb += [
-            self.act_o.eq(act),
+            next_weight.eq(Mux(self.act_i.swap, shadow, weight)),
+            multiplier.a.eq(self.act_i.value),
+            multiplier.b.eq(next_weight),
+            self.act_o.value.eq(act),
+            self.act_o.swap.eq(swap),
             self.weight_o.value.eq(passing),
             self.weight_o.capture.eq(capture[1]),
             self.psum_o.eq(psum),

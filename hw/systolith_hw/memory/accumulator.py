@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import MemoryData, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import SHIFT_BITS
 
@@ -65,7 +66,7 @@ class AccumulatorColumn(wiring.Component):
     drain_next: Any
     sum: Signal
 
-    READ_LATENCY = 2
+    READ_LATENCY = RegisteredMemory.LATENCY
     UPDATE_LATENCY = 4
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -102,21 +103,16 @@ class AccumulatorColumn(wiring.Component):
         olds = []
         total = Signal(width, reset_less=True)
         for bank in range(2):
-            m.submodules[f"bank_{bank}"] = store = memory.Memory(
-                shape=width, depth=self.config.acc_depth, init=[]
-            )
-            read, write = store.read_port(), store.write_port()
-            old = Signal(width, name=f"old_{bank}", reset_less=True)
+            init = MemoryData(shape=width, depth=self.config.acc_depth, init=[])
+            m.submodules[f"bank_{bank}"] = store = RegisteredMemory(init)
             filling = self.accumulate.valid & (self.accumulate.bank == bank)
             m.d.comb += [
-                read.addr.eq(Mux(filling, self.accumulate.addr, self.drain.addr)),
-                read.en.eq(1),
-                write.addr.eq(stage_3.addr),
-                write.data.eq(total),
-                write.en.eq(stage_3.valid & (stage_3.bank == bank)),
+                store.r_addr.eq(Mux(filling, self.accumulate.addr, self.drain.addr)),
+                store.w_addr.eq(stage_3.addr),
+                store.w_data.eq(total),
+                store.w_en.eq(stage_3.valid & (stage_3.bank == bank)),
             ]
-            m.d.sync += old.eq(read.data)
-            olds.append(old)
+            olds.append(store.r_data)
         old = Mux(stage_2.bank, olds[1], olds[0])
         base = Mux(stage_2.shift, old << SHIFT_BITS, old)
         m.d.sync += total.eq(Mux(stage_2.overwrite, 0, base) + self.psum)

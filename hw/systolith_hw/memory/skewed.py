@@ -3,8 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import MemoryData, Module, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from systolith_hw.primitives.memory import RegisteredMemory
 
 __all__ = ["SkewedMemory"]
 
@@ -41,7 +43,7 @@ class SkewedMemory(wiring.Component):
     r_addr: Signal
     r_data: Any
 
-    LATENCY = 2
+    LATENCY = RegisteredMemory.LATENCY
 
     def __init__(self, *, lanes: int, groups: int, depth: int, width: int) -> None:
         if lanes % groups:
@@ -66,19 +68,14 @@ class SkewedMemory(wiring.Component):
         addr = self.r_addr
         per_group = self.lanes // self.groups
         for lane, bank in enumerate(self.banks):
-            m.submodules[f"bank_{lane}"] = store = memory.Memory(bank)
-            write: Any = store.write_port()
-            read = store.read_port()
+            m.submodules[f"bank_{lane}"] = store = RegisteredMemory(bank)
             m.d.comb += [
-                write.addr.eq(self.w_addr),
-                write.data.eq(self.w_data[lane % per_group]),
-                write.en.eq(self.w_en[lane // per_group]),
-                read.addr.eq(addr),
-                read.en.eq(1),
+                store.w_addr.eq(self.w_addr),
+                store.w_data.eq(self.w_data[lane % per_group]),
+                store.w_en.eq(self.w_en[lane // per_group]),
+                store.r_addr.eq(addr),
+                self.r_data[lane].eq(store.r_data),
             ]
-            output = Signal(self.width, name=f"output_{lane}", reset_less=True)
-            m.d.sync += output.eq(read.data)
-            m.d.comb += self.r_data[lane].eq(output)
             if lane + 1 < self.lanes:
                 travelling = Signal(range(self.depth), name=f"addr_{lane + 1}", reset_less=True)
                 m.d.sync += travelling.eq(addr)

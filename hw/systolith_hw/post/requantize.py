@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["OUTPUT_LAYOUT", "PARAM_LAYOUT", "Requantizer"]
@@ -70,25 +71,23 @@ class Requantizer(wiring.Component):
         def register(name: str, shape: Any) -> Signal:
             return Signal(shape, name=name, reset_less=True)
 
-        biased = register("biased", signed(width))
-        factor = register("factor", unsigned(factor_width))
+        m.submodules.low = low = Multiplier(unsigned(_LOW_PART), unsigned(factor_width))
+        m.submodules.high = high = Multiplier(signed(width - _LOW_PART), unsigned(factor_width))
+        biased = Signal(signed(width))
         shifts = [register(f"shift_{stage}", unsigned(6)) for stage in range(4)]
-        m.d.sync += [
+        m.d.comb += [
             biased.eq(self.sum + self.param.bias),
-            factor.eq(self.param.multiplier),
-            # One less: the last bit of the shift rounds.
-            shifts[0].eq(self.param.shift - 1),
+            low.a.eq(biased[:_LOW_PART]),
+            high.a.eq(biased[_LOW_PART:].as_signed()),
+            low.b.eq(self.param.multiplier),
+            high.b.eq(self.param.multiplier),
         ]
+        # One less: the last bit of the shift rounds.
+        m.d.sync += shifts[0].eq(self.param.shift - 1)
         m.d.sync += [shifts[stage].eq(shifts[stage - 1]) for stage in range(1, 4)]
 
-        low_product = register("low_product", unsigned(_LOW_PART + factor_width))
-        high_product = register("high_product", signed(width - _LOW_PART + factor_width + 1))
         product = register("product", signed(width + factor_width))
-        m.d.sync += [
-            low_product.eq(biased[:_LOW_PART] * factor),
-            high_product.eq(biased[_LOW_PART:].as_signed() * factor),
-            product.eq((high_product << _LOW_PART) + low_product),
-        ]
+        m.d.sync += product.eq((high.product << _LOW_PART) + low.product)
 
         coarse = register("coarse", product.shape())
         fine = register("fine", product.shape())

@@ -1,0 +1,1 @@
+"""What each technology builds in its own way: multipliers and memories with their registers."""

@@ -1,0 +1,219 @@
+"""ECP5's forms of the primitives against their plain twins, in Icarus, cycle by cycle."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import MemoryData, Value, signed, unsigned
+from amaranth.lib import wiring
+
+import systolith_sim.devices
+from systolith_hw.array.mesh import Mesh
+from systolith_hw.generate import Flavour, component_verilog
+from systolith_hw.post.requantize import Requantizer
+from systolith_hw.primitives.ecp5 import Ecp5, dsp_sites
+from systolith_hw.primitives.memory import RegisteredMemory, block_rams
+from systolith_hw.primitives.multiplier import Multiplier
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.testing.configs import small_config
+
+MODELS = Path(systolith_sim.devices.__file__).parent / "ecp5_models.v"
+
+
+def compare(plain, hard, folder, drive, cycles, settle):
+    """Run both forms on the same inputs; return what the bench printed.
+
+    `drive` is Verilog that sets the inputs for cycle ``n``; outputs are compared from cycle
+    `settle` on, in every cycle.
+    """
+    ports = [
+        ("__".join(str(part) for part in path), member.flow is wiring.In, len(Value.cast(value)))
+        for path, member, value in plain.signature.flatten(plain)
+    ]
+    sources = {
+        "plain.v": component_verilog(plain, "plain", Flavour.PLAIN),
+        "hard.v": component_verilog(hard, "hard", Flavour.PLAIN, platform=Ecp5()),
+    }
+    declarations, plain_pins, hard_pins, checks = [], [], [], []
+    for name, is_input, width in ports:
+        port = f"\\{name} "  # escaped: a port may be called `output`
+        if is_input:
+            declarations.append(f"reg [{width - 1}:0] {port} = 0;")
+            plain_pins.append(f".{port}({port})")
+            hard_pins.append(f".{port}({port})")
+        else:
+            declarations.append(f"wire [{width - 1}:0] {name}_p, {name}_h;")
+            plain_pins.append(f".{port}({name}_p)")
+            hard_pins.append(f".{port}({name}_h)")
+            checks.append(f"{name}_p !== {name}_h")
+    # Memories on their own take no reset: nothing of them is ever reset.
+    for text, pins in ((sources["plain.v"], plain_pins), (sources["hard.v"], hard_pins)):
+        top = re.split(r"\nmodule (?:plain|hard)\(", text)[-1].split(");")[0]
+        pins += [
+            f".{name}({value})"
+            for name, value in (("clk", "clk"), ("rst", "1'b0"))
+            if re.search(rf"\b{name}\b", top)
+        ]
+    sources["bench.v"] = f"""
+module bench;
+  reg clk = 0;
+  integer n = 0, seed = 7, wrong = 0;
+  {" ".join(declarations)}
+  plain plain_dut ({", ".join(plain_pins)});
+  hard hard_dut ({", ".join(hard_pins)});
+  initial begin
+    for (n = 0; n < {cycles}; n = n + 1) begin
+      {drive}
+      #1;
+      if (n >= {settle} && ({" || ".join(checks)})) wrong = wrong + 1;
+      clk = 1; #1; clk = 0; #1;
+    end
+    $display("wrong %0d of %0d", wrong, n);
+  end
+endmodule
+"""
+    for name, text in sources.items():
+        (folder / name).write_text(text)
+    command = ["iverilog", "-g2005", "-s", "bench", "-o", "bench", *sources, str(MODELS)]
+    subprocess.run(command, cwd=folder, check=True, timeout=60)
+    done = subprocess.run(
+        ["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip(), sources["hard.v"]
+
+
+def test_every_product_of_two_int8_is_that_of_the_plain_multiplier(tmp_path):
+    shapes = signed(8), signed(8)
+    drive = "{a, b} = n[15:0];"
+    output, text = compare(
+        Multiplier(*shapes), Multiplier(*shapes), tmp_path, drive, (1 << 16) + 4, 4
+    )
+    assert output == f"wrong 0 of {(1 << 16) + 4}"
+    assert text.count("MULT18X18D") == 1
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        (unsigned(17), unsigned(16)),
+        (signed(15), unsigned(16)),
+        (signed(15), unsigned(18)),
+        (unsigned(17), unsigned(18)),
+        (signed(18), signed(18)),
+        (unsigned(18), unsigned(18)),
+        (signed(3), unsigned(1)),
+    ],
+)
+def test_random_and_extreme_factors_of_other_shapes(tmp_path, shapes):
+    drive = """
+      case ($random(seed) & 3)
+        0: a = {$random(seed)};
+        1: a = {18{1'b1}};
+        2: a = 1 << ($random(seed) & 31);
+        3: a = ~(1 << ($random(seed) & 31));
+      endcase
+      case ($random(seed) & 3)
+        0: b = {$random(seed)};
+        1: b = {18{1'b1}};
+        2: b = 1 << ($random(seed) & 31);
+        3: b = ~(1 << ($random(seed) & 31));
+      endcase"""
+    output, text = compare(Multiplier(*shapes), Multiplier(*shapes), tmp_path, drive, 20000, 4)
+    assert output == "wrong 0 of 20000"
+    assert text.count("MULT18X18D") == 1
+
+
+def test_factors_too_wide_for_the_part_are_left_to_the_tools():
+    text = component_verilog(
+        Multiplier(signed(19), signed(8)), "wide", Flavour.PLAIN, platform=Ecp5()
+    )
+    assert "MULT18X18D" not in text
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "blocks"),
+    [
+        (512, 32, 1),
+        (96, 64, 2),
+        (5, 36, 1),
+        (1024, 18, 1),
+        (1024, 32, 2),
+        (2048, 8, 1),
+        (4096, 8, 2),
+        (8192, 3, 2),
+        (16384, 8, 8),
+    ],
+)
+def test_memory_gives_in_two_cycles_what_was_written(tmp_path, depth, width, blocks):
+    def memory():
+        return RegisteredMemory(MemoryData(shape=unsigned(width), depth=depth, init=[]))
+
+    # Half of the accesses stay within a few words, so that much of what is read was written.
+    drive = f"""
+      w_addr = ($random(seed) & 1) ? ({{$random(seed)}} % 4) : {{$random(seed)}} % {depth};
+      r_addr = ($random(seed) & 1) ? ({{$random(seed)}} % 4) : {{$random(seed)}} % {depth};
+      w_data = {{$random(seed), $random(seed)}};
+      w_en = $random(seed);
+      if (w_addr == r_addr) w_en = 0;"""
+    assert block_rams(depth, width) == blocks
+    output, text = compare(memory(), memory(), tmp_path, drive, 20000, 4)
+    assert output == "wrong 0 of 20000"
+    assert text.count("DP16KD") == blocks
+
+
+def test_a_memory_deeper_than_a_block_is_left_to_the_tools():
+    assert block_rams(16385, 8) is None
+    memory = RegisteredMemory(MemoryData(shape=unsigned(2), depth=16385, init=[]))
+    assert "DP16KD" not in component_verilog(memory, "deep", Flavour.PLAIN, platform=Ecp5())
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (3, 6)])
+def test_a_mesh_gives_the_same_sums(tmp_path, rows, cols):
+    config = small_config(rows=rows, cols=cols)
+    drive = """
+      act = {$random(seed), $random(seed), $random(seed)};
+      weight = {$random(seed), $random(seed), $random(seed)};
+      swap = n % 16 == 0;
+      capture = n % 16 == 3;"""
+    output, text = compare(Mesh(config), Mesh(config), tmp_path, drive, 4000, 80)
+    assert output == "wrong 0 of 4000"
+    assert text.count(r"BEL = ") == rows * cols
+
+
+def test_a_requantiser_gives_the_same_values(tmp_path):
+    config = small_config(acc_width=32, multiplier_width=16)
+    drive = r"""
+      sum = $random(seed) >>> ($random(seed) & 31);
+      param[31:0] = $random(seed) >>> ($random(seed) & 31);
+      param[55:32] = {$random(seed)} & 24'hffff;
+      param[63:56] = ({$random(seed)} % 50) + 1;
+      \output = 24'h7f8003;"""
+    output, text = compare(Requantizer(config), Requantizer(config), tmp_path, drive, 20000, 16)
+    assert output == "wrong 0 of 20000"
+    assert text.count("MULT18X18D") == 2
+
+
+def test_sites_of_an_array_are_different_and_exist():
+    config = PRESETS["ecp5-85f"]
+    platform = Ecp5("85F")
+    sites = {
+        platform.site(row, col, rows=config.rows, cols=config.cols)
+        for row in range(config.rows)
+        for col in range(config.cols)
+    }
+    assert len(sites) == config.multipliers
+    assert sites <= {site for row in dsp_sites("85F") for block in row for site in block}
+    # Ten blocks' worth remain: the requantiser's multipliers stand there.
+    assert sum(len(block) for row in dsp_sites("85F") for block in row) == 156
+
+
+def test_an_array_too_large_for_the_floorplan_is_left_to_the_tools():
+    assert Ecp5("85F").site(0, 0, rows=16, cols=4) is None
+    assert Ecp5("25F").site(0, 0, rows=8, cols=8) is None
+    assert Ecp5("85F", floorplan=False).site(0, 0, rows=4, cols=4) is None
+
+
+def test_unknown_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"^Ecp5 size must be one of 25F, 45F, 85F, not '12F'$"):
+        Ecp5("12F")
