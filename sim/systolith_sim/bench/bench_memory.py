@@ -99,6 +99,7 @@ class Master:
         waiting = BEATS * len(reads), len(writes)
         done = (len(self.words), len(self.answers))
         word = 0
+        moved = (0, 0)
         for _ in range(limit):
             self.pin("arvalid").value = bool(reads)
             self.pin("araddr").value = reads[0] if reads else 0
@@ -318,7 +319,8 @@ async def random_transfers_keep_their_data(dut: Any) -> None:
         await axi.write(address, data)
         shadow[address : address + len(data)] = data
         address, size = generator.randrange(1 << 13), generator.randrange(1, 1000)
-        assert (await axi.read(address, size)).data == bytes(shadow[address : address + size])
+        response: Any = await axi.read(address, size)
+        assert response.data == bytes(shadow[address : address + size])
     dut.memory_sync.value = 1
     await master.run(3)
     assert master.violations == 0

@@ -31,7 +31,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Testbench:
-    """What a simulator compiles.
+    """What a simulator compiles (and nothing for pytest to collect).
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class Testbench:
     ports : tuple of Port
         Ports of the top module: what cocotb sees.
     """
+
+    __test__ = False
 
     top: str
     sources: Mapping[str, str]
