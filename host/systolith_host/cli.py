@@ -216,7 +216,7 @@ def run(
             waves=traced,
             waves_path=Path(f"{traced}.vcd") if traced is not None else None,
         )
-        work = plan_jobs(selected, prepared.tensors, sequential=sequential)
+        work = plan_jobs(selected, prepared.tensors, sequential=sequential, parts=loaded.parts)
         if scheduler is None:
             log.stage("building the simulator")
             build_device(loaded, options, log.message)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from systolith_host.quantize.qgraph import QConv, QGraph, QLayer, QTensor
-from systolith_sim.golden.ops import conv2d, max_pool
+from systolith_host.quantize.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QTensor
+from systolith_sim.golden.ops import add, conv2d, max_pool
 
 __all__ = ["layer_macs", "run_golden", "run_layer", "tensor_dtype"]
 
@@ -20,23 +20,25 @@ def tensor_dtype(tensor: QTensor) -> np.dtype:
 
 def layer_macs(qgraph: QGraph, layer: QLayer) -> int:
     """Return the multiply-accumulates of a layer for one image; a pool has none."""
-    if not isinstance(layer, QConv):
+    if not isinstance(layer, QConv) or layer.kind == "pool":
         return 0
     _, height, width = qgraph.tensors[layer.output].shape
     return layer.weight.size * height * width
 
 
-def run_layer(qgraph: QGraph, layer: QLayer, x: np.ndarray) -> np.ndarray:
-    """Return the output of one layer, shape (N, K, P, Q), from its input, shape (N, C, H, W)."""
-    source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
-    if x.dtype != tensor_dtype(source) or x.shape[1:] != source.shape:
-        raise ValueError(
-            f"input of {layer.name} must be {tensor_dtype(source)} (N, *{source.shape}), "
-            f"not {x.dtype} {x.shape}"
-        )
+def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
+    """Return the output of one layer, shape (N, K, P, Q), from its inputs, shape (N, C, H, W)."""
+    sources = [qgraph.tensors[name] for name in layer.inputs]
+    target = qgraph.tensors[layer.output]
+    for source, x in zip(sources, inputs, strict=True):
+        if x.dtype != tensor_dtype(source) or x.shape[1:] != source.shape:
+            raise ValueError(
+                f"input of {layer.name} must be {tensor_dtype(source)} (N, *{source.shape}), "
+                f"not {x.dtype} {x.shape}"
+            )
     if isinstance(layer, QConv):
         y = conv2d(
-            x,
+            inputs[0],
             layer.weight,
             layer.bias,
             layer.multiplier,
@@ -44,14 +46,29 @@ def run_layer(qgraph: QGraph, layer: QLayer, x: np.ndarray) -> np.ndarray:
             stride=layer.stride,
             padding=layer.padding,
             dilation=layer.dilation,
-            input_zero_point=source.zero_point,
+            input_zero_point=sources[0].zero_point,
+            output_zero_point=target.zero_point,
+            low=layer.low,
+            high=layer.high,
+            dtype=tensor_dtype(target),
+            groups=layer.groups,
+        )
+    elif isinstance(layer, QAdd):
+        y = add(
+            (inputs[0], inputs[1]),
+            layer.factors,
+            layer.multiplier,
+            layer.shift,
+            input_zero_points=(sources[0].zero_point, sources[1].zero_point),
             output_zero_point=target.zero_point,
             low=layer.low,
             high=layer.high,
             dtype=tensor_dtype(target),
         )
+    elif isinstance(layer, QConcat):
+        y = np.concatenate(inputs, axis=1)
     else:
-        y = max_pool(x, layer.kernel, layer.stride, layer.padding)
+        y = max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
     if y.shape[1:] != target.shape:
         raise ValueError(f"output of {layer.name} must be {target.shape}, not {y.shape[1:]}")
     return y
@@ -80,6 +97,6 @@ def run_golden(
     for layer in qgraph.layers:
         if progress is not None:
             progress(layer.name, done, total)
-        tensors[layer.output] = run_layer(qgraph, layer, tensors[layer.input])
+        tensors[layer.output] = run_layer(qgraph, layer, *(tensors[name] for name in layer.inputs))
         done += layer_macs(qgraph, layer)
     return tensors

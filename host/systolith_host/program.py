@@ -36,6 +36,10 @@ class Place:
         Bytes of a pixel of a packed tensor, 0 for the layout blocked by channel.
     block : int
         Channels of a block, which is also the bytes of a memory word.
+    parent : str
+        Tensor whose channels include this one's, if it stands inside another.
+    image_pitch : int
+        Bytes from image to image if the parent says so, else 0.
     """
 
     tensor: str
@@ -48,6 +52,8 @@ class Place:
     unsigned: bool
     pixel_bytes: int
     block: int
+    parent: str = ""
+    image_pitch: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -77,12 +83,31 @@ class Place:
         return self.height * self.row_bytes
 
     @property
-    def image_bytes(self) -> int:
-        """Bytes from image to image."""
+    def data_bytes(self) -> int:
+        """Bytes of an image."""
         return self.plane_bytes * (1 if self.pixel_bytes else self.blocks)
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes from image to image."""
+        return self.image_pitch or self.data_bytes
+
+    def pieces(self, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Return addresses and bytes of a tensor: what stands between its images is not touched.
+
+        Raises
+        ------
+        SystolithError
+            As :meth:`pack`.
+        """
+        data = self.pack(values)
+        if not self.image_pitch:
+            return [(self.address, data)]
+        images = data.reshape(self.batch, -1)
+        return [(self.address + i * self.image_pitch, image) for i, image in enumerate(images)]
+
     def pack(self, values: np.ndarray) -> np.ndarray:
-        """Return the bytes of a tensor as they stand in memory.
+        """Return the bytes of a tensor as they stand in memory, without gaps between images.
 
         Parameters
         ----------
@@ -126,6 +151,9 @@ class Place:
         if data.size != self.size:
             raise SystolithError(f"{self.tensor}: must have {self.size} bytes, not {data.size}")
         data = np.asarray(data).view(np.uint8).reshape(-1)
+        if self.image_pitch:
+            starts = range(0, self.batch * self.image_pitch, self.image_pitch)
+            data = np.concatenate([data[start : start + self.data_bytes] for start in starts])
         if self.pixel_bytes:
             rows = data.reshape(self.batch, self.height, self.row_bytes)
             pixels = rows[:, :, : self.width * self.pixel_bytes].reshape(
@@ -152,9 +180,11 @@ class LayerProgram:
     covers : tuple of str
         The network's layers that this one computes: a convolution and, if fused, its pool.
     kind : str
-        "conv", "fc" or "pool".
+        "conv", "fc", "pool", "add" or "copy".
     input, output : str
         Names of its tensors.
+    more_inputs : tuple of str
+        Those after the first.
     instruction_address, instruction_count : int
         What the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
     macs : int
@@ -178,6 +208,12 @@ class LayerProgram:
     compulsory_bytes: int
     bound_cycles: int
     predicted_cycles: int
+    more_inputs: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All tensors that it reads."""
+        return (self.input, *self.more_inputs)
 
 
 @dataclass(frozen=True)
@@ -212,6 +248,15 @@ class Program:
     memory_size: int
     input: str
     output: str
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """The tensors that stand inside others, by those."""
+        result: dict[str, tuple[str, ...]] = {}
+        for place in self.places.values():
+            if place.parent:
+                result[place.parent] = (*result.get(place.parent, ()), place.tensor)
+        return result
 
     def save(self, path: Path | str) -> None:
         """Write the program to one file (safetensors).
@@ -275,7 +320,13 @@ class Program:
             config=AcceleratorConfig.from_dict(meta["config"]),
             batch=int(meta["batch"]),
             layers=tuple(
-                LayerProgram(**{**layer, "covers": tuple(layer["covers"])})
+                LayerProgram(
+                    **{
+                        **layer,
+                        "covers": tuple(layer["covers"]),
+                        "more_inputs": tuple(layer.get("more_inputs", ())),
+                    }
+                )
                 for layer in meta["layers"]
             ),
             places={place["tensor"]: Place(**place) for place in meta["places"]},

@@ -2,12 +2,21 @@
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from systolith_host.program import Program
-from systolith_host.quantize.qgraph import QConv, QGraph, QLayer, QMaxPool, QTensor
+from systolith_host.quantize.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QLayer,
+    QMaxPool,
+    QTensor,
+)
 from systolith_host.runtime.device import Device
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig
@@ -48,7 +57,7 @@ def random_config(rng: random.Random) -> AcceleratorConfig:
 
 
 def random_qgraph(rng: random.Random) -> QGraph:
-    """Return a small network of convolutions, pools and fully connected layers.
+    """Return a small network of convolutions, pools, sums, joins and fully connected layers.
 
     Multipliers have at most 12 bits and sums at most 28, so that every :func:`random_config` can
     take them. Now and then the network branches.
@@ -85,8 +94,8 @@ def run_program(program: Program, device: Device, images: np.ndarray) -> dict[st
     driver = Driver(device, program.config, program.memory_size)
     for address, data in program.segments:
         device.write_memory(address, data)
-    place = program.places[program.input]
-    device.write_memory(place.address, place.pack(images))
+    for address, data in program.places[program.input].pieces(images):
+        device.write_memory(address, data)
     for layer in program.layers:
         driver.run_layer(layer, limit_cycles=100 * layer.predicted_cycles + 100_000)
     return {
@@ -119,11 +128,14 @@ class _Builder:
         if self.rng.random() < 0.2:
             self._pool(self._any_pool())
             return
+        if self.rng.random() < 0.35:
+            self.rng.choice([self._sum, self._join, self._mean, self._grouped])()
+            return
         branch = self.rng.random() < 0.15 and bool(self.layers)
         before = self.current
         if branch:
             # The same input once more: the first user's output ends there.
-            self.current = self.tensors[self.layers[-1].input]
+            self.current = self.tensors[self.layers[-1].inputs[0]]
         self._convolution()
         if branch and self.rng.random() < 0.5:
             self.current = before
@@ -137,6 +149,68 @@ class _Builder:
         channels, height, width = self.current.shape
         outputs = self.rng.randint(1, 40)
         self._add_conv("fc", (outputs, channels, height, width), (outputs, 1, 1), {})
+
+    def _sum(self) -> None:
+        """Append a sum of the current tensor and a convolution of it, or of itself."""
+        rng = self.rng
+        first = self.current
+        channels, height, width = first.shape
+        if rng.random() < 0.8:
+            self._add_conv("conv", (channels, channels, 1, 1), first.shape, {})
+        name = f"add{len(self.layers)}"
+        target = self._tensor(f"{name}_out", (channels, height, width))
+        limits = _limits(target.unsigned)
+        limit = rng.choice([127, 32639])
+        factors = (rng.randint(-limit, limit), rng.randint(1, limit))
+        layer = QAdd(
+            name=name,
+            inputs=(first.name, self.current.name),
+            output=target.name,
+            factors=factors,
+            multiplier=rng.randint(1024, 4095),
+            shift=11 + limit.bit_length(),
+            low=target.zero_point if rng.random() < 0.5 else limits[0],
+            high=limits[1],
+        )
+        self._add(layer, target)
+
+    def _join(self) -> None:
+        """Append a concatenation of two to four convolutions of the current tensor."""
+        rng = self.rng
+        source, parts = self.current, []
+        channels, height, width = source.shape
+        like: QTensor | None = None
+        for _ in range(rng.randint(2, 4)):
+            self.current = source
+            outputs = rng.choice([4, 8, 16, 20, rng.randint(1, 24)])
+            self._add_conv("conv", (outputs, channels, 1, 1), (outputs, height, width), {}, like)
+            like = like or self.current
+            parts.append(self.current)
+        name = f"join{len(self.layers)}"
+        assert like is not None
+        outputs = sum(part.shape[0] for part in parts)
+        target = replace(like, name=f"{name}_out", shape=(outputs, height, width))
+        self._add(QConcat(name, tuple(part.name for part in parts), target.name), target)
+
+    def _mean(self) -> None:
+        """Append an average pool, of the whole image now and then."""
+        rng = self.rng
+        channels, height, width = self.current.shape
+        kernel = (height, width)
+        if rng.random() < 0.6:
+            kernel = (rng.randint(1, min(height, 3)), rng.randint(1, min(width, 3)))
+        shape = (channels, height - kernel[0] + 1, width - kernel[1] + 1)
+        self._add_conv("pool", (channels, 1, *kernel), shape, {"groups": channels}, ones=True)
+
+    def _grouped(self) -> None:
+        """Append a grouped convolution, depthwise now and then."""
+        rng = self.rng
+        channels, height, width = self.current.shape
+        groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
+        outputs = groups * rng.choice([1, 1, 2, 5])
+        shape = (outputs, height, width)
+        numbers = {"groups": groups, "padding": (1, 1, 1, 1)}
+        self._add_conv("conv", (outputs, channels // groups, 3, 3), shape, numbers)
 
     def _convolution(self) -> None:
         rng = self.rng
@@ -167,17 +241,25 @@ class _Builder:
         weight_shape: tuple[int, ...],
         shape: tuple[int, int, int],
         numbers: dict[str, Any],
+        like: QTensor | None = None,
+        *,
+        ones: bool = False,
     ) -> None:
         rng = self.rng
         generator = np.random.default_rng(rng.getrandbits(64))
         name = f"{kind}{len(self.layers)}"
         target = self._tensor(f"{name}_out", shape)
+        if like is not None:
+            target = replace(like, name=target.name, shape=shape)
         outputs = weight_shape[0]
         weight = generator.integers(-128, 128, weight_shape).clip(-127, 127).astype(np.int8)
+        if ones:
+            weight = np.ones(weight_shape, np.int8)
         terms = math.prod(weight_shape[1:])
         multiplier = generator.integers(1024, 4096, outputs)
         # Sums vary by about 5400 * sqrt(terms), outputs shall by about 64.
-        shift = np.full(outputs, round(math.log2(2048 * 5400 * math.sqrt(terms) / 64)))
+        spread = 74 * terms if ones else 5400 * math.sqrt(terms)
+        shift = np.full(outputs, round(math.log2(2048 * spread / 64)))
         low, high = _limits(target.unsigned)
         if rng.random() < 0.5:
             low = target.zero_point
@@ -189,7 +271,7 @@ class _Builder:
             output=target.name,
             kind=kind,
             weight=weight,
-            bias=generator.integers(-200_000, 200_000, outputs).astype(np.int32),
+            bias=(generator.integers(-200_000, 200_000, outputs) * (not ones)).astype(np.int32),
             multiplier=multiplier,
             shift=shift,
             low=low,

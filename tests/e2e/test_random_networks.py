@@ -23,7 +23,7 @@ def test_emulator_equals_golden_model_and_misses_no_dependency(seed, batch, fuse
     rng = random.Random(seed)
     config, qgraph = random_config(rng), random_qgraph(rng)
     note(f"{config}")
-    note(f"{[(type(layer).__name__, layer.name, layer.input) for layer in qgraph.layers]}")
+    note(f"{[(type(layer).__name__, layer.name, layer.inputs) for layer in qgraph.layers]}")
     images = random_input(rng, qgraph, batch)
     try:
         program = compile_network(qgraph, config, batch, fuse_pool=fuse_pool)

@@ -1,11 +1,16 @@
 """The float network computed with NumPy, for calibration and comparison."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
     Conv,
     Flatten,
     Graph,
@@ -41,6 +46,7 @@ def run_float(
         Called before each node with its name, the multiply-accumulates done and those of all.
     """
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    last_use[graph.output] = len(graph.nodes)
     total = sum(node_macs(graph, node) for node in graph.nodes) * len(x)
     done = 0
     tensors = {graph.input: x}
@@ -48,22 +54,32 @@ def run_float(
     for index, node in enumerate(graph.nodes):
         if progress is not None:
             progress(node.name, done, total)
-        y = _run_node(node, weights, tensors[node.input])
+        y = _run_node(node, weights, [tensors[name] for name in node.inputs])
         yield node.output, y
         tensors[node.output] = y
-        for name in node.inputs:
+        for name in set(node.inputs):
             if last_use[name] == index:
                 del tensors[name]
         done += node_macs(graph, node) * len(x)
 
 
-def _run_node(node: Node, weights: Weights, x: np.ndarray) -> np.ndarray:
+def _run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+    x = inputs[0]
     if isinstance(node, Conv):
         return _conv(node, weights[node.name].weight, weights[node.name].bias, x)
     if isinstance(node, Linear):
         return x @ weights[node.name].weight.T + weights[node.name].bias
     if isinstance(node, Relu):
         return np.maximum(x, 0)
+    if isinstance(node, Clip):
+        return np.clip(x, node.low, node.high).astype(np.float32)
+    if isinstance(node, Add):
+        return x + inputs[1]
+    if isinstance(node, Concat):
+        return np.concatenate(inputs, axis=1)
+    if isinstance(node, AveragePool):
+        windows = _windows(_pad(x, node.padding, 0), node.kernel, node.stride, (1, 1))
+        return windows.mean(axis=(4, 5), dtype=np.float32)
     if isinstance(node, Flatten):
         return x.reshape(len(x), -1)
     if isinstance(node, MaxPool):
@@ -78,6 +94,15 @@ def _run_node(node: Node, weights: Weights, x: np.ndarray) -> np.ndarray:
 
 
 def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if node.groups > 1:
+        one = replace(node, groups=1)
+        parts = zip(
+            np.split(weight, node.groups),
+            np.split(bias, node.groups),
+            np.split(x, node.groups, axis=1),
+            strict=True,
+        )
+        return np.concatenate([_conv(one, *part) for part in parts], axis=1)
     windows = _windows(_pad(x, node.padding, 0), node.kernel, node.stride, node.dilation)
     images, _, p, q, *_ = windows.shape
     flat = weight.reshape(len(weight), -1)

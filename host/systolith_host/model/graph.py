@@ -8,6 +8,10 @@ import numpy as np
 from systolith_sim.golden.ops import conv_output_size
 
 __all__ = [
+    "Add",
+    "AveragePool",
+    "Clip",
+    "Concat",
     "Conv",
     "Flatten",
     "Graph",
@@ -33,7 +37,7 @@ class Node:
     ----------
     name : str
     inputs : tuple of str
-        One tensor for every kind so far; the sum of two branches will have more.
+        Two tensors for :class:`Add`, two or more for :class:`Concat`, else one.
     output : str
     """
 
@@ -58,6 +62,8 @@ class Conv(Node):
         Output channels.
     kernel, stride, dilation : (vertical, horizontal)
     padding : (top, bottom, left, right)
+    groups : int
+        Divides input and output channels; each group's outputs see its inputs only.
     """
 
     channels: int
@@ -65,6 +71,7 @@ class Conv(Node):
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,33 @@ class MaxPool(Node):
 
 
 @dataclass(frozen=True)
+class Clip(Node):
+    """min(max(x, low), high); infinity is no limit."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class AveragePool(Node):
+    """The mean of each window, padding counted as zeros; parameters as in :class:`Conv`."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Add(Node):
+    """The sum of two tensors of one shape."""
+
+
+@dataclass(frozen=True)
+class Concat(Node):
+    """Tensors one after the other along their channels."""
+
+
+@dataclass(frozen=True)
 class Flatten(Node):
     """(channels, height, width) becomes a vector in that order."""
 
@@ -99,12 +133,15 @@ class LayerWeights:
 
     Parameters
     ----------
-    weight : ndarray of float32, shape (K, C, R, S) or (K, C)
+    weight : ndarray of float32, shape (K, C / groups, R, S) or (K, C)
     bias : ndarray of float32, shape (K,)
+    scale : ndarray of float64, shape (K,), optional
+        Steps of weights that were quantised before, which are to be kept.
     """
 
     weight: np.ndarray
     bias: np.ndarray
+    scale: np.ndarray | None = None
 
 
 Weights = Mapping[str, LayerWeights]
@@ -139,11 +176,11 @@ class Graph:
 
 
 def weight_shape(graph: Graph, node: Conv | Linear) -> Shape:
-    """Return the shape of a node's weight: (K, C, R, S), or (K, C) if fully connected."""
+    """Return the shape of a node's weight: (K, C / groups, R, S), or (K, C) if fully connected."""
     inputs = graph.shapes[node.input][0]
     if isinstance(node, Linear):
         return (node.features, inputs)
-    return (node.channels, inputs, *node.kernel)
+    return (node.channels, inputs // node.groups, *node.kernel)
 
 
 def node_macs(graph: Graph, node: Node) -> int:

@@ -1,68 +1,106 @@
-"""Folds a float graph into what the accelerator computes: convolutions with ReLU, and pools."""
+"""Folds a float graph into what the accelerator computes: layers with the clamps behind them."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.graph import Conv, Flatten, Graph, Linear, MaxPool, Node, Relu
+from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool,
+    Node,
+    Relu,
+)
 
 __all__ = ["FoldedLayer", "fold"]
+
+_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Relu | Clip
 
 
 @dataclass(frozen=True)
 class FoldedLayer:
-    """A convolution, linear layer or pool, with the nodes around it taken in.
+    """A node that computes, with the nodes around it taken in.
 
     Parameters
     ----------
-    node : Conv, Linear or MaxPool
-    relu : bool
-        Whether a ReLU follows.
-    input : str
-        Tensor that it reads: the output of another folded layer, or the network's input.
+    node : Node
+        A ReLU or Clip only where it follows nothing that could clamp for it.
+    inputs : tuple of str
+        Tensors that it reads: outputs of other folded layers, or the network's input.
     output : str
-        Tensor that it makes; the ReLU's if there is one.
+        Tensor that it makes; the clamp's if there is one.
+    low, high : float
+        Clamp of the result; infinite where there is none.
     """
 
-    node: Conv | Linear | MaxPool
-    relu: bool
-    input: str
+    node: _Kind
+    inputs: tuple[str, ...]
     output: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def input(self) -> str:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def relu(self) -> bool:
+        """Whether nothing below 0 comes out."""
+        return self.low == 0.0
 
 
 def fold(graph: Graph) -> tuple[FoldedLayer, ...]:
-    """Return the layers in order, each ReLU in its convolution and each flattening in its input.
+    """Return the layers in order, each clamp in its layer and each flattening in its input.
 
-    Needs a graph in order; guarantees that every layer's input is the network's input or an
-    earlier layer's output.
+    Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
+    layers' outputs. A clamp stays a layer of its own where its input has other users, or comes
+    from a pool or concatenation.
 
     Raises
     ------
     SystolithError
-        If a ReLU does not follow a convolution or linear layer, or a tensor that would disappear
-        is used elsewhere too.
+        If a node is of an unknown kind.
     """
-    users: dict[str, list[Node]] = {}
+    users: dict[str, int] = {graph.output: 1}
     for node in graph.nodes:
         for name in node.inputs:
-            users.setdefault(name, []).append(node)
+            users[name] = users.get(name, 0) + 1
     stands_for: dict[str, str] = {graph.input: graph.input}
     layers: list[FoldedLayer] = []
+    made_by: dict[str, int] = {}
     for node in graph.nodes:
         if isinstance(node, Flatten):
             stands_for[node.output] = stands_for[node.input]
-        elif isinstance(node, Conv | Linear | MaxPool):
-            layers.append(FoldedLayer(node, False, stands_for[node.input], node.output))
-            stands_for[node.output] = node.output
-        elif isinstance(node, Relu):
-            last = layers[-1] if layers else None
-            if last is None or last.output != node.input or isinstance(last.node, MaxPool):
-                raise SystolithError(f"{node.name}: a ReLU must follow a convolution or linear")
-            if len(users[node.input]) > 1 or node.input == graph.output:
-                raise SystolithError(
-                    f"{node.name}: {node.input} must not be used beside its ReLU as well"
-                )
-            layers[-1] = FoldedLayer(last.node, True, last.input, node.output)
-            stands_for[node.output] = node.output
-        else:
+            continue
+        low, high = _clamp(node)
+        index = made_by.get(node.inputs[0])
+        if isinstance(node, Relu | Clip) and index is not None and users[node.input] == 1:
+            last = layers[index]
+            if not isinstance(last.node, MaxPool | Concat):
+                low, high = max(low, last.low), min(high, last.high)
+                layers[index] = replace(last, output=node.output, low=min(low, high), high=high)
+                made_by[node.output] = index
+                stands_for[node.output] = node.output
+                continue
+        if not isinstance(node, _Kind):
             raise SystolithError(f"{node.name}: {type(node).__name__} is not supported")
+        inputs = tuple(stands_for[name] for name in node.inputs)
+        made_by[node.output] = len(layers)
+        layers.append(FoldedLayer(node, inputs, node.output, low, high))
+        stands_for[node.output] = node.output
     return tuple(layers)
+
+
+def _clamp(node: Node) -> tuple[float, float]:
+    if isinstance(node, Relu):
+        return 0.0, math.inf
+    if isinstance(node, Clip):
+        return node.low, node.high
+    return -math.inf, math.inf

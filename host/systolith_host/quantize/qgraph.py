@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["QConv", "QGraph", "QLayer", "QMaxPool", "QTensor"]
+__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QLayer", "QMaxPool", "QTensor"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class QTensor:
 
 @dataclass(frozen=True)
 class QConv:
-    """A convolution or fully connected layer, requantised per output channel.
+    """A convolution, fully connected layer or mean, requantised per output channel.
 
     Output = requantize(sum over taps of (x - input zero point) * weight, bias, multiplier, shift)
     with the output's zero point, clamped to [low, high] (see systolith_hw.spec.numerics). Padding
@@ -45,9 +45,10 @@ class QConv:
     ----------
     name, input, output : str
         The layer and its tensors.
-    kind : "conv" or "fc"
+    kind : "conv", "fc" or "pool"
         A fully connected layer has a kernel of its input's height and width, stride 1, no padding.
-    weight : ndarray of int8, shape (K, C, R, S)
+        Average pools and changes of scale are "pool": they have weights, but not the network's.
+    weight : ndarray of int8, shape (K, C / groups, R, S)
     bias : ndarray of int32, shape (K,)
         In units of input scale times weight scale; zero points not folded in.
     multiplier, shift : ndarray of int64, shape (K,)
@@ -55,12 +56,14 @@ class QConv:
         Clamp in the output's own type.
     stride, dilation : (vertical, horizontal)
     padding : (top, bottom, left, right)
+    groups : int
+        Divides input and output channels; each group's outputs see its inputs only.
     """
 
     name: str
     input: str
     output: str
-    kind: Literal["conv", "fc"]
+    kind: Literal["conv", "fc", "pool"]
     weight: np.ndarray
     bias: np.ndarray
     multiplier: np.ndarray
@@ -70,6 +73,12 @@ class QConv:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The only input."""
+        return (self.input,)
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,49 @@ class QMaxPool:
     stride: tuple[int, int]
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The only input."""
+        return (self.input,)
 
-QLayer = QConv | QMaxPool
+
+@dataclass(frozen=True)
+class QAdd:
+    """The sum of two tensors of one shape, requantised.
+
+    Output = requantize(factors[0] * (a - zero point of a) + factors[1] * (b - zero point of b), 0,
+    multiplier, shift) with the output's zero point, clamped to [low, high].
+
+    Parameters
+    ----------
+    inputs : (str, str)
+        Tensors a and b.
+    factors : (int, int)
+        At most 16 bits each, sign included: -128 * 257 to 127 * 257.
+    multiplier, shift, low, high : int
+        As in :class:`QConv`.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    factors: tuple[int, int]
+    multiplier: int
+    shift: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class QConcat:
+    """Tensors one after the other along their channels; all share scale, zero point and type."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+QLayer = QConv | QMaxPool | QAdd | QConcat
 
 
 @dataclass(frozen=True)
@@ -104,7 +154,7 @@ class QGraph:
     name : str
     tensors : mapping of str to QTensor
         Every tensor by name.
-    layers : tuple of QConv and QMaxPool
+    layers : tuple of QLayer
         In an order in which every input comes before its use.
     input, output : str
         Names of the network's input and output tensors.

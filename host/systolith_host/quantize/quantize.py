@@ -1,13 +1,35 @@
 """From a float graph, its weights and a calibration to the integer network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from systolith_host.model.graph import Conv, Graph, MaxPool, Weights, weight_shape
+from systolith_host.errors import SystolithError
+from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool,
+    Relu,
+    Weights,
+    weight_shape,
+)
 from systolith_host.quantize.calibrate import Calibration
 from systolith_host.quantize.fold import FoldedLayer, fold
-from systolith_host.quantize.qgraph import QConv, QGraph, QLayer, QMaxPool, QTensor
+from systolith_host.quantize.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QLayer,
+    QMaxPool,
+    QTensor,
+)
 from systolith_host.quantize.scales import (
     ActivationScale,
     activation_scale,
@@ -15,10 +37,13 @@ from systolith_host.quantize.scales import (
     requantisation,
 )
 
-__all__ = ["quantize", "quantize_input"]
+__all__ = ["quantize", "quantize_input", "quantize_scaled"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the elements done, and all elements."""
+
+_LARGEST_FACTOR = 127 * 257
+"""Of a sum: the largest number of two signed bytes, (127, 127)."""
 
 
 def quantize(
@@ -30,8 +55,9 @@ def quantize(
 ) -> QGraph:
     """Return the integer network.
 
-    The output tensor of a layer has the layer's name. Max-pooling keeps its input's scale. A
-    linear layer becomes a convolution with a kernel of its input's height and width.
+    The output tensor of a layer has the layer's name. Max-pooling keeps its input's scale, and
+    all parts of a concatenation share one. A linear layer becomes a convolution with a kernel of
+    its input's height and width.
 
     Parameters
     ----------
@@ -49,85 +75,293 @@ def quantize(
     SystolithError
         If the graph has something that is not supported, or a scale that cannot be expressed.
     """
-    layers = fold(graph)
-    source_scale = activation_scale(*calibration.ranges[graph.input])
-    scales = {graph.input: source_scale}
-    tensors = {graph.input: _tensor(graph.input, graph.shapes[graph.input], source_scale)}
-    names = {graph.input: graph.input}
+    scales = _shared_scales(graph, fold(graph), calibration.ranges)
+    return quantize_scaled(graph, weights, scales, multiplier_width, progress)
+
+
+def quantize_scaled(
+    graph: Graph,
+    weights: Weights,
+    scales: Mapping[str, ActivationScale],
+    multiplier_width: int,
+    progress: Progress | None = None,
+) -> QGraph:
+    """Return the integer network whose tensors have given scales.
+
+    Parameters
+    ----------
+    scales : mapping of str to ActivationScale
+        Of the graph's input and of every folded layer's output.
+    others
+        As in :func:`quantize`.
+
+    Raises
+    ------
+    SystolithError
+        If the graph has something that is not supported, or a scale that cannot be expressed.
+    """
+    builder = _Builder(graph, weights, scales, multiplier_width)
     total = sum(int(np.prod(weight_shape(graph, node))) for node in graph.weighted)
     done = 0
-    result: list[QLayer] = []
-    for layer in layers:
+    for layer in fold(graph):
         node = layer.node
-        source = tensors[names[layer.input]]
-        names[layer.output] = node.name
-        if isinstance(node, MaxPool):
-            scale = scales[layer.input]
-            result.append(
-                QMaxPool(node.name, source.name, node.name, node.kernel, node.stride, node.padding)
-            )
-        else:
+        if isinstance(node, Conv | Linear):
             if progress is not None:
                 progress(node.name, done, total)
             done += int(np.prod(weight_shape(graph, node)))
-            scale = activation_scale(*calibration.ranges[layer.output])
-            result.append(_convolution(layer, weights, source, scale, multiplier_width))
-        scales[layer.output] = scale
-        tensors[node.name] = _tensor(node.name, graph.shapes[layer.output], scale)
-    return QGraph(graph.name, tensors, tuple(result), graph.input, names[layers[-1].output])
+        builder.add(layer)
+    return builder.build()
 
 
 def quantize_input(qgraph: QGraph, x: np.ndarray) -> np.ndarray:
     """Return float inputs, shape (N, C, H, W), as integers of the network's input tensor."""
     tensor = qgraph.tensors[qgraph.input]
-    return ActivationScale(tensor.unsigned, tensor.scale, tensor.zero_point).quantize(x)
+    return _scale_of(tensor).quantize(x)
 
 
-def _tensor(name: str, shape: tuple[int, ...], scale: ActivationScale) -> QTensor:
+def _shared_scales(
+    graph: Graph, layers: tuple[FoldedLayer, ...], ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, ActivationScale]:
+    """Return scales from ranges; pools and concatenations join those of inputs and outputs."""
+    leader = {name: name for name in [graph.input, *(layer.output for layer in layers)]}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            name = leader[name]
+        return name
+
+    for layer in layers:
+        if isinstance(layer.node, MaxPool | Concat):
+            for name in layer.inputs:
+                leader[find(name)] = find(layer.output)
+    joined: dict[str, tuple[float, float]] = {}
+    for name in leader:
+        low, high = joined.get(find(name), ranges[name])
+        joined[find(name)] = (min(low, ranges[name][0]), max(high, ranges[name][1]))
+    return {name: activation_scale(*joined[find(name)]) for name in leader}
+
+
+def _scale_of(tensor: QTensor) -> ActivationScale:
+    return ActivationScale(tensor.unsigned, tensor.scale, tensor.zero_point)
+
+
+def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     channels, height, width = (*shape, 1, 1)[:3]
-    return QTensor(name, (channels, height, width), scale.unsigned, scale.scale, scale.zero_point)
+    return channels, height, width
 
 
-def _convolution(
-    layer: FoldedLayer,
-    weights: Weights,
-    source: QTensor,
-    target: ActivationScale,
-    multiplier_width: int,
-) -> QConv:
-    node = layer.node
-    real = weights[node.name]
-    weight, bias, weight_scale = quantize_weight(real.weight, real.bias, source.scale)
-    multiplier, shift = requantisation(
-        source.scale * weight_scale / target.scale, multiplier_width, node.name
-    )
-    low = max(target.low, target.zero_point) if layer.relu else target.low
-    if isinstance(node, Conv):
-        return QConv(
-            node.name,
-            source.name,
-            node.name,
-            "conv",
-            weight,
-            bias,
-            multiplier,
-            shift,
-            low,
-            target.high,
-            node.stride,
-            node.padding,
-            node.dilation,
+class _Builder:
+    """The integer network while layers are added to it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Weights,
+        scales: Mapping[str, ActivationScale],
+        multiplier_width: int,
+    ) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.scales = scales
+        self.multiplier_width = multiplier_width
+        self.layers: list[QLayer] = []
+        self.tensors: dict[str, QTensor] = {}
+        self.names = {graph.input: graph.input}
+        self.parts: set[str] = set()
+        """Tensors that stand inside a concatenation's output already."""
+        self._tensor(graph.input, _image(graph.shapes[graph.input]), scales[graph.input])
+
+    def build(self) -> QGraph:
+        if not self.layers:
+            raise SystolithError(f"{self.graph.name}: has no layers")
+        flattened = {
+            node.output: node.input for node in self.graph.nodes if isinstance(node, Flatten)
+        }
+        output = self.graph.output
+        while output not in self.names:
+            output = flattened[output]
+        return QGraph(
+            self.graph.name,
+            self.tensors,
+            tuple(self.layers),
+            self.graph.input,
+            self.names[output],
         )
-    weight = weight.reshape(len(weight), *source.shape)
-    return QConv(
-        node.name,
-        source.name,
-        node.name,
-        "fc",
-        weight,
-        bias,
-        multiplier,
-        shift,
-        low,
-        target.high,
-    )
+
+    def add(self, layer: FoldedLayer) -> None:
+        node = layer.node
+        sources = [self.tensors[self.names[name]] for name in layer.inputs]
+        self.names[layer.output] = node.name
+        scale = self.scales[layer.output]
+        if isinstance(node, Relu | Clip | Add):
+            shape = sources[0].shape
+        else:
+            shape = _image(self.graph.shapes[layer.output])
+        if isinstance(node, MaxPool):
+            self._max_pool(node, sources[0], shape, scale)
+        elif isinstance(node, Concat):
+            self._concat(node, sources, shape, scale)
+        elif isinstance(node, Add):
+            self._add(layer, sources, shape, scale)
+        elif isinstance(node, AveragePool):
+            self._mean(layer, node, sources[0], shape, scale)
+        elif isinstance(node, Conv | Linear):
+            self._convolution(layer, node, sources[0], shape, scale)
+        else:
+            self._rescale(node.name, sources[0], scale, layer.low, layer.high)
+
+    def _tensor(self, name: str, shape: tuple[int, int, int], scale: ActivationScale) -> QTensor:
+        if name in self.tensors:
+            raise SystolithError(f"{name}: two layers have this name; rename one of them")
+        tensor = QTensor(name, shape, scale.unsigned, scale.scale, scale.zero_point)
+        self.tensors[name] = tensor
+        return tensor
+
+    def _rescale(
+        self,
+        name: str,
+        source: QTensor,
+        scale: ActivationScale,
+        low: float = -np.inf,
+        high: float = np.inf,
+    ) -> QTensor:
+        """Append a layer that expresses a tensor in another scale, clamped."""
+        self._scaled_ones(name, source, source.shape, scale, scale.limits(low, high), (1, 1))
+        return self.tensors[name]
+
+    def _scaled_ones(
+        self,
+        name: str,
+        source: QTensor,
+        shape: tuple[int, int, int],
+        scale: ActivationScale,
+        limits: tuple[int, int],
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> None:
+        """Append the mean of windows: weights of one, and the multiplier divides."""
+        channels = source.shape[0]
+        ratio = np.full(channels, source.scale / scale.scale / (kernel[0] * kernel[1]))
+        multiplier, shift = requantisation(ratio, self.multiplier_width, name)
+        self.layers.append(
+            QConv(
+                name,
+                source.name,
+                name,
+                "pool",
+                np.ones((channels, 1, *kernel), np.int8),
+                np.zeros(channels, np.int32),
+                multiplier,
+                shift,
+                *limits,
+                stride,
+                padding,
+                groups=channels,
+            )
+        )
+        self._tensor(name, shape, scale)
+
+    def _mean(
+        self,
+        layer: FoldedLayer,
+        node: AveragePool,
+        source: QTensor,
+        shape: tuple[int, int, int],
+        scale: ActivationScale,
+    ) -> None:
+        limits = scale.limits(layer.low, layer.high)
+        self._scaled_ones(
+            node.name, source, shape, scale, limits, node.kernel, node.stride, node.padding
+        )
+
+    def _max_pool(
+        self, node: MaxPool, source: QTensor, shape: tuple[int, int, int], scale: ActivationScale
+    ) -> None:
+        same = scale == _scale_of(source)
+        name = node.name if same else f"{node.name}.max"
+        pool = QMaxPool(name, source.name, name, node.kernel, node.stride, node.padding)
+        self.layers.append(pool)
+        pooled = self._tensor(name, shape, _scale_of(source))
+        if not same:
+            self._rescale(node.name, pooled, scale)
+
+    def _concat(
+        self,
+        node: Concat,
+        sources: list[QTensor],
+        shape: tuple[int, int, int],
+        scale: ActivationScale,
+    ) -> None:
+        parts = []
+        for number, source in enumerate(sources):
+            if source.shape[1:] != shape[1:]:
+                raise SystolithError(
+                    f"{node.name}: joins flattened images, which is not supported; "
+                    "concatenate before flattening"
+                )
+            fits = scale == _scale_of(source) and source.name != self.graph.input
+            if not fits or source.name in self.parts:
+                source = self._rescale(f"{node.name}.part{number}", source, scale)
+            self.parts.add(source.name)
+            parts.append(source.name)
+        self.layers.append(QConcat(node.name, tuple(parts), node.name))
+        self._tensor(node.name, shape, scale)
+
+    def _add(
+        self,
+        layer: FoldedLayer,
+        sources: list[QTensor],
+        shape: tuple[int, int, int],
+        scale: ActivationScale,
+    ) -> None:
+        name = layer.node.name
+        first, second = sources
+        if first.shape != second.shape:
+            raise SystolithError(
+                f"{name}: adds {first.shape} and {second.shape}; flatten both or neither"
+            )
+        largest = max(first.scale, second.scale)
+        multiplier, shift = requantisation(
+            np.array([largest / scale.scale / _LARGEST_FACTOR]), self.multiplier_width, name
+        )
+        self.layers.append(
+            QAdd(
+                name,
+                (first.name, second.name),
+                name,
+                (
+                    round(first.scale / largest * _LARGEST_FACTOR),
+                    round(second.scale / largest * _LARGEST_FACTOR),
+                ),
+                int(multiplier[0]),
+                int(shift[0]),
+                *scale.limits(layer.low, layer.high),
+            )
+        )
+        self._tensor(name, shape, scale)
+
+    def _convolution(
+        self,
+        layer: FoldedLayer,
+        node: Conv | Linear,
+        source: QTensor,
+        shape: tuple[int, int, int],
+        scale: ActivationScale,
+    ) -> None:
+        real = self.weights[node.name]
+        weight, bias, weight_scale = quantize_weight(
+            real.weight, real.bias, source.scale, real.scale
+        )
+        multiplier, shift = requantisation(
+            source.scale * weight_scale / scale.scale, self.multiplier_width, node.name
+        )
+        numbers = (bias, multiplier, shift, *scale.limits(layer.low, layer.high))
+        if isinstance(node, Conv):
+            place = (node.stride, node.padding, node.dilation, node.groups)
+            made = QConv(node.name, source.name, node.name, "conv", weight, *numbers, *place)
+        else:
+            weight = weight.reshape(len(weight), *source.shape)
+            made = QConv(node.name, source.name, node.name, "fc", weight, *numbers)
+        self.layers.append(made)
+        self._tensor(node.name, shape, scale)

@@ -38,6 +38,14 @@ class ActivationScale:
         """Largest value of the type."""
         return 255 if self.unsigned else 127
 
+    def limits(self, low: float, high: float) -> tuple[int, int]:
+        """Return a clamp of real values, infinite for none, in steps within the type."""
+        steps = [
+            min(max(value / self.scale + self.zero_point, self.low), self.high)
+            for value in (low, high)
+        ]
+        return round(steps[0]), round(steps[1])
+
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Return real values as integers of the type, rounded to nearest and clamped."""
         steps = np.rint(values / np.float32(self.scale)) + self.zero_point
@@ -61,7 +69,10 @@ def activation_scale(low: float, high: float) -> ActivationScale:
 
 
 def quantize_weight(
-    weight: np.ndarray, bias: np.ndarray, input_scale: float
+    weight: np.ndarray,
+    bias: np.ndarray,
+    input_scale: float,
+    kept_scale: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quantise a layer's weights, symmetrically and each output channel with a scale of its own.
 
@@ -70,6 +81,8 @@ def quantize_weight(
     weight : ndarray of float32, shape (K, ...)
     bias : ndarray of float32, shape (K,)
     input_scale : float
+    kept_scale : ndarray of float64, shape (K,), optional
+        Of weights that were quantised before, to be kept.
 
     Returns
     -------
@@ -79,6 +92,11 @@ def quantize_weight(
     scale : ndarray of float64, shape (K,)
     """
     flat = weight.reshape(len(weight), -1)
+    if kept_scale is not None:
+        integers = np.clip(np.rint(flat / kept_scale[:, None]), -128, 127).astype(np.int8)
+        whole = np.rint(bias.astype(np.float64) / (input_scale * kept_scale))
+        whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)
+        return integers.reshape(weight.shape), whole, kept_scale
     largest = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
     scale = largest / _WEIGHT_LIMIT
     # Where the bias dwarfs the weights (a dead channel), it decides the scale.

@@ -10,14 +10,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
-from systolith_host.quantize.qgraph import QConv, QGraph, QLayer, QMaxPool, QTensor
+from systolith_host.quantize.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QMaxPool, QTensor
 
 __all__ = ["load_qgraph", "save_qgraph"]
 
 _FORMAT = "systolith integer network"
 _VERSION = 1
 _ARRAYS = ("weight", "bias", "multiplier", "shift")
-_KINDS = {"QConv": QConv, "QMaxPool": QMaxPool}
+_KINDS = {"QConv": QConv, "QMaxPool": QMaxPool, "QAdd": QAdd, "QConcat": QConcat}
 
 
 def save_qgraph(qgraph: QGraph, path: Path | str) -> None:

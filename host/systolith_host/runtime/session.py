@@ -110,7 +110,11 @@ class _Stopped(Exception):
 
 
 def plan_jobs(
-    layers: Sequence[LayerProgram], tensors: Mapping[str, np.ndarray], *, sequential: bool
+    layers: Sequence[LayerProgram],
+    tensors: Mapping[str, np.ndarray],
+    *,
+    sequential: bool,
+    parts: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[Job]:
     """Return the jobs, longest first: one for each layer, or one for all.
 
@@ -123,17 +127,25 @@ def plan_jobs(
     sequential : bool
         Whether each layer takes what its predecessors left in memory. Only tensors that none of
         them makes then come from the golden model.
+    parts : mapping of str to tuple of str, optional
+        Of a program: a tensor with parts is made when all of them are.
     """
     if sequential:
         made: set[str] = set()
         inputs = {}
         for layer in layers:
-            if layer.input not in made:
-                inputs[layer.input] = tensors[layer.input]
+            for name in layer.inputs:
+                if not _is_made(name, made, parts or {}):
+                    inputs[name] = tensors[name]
             made.add(layer.output)
         return [Job(tuple(layers), inputs)]
-    jobs = [Job((layer,), {layer.input: tensors[layer.input]}) for layer in layers]
+    jobs = [Job((layer,), {name: tensors[name] for name in layer.inputs}) for layer in layers]
     return sorted(jobs, key=lambda job: job.cost, reverse=True)
+
+
+def _is_made(name: str, made: set[str], parts: Mapping[str, tuple[str, ...]]) -> bool:
+    inside = parts.get(name, ())
+    return name in made or (bool(inside) and all(_is_made(part, made, parts) for part in inside))
 
 
 def build_device(program: Program, options: DeviceOptions, message: Message) -> None:
@@ -233,7 +245,8 @@ def _run_emulator(program: Program, job: Job, progress: Progress) -> list[Outcom
         memory[address : address + data.size] = data
     driver = Driver(Emulator(program.config, memory), program.config, program.memory_size)
     for name, values in job.inputs.items():
-        driver.device.write_memory(program.places[name].address, program.places[name].pack(values))
+        for address, data in program.places[name].pieces(values):
+            driver.device.write_memory(address, data)
     outcomes = []
     for layer in job.layers:
         start = time.monotonic()
@@ -273,8 +286,9 @@ def _run_rtl(
         program.write_image(image)
         with image.open("r+b") as file:
             for name, values in job.inputs.items():
-                file.seek(program.places[name].address)
-                file.write(program.places[name].pack(values).tobytes())
+                for address, data in program.places[name].pieces(values):
+                    file.seek(address)
+                    file.write(data.tobytes())
         counters: list[LayerCounters] = []
         for part, with_waves in _split(job.layers, options.waves):
             counters += simulate(

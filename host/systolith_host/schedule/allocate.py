@@ -7,7 +7,7 @@ from systolith_host.program import Place
 from systolith_host.quantize.qgraph import QTensor
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["ALIGNMENT", "MemoryMap", "aligned", "check_size", "place_of"]
+__all__ = ["ALIGNMENT", "MemoryMap", "aligned", "check_size", "place_inside", "place_of"]
 
 ALIGNMENT = 64
 PAGE = 4096
@@ -77,3 +77,24 @@ def place_of(
     size = batch * place.image_bytes
     fields = {**place.__dict__, "address": memory.reserve(size, "activations"), "size": size}
     return Place(**fields)
+
+
+def place_inside(tensor: QTensor, parent: Place, channel: int) -> Place:
+    """Return the place of a tensor whose first channel is a channel of another's."""
+    channels, height, width = tensor.shape
+    place = Place(
+        tensor=tensor.name,
+        address=parent.address + channel // parent.block * parent.plane_bytes,
+        size=0,
+        batch=parent.batch,
+        channels=channels,
+        height=height,
+        width=width,
+        unsigned=tensor.unsigned,
+        pixel_bytes=0,
+        block=parent.block,
+        parent=parent.tensor,
+        image_pitch=parent.image_bytes,
+    )
+    size = (parent.batch - 1) * parent.image_bytes + place.data_bytes
+    return Place(**{**place.__dict__, "size": size})

@@ -7,9 +7,10 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.program import LayerProgram, Place, Program
 from systolith_host.quantize.qgraph import QGraph
-from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_of
+from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_inside, place_of
 from systolith_host.schedule.emit import Order, emit_layer, order_layer
-from systolith_host.schedule.lower import Operation, lower
+from systolith_host.schedule.lower import lower, placed_parts
+from systolith_host.schedule.operation import Operation
 from systolith_host.schedule.order import NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
@@ -97,16 +98,33 @@ def _compile(
         data += [(parts[-1][0], weights), (parts[-1][1], params)]
     places: dict[str, Place] = {}
     packed = max(op.pixel_bytes for op in operations)
-    for name in dict.fromkeys([qgraph.input, *(op.output for op in operations), qgraph.output]):
-        pixel_bytes = packed if name == qgraph.input else 0
-        places[name] = place_of(qgraph.tensors[name], memory, config, batch, pixel_bytes)
+    inside = placed_parts(qgraph, config)
+    for name in dict.fromkeys(
+        [
+            qgraph.input,
+            *(op.output for op in operations if op.output not in inside),
+            *(parent for parent, _ in inside.values() if parent not in inside),
+            *reversed(inside),  # a part may have parts that come before it
+            qgraph.output,
+        ]
+    ):
+        tensor = qgraph.tensors[name]
+        if name in inside:
+            parent, channel = inside[name]
+            places[name] = place_inside(tensor, places[parent], channel)
+        else:
+            pixel_bytes = packed if name == qgraph.input else 0
+            places[name] = place_of(tensor, memory, config, batch, pixel_bytes)
     check_size(memory, config, qgraph.name, batch)
     rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     layers = []
     schedules = []
     for operation, (weight_address, param_address) in zip(operations, parts, strict=True):
         addresses = Addresses(
-            places[operation.input], places[operation.output], weight_address, param_address
+            tuple(places[name] for name in operation.inputs),
+            places[operation.output],
+            weight_address,
+            param_address,
         )
         schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, rate)
         schedules.append(replace(schedule, estimate=float(cycles)))
@@ -193,6 +211,7 @@ def _layer_program(
         compulsory_bytes=compulsory,
         bound_cycles=max(-(-macs // config.multipliers), -(-compulsory // config.bus_bytes)),
         predicted_cycles=cycles,
+        more_inputs=operation.inputs[1:],
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from systolith_host.errors import SystolithError
-from systolith_host.schedule.lower import Operation
+from systolith_host.schedule.operation import Operation
 from systolith_host.schedule.order import allocate, simulate
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.work import Addresses, Item, Step, Store, make_work
@@ -79,6 +79,7 @@ def _instructions(order: Order) -> Iterator[Instruction]:
                 "weight_base": entry.weight.address,
                 "bank": entry.tile % 2,
                 "clear": int(entry.first),
+                "shift": int(entry.shift),
             }
             steps += 1
             last_step[entry.tile] = steps

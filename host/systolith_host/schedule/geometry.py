@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from systolith_host.schedule.lower import Operation
+from systolith_host.schedule.operation import Operation
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["LARGEST_PADDING", "Shape", "Span", "input_span", "split"]

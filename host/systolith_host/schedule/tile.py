@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from systolith_host.errors import SystolithError
 from systolith_host.schedule.geometry import Shape, input_span, split
-from systolith_host.schedule.lower import Operation
+from systolith_host.schedule.operation import Operation
 from systolith_host.schedule.order import LATENCY, RUN
 from systolith_host.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
@@ -59,10 +59,11 @@ class _Search:
         self.rate = rate
         self.shape = Shape.of(operation, config)
         self.taps = operation.taps[0] * operation.taps[1]
-        groups, blocks = operation.weights.shape[:2]
-        self.weight_groups = groups
-        self.blocks = blocks if operation.depthwise else self.shape.in_blocks
-        """Input blocks that an output block needs."""
+        self.weight_groups = len(operation.weights)
+        self.blocks = operation.reached
+        """Input blocks that an output block needs, of each input."""
+        self.sweeps = len(operation.sweeps)
+        self.sources = len(operation.inputs)
         self.groups = config.row_groups if not operation.pixel_bytes else 1
         self._spans: dict[tuple[int, int], tuple[int, int, int]] = {}
 
@@ -157,8 +158,6 @@ class _Search:
     def _chunks(self) -> list[tuple[int, int]]:
         config = self.config
         room = config.weight_depth // config.rows
-        if self.operation.depthwise:
-            return [(blocks, 0) for blocks in sorted({1, self.blocks})]
         found = []
         blocks = 1
         while blocks <= self.blocks and 2 * blocks * self.taps <= room:
@@ -200,19 +199,19 @@ class _Search:
         wide, _, _ = self._input(1, columns)
         plane = tall * wide
         group = chunk_blocks or 1
-        chunks = -(-self.blocks // group)
+        chunks = self.sources * -(-self.blocks // group)
         act_words = images * group * plane
         if act_words > config.act_depth:
             return
         act_slots = config.act_depth // act_words
         weight_chunk = (chunk_blocks * self.taps or chunk_taps) * config.rows
         weight_slots = config.weight_depth // weight_chunk
-        all_weights = self.weight_groups * self.blocks * self.taps * config.rows
-        tile_weights = self.blocks * self.taps * config.rows
+        tile_weights = self.sweeps * self.blocks * self.taps * config.rows
+        all_weights = self.weight_groups * tile_weights
         for resident in (True, False):
             if resident and act_slots < chunks:
                 continue
-            if not resident and (operation.depthwise or stack > 1 or shape.out_blocks == 1):
+            if not resident and (operation.reach or stack > 1 or shape.out_blocks == 1):
                 continue
             if all_weights <= config.weight_depth:
                 mode: Weights = "layer"
@@ -256,7 +255,7 @@ class _Search:
         groups_of_images = split(self.batch, schedule.images)
         row_parts = _counts(height, rows)
         column_parts = _counts(width, columns)
-        passes = shape.out_blocks * self.blocks * self.taps
+        passes = shape.out_blocks * self.sweeps * self.blocks * self.taps
         compute = drain = tiles = 0
         per_sum = config.block // config.post_lanes
         for images, image_groups in _histogram(count for _, count in groups_of_images):
@@ -278,22 +277,24 @@ class _Search:
             * sum(many for _, many in column_parts)
         )
         times = 1 if schedule.resident else shape.out_blocks
+        blocks = self.sources * shape.source_blocks
         per_pixel = operation.pixel_bytes or config.block
         # In memory, lanes of blocks that do not exist are not read.
-        act_read = self.batch * read_rows * read_columns * per_pixel * shape.source_blocks * times
-        act_held = self.batch * held_rows * held_columns * shape.source_blocks * times
+        act_read = self.batch * read_rows * read_columns * per_pixel * blocks * times
+        act_held = self.batch * held_rows * held_columns * blocks * times
         if columns < width:
-            runs = self.batch * read_rows * len(split(width, columns)) * shape.source_blocks
+            runs = self.batch * read_rows * len(split(width, columns)) * blocks
             act_held += RUN * runs * times
         repeats = {"layer": 1, "tile": regions, "stream": tiles}[schedule.weights]
         if schedule.weights == "layer":
-            weights = self.weight_groups * self.blocks * self.taps * config.rows
+            weights = self.weight_groups * self.sweeps * self.blocks * self.taps * config.rows
         else:
             weights = passes * config.rows * repeats
         param = self._param_bytes(regions)
         read = act_read + weights * config.cols + param
         write = self.batch * height * width * shape.target_blocks * config.block
         steps = tiles * shape.out_blocks * (chunks if schedule.chunk_blocks else 0)
+        steps = steps * self.sweeps // self.sources
         if not schedule.chunk_blocks:
             steps = tiles * passes // max(schedule.chunk_taps, 1)
         loads = (0 if schedule.weights == "layer" else steps * repeats // max(tiles, 1)) + (

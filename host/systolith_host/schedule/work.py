@@ -1,12 +1,12 @@
 """The work of a layer: its CONVs and STOREs in order, and what the buffers hold for them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from systolith_host.errors import SystolithError
 from systolith_host.program import Place
 from systolith_host.schedule.geometry import LARGEST_PADDING, Shape, Span, input_span, split
-from systolith_host.schedule.lower import LARGEST_SIDE, Operation
+from systolith_host.schedule.operation import LARGEST_SIDE, Operation
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, walk_steps
@@ -16,9 +16,9 @@ __all__ = ["Addresses", "Chunk", "Item", "Step", "Store", "Work", "chunks_of", "
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where an operation finds its input, weights and parameters, and puts its output."""
+    """Where an operation finds its inputs, weights and parameters, and puts its output."""
 
-    source: Place
+    sources: tuple[Place, ...]
     target: Place
     weights: int
     params: int
@@ -38,6 +38,10 @@ class Chunk:
         Kernel taps.
     weight_pass : int
         Number of the first pass among those of the output block.
+    source : int
+        Number of the input.
+    shift : bool
+        The sums are shifted before.
     """
 
     group: tuple[int, int]
@@ -48,6 +52,8 @@ class Chunk:
     column: int
     columns: int
     weight_pass: int
+    source: int = 0
+    shift: bool = False
 
     @property
     def passes(self) -> int:
@@ -79,7 +85,10 @@ class Item:
 
 @dataclass(eq=False, slots=True)
 class Step:
-    """A CONV, the `first` of its tile or not; `offset` is relative to the activations' address."""
+    """A CONV, the `first` of its tile or not; `offset` is relative to the activations' address.
+
+    With `shift` it shifts the sums before it adds to them.
+    """
 
     tile: int
     act: Item
@@ -88,6 +97,7 @@ class Step:
     fields: dict[str, int]
     cycles: int
     first: bool
+    shift: bool = False
     start: float = 0.0
 
 
@@ -127,7 +137,11 @@ class _Region:
 
 
 def chunks_of(
-    operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig, out_block: int
+    operation: Operation,
+    schedule: LayerSchedule,
+    config: AcceleratorConfig,
+    sources: tuple[Place, ...],
+    out_block: int,
 ) -> Iterator[Chunk]:
     """Yield the CONVs' shares of one output block, in order."""
     shape = Shape.of(operation, config)
@@ -137,24 +151,38 @@ def chunks_of(
         for first, count in split(shape.in_blocks * taps, schedule.chunk_blocks):
             yield Chunk((0, shape.in_blocks), first, count, 0, 1, 0, 1, first)
         return
-    if operation.depthwise:
-        start = out_block * config.cols // config.rows
-        blocks = min(operation.weights.shape[1], shape.in_blocks - start)
-        for first, count in split(blocks, schedule.chunk_blocks):
-            yield Chunk((start + first, count), 0, count, 0, 1, 0, 1, first)
-        return
+    for sweep, (source, shift) in enumerate(operation.sweeps):
+        base = sweep * operation.reached * taps
+        channels = 1 if operation.pixel_bytes else sources[source].channels
+        blocks = -(-channels // config.rows)
+        for chunk in _sweep_chunks(operation, schedule, out_block, blocks):
+            yield replace(chunk, weight_pass=base + chunk.weight_pass, source=source, shift=shift)
+            shift = False
+
+
+def _sweep_chunks(
+    operation: Operation,
+    schedule: LayerSchedule,
+    out_block: int,
+    blocks: int,
+) -> Iterator[Chunk]:
+    """Yield the CONVs' shares of one sweep over an input of so many blocks."""
+    vertical, horizontal = operation.taps
+    taps = vertical * horizontal
+    start = operation.reach[out_block] if operation.reach else 0
+    blocks = min(operation.reached, blocks - start)
     if schedule.chunk_blocks:
-        for first, count in split(shape.in_blocks, schedule.chunk_blocks):
-            group = (first, count)
+        for first, count in split(blocks, schedule.chunk_blocks):
+            group = (start + first, count)
             yield Chunk(group, 0, count, 0, vertical, 0, horizontal, first * taps)
         return
     high = max(1, schedule.chunk_taps // horizontal)
     wide = min(schedule.chunk_taps, horizontal)
-    for block in range(shape.in_blocks):
+    for block in range(blocks):
         for row, rows in split(vertical, high):
             for column, columns in split(horizontal, wide):
                 first = block * taps + row * horizontal + column
-                yield Chunk((block, 1), 0, 1, row, rows, column, columns, first)
+                yield Chunk((start + block, 1), 0, 1, row, rows, column, columns, first)
 
 
 def make_work(
@@ -189,7 +217,7 @@ class _Builder:
     def build(self) -> Work:
         operation, schedule = self.operation, self.schedule
         chunks = [
-            list(chunks_of(operation, schedule, self.config, block))
+            list(chunks_of(operation, schedule, self.config, self.addresses.sources, block))
             for block in range(self.shape.out_blocks)
         ]
         for region in self._regions():
@@ -201,7 +229,7 @@ class _Builder:
 
     def _regions(self) -> Iterator[_Region]:
         operation, schedule = self.operation, self.schedule
-        batch = self.addresses.source.batch
+        batch = self.addresses.target.batch
         for images in split(batch, schedule.images):
             if schedule.linear:
                 yield _Region(images, 0, ((0, 1),), 0, 1)
@@ -284,6 +312,7 @@ class _Builder:
                     self.walks[walk],
                     chunk.passes * max(pixels, self.config.rows, 4),
                     chunk is chunks[0],
+                    chunk.shift,
                 )
             )
             self.steps += 1
@@ -319,13 +348,15 @@ class _Builder:
         vertical: Span,
         horizontal: Span,
     ) -> Item:
-        key: tuple = (Buffer.ACT, chunk.group)
+        key: tuple = (Buffer.ACT, chunk.source, chunk.group)
         if not self.schedule.resident:
             key += (out_block, number)
         item = self._item(key, self.steps)
         if item is not None:
             return item
-        operation, config, source = self.operation, self.config, self.addresses.source
+        operation, config = self.operation, self.config
+        source = self.addresses.sources[chunk.source]
+        source_blocks = 1 if operation.pixel_bytes else source.blocks
         first, count = chunk.group
         plane = vertical.size * horizontal.size
         per_pixel = operation.pixel_bytes or config.block
@@ -352,7 +383,7 @@ class _Builder:
         for image in range(region.images[1]):
             for lane in range(groups):
                 block = first * groups + lane
-                planes = min(count, -(-(self.shape.source_blocks - block) // groups))
+                planes = min(count, -(-(source_blocks - block) // groups))
                 if planes < 1:
                     continue
                 address = (

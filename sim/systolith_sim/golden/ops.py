@@ -1,4 +1,4 @@
-"""Convolution and max-pooling of whole integer tensors, exact, from the specification alone."""
+"""Operators on whole integer tensors, exact, from the specification alone."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-__all__ = ["conv2d", "conv_output_size", "max_pool"]
+__all__ = ["add", "conv2d", "conv_output_size", "max_pool"]
 
 COLUMN_BYTES = 64 << 20
 """Memory for the columns of one matrix product, and for the weights of one."""
@@ -50,6 +50,7 @@ def conv2d(
     low: int,
     high: int,
     dtype: type[np.integer] | np.dtype = np.int16,
+    groups: int = 1,
 ) -> np.ndarray:
     """Convolve, requantise per output channel and clamp.
 
@@ -59,7 +60,7 @@ def conv2d(
     Parameters
     ----------
     x : ndarray of int8 or uint8, shape (N, C, H, W)
-    weight : ndarray of int8, shape (K, C, R, S)
+    weight : ndarray of int8, shape (K, C / groups, R, S)
     bias, multiplier, shift : ndarray of integers, shape (K,)
         Zero points are not folded into the bias.
     stride, dilation : (vertical, horizontal)
@@ -69,11 +70,35 @@ def conv2d(
         Clamp of the result, zero point included.
     dtype : integer type
         Of the result; must hold `low` to `high`.
+    groups : int
+        Divides C and K: outputs of the g-th K / groups see inputs of the g-th C / groups only.
 
     Returns
     -------
     ndarray of `dtype`, shape (N, K, P, Q)
     """
+    if groups > 1:
+        parts = zip(
+            *(np.split(values, groups) for values in (weight, bias, multiplier, shift)),
+            np.split(x, groups, axis=1),
+            strict=True,
+        )
+        results = [
+            conv2d(
+                part,
+                *numbers,
+                stride=stride,
+                padding=padding,
+                dilation=dilation,
+                input_zero_point=input_zero_point,
+                output_zero_point=output_zero_point,
+                low=low,
+                high=high,
+                dtype=dtype,
+            )
+            for *numbers, part in parts
+        ]
+        return np.concatenate(results, axis=1)
     images, channels, height, width = x.shape
     outputs, weight_channels, *kernel = weight.shape
     if weight_channels != channels:
@@ -115,8 +140,46 @@ def conv2d(
     return np.ascontiguousarray(result.transpose(1, 0, 2, 3))
 
 
+def add(
+    inputs: tuple[np.ndarray, np.ndarray],
+    factors: tuple[int, int],
+    multiplier: int,
+    shift: int,
+    *,
+    input_zero_points: tuple[int, int],
+    output_zero_point: int,
+    low: int,
+    high: int,
+    dtype: type[np.integer] | np.dtype = np.int16,
+) -> np.ndarray:
+    """Add two tensors, each times its factor, requantise and clamp.
+
+    Parameters
+    ----------
+    inputs : two ndarrays of int8 or uint8, shape (N, C, H, W)
+    factors : (int, int)
+        Below 2**16 in magnitude.
+    multiplier, shift : int
+    others
+        As in :func:`conv2d`.
+
+    Returns
+    -------
+    ndarray of `dtype`, shape (N, C, H, W)
+    """
+    sums = np.zeros(inputs[0].shape, np.int64)
+    for x, factor, zero_point in zip(inputs, factors, input_zero_points, strict=True):
+        sums += factor * (x.astype(np.int64) - zero_point)
+    scale = np.array([0, multiplier, shift], np.int64)
+    values = _requantize(sums, scale[0], scale[1], scale[2]) + output_zero_point
+    return np.clip(values, low, high).astype(dtype)
+
+
 def _requantize(
-    sums: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray
+    sums: np.ndarray,
+    bias: np.ndarray | np.int64,
+    multiplier: np.ndarray | np.int64,
+    shift: np.ndarray | np.int64,
 ) -> np.ndarray:
     """Return ``((sums + bias) * multiplier + half) >> shift``, in place of int64 `sums`."""
     sums += bias

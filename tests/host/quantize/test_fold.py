@@ -1,9 +1,6 @@
 """Folding of ReLU and flattening."""
 
-import pytest
-
-from systolith_host.errors import SystolithError
-from systolith_host.model.graph import GraphBuilder
+from systolith_host.model.graph import Clip, Conv, Graph, GraphBuilder, Relu
 from systolith_host.model.vgg import build_network
 from systolith_host.quantize.fold import fold
 
@@ -24,18 +21,32 @@ def test_vgg16_becomes_21_layers():
     assert by_name["fc6"].input == "pool5"
 
 
-def test_relu_must_follow_a_convolution():
+def test_a_clamp_behind_a_pool_is_a_layer():
     builder = GraphBuilder("net", (3, 4, 4))
     builder.max_pool("p", (2, 2), (2, 2))
     builder.relu("r")
-    with pytest.raises(SystolithError, match=r"^r: a ReLU must follow a convolution or linear$"):
-        fold(builder.build())
+    pool, clamp = fold(builder.build())
+    assert (pool.output, clamp.inputs, clamp.output, clamp.relu) == ("p", ("p",), "r", True)
 
 
-def test_sum_must_not_be_used_beside_its_relu():
+def test_a_clamp_beside_another_user_is_a_layer():
     builder = GraphBuilder("net", (3, 4, 4))
     builder.conv("c", 2, (1, 1))
     builder.relu("r")
     builder.conv("d", 2, (1, 1), source="c")
-    with pytest.raises(SystolithError, match=r"^r: c must not be used beside its ReLU as well$"):
-        fold(builder.build())
+    assert [(layer.input, layer.output) for layer in fold(builder.build())] == [
+        ("input", "c"),
+        ("c", "r"),
+        ("c", "d"),
+    ]
+
+
+def test_clamps_one_after_the_other_are_one():
+    nodes = (
+        Conv("c", ("input",), "c", 2, (1, 1)),
+        Clip("a", ("c",), "a", -1.0, 6.0),
+        Relu("r", ("a",), "r"),
+    )
+    shapes = {name: (2, 4, 4) for name in ("input", "c", "a", "r")}
+    (layer,) = fold(Graph("net", shapes, nodes, "input", "r"))
+    assert (layer.output, layer.low, layer.high) == ("r", 0.0, 6.0)

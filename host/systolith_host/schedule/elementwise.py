@@ -1,0 +1,181 @@
+"""Lowering of what has no weights of its own: pools, sums, and concatenations that need a copy."""
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.quantize.qgraph import QAdd, QConcat, QGraph, QMaxPool, QTensor
+from systolith_host.schedule.operation import LARGEST_TAPS, Operation
+from systolith_host.schedule.pack import check_scale, entries, identity, identity_reach
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.numerics import device_offset, fits_signed
+
+__all__ = ["check_same_numbers", "lower_add", "lower_gather", "lower_pool"]
+
+
+def lower_pool(qgraph: QGraph, config: AcceleratorConfig, layer: QMaxPool) -> Operation:
+    source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
+    if max(layer.kernel) > LARGEST_TAPS or layer.kernel[0] * layer.kernel[1] > config.acc_depth:
+        raise SystolithError(
+            f"{layer.name}: a window of {layer.kernel[0]}x{layer.kernel[1]} exceeds the "
+            f"accumulators ({config.acc_depth} pixels); build with a larger acc_depth"
+        )
+    check_same_numbers(layer, source, target)
+    channels, height, width = source.shape
+    _, out_height, out_width = target.shape
+    ones = np.ones(channels, np.int64)
+    return Operation(
+        name=layer.name,
+        kind="pool",
+        covers=(layer.name,),
+        inputs=layer.inputs,
+        output=layer.output,
+        channels=channels,
+        height=height,
+        width=width,
+        out_channels=channels,
+        out_height=out_height,
+        out_width=out_width,
+        taps=(1, 1),
+        tap_step=(1, 1),
+        extent=(1, 1),
+        stride=(1, 1),
+        padding=(layer.padding[0], layer.padding[2]),
+        pad_value=-128,
+        window=layer.kernel,
+        window_stride=layer.stride,
+        pixel_bytes=0,
+        reach=identity_reach(channels, config),
+        sweeps=((0, False),),
+        zero_point=0,
+        low=-128,
+        high=127,
+        weights=identity(config),
+        # (2 * sum + 1) >> 1 is the sum.
+        params=entries(config, 0 * ones, 2 * ones, ones),
+        macs=0,
+        compulsory=channels * (height * width + out_height * out_width),
+        weight_elements=0,
+    )
+
+
+def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operation:
+    """Return a sum: each input goes through a diagonal of its factor's high byte, then low byte."""
+    sources = [qgraph.tensors[name] for name in layer.inputs]
+    target = qgraph.tensors[layer.output]
+    channels, height, width = target.shape
+    halves: tuple[list[int], list[int]] = ([], [])
+    bias = largest = 0
+    for source, factor in zip(sources, layer.factors, strict=True):
+        low = (factor + 128) % 256 - 128
+        high = (factor - low) // 256
+        if not -128 <= high <= 127:
+            raise SystolithError(f"{layer.name}: factor {factor} exceeds 16 bits")
+        halves[0].append(high)
+        halves[1].append(low)
+        bias -= factor * (source.zero_point - device_offset(source.unsigned))
+        largest += 128 * (256 * abs(high) + abs(low))
+    if not fits_signed(largest + abs(bias), config.acc_width):
+        raise SystolithError(
+            f"{layer.name}: its sum reaches {largest + abs(bias)} and could overflow "
+            f"{config.acc_width} bits; build with a larger acc_width"
+        )
+    numbers = [np.full(channels, value, np.int64) for value in (layer.multiplier, layer.shift)]
+    check_scale(layer.name, numbers[0], numbers[1], config)
+    diagonal = identity(config)
+    weights = np.concatenate(
+        [diagonal * np.int8(factor) for half in halves for factor in half], axis=1
+    )
+    offset = device_offset(target.unsigned)
+    return Operation(
+        name=layer.name,
+        kind="add",
+        covers=(layer.name,),
+        inputs=layer.inputs,
+        output=layer.output,
+        channels=channels,
+        height=height,
+        width=width,
+        out_channels=channels,
+        out_height=height,
+        out_width=width,
+        taps=(1, 1),
+        tap_step=(1, 1),
+        extent=(1, 1),
+        stride=(1, 1),
+        padding=(0, 0),
+        pad_value=0,
+        window=(1, 1),
+        window_stride=(1, 1),
+        pixel_bytes=0,
+        reach=identity_reach(channels, config),
+        sweeps=((0, False), (1, False), (0, True), (1, False)),
+        zero_point=target.zero_point - offset,
+        low=layer.low - offset,
+        high=layer.high - offset,
+        weights=weights,
+        params=entries(config, np.full(channels, bias), *numbers),
+        macs=0,
+        compulsory=3 * channels * height * width,
+        weight_elements=0,
+    )
+
+
+def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> Operation:
+    """Return a concatenation by identity weights that move channels between blocks."""
+    sources = [qgraph.tensors[name] for name in layer.inputs]
+    target = qgraph.tensors[layer.output]
+    for source in sources:
+        check_same_numbers(layer, source, target)
+    channels, height, width = target.shape
+    rows, cols = config.rows, config.cols
+    widest = max(source.shape[0] for source in sources)
+    blocks, groups = -(-widest // rows), -(-channels // cols)
+    moves = np.zeros((len(sources), blocks * rows, groups * cols), np.int8)
+    first = 0
+    for number, source in enumerate(sources):
+        count = source.shape[0]
+        moves[number, np.arange(count), first + np.arange(count)] = 1
+        first += count
+    weights = moves.reshape(len(sources) * blocks, rows, groups, cols).transpose(2, 0, 1, 3)
+    weights = weights.reshape(groups, len(sources) * blocks, 1, 1, rows, cols)
+    ones = np.ones(channels, np.int64)
+    return Operation(
+        name=layer.name,
+        kind="copy",
+        covers=(layer.name,),
+        inputs=layer.inputs,
+        output=layer.output,
+        channels=widest,
+        height=height,
+        width=width,
+        out_channels=channels,
+        out_height=height,
+        out_width=width,
+        taps=(1, 1),
+        tap_step=(1, 1),
+        extent=(1, 1),
+        stride=(1, 1),
+        padding=(0, 0),
+        pad_value=0,
+        window=(1, 1),
+        window_stride=(1, 1),
+        pixel_bytes=0,
+        reach=(),
+        sweeps=tuple((number, False) for number in range(len(sources))),
+        zero_point=0,
+        low=-128,
+        high=127,
+        weights=np.ascontiguousarray(weights),
+        params=entries(config, 0 * ones, 2 * ones, ones),
+        macs=0,
+        compulsory=2 * channels * height * width,
+        weight_elements=0,
+    )
+
+
+def check_same_numbers(layer: QMaxPool | QConcat, source: QTensor, target: QTensor) -> None:
+    if (source.unsigned, source.zero_point) != (target.unsigned, target.zero_point):
+        what = "a pool" if isinstance(layer, QMaxPool) else "a concatenation"
+        raise SystolithError(
+            f"{layer.name}: input and output of {what} must share type and zero point"
+        )

@@ -1,0 +1,120 @@
+"""An operation: what the accelerator does in one go, weights and parameters packed for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["LARGEST_SIDE", "LARGEST_TAPS", "Operation"]
+
+LARGEST_SIDE = (1 << 16) - 1
+LARGEST_TAPS = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A convolution on the array and a maximum over windows of its requantised sums.
+
+    A convolution without pooling has windows of one sum; a pool on its own is a convolution with
+    identity weights.
+
+    Parameters
+    ----------
+    name, kind : str
+    covers : tuple of str
+        Layers of the network that it computes.
+    inputs : tuple of str
+        Tensors that it reads; all but those of a gathering have one shape.
+    output : str
+        Tensor that it makes.
+    channels, height, width : int
+        Of the largest input.
+    out_channels, out_height, out_width : int
+        Of the output, windows applied.
+    taps : (int, int)
+        Passes per block of input channels, vertically and horizontally; a packed operation's
+        horizontal passes take `block / pixel_bytes` kernel columns each.
+    tap_step : (int, int)
+        Pixels from tap to tap.
+    extent : (int, int)
+        Pixels from the first that the kernel touches to the last, both included.
+    stride : (int, int)
+    padding : (int, int)
+        Top and left; the rest follows from the output's size.
+    pad_value : int
+    window, window_stride : (int, int)
+    pixel_bytes : int
+        Of a packed input, else 0.
+    reach : tuple of int
+        For each block of output channels the first block of input channels that it needs; empty if
+        it needs all of them.
+    sweeps : tuple of (int, bool)
+        What is added up, in order: the number of an input, all of whose blocks in reach go through
+        the array, and whether the sums are shifted before (see CONV's `shift`).
+    zero_point, low, high : int
+        Of the output, as int8 in the accelerator.
+    weights : ndarray of int8, shape (weight groups, passes, vertical, horizontal, rows, cols)
+        Passes are input blocks in reach, for one sweep after the other. Weight groups repeat over
+        the output blocks.
+    params : ndarray of uint8, shape (output channels, padded to cols, 8)
+    macs, compulsory : int
+        Multiply-accumulates and elements of activations of one image.
+    weight_elements : int
+        Elements of weights that the network has.
+    """
+
+    name: str
+    kind: str
+    covers: tuple[str, ...]
+    inputs: tuple[str, ...]
+    output: str
+    channels: int
+    height: int
+    width: int
+    out_channels: int
+    out_height: int
+    out_width: int
+    taps: tuple[int, int]
+    tap_step: tuple[int, int]
+    extent: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    pad_value: int
+    window: tuple[int, int]
+    window_stride: tuple[int, int]
+    pixel_bytes: int
+    reach: tuple[int, ...]
+    sweeps: tuple[tuple[int, bool], ...]
+    zero_point: int
+    low: int
+    high: int
+    weights: np.ndarray
+    params: np.ndarray
+    macs: int
+    compulsory: int
+    weight_elements: int
+
+    @property
+    def input(self) -> str:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def reached(self) -> int:
+        """Blocks of input channels that an output block takes in a sweep, at most."""
+        return self.weights.shape[1] // len(self.sweeps)
+
+    @property
+    def linear(self) -> bool:
+        """Whether one output pixel takes each input pixel once, in the order of memory."""
+        return (
+            not self.pixel_bytes
+            and not self.reach
+            and len(self.sweeps) == 1
+            and self.taps == self.extent == (self.height, self.width)
+            and self.padding == (0, 0)
+            and (self.out_height, self.out_width) == self.window == (1, 1)
+        )
+
+    def sums(self, axis: int, count: int) -> int:
+        """Return the sums along an axis (0 vertical) that `count` windows need."""
+        return (count - 1) * self.window_stride[axis] + self.window[axis]
