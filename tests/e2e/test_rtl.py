@@ -68,7 +68,9 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
         try:
             program = compile_network(qgraph, config, batch, fuse_pool=rng.random() < 0.7)
         except SystolithError as error:
-            assert "fits the" in str(error)
+            # A tile of one output can be too much for the smallest buffers; nothing else may be.
+            if "fits the" not in str(error):
+                raise
             continue
         if sum(layer.predicted_cycles for layer in program.layers) <= limit:
             return program, qgraph, random_input(rng, qgraph, batch)

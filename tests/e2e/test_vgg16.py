@@ -1,0 +1,30 @@
+"""Layers of VGG-16 at full size in the RTL: equal to the golden model, and close to the bounds."""
+
+import json
+import sys
+
+import pytest
+
+from systolith_host import cli
+
+
+@pytest.mark.rtl
+def test_layers_of_each_kind_keep_to_their_bounds(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    arguments = ["run", "vgg16", "--layers", "conv1_1,conv5_3,fc8", "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", ["systolith", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    rows = {row["name"]: row for row in json.loads(path.read_text())["layers"]}
+    # Cycles: the packed first layer is the one that cannot fill the array.
+    assert [rows[name]["bound_cycles"] for name in rows] == [338_688, 1_806_336, 256_319]
+    assert rows["conv1_1"]["cycles"] <= 1.80 * 338_688
+    assert rows["conv5_3"]["cycles"] <= 1.002 * 1_806_336
+    assert rows["fc8"]["cycles"] <= 1.04 * 256_319
+    # Traffic: beside halos and padded channels there are only instructions and parameters.
+    for row in rows.values():
+        traffic = row["bytes_read"] + row["bytes_written"]
+        assert row["compulsory_bytes"] < traffic <= 1.07 * row["compulsory_bytes"]
+        assert row["busy_cycles"] + sum(row["stalls"].values()) == row["cycles"]
+        assert row["mismatches"] == 0
