@@ -11,8 +11,16 @@ from rich.console import Console, RenderableType
 from typer.exceptions import TyperException
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.vgg import NETWORKS, build_network
-from systolith_host.pipeline import Prepared, check_program, make_report, prepare, select_layers
+from systolith_host.model.vgg import NETWORKS
+from systolith_host.pipeline import (
+    Prepared,
+    check_program,
+    load_graph,
+    make_report,
+    network_name,
+    prepare,
+    select_layers,
+)
 from systolith_host.program import Program
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.remote import run_remote
@@ -57,14 +65,28 @@ class Simulator(StrEnum):
 
 
 NetworkArgument = Annotated[
-    str, typer.Argument(help=f"A built-in network: {', '.join(NETWORKS)}.", show_default=True)
+    str,
+    typer.Argument(
+        help=f"A built-in network ({', '.join(NETWORKS)}) or an ONNX file (model.onnx).",
+        show_default=True,
+    ),
 ]
 ImageOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--image",
         metavar="FILE",
-        help="A photograph; repeat it for a batch. Default: scikit-learn's china.jpg, flower.jpg.",
+        help="A photograph, or inputs as a NumPy file (.npy); repeat it for a batch. "
+        "Default: scikit-learn's china.jpg, flower.jpg.",
+    ),
+]
+CalibrateOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calibrate",
+        metavar="FILE|DIR",
+        help="Photographs, NumPy files or folders of them that the scales are calibrated on; "
+        "repeat it for more. Default: the images of the run.",
     ),
 ]
 WeightsOption = Annotated[
@@ -92,11 +114,13 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of the random weights.")]
     "  systolith run vgg16 --device emulator\n\n"
     "  systolith run mini --config tiny --sequential --waves conv1_1\n\n"
     "  systolith run vgg16 --image cat.jpg --weights vgg16.safetensors --layers conv3_1..fc6\n\n"
+    "  systolith run model.onnx --calibrate photographs/ --image cat.jpg\n\n"
     "  systolith run vgg16 --config large --bandwidth 8 --json large.json"
 )
 def run(
     network: NetworkArgument = "vgg16",
     image: ImageOption = None,
+    calibrate: CalibrateOption = None,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     device: Annotated[
@@ -189,12 +213,12 @@ def run(
     loaded = Program.load(program) if program is not None else None
     if loaded is not None:
         assert program is not None
-        check_program(loaded, program, network, batch, chosen)
+        check_program(loaded, program, network_name(network), batch, chosen)
     if scheduler is not None and sequential:
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
     with ProgressLog(Console(stderr=True)) as log:
-        prepared = _prepare(network, image, weights, seed, batch, target, log)
+        prepared = _prepare(network, image, calibrate, weights, seed, batch, target, log)
         if loaded is None:
             log.stage("compiling")
             loaded = compile_network(
@@ -258,6 +282,7 @@ def compile_(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the program goes.")],
     network: NetworkArgument = "vgg16",
     image: ImageOption = None,
+    calibrate: CalibrateOption = None,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     batch: BatchOption = 1,
@@ -269,7 +294,7 @@ def compile_(
     """
     target = load_config(config or "default")
     with ProgressLog(Console(stderr=True)) as log:
-        prepared = _prepare(network, image, weights, seed, batch, target, log)
+        prepared = _prepare(network, image, calibrate, weights, seed, batch, target, log)
         log.stage("compiling")
         program = compile_network(prepared.qgraph, target, batch)
         program.save(out)
@@ -285,7 +310,45 @@ def compile_(
 @app.command()
 def info(network: NetworkArgument = "vgg16") -> None:
     """Show a network's layers: activations, weights and multiply-accumulates, and their totals."""
-    _show(network_table(build_network(network)))
+    _show(network_table(load_graph(network)))
+
+
+@app.command()
+def check(
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
+) -> None:
+    """Say whether an ONNX network can run, and name every node that stands in the way.
+
+    Exit status: 0 if it can, 1 if not, 2 if the file is damaged.
+    """
+    from systolith_host.model.onnx import inspect_onnx  # onnx takes a moment to import
+
+    network, problems = inspect_onnx(model)
+    if network is not None:
+        _show(f"{model}: can run: {network.summary}")
+        return
+    for problem in problems:
+        _show(str(problem))
+    _show(f"{model}: cannot run: {len(problems)} nodes stand in the way")
+    raise typer.Exit(MISMATCH)
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help="alexnet, resnet18, squeezenet1_1 or vgg11_bn.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the model goes.")],
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a side.")] = 224,
+    seed: SeedOption = 0,
+) -> None:
+    """Write a well-known network as an ONNX file with random weights, to try things out."""
+    from systolith_host.model.zoo import build_onnx  # onnx takes a moment to import
+
+    model = build_onnx(network, seed=seed, size=size)
+    try:
+        out.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    _show(f"{out}: {out.stat().st_size:,} bytes, {len(model.graph.node)} nodes")
 
 
 @app.command()
@@ -350,6 +413,7 @@ class _Tracker:
 def _prepare(
     network: str,
     image: list[Path] | None,
+    calibrate: list[Path] | None,
     weights: Path | None,
     seed: int,
     batch: int,
@@ -359,6 +423,7 @@ def _prepare(
     return prepare(
         network,
         images=image or (),
+        calibration_images=calibrate or (),
         weights=weights,
         seed=seed,
         batch=batch,

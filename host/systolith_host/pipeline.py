@@ -9,8 +9,9 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.golden import run_golden
-from systolith_host.model.graph import Graph
-from systolith_host.model.images import image_batch, load_image, sample_images
+from systolith_host.model.forward import run_float
+from systolith_host.model.graph import Graph, Weights
+from systolith_host.model.images import find_inputs, image_batch, load_inputs, sample_images
 from systolith_host.model.vgg import build_network
 from systolith_host.model.weights import load_weights, random_weights
 from systolith_host.program import LayerProgram, Program
@@ -22,7 +23,15 @@ from systolith_host.report import LayerReport, Report
 from systolith_host.runtime.session import Outcome
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["Prepared", "check_program", "make_report", "prepare", "select_layers"]
+__all__ = [
+    "Prepared",
+    "check_program",
+    "load_graph",
+    "make_report",
+    "network_name",
+    "prepare",
+    "select_layers",
+]
 
 TOP = 5
 """Classes that a report names."""
@@ -52,6 +61,26 @@ class Prepared:
     images: str
 
 
+def network_name(network: str) -> str:
+    """Return what a network is called: a file's name without its ending, or itself."""
+    return Path(network).stem if _is_onnx(network) else network
+
+
+def load_graph(network: str) -> Graph:
+    """Return a built-in network, or that of an ONNX file.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or the file cannot be used.
+    """
+    if not _is_onnx(network):
+        return build_network(network)
+    from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+
+    return read_onnx(Path(network)).graph
+
+
 def prepare(
     network: str,
     *,
@@ -61,45 +90,50 @@ def prepare(
     batch: int,
     multiplier_width: int,
     log: ProgressLog,
+    calibration_images: Sequence[Path] = (),
 ) -> Prepared:
-    """Build a network, give it weights, calibrate and quantise it, and run the golden model.
+    """Build or read a network, calibrate and quantise it, and run the golden model.
 
     Parameters
     ----------
     network : str
-        Name of a built-in network.
+        Name of a built-in network, or of an ONNX file.
     images : sequence of Path
-        Photographs; scikit-learn's two if there are none.
+        Photographs, or NumPy files; scikit-learn's two photographs if there are none.
     weights : Path, optional
-        A torchvision state dict; random weights if None.
+        A torchvision state dict; random weights if None. ONNX files have their own.
     seed : int
         Of random weights.
     batch : int
     multiplier_width : int
         Of the accelerator.
     log : ProgressLog
+    calibration_images : sequence of Path
+        Files and folders that the scales are calibrated on; the images themselves if none.
 
     Raises
     ------
     SystolithError
         If a file cannot be used.
     """
-    graph = build_network(network)
-    size = graph.shapes[graph.input][1]
-    paths = tuple(images) or sample_images()
-    paths = paths[: max(batch, 1)]
     if len(images) > batch:
         raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
-    inputs = image_batch([load_image(path, size) for path in paths], batch)
-    log.stage("weights")
-    if weights is None:
-        values = random_weights(graph, seed, log.update)
-        source = f"random (He scaling, seed {seed}); classes mean nothing"
-    else:
-        values = load_weights(weights, graph, log.update)
-        source = str(weights)
+    graph, values, source = _load(network, weights, seed, log)
+    shape = graph.shapes[graph.input]
+    paths = tuple(images) or sample_images()
+    paths = paths[: max(batch, 1)]
+    inputs = image_batch(_load_all(paths, shape), batch)
     log.stage("calibration")
-    calibration = calibrate(graph, values, inputs, log.update)
+    if calibration_images:
+        calibration_inputs = np.stack(_load_all(find_inputs(calibration_images), shape))
+        calibration = calibrate(graph, values, calibration_inputs, log.update)
+        float_output = inputs
+        for name, tensor in run_float(graph, values, inputs):
+            if name == graph.output:
+                float_output = tensor
+    else:
+        calibration = calibrate(graph, values, inputs, log.update)
+        float_output = calibration.output
     log.stage("quantisation")
     qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
     del values
@@ -110,7 +144,35 @@ def prepare(
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"
-    return Prepared(graph, qgraph, tensors, calibration.output, source, names)
+    return Prepared(graph, qgraph, tensors, float_output, source, names)
+
+
+def _is_onnx(network: str) -> bool:
+    return network.endswith(".onnx")
+
+
+def _load(
+    network: str, weights: Path | None, seed: int, log: ProgressLog
+) -> tuple[Graph, Weights, str]:
+    """Return a network, its weights, and where they come from, in words."""
+    if _is_onnx(network):
+        from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+
+        if weights is not None:
+            raise SystolithError(f"--weights: {network} has its own weights")
+        log.stage("reading the network")
+        model = read_onnx(Path(network))
+        return model.graph, model.weights, network
+    graph = build_network(network)
+    log.stage("weights")
+    if weights is None:
+        source = f"random (He scaling, seed {seed}); classes mean nothing"
+        return graph, random_weights(graph, seed, log.update), source
+    return graph, load_weights(weights, graph, log.update), str(weights)
+
+
+def _load_all(paths: Sequence[Path], shape: tuple[int, ...]) -> list[np.ndarray]:
+    return [image for path in paths for image in load_inputs(path, shape)]
 
 
 def select_layers(program: Program, text: str | None) -> tuple[LayerProgram, ...]:

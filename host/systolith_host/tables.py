@@ -6,7 +6,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from systolith_host.model.graph import Conv, Flatten, Graph, Linear, Relu, node_macs, weight_shape
+from systolith_host.model.graph import (
+    Clip,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    Relu,
+    node_macs,
+    weight_shape,
+)
 from systolith_host.report import BUSY, LayerReport, Report, Totals
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -114,7 +123,7 @@ def network_table(graph: Graph) -> RenderableType:
     linear_weights = 0
     table.add_row("input", _shape(graph.shapes[graph.input]), f"{activations:,}", "", "", "")
     for node in graph.nodes:
-        if isinstance(node, Relu | Flatten):
+        if isinstance(node, Relu | Clip | Flatten):
             continue
         count = _size(weight_shape(graph, node)) if isinstance(node, Conv | Linear) else 0
         macs = node_macs(graph, node)
@@ -127,7 +136,7 @@ def network_table(graph: Graph) -> RenderableType:
             f"{sizes[node.output]:,}",
             f"{count:,}" if count else "",
             f"{macs:,}" if macs else "",
-            f"{macs / total_macs:.1%}" if macs else "",
+            f"{macs / max(total_macs, 1):.1%}" if macs else "",
         )
     table.add_section()
     table.add_row(
@@ -135,7 +144,7 @@ def network_table(graph: Graph) -> RenderableType:
     )
     lines = [
         "Activations and weights in elements (bytes, in int8), biases not counted, one image.",
-        f"The fully connected layers hold {linear_weights / weights:.0%} of the weights.",
+        f"The fully connected layers hold {linear_weights / max(weights, 1):.0%} of the weights.",
     ]
     if graph.name == "vgg16":
         lines.append(_LECTURE_SLIDE)

@@ -1,0 +1,453 @@
+"""The float operators of ONNX, one function each, and what of them the accelerator can do."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    LayerWeights,
+    Linear,
+    MaxPool,
+    Relu,
+)
+from systolith_host.model.reader import Handler, Reader, UnsupportedError
+
+__all__ = ["OPERATORS", "convolution", "linear"]
+
+
+def attributes(proto: onnx.NodeProto) -> dict:
+    """Return the attributes of a node as Python values."""
+    return {entry.name: helper.get_attribute_value(entry) for entry in proto.attribute}
+
+
+def _pair(values: Sequence[int] | None, default: int, what: str) -> tuple[int, int]:
+    numbers = list(values) if values is not None else [default, default]
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise UnsupportedError(f"its {what} must be two positive numbers, not {numbers}")
+    return int(numbers[0]), int(numbers[1])
+
+
+def windows(
+    found: dict, size: tuple[int, int], kernel: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
+    """Return stride, padding (top, bottom, left, right), dilation and output size of a node.
+
+    Raises
+    ------
+    UnsupportedError
+        If the attributes make no sense, or the kernel does not fit.
+    """
+    stride = _pair(found.get("strides"), 1, "strides")
+    dilation = _pair(found.get("dilations"), 1, "dilations")
+    span = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    auto = found.get("auto_pad", b"NOTSET").decode()
+    pads: list[int] = list(found.get("pads") or (0, 0, 0, 0))
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        for axis in range(2):
+            outputs = -(-size[axis] // stride[axis])
+            total = max((outputs - 1) * stride[axis] + span[axis] - size[axis], 0)
+            first = total // 2 if auto == "SAME_UPPER" else total - total // 2
+            pads[axis], pads[axis + 2] = first, total - first
+    elif auto not in ("NOTSET", "VALID"):
+        raise UnsupportedError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER: {auto}")
+    if len(pads) != 4 or min(pads) < 0:
+        raise UnsupportedError(f"its pads must be four numbers of at least 0, not {pads}")
+    room = [size[axis] + pads[axis] + pads[axis + 2] - span[axis] for axis in range(2)]
+    if min(room) < 0:
+        raise UnsupportedError(
+            f"a kernel that spans {span[0]}x{span[1]} does not fit its input of {size[0]}x{size[1]}"
+        )
+    result = [room[axis] // stride[axis] + 1 for axis in range(2)]
+    if found.get("ceil_mode"):
+        for axis in range(2):
+            wide = -(-room[axis] // stride[axis]) + 1
+            # The last window must begin inside the image or its padding before it.
+            if (wide - 1) * stride[axis] >= size[axis] + pads[axis]:
+                wide -= 1
+            pads[axis + 2] += max((wide - 1) * stride[axis] - room[axis], 0)
+            result[axis] = wide
+    return stride, (pads[0], pads[2], pads[1], pads[3]), dilation, (result[0], result[1])
+
+
+def convolution(
+    reader: Reader,
+    proto: onnx.NodeProto,
+    name: str,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    scale: np.ndarray | None = None,
+) -> None:
+    """Append a convolution with these weights."""
+    source, (channels, height, width) = reader.image(proto)
+    found = attributes(proto)
+    if weight.ndim != 4:
+        raise UnsupportedError(f"only two-dimensional convolutions run, not {weight.ndim - 2}-D")
+    outputs, inputs, *kernel = weight.shape
+    groups = int(found.get("group", 1))
+    if groups < 1 or inputs * groups != channels or outputs % groups or min(weight.shape) < 1:
+        raise UnsupportedError(
+            f"weights of {weight.shape} in {groups} groups do not fit {channels} input channels"
+        )
+    stride, padding, dilation, size = windows(found, (height, width), (kernel[0], kernel[1]))
+    node = Conv(
+        name,
+        (source,),
+        proto.output[0],
+        outputs,
+        (kernel[0], kernel[1]),
+        stride,
+        padding,
+        dilation,
+        groups,
+    )
+    reader.weighted(proto, node, (outputs, *size), weight, bias, scale)
+
+
+def linear(
+    reader: Reader,
+    proto: onnx.NodeProto,
+    name: str,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    scale: np.ndarray | None = None,
+) -> None:
+    """Append a linear layer with weights of shape (features, inputs)."""
+    source = reader.source(proto)
+    shape = reader.shapes[source]
+    if len(shape) != 1:
+        raise UnsupportedError(f"its input must be a vector, not {shape}; flatten it before")
+    if weight.ndim != 2 or weight.shape[1] != shape[0]:
+        raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
+    node = Linear(name, (source,), proto.output[0], len(weight))
+    reader.weighted(proto, node, (len(weight),), weight, bias, scale)
+
+
+def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:
+    """Return the scale of each output channel if the weights were quantised before."""
+    made = reader.quantized.get(proto.input[index])
+    weight = reader.constants[proto.input[index]]
+    if made is None or weight.ndim < 2:
+        return None
+    if made.scale.size > 1 and made.axis % weight.ndim != axis:
+        raise UnsupportedError("its weights must be quantised per tensor or per output channel")
+    return np.broadcast_to(made.scale.reshape(-1), (weight.shape[axis],)).astype(np.float64)
+
+
+def _conv(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    weight, bias = reader.constant(proto, 1), reader.constant(proto, 2)
+    if weight is None:
+        raise UnsupportedError("has no weights")
+    convolution(reader, proto, name, weight, bias, weight_scale(reader, proto, 1, 0))
+
+
+def _gemm(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    found = attributes(proto)
+    weight, bias = reader.constant(proto, 1), reader.constant(proto, 2)
+    if weight is None or weight.ndim != 2 or found.get("transA"):
+        raise UnsupportedError("must multiply by a constant matrix from the right (transA = 0)")
+    alpha, beta = found.get("alpha", 1.0), found.get("beta", 1.0)
+    axis = 0 if found.get("transB") else 1
+    scale = weight_scale(reader, proto, 1, axis)
+    if scale is not None and (alpha, beta) != (1.0, 1.0):
+        raise UnsupportedError("alpha and beta of quantised weights must be 1")
+    weight = weight if axis == 0 else weight.T
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1) * beta, (len(weight),))
+    linear(reader, proto, name, weight if scale is not None else weight * alpha, bias, scale)
+
+
+def _matmul(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    weight = reader.constant(proto, 1)
+    if weight is None or weight.ndim != 2:
+        raise UnsupportedError("must multiply by a constant matrix from the right")
+    linear(reader, proto, name, weight.T, None, weight_scale(reader, proto, 1, 1))
+
+
+def affine(
+    reader: Reader, proto: onnx.NodeProto, name: str, scale: np.ndarray, shift: np.ndarray
+) -> None:
+    """Append scale * x + shift per channel, inside the layer before where that is possible."""
+    source = reader.source(proto)
+    shape = reader.shapes[source]
+    scale = np.broadcast_to(scale.reshape(-1).astype(np.float64), (shape[0],))
+    shift = np.broadcast_to(shift.reshape(-1).astype(np.float64), (shape[0],))
+    if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
+        raise UnsupportedError("its numbers overflow")
+    before = reader.maker(source)
+    if before is not None and reader.weights[before.name].scale is None:
+        old = reader.weights[before.name]
+        weight = old.weight * scale.reshape(-1, *[1] * (old.weight.ndim - 1))
+        reader.weights[before.name] = LayerWeights(
+            weight.astype(np.float32), old.bias * scale + shift
+        )
+        reader.rename(proto, source)
+        return
+    if before is not None and (scale == 1).all():
+        old = reader.weights[before.name]
+        reader.weights[before.name] = LayerWeights(old.weight, old.bias + shift, old.scale)
+        reader.rename(proto, source)
+        return
+    if len(shape) != 3:
+        raise UnsupportedError("must follow a linear layer that nothing else uses")
+    node = Conv(name, (source,), proto.output[0], shape[0], (1, 1), groups=shape[0])
+    reader.weighted(proto, node, shape, scale.reshape(-1, 1, 1, 1), shift)
+
+
+def _batch_normalization(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    parts = [reader.constant(proto, index) for index in range(1, 5)]
+    channels = reader.shapes[reader.source(proto)][0]
+    if any(part is None or part.shape != (channels,) for part in parts):
+        raise UnsupportedError(f"must have four constants for each of {channels} channels")
+    gain, offset, mean, variance = (np.asarray(part, np.float64) for part in parts)
+    if attributes(proto).get("training_mode"):
+        raise UnsupportedError("is in training mode; export the network for inference")
+    root = np.sqrt(variance + attributes(proto).get("epsilon", 1e-5))
+    affine(reader, proto, name, gain / root, offset - mean * gain / root)
+
+
+def _per_channel(reader: Reader, proto: onnx.NodeProto, index: int, source: str) -> np.ndarray:
+    values = reader.constant(proto, index)
+    shape = reader.shapes[source]
+    assert values is not None
+    lined = (1,) * (1 + len(shape) - values.ndim) + values.shape
+    one_each = (1, shape[0], *(1,) * (len(shape) - 1))
+    if values.dtype.kind != "f" or (values.size != 1 and lined != one_each):
+        raise UnsupportedError(
+            f"a constant of shape {values.shape} is neither one number nor one for each channel"
+        )
+    return values
+
+
+def _arithmetic(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    operator = proto.op_type
+    constant = next((i for i in (0, 1) if reader.is_constant(proto, i)), None)
+    if constant is None:
+        if operator != "Add":
+            raise UnsupportedError("of two tensors is not supported; only their sum is")
+        first, second = reader.source(proto), reader.source(proto, 1)
+        shape = reader.shapes[first]
+        if shape != reader.shapes[second]:
+            raise UnsupportedError(f"adds {shape} and {reader.shapes[second]}: shapes must agree")
+        reader.add(proto, Add(name, (first, second), proto.output[0]), shape)
+        return
+    if constant == 0:
+        if operator not in ("Add", "Mul"):
+            raise UnsupportedError("must have its constant on the right")
+        swapped = onnx.NodeProto()
+        swapped.CopyFrom(proto)
+        swapped.input[0], swapped.input[1] = proto.input[1], proto.input[0]
+        proto = swapped
+    values = _per_channel(reader, proto, 1, reader.source(proto)).astype(np.float64)
+    one, zero = np.ones(1), np.zeros(1)
+    if operator in ("Add", "Sub"):
+        affine(reader, proto, name, one, values if operator == "Add" else -values)
+        return
+    if operator == "Div" and not values.all():
+        raise UnsupportedError("divides by zero")
+    affine(reader, proto, name, values if operator == "Mul" else 1 / values, zero)
+
+
+def _relu(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source = reader.source(proto)
+    reader.add(proto, Relu(name, (source,), proto.output[0]), reader.shapes[source])
+
+
+def _clip(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source = reader.source(proto)
+    limits = []
+    for index, default in ((1, -math.inf), (2, math.inf)):
+        values = reader.constant(proto, index)
+        limits.append(default if values is None else float(values.reshape(())))
+    if limits[0] > limits[1]:
+        raise UnsupportedError(f"its limits must be in order, not {limits[0]} and {limits[1]}")
+    node = Clip(name, (source,), proto.output[0], limits[0], limits[1])
+    reader.add(proto, node, reader.shapes[source])
+
+
+def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source, (channels, height, width) = reader.image(proto)
+    found = attributes(proto)
+    kernel = _pair(found.get("kernel_shape"), 0, "kernel_shape")
+    stride, padding, dilation, size = windows(found, (height, width), kernel)
+    if dilation != (1, 1):
+        raise UnsupportedError("a dilated max-pool is not supported")
+    if len(proto.output) > 1 and proto.output[1]:
+        raise UnsupportedError("its second output, the indices, is not supported")
+    if max(padding[:2]) >= kernel[0] or max(padding[2:]) >= kernel[1]:
+        raise UnsupportedError(f"padding {padding} must be smaller than the kernel {kernel}")
+    node = MaxPool(name, (source,), proto.output[0], kernel, stride, padding)
+    reader.add(proto, node, (channels, *size))
+
+
+def _average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source, (channels, height, width) = reader.image(proto)
+    found = attributes(proto)
+    kernel = _pair(found.get("kernel_shape"), 0, "kernel_shape")
+    stride, padding, dilation, size = windows(found, (height, width), kernel)
+    if any(padding) and (not found.get("count_include_pad") or found.get("ceil_mode")):
+        raise UnsupportedError(
+            "a mean that leaves the padding out divides by another number at each edge; use "
+            "count_include_pad=1, without ceil_mode, or no padding"
+        )
+    if dilation != (1, 1):
+        raise UnsupportedError("a dilated average pool is not supported")
+    node = AveragePool(name, (source,), proto.output[0], kernel, stride, padding)
+    reader.add(proto, node, (channels, *size))
+
+
+def _global_average(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source, (channels, height, width) = reader.image(proto)
+    flat = False
+    if proto.op_type == "ReduceMean":
+        found = attributes(proto)
+        axes = found.get("axes")
+        given = reader.constant(proto, 1)
+        axes = given.reshape(-1).tolist() if given is not None else axes
+        if sorted(axis % 4 for axis in axes or ()) != [2, 3]:
+            raise UnsupportedError(f"only the mean over height and width runs, not over {axes}")
+        flat = not found.get("keepdims", 1)
+    if (height, width) == (1, 1):
+        reader.rename(proto, source)
+        return
+    node = AveragePool(name, (source,), proto.output[0], (height, width), (1, 1))
+    reader.add(proto, node, (channels, 1, 1))
+    if flat:
+        vector = f"{proto.output[0]}.flat"
+        reader.add(proto, Flatten(f"{name}.flat", (node.output,), vector), (channels,))
+
+
+def _concat(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    sources = [reader.source(proto, index) for index in range(len(proto.input))]
+    shapes = [reader.shapes[source] for source in sources]
+    axis = attributes(proto).get("axis", 1)
+    if axis not in (1, -len(shapes[0])) or len({shape[1:] for shape in shapes}) != 1:
+        raise UnsupportedError(f"only channels can be joined (axis 1), not {shapes} on axis {axis}")
+    if len(sources) == 1:
+        reader.rename(proto, sources[0])
+        return
+    shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    reader.add(proto, Concat(name, tuple(sources), proto.output[0]), shape)
+
+
+def _identity(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    reader.rename(proto, reader.source(proto))
+
+
+def _flatten(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    """Flatten, Reshape, Squeeze, Unsqueeze: to a vector, or to the same shape."""
+    source = reader.source(proto)
+    shape = reader.shapes[source]
+    count = math.prod(shape)
+    operator = proto.op_type
+    if operator == "Flatten":
+        wanted: tuple[int, ...] = (count,)
+        if attributes(proto).get("axis", 1) not in (1, -len(shape)):
+            raise UnsupportedError("must keep the images apart (axis 1)")
+    elif operator == "Reshape":
+        values = reader.constant(proto, 1)
+        assert values is not None
+        dims = [int(value) for value in values.reshape(-1)]
+        for index, value in enumerate(dims[1:], 1):
+            if value == 0 and index <= len(shape) and not attributes(proto).get("allowzero"):
+                dims[index] = shape[index - 1]
+        rest = math.prod(dims[1:])
+        if dims and dims[0] in (-1, 0, 1) and rest == count:
+            wanted = tuple(dims[1:])
+        elif dims and dims[0] in (0, 1) and dims.count(-1) == 1 and rest and count % rest == 0:
+            wanted = tuple(count // -rest if value == -1 else value for value in dims[1:])
+        else:
+            raise UnsupportedError(f"to {dims} mixes images or values of Nx{shape}")
+    else:
+        axes = reader.constant(proto, 1)
+        chosen = sorted(int(axis) for axis in axes.reshape(-1)) if axes is not None else []
+        wanted = (count,) if chosen in ([2, 3], [-2, -1]) else ()
+        if operator == "Unsqueeze" and len(shape) == 1:
+            reader.rename(proto, source)
+            return
+    if wanted == shape:
+        reader.rename(proto, source)
+    elif wanted == (count,):
+        reader.add(proto, Flatten(name, (source,), proto.output[0]), wanted)
+    elif wanted == (count, 1, 1) and len(shape) == 1:
+        reader.rename(proto, source)
+    else:
+        raise UnsupportedError("can only make a vector of an image; it asks for another shape")
+
+
+def _transpose(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    source = reader.source(proto)
+    shape = (0, *reader.shapes[source])
+    order = list(attributes(proto).get("perm") or reversed(range(len(shape))))
+    if sorted(order) != list(range(len(shape))):
+        raise UnsupportedError(f"perm must be an order of {len(shape)} axes, not {order}")
+    if source == reader.input and order == [0, 3, 1, 2] and reader.users.get(source) == 1:
+        # The images came with channels last; the host gives them as everywhere else.
+        reader.shapes[source] = (shape[3], shape[1], shape[2])
+        reader.rename(proto, source)
+        return
+    if [axis for axis in order if shape[axis] != 1] != [a for a in sorted(order) if shape[a] != 1]:
+        raise UnsupportedError(
+            f"by {order} moves values of Nx{shape[1:]}; only a transposition that just names "
+            "the layout costs nothing, and no other is supported"
+        )
+    if tuple(shape[axis] for axis in order)[1:] != shape[1:]:
+        raise UnsupportedError("changes which axes have one element; flatten instead")
+    reader.rename(proto, source)
+
+
+def _epilogue(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    reader.epilogue.append(proto.op_type)
+    reader.rename(proto, reader.source(proto))
+    reader.ended.add(proto.output[0])
+
+
+def _refuse(reason: str) -> Handler:
+    def handler(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+        raise UnsupportedError(reason)
+
+    return handler
+
+
+_SLOPED = "is not a clamp: the accelerator clamps after requantising and has no slopes; use Relu"
+
+OPERATORS: dict[str, Handler] = {
+    "Add": _arithmetic,
+    "ArgMax": _epilogue,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_normalization,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Div": _arithmetic,
+    "Dropout": _identity,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average,
+    "Identity": _identity,
+    "LogSoftmax": _epilogue,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Mul": _arithmetic,
+    "ReduceMean": _global_average,
+    "Relu": _relu,
+    "Reshape": _flatten,
+    "Sigmoid": _epilogue,
+    "Softmax": _epilogue,
+    "Squeeze": _flatten,
+    "Sub": _arithmetic,
+    "Transpose": _transpose,
+    "Unsqueeze": _flatten,
+    **{
+        name: _refuse(_SLOPED)
+        for name in ("Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "PRelu", "Selu")
+    },
+}

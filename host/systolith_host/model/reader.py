@@ -1,0 +1,279 @@
+"""The state of reading an ONNX graph: tensors, nodes and weights so far, and what went wrong."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from systolith_host.model.graph import Conv, Graph, LayerWeights, Linear, Node
+from systolith_host.quantize.scales import ActivationScale
+
+__all__ = ["Handler", "Problem", "Reader", "UnsupportedError"]
+
+_FOLDABLE = frozenset(
+    "Add Cast Concat Constant Div Equal Floor Gather Identity Mul Neg ReduceProd Reshape Shape "
+    "Slice Sqrt Squeeze Sub Transpose Unsqueeze Where".split()
+)
+"""What is computed here where all inputs are constant: weights and shapes, nothing that grows."""
+
+
+class UnsupportedError(Exception):
+    """Why a node cannot run, in words."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node that cannot run on the accelerator.
+
+    Parameters
+    ----------
+    name, operator, reason : str
+    """
+
+    name: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        return f"{self.name} ({self.operator}): {self.reason}"
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedConstant:
+    """Where a constant of floats comes from: integers, minus zero points, times scales."""
+
+    scale: np.ndarray
+    axis: int
+
+
+@dataclass(eq=False)
+class Reader:
+    """Collects a network from ONNX nodes, in order.
+
+    Parameters
+    ----------
+    name : str
+        Of the network.
+    input : str
+        Its input tensor.
+    shape : tuple of int
+        The input's, for one image.
+    constants : dict of str to ndarray
+        Initialisers; grows by what is folded.
+    users : mapping of str to int
+        Nodes that use a tensor.
+    inferred : mapping of str to tuple of int
+        Shapes that onnx inferred, for one image; they stand in behind what cannot run.
+    handlers : mapping of str to Handler
+        What reads the nodes of an operator.
+    """
+
+    name: str
+    input: str
+    shape: tuple[int, ...]
+    constants: dict[str, np.ndarray]
+    users: Mapping[str, int]
+    inferred: Mapping[str, tuple[int, ...]]
+    handlers: Mapping[str, "Handler"]
+    nodes: list[Node] = field(default_factory=list)
+    weights: dict[str, LayerWeights] = field(default_factory=dict)
+    epilogue: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    scales: dict[str, ActivationScale] = field(default_factory=dict)
+    quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        self.shapes[self.input] = self.shape
+        self.alias[self.input] = self.input
+        self._names = {self.input}
+        self._count = 0
+
+    def read(self, proto: onnx.NodeProto) -> None:
+        """Take in a node, or note why that cannot be done."""
+        self._count += 1
+        name = self._unique(proto)
+        operator = proto.op_type
+        if proto.domain not in ("", "ai.onnx", "com.microsoft"):
+            self._fail(proto, name, f"operators of domain {proto.domain} are not supported")
+            return
+        if self._fold(proto):
+            return
+        handler = self.handlers.get(operator)
+        if handler is None:
+            known = "has no counterpart on the accelerator, which computes convolutions, linear "
+            self._fail(proto, name, known + "layers, pools, sums, concatenations and clamps")
+            return
+        inputs = [entry for entry in proto.input if entry]
+        if any(entry not in self.alias and entry not in self.constants for entry in inputs):
+            self._lose(proto)  # behind something whose shape nobody knows
+            return
+        if self.ended.intersection(inputs) and operator not in EPILOGUE:
+            last = self.epilogue[-1]
+            self._fail(proto, name, f"follows {last}, which the host computes at the very end only")
+            return
+        try:
+            handler(self, proto, name)
+        except UnsupportedError as error:
+            self._fail(proto, name, str(error))
+
+    def finish(self, output: str) -> None:
+        """Note the network's output."""
+        if output in self.alias:
+            self.output = self.alias[output]
+        elif not self.problems:
+            self.problems.append(Problem(output, "output", "does not depend on the input"))
+
+    def build(self) -> Graph:
+        """Return the network, without nodes that its output does not need."""
+        needed = {self.output}
+        nodes = []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                nodes.append(node)
+                needed.update(node.inputs)
+        nodes.reverse()
+        shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
+        return Graph(self.name, shapes, tuple(nodes), self.input, self.output)
+
+    def source(self, proto: onnx.NodeProto, index: int = 0) -> str:
+        """Return the tensor that an input of a node stands for.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is a constant or missing.
+        """
+        name = proto.input[index] if index < len(proto.input) else ""
+        if name not in self.alias:
+            raise UnsupportedError(f"its input {index} must not be constant")
+        return self.alias[name]
+
+    def image(self, proto: onnx.NodeProto, index: int = 0) -> tuple[str, tuple[int, int, int]]:
+        """Return an input tensor that must be an image, and its shape."""
+        name = self.source(proto, index)
+        shape = self.shapes[name]
+        if len(shape) != 3:
+            raise UnsupportedError(f"its input must be an image (NxCxHxW), not Nx{_text(shape)}")
+        return name, (shape[0], shape[1], shape[2])
+
+    def constant(self, proto: onnx.NodeProto, index: int) -> np.ndarray | None:
+        """Return an input that must be constant; None if it is not given."""
+        if index >= len(proto.input) or not proto.input[index]:
+            return None
+        if proto.input[index] not in self.constants:
+            raise UnsupportedError(f"its input {index} ({proto.input[index]}) must be constant")
+        return self.constants[proto.input[index]]
+
+    def is_constant(self, proto: onnx.NodeProto, index: int) -> bool:
+        """Return whether an input is constant."""
+        return index < len(proto.input) and proto.input[index] in self.constants
+
+    def add(self, proto: onnx.NodeProto, node: Node, shape: tuple[int, ...]) -> None:
+        """Append a node that makes the first output."""
+        if min(shape) < 1:
+            raise UnsupportedError(f"its output would be empty ({_text(shape)})")
+        self.nodes.append(node)
+        self.shapes[node.output] = shape
+        self.alias[proto.output[0]] = node.output
+
+    def rename(self, proto: onnx.NodeProto, source: str) -> None:
+        """Let the first output be another name of a tensor."""
+        self.alias[proto.output[0]] = source
+
+    def weighted(
+        self,
+        proto: onnx.NodeProto,
+        node: Conv | Linear,
+        shape: tuple[int, ...],
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        scale: np.ndarray | None = None,
+    ) -> None:
+        """Append a node with weights."""
+        outputs = len(weight)
+        values = np.zeros(outputs) if bias is None else np.asarray(bias).reshape(-1)
+        if weight.dtype.kind != "f" or values.dtype.kind != "f" or values.size != outputs:
+            raise UnsupportedError(
+                f"weights and bias must be floats, with a bias for each of {outputs} outputs, not "
+                f"{weight.dtype} and {values.dtype} of {values.size}"
+            )
+        self.add(proto, node, shape)
+        self.weights[node.name] = LayerWeights(
+            np.ascontiguousarray(weight, np.float32), values.astype(np.float64), scale
+        )
+
+    def maker(self, tensor: str) -> Conv | Linear | None:
+        """Return the node with weights that makes a tensor, if it has only one user."""
+        for node in reversed(self.nodes):
+            if node.output == tensor and isinstance(node, Conv | Linear):
+                alone = self.users.get(tensor, 0) == 1 and tensor not in self.scales
+                return node if alone else None
+        return None
+
+    def _unique(self, proto: onnx.NodeProto) -> str:
+        title = re.sub(r"[/:,\s]+", ".", proto.name).strip(".")
+        title = re.sub(r"\.{2,}", ".", title) or f"{proto.op_type}_{self._count}"
+        name, number = title, 1
+        while name in self._names:
+            number += 1
+            name = f"{title}_{number}"
+        self._names.add(name)
+        return name
+
+    def _fold(self, proto: onnx.NodeProto) -> bool:
+        """Compute a node whose inputs are constant, or that asks for a shape."""
+        operator = proto.op_type
+        if operator not in _FOLDABLE or proto.domain == "com.microsoft":
+            return False
+        inputs = {}
+        for name in proto.input:
+            if operator == "Shape" and name in self.alias:
+                return self._fold_shape(proto, name)
+            if name and name not in self.constants:
+                return False
+            if name:
+                inputs[name] = self.constants[name]
+        if operator != "Constant" and not inputs:
+            return False
+        results = ReferenceEvaluator(proto).run(None, inputs)
+        for name, values in zip(proto.output, results, strict=True):
+            self.constants[name] = np.asarray(values)
+        return True
+
+    def _fold_shape(self, proto: onnx.NodeProto, name: str) -> bool:
+        shape = np.array([1, *self.shapes[self.alias[name]]], np.int64)
+        attributes = {entry.name: entry.i for entry in proto.attribute}
+        self.constants[proto.output[0]] = shape[
+            attributes.get("start", 0) : attributes.get("end", len(shape))
+        ]
+        return True
+
+    def _fail(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
+        self.problems.append(Problem(proto.name or name, proto.op_type, reason))
+        self._lose(proto)
+
+    def _lose(self, proto: onnx.NodeProto) -> None:
+        """Go on with the shapes that onnx inferred, to find what else is wrong."""
+        for name in proto.output:
+            if name in self.inferred:
+                self.alias[name] = name
+                self.shapes[name] = self.inferred[name]
+
+
+Handler = Callable[[Reader, onnx.NodeProto, str], None]
+"""Takes in a node of some operator under a name; raises UnsupportedError if it cannot."""
+
+EPILOGUE = frozenset(("Softmax", "LogSoftmax", "ArgMax", "Identity", "Sigmoid"))
+"""What the host may compute after the last layer."""
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,270 @@
+"""ONNX files: what they mean, against onnx's own reference, and what is refused and how."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from systolith_host.errors import SystolithError
+from systolith_host.golden import run_golden
+from systolith_host.model.forward import run_float
+from systolith_host.model.graph import AveragePool, Concat, Conv
+from systolith_host.model.onnx import inspect_onnx, read_onnx
+from systolith_host.model.zoo import ZOO, build_onnx
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.quantize import quantize, quantize_input
+
+RNG = np.random.default_rng(3)
+
+
+def node(operator, inputs, output, **attributes):
+    return helper.make_node(operator, inputs, [output], output, **attributes)
+
+
+def values(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def model(nodes, constants=None, shape=("N", 3, 9, 8), output=None, opset=17):
+    tensors = [
+        numpy_helper.from_array(np.asarray(array), name)
+        for name, array in (constants or {}).items()
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output or nodes[-1].output[0], TensorProto.FLOAT, None)],
+        tensors,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def read(tmp_path, proto):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return read_onnx(path)
+
+
+def agrees(tmp_path, proto):
+    """Check that the network computes what onnx's reference computes; return what was read."""
+    made = read(tmp_path, proto)
+    x = values(2, *made.graph.shapes[made.graph.input])
+    wanted = ReferenceEvaluator(proto).run(None, {"x": x})[0]
+    found = dict(run_float(made.graph, made.weights, x))[made.graph.output]
+    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-4)
+    return made
+
+
+CASES = {
+    "stride and padding": (
+        [node("Conv", ["x", "w", "b"], "y", pads=[1, 0, 2, 1], strides=[2, 1])],
+        {"w": values(4, 3, 3, 2), "b": values(4)},
+    ),
+    "same upper": (
+        [node("Conv", ["x", "w"], "y", auto_pad="SAME_UPPER", strides=[2, 2])],
+        {"w": values(4, 3, 3, 3)},
+    ),
+    "same lower": (
+        [node("Conv", ["x", "w"], "y", auto_pad="SAME_LOWER", strides=[2, 2])],
+        {"w": values(4, 3, 2, 3)},
+    ),
+    "dilation": ([node("Conv", ["x", "w"], "y", dilations=[2, 3])], {"w": values(4, 3, 3, 2)}),
+    "groups": ([node("Conv", ["x", "w"], "y", group=3)], {"w": values(6, 1, 3, 3)}),
+    "max-pool with ceil_mode": (
+        [node("MaxPool", ["x"], "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)],
+        {},
+    ),
+    "average with padding": (
+        [
+            node(
+                "AveragePool",
+                ["x"],
+                "y",
+                kernel_shape=[3, 2],
+                strides=[2, 2],
+                pads=[1, 1, 1, 0],
+                count_include_pad=1,
+            )
+        ],
+        {},
+    ),
+    "mean": ([node("GlobalAveragePool", ["x"], "m"), node("Flatten", ["m"], "y")], {}),
+    "mean by reduction": ([node("ReduceMean", ["x"], "y", axes=[2, 3], keepdims=0)], {}),
+    "normalisation behind a convolution": (
+        [
+            node("Conv", ["x", "w"], "c"),
+            node("BatchNormalization", ["c", *"gomv"], "n"),
+            node("Relu", ["n"], "y"),
+        ],
+        {
+            "w": values(4, 3, 3, 3),
+            "g": values(4),
+            "o": values(4),
+            "m": values(4),
+            "v": values(4) ** 2,
+        },
+    ),
+    "normalisation of the input": (
+        [node("BatchNormalization", ["x", *"gomv"], "y")],
+        {"g": values(3), "o": values(3), "m": values(3), "v": values(3) ** 2},
+    ),
+    "constants": (
+        [
+            node("Conv", ["x", "w"], "c"),
+            node("Mul", ["two", "c"], "d"),
+            node("Add", ["d", "b"], "e"),
+            node("Div", ["e", "two"], "f"),
+            node("Sub", ["f", "b"], "y"),
+        ],
+        {"w": values(4, 3, 1, 1), "two": np.float32(2.0), "b": values(4, 1, 1)},
+    ),
+    "residual": (
+        [
+            node("Conv", ["x", "w"], "c", pads=[1, 1, 1, 1]),
+            node("Add", ["c", "x"], "s"),
+            node("Relu", ["s"], "y"),
+        ],
+        {"w": values(3, 3, 3, 3)},
+    ),
+    "concatenation": (
+        [
+            node("Conv", ["x", "w"], "c"),
+            node("Conv", ["x", "v"], "d"),
+            node("Concat", ["c", "d", "c"], "y", axis=1),
+        ],
+        {"w": values(3, 3, 1, 1), "v": values(5, 3, 1, 1)},
+    ),
+    "clip": (
+        [node("Clip", ["x", "low", "high"], "y")],
+        {"low": np.float32(-0.5), "high": np.float32(1.0)},
+    ),
+    "linear layers": (
+        [
+            node("Reshape", ["x", "shape"], "v"),
+            node("Gemm", ["v", "w", "b"], "g", alpha=0.5, beta=2.0),
+            node("Dropout", ["g"], "h"),
+            node("MatMul", ["h", "m"], "i"),
+            node("Add", ["i", "c"], "y"),
+        ],
+        {
+            "shape": np.array([0, -1]),
+            "w": values(216, 7),
+            "b": values(7),
+            "m": values(7, 5),
+            "c": values(5),
+        },
+    ),
+    "shape computed": (
+        [
+            node("Shape", ["x"], "s"),
+            node("Gather", ["s", "zero"], "n"),
+            node("Unsqueeze", ["n", "axis"], "u"),
+            node("Concat", ["u", "minus"], "r", axis=0),
+            node("Reshape", ["x", "r"], "y"),
+        ],
+        {"zero": np.array(0), "axis": np.array([0]), "minus": np.array([-1])},
+    ),
+    "matrix without bias": (
+        [node("Flatten", ["x"], "f"), node("Gemm", ["f", "w"], "y")],
+        {"w": values(216, 4)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operators_mean_what_onnx_says(name, tmp_path):
+    nodes, constants = CASES[name]
+    agrees(tmp_path, model(nodes, constants))
+
+
+def test_batch_normalisation_disappears_in_the_convolution(tmp_path):
+    nodes, constants = CASES["normalisation behind a convolution"]
+    made = read(tmp_path, model(nodes, constants))
+    assert [type(n).__name__ for n in made.graph.nodes] == ["Conv", "Relu"]
+
+
+def test_softmax_and_argmax_are_left_to_the_host(tmp_path):
+    nodes = [
+        node("Flatten", ["x"], "f"),
+        node("Gemm", ["f", "w"], "g"),
+        node("Softmax", ["g"], "p"),
+        node("ArgMax", ["p"], "y", axis=1),
+    ]
+    made = read(tmp_path, model(nodes, {"w": values(216, 4)}))
+    assert made.epilogue == ("Softmax", "ArgMax")
+    assert made.graph.output == "g"
+
+
+def test_images_with_channels_last_are_taken_as_any_others(tmp_path):
+    nodes = [node("Transpose", ["x"], "t", perm=[0, 3, 1, 2]), node("Conv", ["t", "w"], "y")]
+    made = read(tmp_path, model(nodes, {"w": values(4, 3, 1, 1)}, shape=("N", 9, 8, 3)))
+    assert made.graph.shapes[made.graph.input] == (3, 9, 8)
+
+
+def test_external_data_is_read(tmp_path):
+    weight = values(40, 3, 3, 3)
+    proto = model([node("Conv", ["x", "w"], "y")], {"w": weight})
+    path = tmp_path / "net.onnx"
+    onnx.save(proto, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    np.testing.assert_array_equal(read_onnx(path).weights["y"].weight, weight)
+    (tmp_path / "net.data").write_bytes(b"short")
+    with pytest.raises(SystolithError, match="external data of 'w' cannot be read"):
+        read_onnx(path)
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(SystolithError, match="external data of 'w' cannot be read"):
+        read_onnx(path)
+
+
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"alexnet", "vgg11_bn"}))
+def test_well_known_networks(name, tmp_path):
+    proto = build_onnx(name, size=64, classes=10)
+    onnx.checker.check_model(proto)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    made = read_onnx(path)
+    x = values(1, 3, 64, 64)
+    calibration = calibrate(made.graph, made.weights, x)
+    wanted = ReferenceEvaluator(proto).run(None, {"input": x})[0]
+    np.testing.assert_allclose(calibration.output.reshape(1, 10), wanted, rtol=1e-3, atol=1e-4)
+    qgraph = quantize(made.graph, made.weights, calibration, 16)
+    tensors = run_golden(qgraph, quantize_input(qgraph, x))
+    target = qgraph.tensors[qgraph.output]
+    real = (tensors[qgraph.output].reshape(1, 10).astype(float) - target.zero_point) * target.scale
+    assert np.corrcoef(real.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):
+    nodes = [
+        node("LeakyRelu", ["x"], "a"),
+        node("Conv", ["a", "w"], "b"),
+        node("Sin", ["b"], "c"),
+        node("Conv", ["c", "w"], "d", pads=[-1, 0, 0, 0]),
+        node("AveragePool", ["c"], "e", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("Mul", ["e", "c"], "f"),
+        node("Softmax", ["f"], "g"),
+        node("Relu", ["g"], "y"),
+    ]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model(nodes, {"w": values(3, 3, 1, 1)}).SerializeToString())
+    found, problems = inspect_onnx(path)
+    assert found is None
+    assert [(problem.name, problem.operator) for problem in problems] == [
+        ("a", "LeakyRelu"),
+        ("c", "Sin"),
+        ("d", "Conv"),
+        ("e", "AveragePool"),
+        ("f", "Mul"),
+        ("y", "Relu"),
+    ]
+    assert "has no slopes" in problems[0].reason
+    with pytest.raises(SystolithError, match=r"6 of its nodes cannot run: a \(LeakyRelu\)"):
+        read_onnx(path)
+
+
+def test_kinds_of_nodes(tmp_path):
+    made = read(tmp_path, model(*CASES["concatenation"]))
+    assert [type(n) for n in made.graph.nodes] == [Conv, Conv, Concat]
+    made = read(tmp_path, model(*CASES["mean"]))
+    assert isinstance(made.graph.nodes[0], AveragePool)

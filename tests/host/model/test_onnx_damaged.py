@@ -1,0 +1,206 @@
+"""Damaged and senseless ONNX files: one line that says what is wrong, and never a traceback."""
+
+import random
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from systolith_host.errors import SystolithError
+from systolith_host.model.onnx import inspect_onnx, read_onnx
+
+WEIGHT = np.ones((4, 3, 3, 3), np.float32)
+
+
+def network(nodes=None, *, shape=("N", 3, 8, 8), opset=17, kind=TensorProto.FLOAT, weight=WEIGHT):
+    nodes = nodes or [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("MaxPool", ["r"], ["m"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["m"], ["y"], "flatten"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info(nodes[-1].output[0], kind, None)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def write(tmp_path, data):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(data if isinstance(data, bytes) else data.SerializeToString())
+    return path
+
+
+def conv(*names, title="n"):
+    return helper.make_node("Conv", [*names[:-1], "w"], [names[-1]], title)
+
+
+NAN = WEIGHT.copy()
+NAN[0, 0, 0, 0] = np.nan
+
+BAD = {
+    "older operators": (network(opset=12), "opset must be at least 13, not 12"),
+    "operators to come": (network(opset=99), "opset must be at most"),
+    "a cycle": (
+        network([conv("b", "a", title="one"), conv("a", "b", title="two")]),
+        "one: tensor 'b' is used before it is made: the graph has a cycle",
+    ),
+    "a tensor from nowhere": (
+        network([conv("lost", "y", title="one")]),
+        "one: tensor 'lost' is made by no node: the graph is not connected",
+    ),
+    "a tensor made twice": (
+        network([conv("x", "y"), conv("x", "y")]),
+        "tensor 'y' is made more than once",
+    ),
+    "an unknown operator": (
+        network([helper.make_node("Frobnicate", ["x"], ["y"], "f", domain="com.acme")]),
+        "f (Frobnicate): operators of domain com.acme are not supported",
+    ),
+    "an unknown operator of ONNX itself": (
+        network([helper.make_node("Frobnicate", ["x"], ["y"], "f")]),
+        "f (Frobnicate): has no counterpart on the accelerator",
+    ),
+    "a wrong type of input": (network(kind=TensorProto.INT64), "must be of floats, not int64"),
+    "weights of a wrong type": (
+        network(weight=WEIGHT.astype(np.int32)),
+        "types or shapes do not fit",
+    ),
+    "weights that are not finite": (
+        network(weight=NAN),
+        "tensor 'w' has values that are not finite",
+    ),
+    "weights for other channels": (network(shape=("N", 5, 8, 8)), "Conv"),
+    "a kernel larger than the image": (network(shape=("N", 3, 2, 2)), "does not fit"),
+    "a tensor of size zero": (network(shape=("N", 3, 0, 8)), "must be images of a fixed size"),
+    "empty weights": (network(weight=np.ones((0, 3, 3, 3), np.float32)), "conv (Conv): weights of"),
+    "an image of unknown size": (network(shape=("N", 3, "H", "W")), "must be images of a fixed"),
+    "a network without effect": (
+        network([helper.make_node("Identity", ["w"], ["y"], "i")]),
+        "does not depend on the input",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_said_in_a_line(name, tmp_path):
+    proto, message = BAD[name]
+    with pytest.raises(SystolithError) as raised:
+        read_onnx(write(tmp_path, proto))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_files_that_are_no_models(tmp_path):
+    with pytest.raises(SystolithError, match="no such file"):
+        read_onnx(tmp_path / "missing.onnx")
+    for data in (b"", b"not a model at all", bytes(100)):
+        with pytest.raises(SystolithError, match="not an ONNX model"):
+            read_onnx(write(tmp_path, data))
+
+
+def test_truncated_files(tmp_path):
+    data = network().SerializeToString()
+    for length in range(1, len(data), 7):
+        with pytest.raises(SystolithError):
+            read_onnx(write(tmp_path, data[:length]))
+
+
+def rich_network():
+    """A small network with most operators."""
+    nodes = [
+        conv("x", "c", title="c"),
+        helper.make_node("BatchNormalization", ["c", "s", "s", "s", "s"], ["n"], "n"),
+        helper.make_node("Clip", ["n", "low", "high"], ["k"], "k"),
+        helper.make_node("AveragePool", ["k"], ["a"], "a", kernel_shape=[2, 2], strides=[1, 1]),
+        helper.make_node("MaxPool", ["k"], ["m"], "m", kernel_shape=[2, 2], ceil_mode=1),
+        helper.make_node("Concat", ["a", "m"], ["j"], "j", axis=1),
+        helper.make_node("Mul", ["j", "two"], ["t"], "t"),
+        helper.make_node("Add", ["t", "j"], ["p"], "p"),
+        helper.make_node("GlobalAveragePool", ["p"], ["g"], "g"),
+        helper.make_node("Reshape", ["g", "shape"], ["v"], "v"),
+        helper.make_node("Gemm", ["v", "u"], ["l"], "l", transB=1),
+        helper.make_node("Softmax", ["l"], ["y"], "y"),
+    ]
+    proto = network(nodes)
+    constants = {
+        "s": np.ones(4, np.float32),
+        "low": np.float32(0),
+        "high": np.float32(6),
+        "two": np.float32(2),
+        "shape": np.array([-1, 8]),
+        "u": np.ones((5, 8), np.float32),
+    }
+    for name, array in constants.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return proto
+
+
+def mutated(rng, data):
+    """Return a file with a few bytes changed, cut out or doubled."""
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(data))
+        size = rng.randint(1, 8)
+        choice = rng.random()
+        if choice < 0.6:
+            data[place] = rng.choice([0, 1, 2, 127, 128, 255, data[place] ^ 1 << rng.randrange(8)])
+        elif choice < 0.8:
+            del data[place : place + size]
+        else:
+            data[place:place] = data[place : place + size]
+    return bytes(data)
+
+
+def rewired(rng, proto):
+    """Return a file whose nodes have other inputs, attributes, types or shapes."""
+    proto = onnx.ModelProto.FromString(proto.SerializeToString())
+    nodes, tensors = proto.graph.node, proto.graph.initializer
+    names = ["", "x", *(tensor.name for tensor in tensors), *(n.output[0] for n in nodes)]
+    for _ in range(rng.randint(1, 3)):
+        entry, tensor = rng.choice(nodes), rng.choice(tensors)
+        choice = rng.randrange(7)
+        if choice == 0 and entry.input:
+            entry.input[rng.randrange(len(entry.input))] = rng.choice(names)
+        elif choice == 1:
+            entry.op_type = rng.choice([n.op_type for n in nodes] + ["Shape", "Pad", "Transpose"])
+        elif choice == 2 and entry.attribute:
+            attribute = rng.choice(entry.attribute)
+            attribute.i = rng.choice([-1, 0, 3, 1 << 40])
+            for index in range(len(attribute.ints)):
+                attribute.ints[index] = rng.choice([-1, 0, 1, 5, 1 << 40])
+        elif choice == 3 and tensor.dims:
+            tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice([-1, 0, 1, 7, 1 << 33])
+        elif choice == 4:
+            tensor.data_type = rng.randrange(25)
+        elif choice == 5:
+            del entry.input[:]
+        else:
+            del nodes[rng.randrange(len(nodes))]
+        if not nodes:
+            break
+    return proto.SerializeToString()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_mutation_ends_in_a_traceback(seed, tmp_path):
+    rng = random.Random(seed)
+    proto = rich_network()
+    data = proto.SerializeToString()
+    path = tmp_path / "net.onnx"
+    refused, lines = 0, []
+    for _ in range(150):
+        path.write_bytes(mutated(rng, data) if rng.random() < 0.5 else rewired(rng, proto))
+        try:
+            found, problems = inspect_onnx(path)
+            refused += found is None
+            assert (found is None) == bool(problems)
+        except SystolithError as error:
+            lines.append(str(error))
+    assert not [line for line in lines if "\n" in line]
+    assert refused + len(lines) > 50
