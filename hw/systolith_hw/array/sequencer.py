@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import instruction_layout
 from systolith_hw.memory.accumulator import AccumulatorColumn, accumulate_layout
 from systolith_hw.spec.config import AcceleratorConfig
@@ -83,10 +84,7 @@ class PixelSequencer(wiring.Component):
         m = Module()
         active = Signal()
         job = Signal(PIXEL_JOB, reset_less=True)
-        left = {
-            level: Signal(PIXEL_JOB[f"{level}_count"].shape, name=f"{level}_left", reset_less=True)
-            for level in _LEVELS
-        }
+        left = {level: Countdown(PIXEL_JOB[f"{level}_count"].width, level) for level in _LEVELS}
         pass_start = Signal()
         first_pass = Signal(reset_less=True)
         claimed = Signal()
@@ -97,7 +95,7 @@ class PixelSequencer(wiring.Component):
         issue = active & (~pass_start | begin)
         m.d.comb += [self.busy.eq(issue), self.wait_weights.eq(active & ~issue)]
 
-        last = {level: left[level] == 0 for level in _LEVELS}
+        last = {level: counter.last for level, counter in left.items()}
         last_pixel = last["x"] & last["y"] & last["n"]
         last_pass = last["s"] & last["r"] & last["c"]
         finish = issue & last_pixel & last_pass
@@ -119,9 +117,9 @@ class PixelSequencer(wiring.Component):
             condition = m.If
             for level in _LEVELS:
                 with condition(~last[level]):
-                    m.d.sync += [left[level].eq(left[level] - 1), step.eq(job[f"{level}_step"])]
+                    m.d.sync += [left[level].advance(), step.eq(job[f"{level}_step"])]
                     for inner in _LEVELS[: _LEVELS.index(level)]:
-                        m.d.sync += left[inner].eq(job[f"{inner}_count"] - 1)
+                        m.d.sync += left[inner].load(job[f"{inner}_count"])
                 condition = m.Elif
         with m.If(finish):
             m.d.sync += active.eq(0)
@@ -136,7 +134,7 @@ class PixelSequencer(wiring.Component):
                 step.eq(self.job.p.act_base),
             ]
             for level in _LEVELS:
-                m.d.sync += left[level].eq(self.job.p[f"{level}_count"] - 1)
+                m.d.sync += left[level].load(self.job.p[f"{level}_count"])
 
         # Stage 1: what this pixel adds to the address, and its flags.
         valid_1 = Signal()

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import instruction_layout
 from systolith_hw.memory.accumulator import drain_layout
 from systolith_hw.post.lanes import PostLanes, drain_flags
@@ -99,10 +100,10 @@ class Drain(wiring.Component):
         settle = Signal(range(PostLanes.latency(self.config) + 4))
         room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
         left = {
-            level: Signal(DRAIN_JOB[f"{level}_count"].shape, name=f"{level}_left", reset_less=True)
+            level: Countdown(DRAIN_JOB[f"{level}_count"].width, level)
             for level in ("dx", "dy", "x", "y", "n")
         }
-        blocks_left = Signal(8, reset_less=True)
+        blocks = Countdown(8, "blocks")
         group = Signal(range(max(2, groups)), reset_less=True)
         window_first = Signal(reset_less=True)
         word_first = Signal(reset_less=True)
@@ -113,11 +114,11 @@ class Drain(wiring.Component):
         column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
 
         issue = active & (~word_first | (room != 0))
-        last = {level: left[level] == 0 for level in left}
+        last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
         word_last = window_last & (group == groups - 1)
         plane_last = word_last & last["x"] & last["y"] & last["n"]
-        finish = issue & plane_last & (blocks_left == 0)
+        finish = issue & plane_last & blocks.last
         m.d.comb += [
             self.busy.eq(issue),
             self.active.eq(active | (settle != 0)),
@@ -125,10 +126,10 @@ class Drain(wiring.Component):
         ]
 
         def reload(*levels: str) -> list[Any]:
-            return [left[level].eq(job[f"{level}_count"] - 1) for level in levels]
+            return [left[level].load(job[f"{level}_count"]) for level in levels]
 
         def advance(level: str) -> Any:
-            return left[level].eq(left[level] - 1)
+            return left[level].advance()
 
         with m.If(issue):
             m.d.sync += [window_first.eq(window_last), word_first.eq(word_last)]
@@ -154,7 +155,7 @@ class Drain(wiring.Component):
                     m.d.sync += [advance("n"), *reload("x", "y")]
                 with m.Else():
                     m.d.sync += [
-                        blocks_left.eq(blocks_left - 1),
+                        *blocks.advance(),
                         param_word.eq(param_word + groups),
                         column_group.eq(column_group + groups),
                         *reload("x", "y", "n"),
@@ -172,11 +173,11 @@ class Drain(wiring.Component):
                 word_first.eq(1),
                 addr.eq(self.job.p.acc_base),
                 base.eq(self.job.p.acc_base),
-                blocks_left.eq(self.job.p.blocks - 1),
+                *blocks.load(self.job.p.blocks),
                 param_word.eq(self.job.p.param_base // lanes),
                 column_group.eq(0),
             ]
-            m.d.sync += [left[level].eq(self.job.p[f"{level}_count"] - 1) for level in left]
+            m.d.sync += [left[level].load(self.job.p[f"{level}_count"]) for level in left]
 
         taken = issue & word_first
         given = self.word.valid & self.word.ready
