@@ -85,25 +85,38 @@ class ReadPort(wiring.Component):
         config, bus = self.config, self.bus
         outstanding = Signal(range(config.outstanding_reads + 1))
 
-        # Stage 1 chooses; stage 2 has checked the window; then the address channel.
-        chosen = Signal(data.StructLayout({"fetch": 1, "burst": burst_layout()}))
+        # Stage 1 chooses, stage 2 knows the end, stage 3 has checked the window; then the address
+        # channel.
+        layout = data.StructLayout({"fetch": 1, "burst": burst_layout()})
+        early = Signal(layout)
+        early_valid = Signal()
+        chosen = Signal(layout)
         chosen_valid = Signal()
         checked = Signal()
         inside = Signal()
         leave = Signal()
         m.d.comb += [
-            self.fetch.ready.eq(~chosen_valid),
-            self.load.ready.eq(~chosen_valid & ~self.fetch.valid),
+            self.fetch.ready.eq(~early_valid),
+            self.load.ready.eq(~early_valid & ~self.fetch.valid),
         ]
+        with m.If(~early_valid):
+            m.d.sync += [
+                early_valid.eq(self.fetch.valid | self.load.valid),
+                early.fetch.eq(self.fetch.valid),
+                early.burst.eq(Mux(self.fetch.valid, self.fetch.p, self.load.p)),
+            ]
+        with m.Elif(~chosen_valid):
+            m.d.sync += early_valid.eq(0)
+        size = (early.burst.length + 1) << (config.bus_bytes.bit_length() - 1)
+        end = Signal(ADDRESS_BITS + 1, reset_less=True)
         with m.If(~chosen_valid):
             m.d.sync += [
-                chosen_valid.eq(self.fetch.valid | self.load.valid),
-                chosen.fetch.eq(self.fetch.valid),
-                chosen.burst.eq(Mux(self.fetch.valid, self.fetch.p, self.load.p)),
+                chosen_valid.eq(early_valid),
+                chosen.eq(early),
+                end.eq(early.burst.addr + size),
             ]
         with m.Elif(leave):
             m.d.sync += chosen_valid.eq(0)
-        end = chosen.burst.addr + ((chosen.burst.length + 1) << (config.bus_bytes.bit_length() - 1))
         m.d.sync += [
             checked.eq(chosen_valid & ~leave),
             inside.eq((chosen.burst.addr >= self.window_base) & (end <= self.window_end)),
@@ -164,9 +177,9 @@ class ReadPort(wiring.Component):
             self.bus_error.eq(
                 taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)
             ),
-            self.quiet.eq((outstanding == 0) & ~bus.arvalid & ~chosen_valid),
+            self.quiet.eq((outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~early_valid),
         ]
         # With halt, what was chosen but not issued is forgotten.
         with m.If(self.halt):
-            m.d.sync += chosen_valid.eq(0)
+            m.d.sync += [early_valid.eq(0), chosen_valid.eq(0)]
         return m

@@ -86,17 +86,25 @@ class WritePort(wiring.Component):
 
         unclaimed = Signal(range(depth + 1))
         outstanding = Signal(range(config.outstanding_writes + 1))
+        # A burst comes early, is held with its end known, and is then held against the window.
+        early = Signal(burst_layout(), reset_less=True)
+        early_valid = Signal()
         held = Signal(burst_layout(), reset_less=True)
         held_valid = Signal()
+        end = Signal(ADDRESS_BITS + 1, reset_less=True)
         checked = Signal()
         inside = Signal()
         leave = Signal()
-        m.d.comb += self.burst.ready.eq(~held_valid)
+        m.d.comb += self.burst.ready.eq(~early_valid)
+        with m.If(~early_valid):
+            m.d.sync += [early_valid.eq(self.burst.valid), early.eq(self.burst.p)]
+        with m.Elif(~held_valid):
+            m.d.sync += early_valid.eq(0)
+        size = (early.length + 1) << (config.bus_bytes.bit_length() - 1)
         with m.If(~held_valid):
-            m.d.sync += [held_valid.eq(self.burst.valid), held.eq(self.burst.p)]
+            m.d.sync += [held_valid.eq(early_valid), held.eq(early), end.eq(early.addr + size)]
         with m.Elif(leave):
             m.d.sync += held_valid.eq(0)
-        end = held.addr + ((held.length + 1) << (config.bus_bytes.bit_length() - 1))
         m.d.sync += [
             checked.eq(held_valid & ~leave),
             inside.eq((held.addr >= self.window_base) & (end <= self.window_end)),
@@ -156,8 +164,8 @@ class WritePort(wiring.Component):
             self.bus_error.eq(
                 answered & (bus.bresp != Response.OKAY) & (bus.bresp != Response.EXOKAY)
             ),
-            self.quiet.eq((outstanding == 0) & ~bus.awvalid & ~held_valid),
+            self.quiet.eq((outstanding == 0) & ~bus.awvalid & ~held_valid & ~early_valid),
         ]
         with m.If(self.halt):
-            m.d.sync += held_valid.eq(0)
+            m.d.sync += [early_valid.eq(0), held_valid.eq(0)]
         return m

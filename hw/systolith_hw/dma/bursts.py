@@ -1,11 +1,13 @@
 """From regions of external memory to runs, and from runs to AXI4 bursts."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import ADDRESS_BITS
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -49,6 +51,12 @@ def burst_layout() -> data.StructLayout:
     return data.StructLayout({"addr": ADDRESS_BITS, "length": 8, "last": 1})
 
 
+def _times(value: Any, factor: int) -> Any:
+    """Return a product with a constant as shifts and sums: multipliers are for the array."""
+    terms = [value << bit for bit in range(factor.bit_length()) if factor >> bit & 1]
+    return sum(terms[1:], terms[0])
+
+
 class RegionWalker(wiring.Component):
     """Gives the runs of a region, one every two cycles at the fastest.
 
@@ -85,9 +93,9 @@ class RegionWalker(wiring.Component):
         size = Signal(32, reset_less=True)
         addr = Signal(ADDRESS_BITS, reset_less=True)
         plane_addr = Signal(ADDRESS_BITS, reset_less=True)
-        runs_left = Signal(16, reset_less=True)
-        planes_left = Signal(16, reset_less=True)
-        last = (runs_left == 0) & (planes_left == 0)
+        runs = Countdown(16, "runs")
+        planes = Countdown(16, "planes")
+        last = runs.last & planes.last
 
         with m.FSM():
             with m.State("IDLE"):  # until a region comes
@@ -97,23 +105,23 @@ class RegionWalker(wiring.Component):
                         region.eq(self.region.p),
                         addr.eq(self.region.p.addr),
                         plane_addr.eq(self.region.p.addr),
-                        runs_left.eq(self.region.p.runs - 1),
-                        planes_left.eq(self.region.p.planes - 1),
+                        *runs.load(self.region.p.runs),
+                        *planes.load(self.region.p.planes),
                     ]
                     m.next = "SIZE"
             with m.State("SIZE"):  # one cycle
-                sizes = Array((region.run_words * number)[:32] for number in self.word_bytes)
+                sizes = Array(_times(region.run_words, number)[:32] for number in self.word_bytes)
                 m.d.sync += size.eq(sizes[region.kind])
                 m.next = "SHAPE"
             with m.State("SHAPE"):  # one cycle: the next run as beats
                 offset = addr[:shift]
-                end = Signal(33)
-                m.d.comb += end.eq(size + offset)
+                low_end = Signal(shift)
+                m.d.comb += low_end.eq(size + offset - 1)
                 m.d.sync += [
                     self.run.p.addr.eq(addr & ~(bus - 1)),
-                    self.run.p.beats.eq((end + (bus - 1)) >> shift),
+                    self.run.p.beats.eq((size + (offset + (bus - 1))) >> shift),
                     self.run.p.skip.eq(offset),
-                    self.run.p.end.eq(((end - 1) & (bus - 1)) + 1),
+                    self.run.p.end.eq(low_end + 1),
                     self.run.p.last.eq(last),
                 ]
                 m.next = "RUN"
@@ -121,16 +129,16 @@ class RegionWalker(wiring.Component):
                 m.d.comb += self.run.valid.eq(1)
                 with m.If(self.run.ready):
                     m.next = "SHAPE"
-                    with m.If(runs_left != 0):
+                    with m.If(~runs.last):
                         m.d.sync += [
-                            runs_left.eq(runs_left - 1),
+                            *runs.advance(),
                             addr.eq(addr + region.run_pitch),
                         ]
-                    with m.Elif(planes_left != 0):
+                    with m.Elif(~planes.last):
                         following = (plane_addr + region.plane_pitch)[: len(addr)]
                         m.d.sync += [
-                            planes_left.eq(planes_left - 1),
-                            runs_left.eq(region.runs - 1),
+                            *planes.advance(),
+                            *runs.load(region.runs),
                             addr.eq(following),
                             plane_addr.eq(following),
                         ]
@@ -172,18 +180,14 @@ class BurstSplitter(wiring.Component):
         shift = config.bus_bytes.bit_length() - 1
         longest = config.burst_beats
         active = Signal()
-        left = Signal(32, reset_less=True)
         addr = Signal(ADDRESS_BITS, reset_less=True)
+        # Of this burst, and what is left of the run after it: both are known when it begins.
+        beats = Signal(range(longest + 1), reset_less=True)
+        rest = Signal(32, reset_less=True)
+        final = Signal(reset_less=True)
         last = Signal(reset_less=True)
 
-        place = Signal(range(max(2, longest)))
-        m.d.comb += place.eq((addr >> shift) & (longest - 1))
-        reach = Signal(range(longest + 1))
-        m.d.comb += reach.eq(longest - place)
-        final = left <= reach
-        beats = Signal(range(longest + 1))
         m.d.comb += [
-            beats.eq(Mux(final, left, reach)),
             self.burst.valid.eq(active),
             self.burst.p.addr.eq(addr),
             self.burst.p.length.eq(beats - 1),
@@ -191,15 +195,33 @@ class BurstSplitter(wiring.Component):
         ]
         taken = self.burst.valid & self.burst.ready
         with m.If(taken):
-            m.d.sync += [left.eq(left - beats), addr.eq(addr + (beats << shift))]
+            whole = rest >= longest
+            m.d.sync += [
+                addr.eq(addr + (beats << shift)),
+                beats.eq(Mux(whole, longest, rest)),
+                rest.eq(Mux(whole, rest - longest, 0)),
+                final.eq(rest <= longest),
+            ]
             with m.If(final):
                 m.d.sync += active.eq(0)
         m.d.comb += self.run.ready.eq(~active | (taken & final))
+
+        place = Signal(range(max(2, longest)))
+        reach = Signal(range(longest + 1))
+        beyond = Signal(signed(33))
+        m.d.comb += [
+            place.eq((self.run.p.addr >> shift) & (longest - 1)),
+            reach.eq(longest - place),
+            beyond.eq(self.run.p.beats - reach),
+        ]
+        short = beyond < 0
         with m.If(self.run.valid & self.run.ready):
             m.d.sync += [
                 active.eq(1),
-                left.eq(self.run.p.beats),
                 addr.eq(self.run.p.addr),
+                beats.eq(Mux(short, self.run.p.beats, reach)),
+                rest.eq(Mux(short, 0, beyond)),
+                final.eq(short | (beyond == 0)),
                 last.eq(self.run.p.last),
             ]
         return m
