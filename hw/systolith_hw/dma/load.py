@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.gate import TokenGate
 from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
@@ -159,26 +160,41 @@ class LoadEngine(wiring.Component):
 
     def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> None:
         """Give each beat to the unpacker of its run's buffer, without what is not the run's."""
+        # The run under way: what its next beat is, and what of it belongs to the run.
         run = runs.o.p.run
-        index = Signal(32)
-        first = index == 0
-        last = index == run.beats - 1
-        skip = Signal(range(self.config.bus_bytes))
-        take = Signal(range(self.config.bus_bytes + 1))
+        bus_bytes = self.config.bus_bytes
+        active = Signal()
+        beats = Countdown(32, "beats")
+        end = Signal(range(bus_bytes + 1), reset_less=True)
+        skip = Signal(range(bus_bytes), reset_less=True)
+        take = Signal(range(bus_bytes + 1), reset_less=True)
+        kind = Signal(2, reset_less=True)
         ready = Signal()
+        moved = self.beat.valid & self.beat.ready
         m.d.comb += [
-            skip.eq(Mux(first, run.skip, 0)),
-            take.eq(Mux(last, run.end, self.config.bus_bytes) - skip),
-            self.beat.ready.eq(runs.o.valid & ready),
-            runs.o.ready.eq(self.beat.valid & ready & last),
+            self.beat.ready.eq(active & ready),
+            runs.o.ready.eq(~active | (moved & beats.last)),
         ]
-        with m.If(self.beat.valid & self.beat.ready):
-            m.d.sync += index.eq(Mux(last, 0, index + 1))
+        with m.If(moved):
+            m.d.sync += [
+                skip.eq(0),
+                take.eq(Mux(beats.left == 1, end, bus_bytes)),
+                *beats.advance(),
+            ]
+        with m.If(runs.o.ready):
+            m.d.sync += [
+                active.eq(runs.o.valid),
+                *beats.load(run.beats),
+                end.eq(run.end),
+                skip.eq(run.skip),
+                take.eq(Mux(run.beats == 1, run.end, bus_bytes) - run.skip),
+                kind.eq(runs.o.p.buffer),
+            ]
         for buffer, unpacker in unpackers.items():
-            chosen = runs.o.p.buffer == buffer.value
+            chosen = kind == buffer.value
             unit_shift = unpacker.unit_bytes.bit_length() - 1
             m.d.comb += [
-                unpacker.i.valid.eq(self.beat.valid & runs.o.valid & chosen),
+                unpacker.i.valid.eq(self.beat.valid & active & chosen),
                 unpacker.i.p.data.eq(self.beat.p),
                 unpacker.i.p.skip.eq(skip >> unit_shift),
                 unpacker.i.p.take.eq(take >> unit_shift),
@@ -199,24 +215,23 @@ class LoadEngine(wiring.Component):
         linear = Signal()
         to_weights = Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
-        words_left, runs_left, planes_left = (
-            Signal(width, reset_less=True, name=name)
-            for name, width in (("words_left", 32), ("runs_left", 16), ("planes_left", 16))
+        words, runs, planes = (
+            Countdown(width, name) for name, width in (("words", 32), ("runs", 16), ("planes", 16))
         )
         job = Signal(_SINK_JOB, reset_less=True)
         weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
         step = linear & Mux(to_weights, weights.valid, params.valid)
-        finish = step & (words_left == 0) & (runs_left == 0) & (planes_left == 0)
+        finish = step & words.last & runs.last & planes.last
         m.d.comb += [
             weights.ready.eq(linear & to_weights),
             params.ready.eq(linear & ~to_weights),
         ]
         with m.If(step):
-            m.d.sync += [dest.eq(dest + 1), words_left.eq(words_left - 1)]
-            with m.If(words_left == 0):
-                m.d.sync += [words_left.eq(job.run_words - 1), runs_left.eq(runs_left - 1)]
-                with m.If(runs_left == 0):
-                    m.d.sync += [runs_left.eq(job.runs - 1), planes_left.eq(planes_left - 1)]
+            m.d.sync += [dest.eq(dest + 1), *words.advance()]
+            with m.If(words.last):
+                m.d.sync += [*words.load(job.run_words), *runs.advance()]
+                with m.If(runs.last):
+                    m.d.sync += [*runs.load(job.runs), *planes.advance()]
         with m.If(finish):
             m.d.sync += linear.eq(0)
 
@@ -233,9 +248,9 @@ class LoadEngine(wiring.Component):
                 linear.eq(~is_tile),
                 to_weights.eq(jobs.o.p.buffer == Buffer.WEIGHT.value),
                 dest.eq(jobs.o.p.dest),
-                words_left.eq(jobs.o.p.run_words - 1),
-                runs_left.eq(jobs.o.p.runs - 1),
-                planes_left.eq(jobs.o.p.planes - 1),
+                *words.load(jobs.o.p.run_words),
+                *runs.load(jobs.o.p.runs),
+                *planes.load(jobs.o.p.planes),
             ]
 
         # The tile writer's lane group, delayed with its write.

@@ -1,9 +1,12 @@
 """Writing activation tiles into their buffer: padding around planes, and packed pixels unfolded."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import instruction_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Opcode
@@ -29,8 +32,65 @@ TILE_JOB = data.StructLayout(
 """The fields of a LOAD that the tile writer needs."""
 
 
+class _Span:
+    """A place within leading padding, a body and trailing padding, with what it is in registers.
+
+    Parameters
+    ----------
+    name : str
+    width : int
+        Bits of a place.
+
+    Attributes
+    ----------
+    following : Signal
+        The place after this one.
+    inside, last : Signal
+        This place is in the body; it is the last one.
+    """
+
+    PREPARE_CYCLES = 3
+
+    def __init__(self, name: str, width: int) -> None:
+        def register(what: str, shape: Any = 1) -> Signal:
+            return Signal(shape, name=f"{name}_{what}", reset_less=True)
+
+        self.following = register("following", width)
+        self.inside = register("inside")
+        self.last = register("last")
+        self._start = register("start", width)
+        self._end = register("end", width)
+        self._tail = register("tail", signed(width))
+        self._last_place = register("last_place", width)
+        self._first_inside = register("first_inside")
+        self._single = register("single")
+
+    def prepare(self, before: Any, body: Any, *after: Any) -> list[Any]:
+        """Return what, done for PREPARE_CYCLES, brings it to the first place of these lengths."""
+        return [
+            self._start.eq(before),
+            self._end.eq(before + body),
+            self._tail.eq(sum(after[1:], after[0]) - 1),
+            self._last_place.eq(self._end + self._tail),
+            self._first_inside.eq((self._start == 0) & (self._end != 0)),
+            self._single.eq(self._last_place == 0),
+            self.following.eq(1),
+            self.inside.eq((self._start == 0) & (self._end != 0)),
+            self.last.eq(self._last_place == 0),
+        ]
+
+    def advance(self) -> list[Any]:
+        """Return the statements that go to the next place, after the last to the first."""
+        inside = (self.following >= self._start) & (self.following < self._end)
+        return [
+            self.following.eq(Mux(self.last, 1, self.following + 1)),
+            self.inside.eq(Mux(self.last, self._first_inside, inside)),
+            self.last.eq(Mux(self.last, self._single, self.following == self._last_place)),
+        ]
+
+
 class TileWriter(wiring.Component):
-    """Writes one word a cycle: from memory, or padding.
+    """Writes one word a cycle: from memory, or padding; each job costs PREPARE_CYCLES more.
 
     A packed row of p pixels takes ``pixels per word - 1`` cycles more than its words: they fill
     the window of pixels that the first word holds.
@@ -59,6 +119,8 @@ class TileWriter(wiring.Component):
     active: Signal
     finish: Signal
 
+    PREPARE_CYCLES = _Span.PREPARE_CYCLES
+
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         super().__init__(
@@ -79,76 +141,85 @@ class TileWriter(wiring.Component):
         block = self.config.block
         job = Signal(TILE_JOB, reset_less=True)
         active = Signal()
+        go = Signal()
         dest = Signal(24, reset_less=True)
-        planes_left = Signal(16, reset_less=True)
-        row = Signal(17, reset_less=True)
-        column = Signal(17, reset_less=True)
-        row_end = Signal(17, reset_less=True)
-        row_last = Signal(17, reset_less=True)
-        column_end = Signal(17, reset_less=True)
-        column_last = Signal(17, reset_less=True)
+        planes = Countdown(16, "planes")
+        rows = _Span("row", TILE_JOB["rows"].width + 1)
+        columns = _Span("column", TILE_JOB["pixels"].width + 1)
         first_written = Signal(8, reset_less=True)
+        written = Signal(reset_less=True)
 
-        body = (
-            (row >= job.pad_top)
-            & (row < row_end)
-            & (column >= job.pad_left)
-            & (column < column_end)
-        )
-        packed = job.pixel_bytes != 0
+        body = rows.inside & columns.inside
+        packed = Signal(reset_less=True)
         current = Signal(block * 8, reset_less=True)
-        current_left = Signal(8)
-        need_word = body & ~(packed & (current_left != 0))
-        step = active & (~need_word | self.word.valid)
-        written = column >= first_written
-        column_done = column == column_last
-        row_done = column_done & (row == row_last)
+        current_left = Signal(8, reset_less=True)
+        current_some = Signal()
+        need_word = body & ~(packed & current_some)
+        step = go & (~need_word | self.word.valid)
+        row_done = columns.last & rows.last
         m.d.comb += [
-            self.word.ready.eq(active & need_word),
+            self.word.ready.eq(go & need_word),
             self.busy.eq(step),
             self.active.eq(active),
-            self.finish.eq(step & row_done & (planes_left == 0)),
+            self.finish.eq(step & row_done & planes.last),
         ]
 
         source = Signal(block * 8)
         padding = Signal(block * 8)
         m.d.comb += [
-            source.eq(Mux(current_left != 0, current, self.word.p)),
+            source.eq(Mux(current_some, current, self.word.p)),
             padding.eq(job.pad_value.as_unsigned().replicate(block)),
         ]
         window = Signal(block * 8, reset_less=True)
         value = Signal(block * 8)
-        per_word = Signal(8)
         m.d.comb += value.eq(Mux(body, self.word.p, padding))
         with m.Switch(job.pixel_bytes):
             for size in self.config.pack_sizes:
                 with m.Case(size):
                     pixel = Mux(body, source[: size * 8], padding[: size * 8])
-                    m.d.comb += [
-                        value.eq(Cat(window[size * 8 :], pixel)),
-                        per_word.eq(block // size),
-                    ]
+                    m.d.comb += value.eq(Cat(window[size * 8 :], pixel))
                     with m.If(step & body):
                         m.d.sync += current.eq(source >> (size * 8))
         with m.If(step):
             m.d.sync += window.eq(value)
-            with m.If(column_done):
+            with m.If(columns.last):
                 # What a row leaves of its last word is no pixel.
-                m.d.sync += current_left.eq(0)
+                m.d.sync += current_some.eq(0)
             with m.Elif(body & packed):
-                m.d.sync += current_left.eq(Mux(current_left != 0, current_left, per_word) - 1)
+                # `first_written` is also what a word holds of pixels beyond its first.
+                m.d.sync += [
+                    current_left.eq(Mux(current_some, current_left - 1, first_written)),
+                    current_some.eq(Mux(current_some, current_left != 1, first_written != 0)),
+                ]
 
         m.d.sync += [self.enable.eq(step & written), self.addr.eq(dest), self.data.eq(value)]
         with m.If(step):
-            m.d.sync += [dest.eq(dest + written), column.eq(Mux(column_done, 0, column + 1))]
-            with m.If(column_done):
-                m.d.sync += row.eq(Mux(row_done, 0, row + 1))
+            m.d.sync += [
+                dest.eq(dest + written),
+                *columns.advance(),
+                written.eq(
+                    Mux(columns.last, first_written == 0, columns.following >= first_written)
+                ),
+            ]
+            with m.If(columns.last):
+                m.d.sync += rows.advance()
             with m.If(row_done):
-                m.d.sync += planes_left.eq(planes_left - 1)
+                m.d.sync += planes.advance()
         with m.If(self.finish):
-            m.d.sync += active.eq(0)
+            m.d.sync += [active.eq(0), go.eq(0)]
 
+        # A job is prepared step by step, so that no sum stands before a comparison.
+        preparing = Signal(_Span.PREPARE_CYCLES)
+        m.d.sync += preparing.eq(preparing << 1)
         m.d.comb += self.job.ready.eq(~active | self.finish)
+        with m.If(preparing.any()):
+            m.d.sync += [
+                written.eq(first_written == 0),
+                *rows.prepare(job.pad_top, job.rows, job.pad_bottom),
+                *columns.prepare(job.pad_left, job.pixels, job.pad_right, first_written),
+            ]
+        with m.If(preparing[-1]):
+            m.d.sync += go.eq(1)
         with m.If(self.job.valid & self.job.ready):
             new = self.job.p
             extra = Signal(8)
@@ -158,16 +229,12 @@ class TileWriter(wiring.Component):
                         m.d.comb += extra.eq(block // size - 1)
             m.d.sync += [
                 active.eq(1),
+                preparing.eq(1),
                 job.eq(new),
+                packed.eq(new.pixel_bytes != 0),
                 dest.eq(new.dest),
-                planes_left.eq(new.planes - 1),
-                row.eq(0),
-                column.eq(0),
-                row_end.eq(new.pad_top + new.rows),
-                row_last.eq(new.pad_top + new.rows + new.pad_bottom - 1),
-                column_end.eq(new.pad_left + new.pixels),
-                column_last.eq(new.pad_left + new.pixels + new.pad_right + extra - 1),
+                *planes.load(new.planes),
                 first_written.eq(extra),
-                current_left.eq(0),
+                current_some.eq(0),
             ]
         return m

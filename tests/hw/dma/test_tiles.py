@@ -118,14 +118,15 @@ def test_tiles_are_padded_and_unfolded(rows, cols, packed, stall):
     assert len(finishes) == len(jobs)
 
 
-def test_a_word_is_written_every_cycle_and_tiles_follow_without_a_pause():
+def test_a_word_is_written_every_cycle_and_a_tile_takes_its_preparation():
     config = small_config(4, 4)
     job = tile(planes=2, rows=3, pixels=5, pad_top=1, pad_bottom=2, pad_left=1, pad_right=1, dest=9)
     words, writes = words_and_writes(config, job, np.random.default_rng(0))
     got, finishes, busy = run(config, [job] * 3, words * 3)
     assert got == writes * 3
-    assert finishes == [len(writes) * count for count in (1, 2, 3)]
-    assert busy[: finishes[-1] + 2] == [0] + [1] * finishes[-1] + [0]
+    prepare = TileWriter.PREPARE_CYCLES
+    assert finishes == [(prepare + len(writes)) * count for count in (1, 2, 3)]
+    assert busy[: finishes[-1] + 2] == [0] + ([0] * prepare + [1] * len(writes)) * 3 + [0]
 
 
 def test_a_packed_row_takes_pixels_per_word_minus_one_cycles_more():
@@ -133,7 +134,7 @@ def test_a_packed_row_takes_pixels_per_word_minus_one_cycles_more():
     job = tile(rows=3, pixels=7, pixel_bytes=1, pad_left=2)
     words, _ = words_and_writes(config, job, np.random.default_rng(0))
     _, finishes, _ = run(config, [job], words)
-    assert finishes == [3 * (2 + 7 + 3)]
+    assert finishes == [TileWriter.PREPARE_CYCLES + 3 * (2 + 7 + 3)]
 
 
 @pytest.mark.parametrize("pixel_bytes", [0, 2])
