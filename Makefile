@@ -1,6 +1,8 @@
 # make run    VGG-16 on a photograph, through the simulated accelerator
 # make test   all tests
+# make agreement     the golden model beside onnxruntime, layer by layer
 # make lint   format, lint, types, import rules
+# make validate-model   the performance model against the RTL: 300 random cases, about 10 minutes
 # make fpga-setup    the FPGA tools, in .venv-fpga (pip only, 300 MB)
 #
 # Each sets up .venv first, once. PYTHON names another Python 3.11 or newer; ARGS is passed on, as in
@@ -17,13 +19,19 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run test lint setup fpga-setup clean
+.PHONY: run test agreement validate-model lint setup fpga-setup clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
 
 test: setup
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+agreement: setup
+	$(BIN)/python tools/agreement.py $(ARGS)
+
+validate-model: setup
+	$(BIN)/python -m systolith_host.perf.validate $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """From the name of a network and some photographs to a report: the stages, one after the other."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from systolith_host.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.qgraph import QGraph
-from systolith_host.quantize.quantize import quantize, quantize_input
+from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
+from systolith_host.quantize.scales import ActivationScale
 from systolith_host.report import LayerReport, Report
 from systolith_host.runtime.session import Outcome
 from systolith_hw.spec.config import AcceleratorConfig
@@ -118,24 +119,28 @@ def prepare(
     """
     if len(images) > batch:
         raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
-    graph, values, source = _load(network, weights, seed, log)
+    graph, values, source, scales = _load(network, weights, seed, log)
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
     inputs = image_batch(_load_all(paths, shape), batch)
-    log.stage("calibration")
-    if calibration_images:
-        calibration_inputs = np.stack(_load_all(find_inputs(calibration_images), shape))
-        calibration = calibrate(graph, values, calibration_inputs, log.update)
-        float_output = inputs
-        for name, tensor in run_float(graph, values, inputs):
-            if name == graph.output:
-                float_output = tensor
+    if scales:
+        if calibration_images:
+            raise SystolithError(f"--calibrate: {network} is quantised, with scales of its own")
+        log.stage("quantisation")
+        qgraph = quantize_scaled(graph, values, scales, multiplier_width, log.update)
+        float_output = _float_output(graph, values, inputs)
     else:
-        calibration = calibrate(graph, values, inputs, log.update)
+        log.stage("calibration")
+        samples = inputs
+        if calibration_images:
+            samples = np.stack(_load_all(find_inputs(calibration_images), shape))
+        calibration = calibrate(graph, values, samples, log.update)
         float_output = calibration.output
-    log.stage("quantisation")
-    qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
+        if calibration_images:
+            float_output = _float_output(graph, values, inputs)
+        log.stage("quantisation")
+        qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
     del values
     log.stage("golden model")
     tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
@@ -147,14 +152,18 @@ def prepare(
     return Prepared(graph, qgraph, tensors, float_output, source, names)
 
 
+def _float_output(graph: Graph, weights: Weights, x: np.ndarray) -> np.ndarray:
+    return next(y for name, y in run_float(graph, weights, x) if name == graph.output)
+
+
 def _is_onnx(network: str) -> bool:
     return network.endswith(".onnx")
 
 
 def _load(
     network: str, weights: Path | None, seed: int, log: ProgressLog
-) -> tuple[Graph, Weights, str]:
-    """Return a network, its weights, and where they come from, in words."""
+) -> tuple[Graph, Weights, str, Mapping[str, ActivationScale]]:
+    """Return a network, its weights, where they come from in words, and scales if it has any."""
     if _is_onnx(network):
         from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
 
@@ -162,13 +171,13 @@ def _load(
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
         model = read_onnx(Path(network))
-        return model.graph, model.weights, network
+        return model.graph, model.weights, network, model.scales
     graph = build_network(network)
     log.stage("weights")
     if weights is None:
         source = f"random (He scaling, seed {seed}); classes mean nothing"
-        return graph, random_weights(graph, seed, log.update), source
-    return graph, load_weights(weights, graph, log.update), str(weights)
+        return graph, random_weights(graph, seed, log.update), source, {}
+    return graph, load_weights(weights, graph, log.update), str(weights), {}
 
 
 def _load_all(paths: Sequence[Path], shape: tuple[int, ...]) -> list[np.ndarray]:

@@ -9,17 +9,28 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.graph import Graph, LayerWeights, node_macs
+from systolith_host.model.graph import Graph, LayerWeights, MaxPool, node_macs
 from systolith_host.model.operators import OPERATORS
+from systolith_host.model.quantized import QUANTIZED
 from systolith_host.model.reader import Problem, Reader
+from systolith_host.quantize.fold import fold
+from systolith_host.quantize.scales import ActivationScale
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
 
 OLDEST_OPSET = 13
 """Operators changed their attributes to inputs until then."""
 
+HANDLERS = OPERATORS | QUANTIZED
+
 _LARGEST_FILE = (1 << 31) - 1
 """Bytes of a protobuf; larger models keep their weights in external files."""
+
+
+_NAMED = 8
+"""Nodes that an error names; the command `check` names all."""
+
+_UNSCALED = "is not quantised while other layers are; quantise all of them, or none"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,11 +43,17 @@ class OnnxModel:
     weights : dict of str to LayerWeights
     epilogue : tuple of str
         Operators at the end that the host computes: softmax and the like change no ranking.
+    scales : dict of str to ActivationScale
+        Of the tensors of a network that was quantised before; empty if it was not.
+    integers : dict of str to str
+        ONNX's names of those tensors' integers.
     """
 
     graph: Graph
     weights: dict[str, LayerWeights]
     epilogue: tuple[str, ...]
+    scales: dict[str, ActivationScale]
+    integers: dict[str, str]
 
     @property
     def summary(self) -> str:
@@ -62,12 +79,11 @@ def read_onnx(path: Path) -> OnnxModel:
     """
     model, problems = inspect_onnx(path)
     if model is None:
-        listed = "; ".join(map(str, problems))
-        raise SystolithError(
-            f"{path}: {len(problems)} of its nodes cannot run: {listed}"
-            if len(problems) > 1
-            else f"{path}: {listed}"
-        )
+        listed = "; ".join(map(str, problems[:_NAMED]))
+        count = len(problems)
+        many = f"{count} of its nodes cannot run: " if count > 1 else ""
+        rest = f"; and {count - _NAMED} more: `systolith check` lists all" * (count > _NAMED)
+        raise SystolithError(f"{path}: {many}{listed}{rest}")
     return model
 
 
@@ -149,13 +165,34 @@ def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tupl
         raise SystolithError(f"{path}: a network must have one output, not {names}")
     shape = _input_shape(path, inputs[0])
     inferred = _infer(path, proto, inputs[0])
-    reader = Reader(path.stem, inputs[0].name, shape, constants, _users(graph), inferred, OPERATORS)
+    reader = Reader(path.stem, inputs[0].name, shape, constants, _users(graph), inferred, HANDLERS)
     for node in graph.node:
         reader.read(node)
     reader.finish(graph.output[0].name)
     if reader.problems:
         return None, tuple(reader.problems)
-    return OnnxModel(reader.build(), reader.weights, tuple(reader.epilogue)), ()
+    network = reader.build()
+    problems = _inherit_scales(network, reader.scales) if reader.scales else []
+    if problems:
+        return None, tuple(problems)
+    weights = {node.name: reader.weights[node.name] for node in network.weighted}
+    epilogue = tuple(reader.epilogue)
+    return OnnxModel(network, weights, epilogue, reader.scales, reader.integers), ()
+
+
+def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:
+    """Give every layer's output a scale, or return the layers that have none."""
+    missing = []
+    if graph.input not in scales:
+        missing.append(Problem(graph.input, "input", _UNSCALED))
+    for layer in fold(graph, scales):
+        if layer.output in scales:
+            continue
+        if isinstance(layer.node, MaxPool) and layer.input in scales:
+            scales[layer.output] = scales[layer.input]
+        else:
+            missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
+    return missing
 
 
 def _array(path: Path, tensor: TensorProto) -> np.ndarray:

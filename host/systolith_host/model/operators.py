@@ -1,11 +1,9 @@
 """The float operators of ONNX, one function each, and what of them the accelerator can do."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import helper
 
 from systolith_host.model.graph import (
     Add,
@@ -15,120 +13,13 @@ from systolith_host.model.graph import (
     Conv,
     Flatten,
     LayerWeights,
-    Linear,
     MaxPool,
     Relu,
 )
+from systolith_host.model.layers import attributes, convolution, linear, pair, windows
 from systolith_host.model.reader import Handler, Reader, UnsupportedError
 
-__all__ = ["OPERATORS", "convolution", "linear"]
-
-
-def attributes(proto: onnx.NodeProto) -> dict:
-    """Return the attributes of a node as Python values."""
-    return {entry.name: helper.get_attribute_value(entry) for entry in proto.attribute}
-
-
-def _pair(values: Sequence[int] | None, default: int, what: str) -> tuple[int, int]:
-    numbers = list(values) if values is not None else [default, default]
-    if len(numbers) != 2 or min(numbers) < 1:
-        raise UnsupportedError(f"its {what} must be two positive numbers, not {numbers}")
-    return int(numbers[0]), int(numbers[1])
-
-
-def windows(
-    found: dict, size: tuple[int, int], kernel: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
-    """Return stride, padding (top, bottom, left, right), dilation and output size of a node.
-
-    Raises
-    ------
-    UnsupportedError
-        If the attributes make no sense, or the kernel does not fit.
-    """
-    stride = _pair(found.get("strides"), 1, "strides")
-    dilation = _pair(found.get("dilations"), 1, "dilations")
-    span = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    auto = found.get("auto_pad", b"NOTSET").decode()
-    pads: list[int] = list(found.get("pads") or (0, 0, 0, 0))
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        for axis in range(2):
-            outputs = -(-size[axis] // stride[axis])
-            total = max((outputs - 1) * stride[axis] + span[axis] - size[axis], 0)
-            first = total // 2 if auto == "SAME_UPPER" else total - total // 2
-            pads[axis], pads[axis + 2] = first, total - first
-    elif auto not in ("NOTSET", "VALID"):
-        raise UnsupportedError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER: {auto}")
-    if len(pads) != 4 or min(pads) < 0:
-        raise UnsupportedError(f"its pads must be four numbers of at least 0, not {pads}")
-    room = [size[axis] + pads[axis] + pads[axis + 2] - span[axis] for axis in range(2)]
-    if min(room) < 0:
-        raise UnsupportedError(
-            f"a kernel that spans {span[0]}x{span[1]} does not fit its input of {size[0]}x{size[1]}"
-        )
-    result = [room[axis] // stride[axis] + 1 for axis in range(2)]
-    if found.get("ceil_mode"):
-        for axis in range(2):
-            wide = -(-room[axis] // stride[axis]) + 1
-            # The last window must begin inside the image or its padding before it.
-            if (wide - 1) * stride[axis] >= size[axis] + pads[axis]:
-                wide -= 1
-            pads[axis + 2] += max((wide - 1) * stride[axis] - room[axis], 0)
-            result[axis] = wide
-    return stride, (pads[0], pads[2], pads[1], pads[3]), dilation, (result[0], result[1])
-
-
-def convolution(
-    reader: Reader,
-    proto: onnx.NodeProto,
-    name: str,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    scale: np.ndarray | None = None,
-) -> None:
-    """Append a convolution with these weights."""
-    source, (channels, height, width) = reader.image(proto)
-    found = attributes(proto)
-    if weight.ndim != 4:
-        raise UnsupportedError(f"only two-dimensional convolutions run, not {weight.ndim - 2}-D")
-    outputs, inputs, *kernel = weight.shape
-    groups = int(found.get("group", 1))
-    if groups < 1 or inputs * groups != channels or outputs % groups or min(weight.shape) < 1:
-        raise UnsupportedError(
-            f"weights of {weight.shape} in {groups} groups do not fit {channels} input channels"
-        )
-    stride, padding, dilation, size = windows(found, (height, width), (kernel[0], kernel[1]))
-    node = Conv(
-        name,
-        (source,),
-        proto.output[0],
-        outputs,
-        (kernel[0], kernel[1]),
-        stride,
-        padding,
-        dilation,
-        groups,
-    )
-    reader.weighted(proto, node, (outputs, *size), weight, bias, scale)
-
-
-def linear(
-    reader: Reader,
-    proto: onnx.NodeProto,
-    name: str,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    scale: np.ndarray | None = None,
-) -> None:
-    """Append a linear layer with weights of shape (features, inputs)."""
-    source = reader.source(proto)
-    shape = reader.shapes[source]
-    if len(shape) != 1:
-        raise UnsupportedError(f"its input must be a vector, not {shape}; flatten it before")
-    if weight.ndim != 2 or weight.shape[1] != shape[0]:
-        raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
-    node = Linear(name, (source,), proto.output[0], len(weight))
-    reader.weighted(proto, node, (len(weight),), weight, bias, scale)
+__all__ = ["OPERATORS"]
 
 
 def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:
@@ -276,7 +167,7 @@ def _clip(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     source, (channels, height, width) = reader.image(proto)
     found = attributes(proto)
-    kernel = _pair(found.get("kernel_shape"), 0, "kernel_shape")
+    kernel = pair(found.get("kernel_shape"), 0, "kernel_shape")
     stride, padding, dilation, size = windows(found, (height, width), kernel)
     if dilation != (1, 1):
         raise UnsupportedError("a dilated max-pool is not supported")
@@ -286,12 +177,15 @@ def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError(f"padding {padding} must be smaller than the kernel {kernel}")
     node = MaxPool(name, (source,), proto.output[0], kernel, stride, padding)
     reader.add(proto, node, (channels, *size))
+    if reader.integers.get(source) == proto.input[0]:  # a pool of integers gives integers
+        reader.scales[node.output] = reader.scales[source]
+        reader.integers[node.output] = node.output
 
 
 def _average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     source, (channels, height, width) = reader.image(proto)
     found = attributes(proto)
-    kernel = _pair(found.get("kernel_shape"), 0, "kernel_shape")
+    kernel = pair(found.get("kernel_shape"), 0, "kernel_shape")
     stride, padding, dilation, size = windows(found, (height, width), kernel)
     if any(padding) and (not found.get("count_include_pad") or found.get("ceil_mode")):
         raise UnsupportedError(

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from systolith_host.model.graph import Conv, Graph, LayerWeights, Linear, Node
+from systolith_host.model.graph import Conv, Flatten, Graph, LayerWeights, Linear, Node
 from systolith_host.quantize.scales import ActivationScale
 
-__all__ = ["Handler", "Problem", "Reader", "UnsupportedError"]
+__all__ = ["Handler", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
 
 _FOLDABLE = frozenset(
     "Add Cast Concat Constant Div Equal Floor Gather Identity Mul Neg ReduceProd Reshape Shape "
@@ -85,6 +85,7 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     scales: dict[str, ActivationScale] = field(default_factory=dict)
     quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
+    integers: dict[str, str] = field(default_factory=dict)
     alias: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -95,6 +96,7 @@ class Reader:
         self.alias[self.input] = self.input
         self._names = {self.input}
         self._count = 0
+        self._roots: dict[str, str] = {}
 
     def read(self, proto: onnx.NodeProto) -> None:
         """Take in a node, or note why that cannot be done."""
@@ -172,6 +174,10 @@ class Reader:
             raise UnsupportedError(f"its input {index} ({proto.input[index]}) must be constant")
         return self.constants[proto.input[index]]
 
+    def root(self, tensor: str) -> str:
+        """Return the tensor whose values a flattened one has: the one that has a scale."""
+        return self._roots.get(tensor, tensor)
+
     def is_constant(self, proto: onnx.NodeProto, index: int) -> bool:
         """Return whether an input is constant."""
         return index < len(proto.input) and proto.input[index] in self.constants
@@ -182,6 +188,8 @@ class Reader:
             raise UnsupportedError(f"its output would be empty ({_text(shape)})")
         self.nodes.append(node)
         self.shapes[node.output] = shape
+        if isinstance(node, Flatten):
+            self._roots[node.output] = self.root(node.input)
         self.alias[proto.output[0]] = node.output
 
     def rename(self, proto: onnx.NodeProto, source: str) -> None:

@@ -1,6 +1,7 @@
 """Folds a float graph into what the accelerator computes: layers with the clamps behind them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from systolith_host.errors import SystolithError
@@ -56,12 +57,18 @@ class FoldedLayer:
         return self.low == 0.0
 
 
-def fold(graph: Graph) -> tuple[FoldedLayer, ...]:
+def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[FoldedLayer, ...]:
     """Return the layers in order, each clamp in its layer and each flattening in its input.
 
     Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
     layers' outputs. A clamp stays a layer of its own where its input has other users, or comes
     from a pool or concatenation.
+
+    Parameters
+    ----------
+    graph : Graph
+    scales : mapping of str to object, optional
+        Of tensors that were quantised before. One with a scale of its own stays, too.
 
     Raises
     ------
@@ -83,7 +90,10 @@ def fold(graph: Graph) -> tuple[FoldedLayer, ...]:
         index = made_by.get(node.inputs[0])
         if isinstance(node, Relu | Clip) and index is not None and users[node.input] == 1:
             last = layers[index]
-            if not isinstance(last.node, MaxPool | Concat):
+            own = scales is not None and scales.get(node.input, scales.get(node.output)) != (
+                scales.get(node.output)
+            )
+            if not own and not isinstance(last.node, MaxPool | Concat):
                 low, high = max(low, last.low), min(high, last.high)
                 layers[index] = replace(last, output=node.output, low=min(low, high), high=high)
                 made_by[node.output] = index

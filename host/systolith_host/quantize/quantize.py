@@ -103,7 +103,7 @@ def quantize_scaled(
     builder = _Builder(graph, weights, scales, multiplier_width)
     total = sum(int(np.prod(weight_shape(graph, node))) for node in graph.weighted)
     done = 0
-    for layer in fold(graph):
+    for layer in fold(graph, scales):
         node = layer.node
         if isinstance(node, Conv | Linear):
             if progress is not None:

@@ -1,0 +1,143 @@
+"""Quantised ONNX files: their integers are kept, and the golden model's are onnxruntime's."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from systolith_host.errors import SystolithError
+from systolith_host.golden import run_golden
+from systolith_host.model.onnx import read_onnx
+from systolith_host.quantize.quantize import quantize_input, quantize_scaled
+
+TOOL = Path(__file__).parents[3] / "tools" / "agreement.py"
+WEIGHT = np.array([[3, -5, 100], [127, -127, 0]], np.int8)
+
+
+@pytest.fixture(scope="module")
+def agreement():
+    spec = importlib.util.spec_from_file_location("agreement", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["agreement"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser has several of its own
+def test_layers_agree_with_onnxruntime(name, form, agreement, tmp_path):
+    path = agreement.quantized_model(name, tmp_path, form=form, seed=5, size=64)
+    x = np.random.default_rng(6).standard_normal((1, 3, 64, 64), np.float32)
+    rows = list(agreement.compare(path, x, 24))
+    assert len(rows) >= 30
+    assert max(row.largest for row in rows) <= 1
+    for row in rows:
+        assert row.different <= max(1, row.values // 1000), row
+    rows = list(agreement.compare(path, x, 16))
+    assert max(row.largest for row in rows) <= 1
+    assert sum(row.different for row in rows) <= sum(row.values for row in rows) // 1000
+
+
+def linear(weight=WEIGHT, zero=None, output_scale=0.5, relu_scale=None):
+    """Return x -> Q -> DQ -> Gemm -> Q -> DQ (-> Relu -> Q -> DQ)."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"], "xq"),
+        helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xd"], "xd"),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], "wd", axis=0),
+        helper.make_node("DequantizeLinear", ["b", "bs"], ["bd"], "bd"),
+        helper.make_node("Gemm", ["xd", "wd", "bd"], ["g"], "gemm", transB=1),
+        helper.make_node("QuantizeLinear", ["g", "ys", "yz"], ["gq"], "gq"),
+        helper.make_node("DequantizeLinear", ["gq", "ys", "yz"], ["y"], "yd"),
+    ]
+    ws = np.array([0.01, 0.02], np.float32)
+    constants = {
+        "xs": np.float32(0.1),
+        "xz": np.uint8(128),
+        "w": weight,
+        "ws": ws,
+        "wz": np.zeros(2, weight.dtype) if zero is None else zero,
+        "b": np.array([1000, -(1 << 20)], np.int32),
+        "bs": np.float32(0.1) * ws,
+        "ys": np.float32(output_scale),
+        "yz": np.int8(-3),
+    }
+    if relu_scale is not None:
+        nodes += [
+            helper.make_node("Relu", ["y"], ["r"], "relu"),
+            helper.make_node("QuantizeLinear", ["r", "rs", "rz"], ["rq"], "rq"),
+            helper.make_node("DequantizeLinear", ["rq", "rs", "rz"], ["rd"], "rd"),
+        ]
+        constants |= {"rs": np.float32(relu_scale), "rz": np.int8(-3)}
+    output = nodes[-1].output[0]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def read(tmp_path, proto):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return read_onnx(path)
+
+
+def layers(model):
+    return quantize_scaled(model.graph, model.weights, model.scales, 16).layers
+
+
+def test_integers_scales_and_zero_points_are_kept(tmp_path):
+    model = read(tmp_path, linear())
+    (layer,) = layers(model)
+    np.testing.assert_array_equal(layer.weight.reshape(2, 3), WEIGHT)
+    np.testing.assert_array_equal(layer.bias, [1000, -(1 << 20)])
+    qgraph = quantize_scaled(model.graph, model.weights, model.scales, 16)
+    source, target = qgraph.tensors[qgraph.input], qgraph.tensors[qgraph.output]
+    assert (source.unsigned, source.zero_point) == (True, 128)
+    assert (target.unsigned, target.zero_point, target.scale) == (False, -3, 0.5)
+    x = quantize_input(qgraph, np.array([1.0, -2.0, 3.0], np.float32).reshape(1, 3, 1, 1))
+    y = run_golden(qgraph, x)[qgraph.output].ravel()
+    sums = WEIGHT @ np.array([10, -20, 30]) + [1000, -(1 << 20)]
+    wanted = np.clip(np.rint(sums * [0.001, 0.002] / 0.5) - 3, -128, 127)
+    np.testing.assert_array_equal(y, wanted)
+
+
+def test_a_relu_with_the_same_scale_is_the_clamp_of_its_layer(tmp_path):
+    (layer,) = layers(read(tmp_path, linear(relu_scale=0.5)))
+    assert layer.low == -3
+
+
+def test_a_relu_with_another_scale_rounds_again(tmp_path):
+    first, second = layers(read(tmp_path, linear(relu_scale=0.25)))
+    assert first.low == -128
+    assert (second.kind, second.low) == ("pool", -3)
+
+
+def test_unsigned_weights_around_128_are_signed_ones(tmp_path):
+    weight = (WEIGHT.astype(np.int16) + 128).astype(np.uint8)
+    model = read(tmp_path, linear(weight, np.full(2, 128, np.uint8)))
+    np.testing.assert_array_equal(layers(model)[0].weight.reshape(2, 3), WEIGHT)
+
+
+def test_other_unsigned_weights_are_refused(tmp_path):
+    weight = np.array([[255, 0, 1], [2, 3, 4]], np.uint8)
+    with pytest.raises(SystolithError, match="quantise weights as signed and symmetric"):
+        read(tmp_path, linear(weight, np.full(2, 3, np.uint8)))
+
+
+def test_half_quantised_networks_are_refused(tmp_path):
+    proto = linear()
+    for name in ("gq", "yd"):
+        proto.graph.node.remove(next(n for n in proto.graph.node if n.name == name))
+    proto.graph.output[0].name = "g"
+    with pytest.raises(SystolithError, match=r"gemm \(Linear\): is not quantised while other"):
+        read(tmp_path, proto)

@@ -1,0 +1,106 @@
+"""The replay's counters are the RTL's, every one of them."""
+
+import random
+
+import numpy as np
+import pytest
+
+from systolith_host.errors import SystolithError
+from systolith_host.model.vgg import build_network
+from systolith_host.perf.kernel import TILE_PREPARE
+from systolith_host.perf.model import Latencies, replay_program, replay_table
+from systolith_host.perf.network import timing_network
+from systolith_host.perf.stream import layer_instructions, make_table
+from systolith_host.perf.validate import compare, random_memory, random_tilings
+from systolith_host.runtime.simulate import MemoryTiming
+from systolith_host.schedule import compile_network
+from systolith_host.testing import random_qgraph
+from systolith_hw.array.core import ConvCoreSignature
+from systolith_hw.array.mesh import Mesh
+from systolith_hw.dma.tiles import TileWriter
+from systolith_hw.memory.accumulator import AccumulatorColumn
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.post.lanes import PostLanes
+from systolith_hw.post.requantize import Requantizer
+from systolith_hw.spec.isa import Instruction, Opcode
+from systolith_hw.spec.presets import PRESETS
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return compile_network(timing_network(build_network("mini")), PRESETS["tiny"])
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_latencies_are_the_gatewares(preset):
+    config = PRESETS[preset]
+    edge = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+    core = 2 + edge + config.cols + AccumulatorColumn.UPDATE_LATENCY - 1
+    assert config.rows + config.cols + Latencies.CORE == core
+    assert config.post_lanes + Latencies.POST == PostLanes.latency(config) + 1
+    assert TILE_PREPARE == TileWriter.PREPARE_CYCLES
+    assert Latencies.POST == ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + 2
+
+
+@pytest.mark.rtl
+def test_counters_are_those_of_the_rtl():
+    rng = random.Random(7)
+    cases = []
+    while len(cases) < 12:
+        qgraph, memory = random_qgraph(rng), random_memory(rng, PRESETS["tiny"].bus_bytes)
+        with random_tilings(rng):
+            try:
+                program = compile_network(qgraph, PRESETS["tiny"], rng.choice([1, 2]))
+            except SystolithError:
+                continue
+        cases += compare(program, memory)
+    for case in cases:
+        assert case.model == case.measured, f"{case.layer}, {case.memory}"
+
+
+def test_states_add_up_and_traffic_is_that_of_the_instructions(mini):
+    for layer in replay_program(mini, MemoryTiming(bytes_per_cycle=3, latency=25)):
+        assert all(sum(part.values()) == layer.cycles for part in layer.counters.states.values())
+        assert layer.counters.bytes_read == sum(layer.read_bytes.values())
+        assert layer.counters.bytes_written == layer.write_bytes
+        assert (layer.times >= 0).all()
+        assert (np.diff(layer.times, axis=1) >= 0).all()
+
+
+def test_buffers_are_used_within_their_depths(mini):
+    config = mini.config
+    depths = {
+        "activations": config.act_depth,
+        "weights": config.weight_depth,
+        "parameters": config.param_depth,
+        "accumulators": config.acc_depth,
+    }
+    for layer in replay_program(mini):
+        for name, words in layer.buffer_words.items():
+            assert 0 < words <= depths[name], (layer.name, name)
+
+
+def test_more_bandwidth_is_never_much_slower_and_never_beats_the_bound(mini):
+    totals = []
+    for rate in (1, 2, 4, 8):
+        layers = replay_program(mini, MemoryTiming(bytes_per_cycle=rate))
+        assert all(0 < layer.of_bound <= 1 for layer in layers)
+        assert all(0 <= layer.utilisation <= 1 for layer in layers)
+        totals.append(sum(layer.cycles for layer in layers))
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_a_program_that_never_ends_is_said_to_be_one(mini):
+    conv = mini.layers[0]
+    instructions = layer_instructions(mini, conv)
+    first = next(i for i, one in enumerate(instructions) if one.opcode == Opcode.CONV)
+    fields = {**instructions[first].fields, "after_loaded_act": 1_000_000}
+    instructions[first] = Instruction(Opcode.CONV, fields)
+    table = make_table(instructions, mini.config, conv.instruction_address)
+    with pytest.raises(SystolithError, match="do not end"):
+        replay_table(table, mini.config)
+
+
+def test_random_stalls_are_refused(mini):
+    with pytest.raises(SystolithError, match="cannot be replayed"):
+        replay_program(mini, MemoryTiming(stalls=0.1))

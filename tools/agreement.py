@@ -1,0 +1,169 @@
+"""Compares the golden model with onnxruntime, layer by layer, on models that it quantised."""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from systolith_host.golden import run_layer
+from systolith_host.model.onnx import OnnxModel, read_onnx
+from systolith_host.model.zoo import ZOO, build_onnx
+from systolith_host.quantize.fold import fold
+from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.quantize import quantize_scaled
+
+__all__ = ["Agreement", "compare", "quantized_model"]
+
+CALIBRATION_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a layer's integers compare with onnxruntime's, both from the same input.
+
+    Parameters
+    ----------
+    layer, kind : str
+    values, different : int
+        Compared, and unequal.
+    largest : int
+        Largest difference.
+    """
+
+    layer: str
+    kind: str
+    values: int
+    different: int
+    largest: int
+
+
+class _Images(CalibrationDataReader):
+    def __init__(self, images: np.ndarray) -> None:
+        self._images = iter(images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore  # it ends with None
+        image = next(self._images, None)
+        return None if image is None else {"input": image[None]}
+
+
+def quantized_model(
+    name: str, folder: Path, *, form: str, seed: int, size: int, per_channel: bool = True
+) -> Path:
+    """Return a well-known network, quantised by onnxruntime, as a file in a folder.
+
+    Parameters
+    ----------
+    form : "QDQ" or "QOperator"
+    """
+    plain, ready = folder / f"{name}.onnx", folder / f"{name}.ready.onnx"
+    onnx.save(build_onnx(name, seed=seed, size=size, classes=100), plain)
+    quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+    images = np.random.default_rng(seed).standard_normal((CALIBRATION_IMAGES, 3, size, size))
+    path = folder / f"{name}.{form}.onnx"
+    quantize_static(
+        str(ready),
+        str(path),
+        _Images(images.astype(np.float32)),
+        quant_format=QuantFormat[form],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=per_channel,
+    )
+    return path
+
+
+def compare(path: Path, x: np.ndarray, multiplier_width: int) -> Iterator[Agreement]:
+    """Yield the agreement of each layer of a quantised ONNX file on inputs of shape (N, ...)."""
+    model = read_onnx(path)
+    qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
+    integers = _integers(path, model, qgraph, x)
+    for layer in qgraph.layers:
+        if layer.output not in integers or any(name not in integers for name in layer.inputs):
+            continue
+        inputs = [_shaped(qgraph, name, integers[name]) for name in layer.inputs]
+        wanted = _shaped(qgraph, layer.output, integers[layer.output])
+        found = run_layer(qgraph, layer, *inputs)
+        difference = np.abs(found.astype(np.int64) - wanted)
+        yield Agreement(
+            layer.name,
+            getattr(layer, "kind", type(layer).__name__),
+            difference.size,
+            int(np.count_nonzero(difference)),
+            int(difference.max()),
+        )
+
+
+def _shaped(qgraph: QGraph, name: str, values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), *qgraph.tensors[name].shape)
+
+
+def _integers(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what onnxruntime makes of x, as integers, by the names of the integer network."""
+    names = {model.graph.input: model.graph.input}
+    names |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
+    wanted = {
+        name: model.integers[names[name]]
+        for name in qgraph.tensors
+        if names.get(name) in model.integers
+    }
+    proto = onnx.load(path)
+    present = {output.name for output in proto.graph.output}
+    for name in wanted.values():
+        if name not in present:
+            proto.graph.output.append(helper.make_empty_tensor_value_info(name))
+            present.add(name)
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    results = session.run(list(wanted.values()), {"input": x})
+    return {name: np.asarray(values) for name, values in zip(wanted, results, strict=True)}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=96, help="pixels of a side")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--widths", type=int, nargs="+", default=[12, 16, 24])
+    parser.add_argument("--networks", nargs="+", default=sorted(ZOO))
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(3)
+    print(
+        "network        form       width  seeds  layers    values  different  worst layer  largest"
+    )
+    for name in options.networks:
+        for form in ("QDQ", "QOperator"):
+            rows: dict[int, list[Agreement]] = {width: [] for width in options.widths}
+            for seed in range(options.seeds):
+                with tempfile.TemporaryDirectory() as folder:
+                    path = quantized_model(
+                        name, Path(folder), form=form, seed=seed, size=options.size
+                    )
+                    shape = (1, 3, options.size, options.size)
+                    x = np.random.default_rng(1000 + seed).standard_normal(shape, np.float32)
+                    for width, found in rows.items():
+                        found += compare(path, x, width)
+            for width, found in rows.items():
+                values = sum(row.values for row in found)
+                different = sum(row.different for row in found)
+                worst = min(1 - row.different / row.values for row in found)
+                largest = max(row.largest for row in found)
+                print(
+                    f"{name:14} {form:10} {width:5} {options.seeds:6} {len(found):7} {values:9,} "
+                    f"{different / values:9.4%} {worst:12.3%} {largest:8}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
