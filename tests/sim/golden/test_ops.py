@@ -199,3 +199,51 @@ def test_wrong_shapes_and_clamps_are_refused():
         conv2d(case[0][:, :, :2], *case[1:], **rest)
     with pytest.raises(ValueError, match=r"^padding must be smaller than the kernel"):
         max_pool(case[0], (2, 2), (2, 2), (2, 0, 0, 0))
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6])
+def test_grouped_convolution_equals_literal_loops(groups):
+    x, weight, bias, multiplier, shift = conv_case(groups, (2, 6, 5, 4), 6, (3, 2))
+    weight = weight[:, : 6 // groups]
+    numbers = {
+        "stride": (1, 2),
+        "padding": (1, 0, 1, 1),
+        "dilation": (1, 1),
+        "input_zero_point": -9,
+        "output_zero_point": 5,
+        "low": -128,
+        "high": 127,
+    }
+    found = conv2d(x, weight, bias, multiplier, shift, groups=groups, **numbers)
+    inputs, outputs = 6 // groups, 6 // groups
+    for group in range(groups):
+        channels = slice(group * inputs, (group + 1) * inputs)
+        part = slice(group * outputs, (group + 1) * outputs)
+        wanted = literal_conv2d(
+            x[:, channels], weight[part], bias[part], multiplier[part], shift[part], **numbers
+        )
+        np.testing.assert_array_equal(found[:, part], wanted)
+
+
+@pytest.mark.parametrize("factors", [(32639, -1), (-32896, 32639), (1, 1), (300, 20000)])
+def test_sum_equals_literal_loops(factors):
+    rng = np.random.default_rng(abs(factors[0]))
+    a = rng.integers(-128, 128, (2, 3, 4, 5)).astype(np.int8)
+    b = rng.integers(0, 256, a.shape).astype(np.uint8)
+    a.flat[:2], b.flat[:2] = (-128, 127), (255, 0)
+    shift = max(1, round(np.log2(max(map(abs, factors)) * 45000)))
+    found = ops.add(
+        (a, b),
+        factors,
+        45000,
+        shift,
+        input_zero_points=(-7, 200),
+        output_zero_point=100,
+        low=90,
+        high=255,
+        dtype=np.uint8,
+    )
+    assert found.dtype == np.uint8
+    for place in np.ndindex(a.shape):
+        acc = factors[0] * (int(a[place]) + 7) + factors[1] * (int(b[place]) - 200)
+        assert found[place] == requantize(acc, 0, 45000, shift, 100, 90, 255)
