@@ -222,7 +222,12 @@ def run(
         if loaded is None:
             log.stage("compiling")
             loaded = compile_network(
-                prepared.qgraph, target, batch, fuse_pool=fuse_pool, memory_rate=bandwidth
+                prepared.qgraph,
+                target,
+                batch,
+                fuse_pool=fuse_pool,
+                memory_rate=bandwidth,
+                progress=log.update,
             )
         if save_program is not None:
             loaded.save(save_program)
@@ -296,7 +301,7 @@ def compile_(
     with ProgressLog(Console(stderr=True)) as log:
         prepared = _prepare(network, image, calibrate, weights, seed, batch, target, log)
         log.stage("compiling")
-        program = compile_network(prepared.qgraph, target, batch)
+        program = compile_network(prepared.qgraph, target, batch, progress=log.update)
         program.save(out)
     instructions = sum(layer.instruction_count for layer in program.layers)
     cycles = sum(layer.predicted_cycles for layer in program.layers)
@@ -370,6 +375,52 @@ def generate(
             raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
     for path in paths:
         _show(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@app.command()
+def timing(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for netlist, logs and report.json.")
+    ],
+    config: Annotated[str, typer.Option(metavar="NAME|FILE")] = "ecp5-85f",
+    part: Annotated[str, typer.Option(help="The FPGA.")] = "lfe5u-85f-6",
+    clock: Annotated[float, typer.Option(min=1, metavar="MHZ", help="The clock to reach.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
+    limit: Annotated[
+        float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
+    ] = 900,
+) -> None:
+    """Measure the accelerator on an FPGA: what it takes of the part, and how fast it is.
+
+    It is synthesised, placed and routed between registers, without board, memory or host link.
+    Exit status: 0 if the clock is met, 1 if it is missed.
+    """
+    from systolith_host.fpga.parts import load_part
+    from systolith_host.fpga.tables import timing_table
+    from systolith_host.fpga.timing import measure_timing
+
+    target, fpga = load_config(config), load_part(part)
+    with ProgressLog(Console(stderr=True)) as log:
+        report = measure_timing(
+            target,
+            fpga,
+            out,
+            mhz=clock,
+            seeds=range(1, seeds + 1),
+            jobs=jobs,
+            limit=limit,
+            stage=log.stage,
+            ended=lambda one: log.message(
+                f"seed {one.seed}, {one.router}: {one.result}"
+                + (f", {one.mhz:.1f} MHz" if one.clocks else "")
+                + f", {one.seconds:.0f} s"
+            ),
+        )
+    report.save(out / "report.json")
+    _show(timing_table(report))
+    if not report.met:
+        raise typer.Exit(MISMATCH)
 
 
 @app.command()

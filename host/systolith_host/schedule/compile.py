@@ -1,5 +1,6 @@
 """The compiler: from an integer network to a program for one accelerator."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from systolith_host.schedule.operation import Operation
 from systolith_host.schedule.order import NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
-from systolith_host.schedule.work import Addresses, Item
+from systolith_host.schedule.work import MOST_STEPS, Addresses, Item, TooManyStepsError
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
 
@@ -22,6 +23,8 @@ __all__ = ["compile_network", "explain_network", "schedule_layer"]
 
 TRIALS = 6
 """Schedules of a layer that are simulated before the best one is taken."""
+
+Progress = Callable[[str, int, int], None]
 
 HOPELESS = 1.5
 """How much worse than the best so far a schedule may look and still be simulated."""
@@ -34,6 +37,7 @@ def compile_network(
     *,
     fuse_pool: bool = True,
     memory_rate: float | None = None,
+    progress: Progress | None = None,
 ) -> Program:
     """Compile a network.
 
@@ -48,6 +52,9 @@ def compile_network(
     memory_rate : float, optional
         Bytes per cycle that the memory will move, for the choice of schedules only; as many as
         the bus if not given.
+    progress : callable, optional
+        Called with the name of each layer before it is scheduled, its number, and how many there
+        are.
 
     Returns
     -------
@@ -59,7 +66,7 @@ def compile_network(
     SystolithError
         If the network cannot run on this accelerator.
     """
-    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate, progress)
     return program
 
 
@@ -72,7 +79,7 @@ def explain_network(
     memory_rate: float | None = None,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
-    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate, None)
     return schedules
 
 
@@ -82,6 +89,7 @@ def _compile(
     batch: int,
     fuse_pool: bool,
     memory_rate: float | None,
+    progress: Progress | None,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
         raise SystolithError(f"batch must be at least 1, not {batch}")
@@ -119,7 +127,10 @@ def _compile(
     rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     layers = []
     schedules = []
-    for operation, (weight_address, param_address) in zip(operations, parts, strict=True):
+    for number, operation in enumerate(operations):
+        weight_address, param_address = parts[number]
+        if progress is not None:
+            progress(operation.name, number, len(operations))
         addresses = Addresses(
             tuple(places[name] for name in operation.inputs),
             places[operation.output],
@@ -165,12 +176,16 @@ def schedule_layer(
     """
     best: tuple[float, LayerSchedule, Order, int] | None = None
     tried = 0
+    least_steps: int | None = None
     for schedule in schedule_candidates(operation, config, batch, rate):
         if best is not None and schedule.estimate > HOPELESS * best[0]:
             break
         try:
             order, cycles = order_layer(operation, schedule, config, addresses, rate)
         except NoRoomError:
+            continue
+        except TooManyStepsError as error:
+            least_steps = min(least_steps or error.steps, error.steps)
             continue
         count = sum(len(entry.loads) if isinstance(entry, Item) else 1 for entry in order)
         size = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
@@ -180,6 +195,11 @@ def schedule_layer(
         tried += 1
         if tried >= TRIALS:
             break
+    if best is None and least_steps is not None:
+        raise SystolithError(
+            f"{operation.name}: takes {least_steps:,} CONVs on this accelerator, the limit is "
+            f"{MOST_STEPS:,}; build with a larger acc_depth, act_depth or weight_depth"
+        )
     if best is None:
         raise SystolithError(
             f"{operation.name}: no tile fits the buffers (activations {config.act_depth} words, "

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import NamedTuple
 
 from systolith_host.errors import SystolithError
 from systolith_host.schedule.geometry import Shape, input_span, split
@@ -49,6 +49,33 @@ def _even_steps(size: int, most: int) -> list[int]:
     return sorted(steps, reverse=True)
 
 
+class _Cut(NamedTuple):
+    """How a layer is cut; see LayerSchedule."""
+
+    images: int
+    rows: int
+    columns: int
+    stack: int
+    chunk_blocks: int
+    chunk_taps: int
+    resident: bool
+    weights: Weights
+
+
+class _TileCosts(NamedTuple):
+    """What a size of tiles costs: cycles of the array and of the drain, and how many there are.
+
+    `across` input tiles stand side by side, images included, in `strips` columns.
+    """
+
+    compute: int
+    drain: int
+    tiles: int
+    across: int
+    strips: int
+    pixels: int
+
+
 class _Search:
     def __init__(
         self, operation: Operation, config: AcceleratorConfig, batch: int, rate: float
@@ -65,6 +92,7 @@ class _Search:
         self.sweeps = len(operation.sweeps)
         self.sources = len(operation.inputs)
         self.groups = config.row_groups if not operation.pixel_bytes else 1
+        self._costs: dict[tuple[int, int, int], _TileCosts] = {}
         self._spans: dict[tuple[int, int], tuple[int, int, int]] = {}
 
     def candidates(self) -> Iterator[LayerSchedule]:
@@ -221,28 +249,43 @@ class _Search:
                 continue
             else:
                 mode = "stream"
-            schedule = LayerSchedule(
-                name=operation.name,
-                linear=False,
-                images=images,
-                rows=rows,
-                columns=columns,
-                stack=stack,
-                chunk_blocks=chunk_blocks,
-                chunk_taps=chunk_taps,
-                resident=resident,
-                weights=mode,
-                pixels=images * operation.sums(0, rows) * operation.sums(1, columns),
-                compute_cycles=0,
-                read_bytes=0,
-                write_bytes=0,
-                estimate=0.0,
-            )
-            yield self._rate(schedule, chunks, act_words, act_slots, weight_chunk, weight_slots)
+            cut = _Cut(images, rows, columns, stack, chunk_blocks, chunk_taps, resident, mode)
+            yield self._rate(cut, chunks, act_words, act_slots, weight_chunk, weight_slots)
+
+    def _tile_costs(self, images: int, rows: int, columns: int) -> _TileCosts:
+        """Return what depends on the size of the tiles alone; many candidates share it."""
+        key = (images, rows, columns)
+        if key in self._costs:
+            return self._costs[key]
+        operation, config, shape = self.operation, self.config, self.shape
+        groups_of_images = split(self.batch, images)
+        row_parts = _counts(operation.out_height, rows)
+        column_parts = _counts(operation.out_width, columns)
+        passes = shape.out_blocks * self.sweeps * self.blocks * self.taps
+        compute = drain = tiles = 0
+        per_sum = config.block // config.post_lanes
+        for count, image_groups in _histogram(count for _, count in groups_of_images):
+            for down, many in row_parts:
+                for across, much in column_parts:
+                    number = image_groups * many * much
+                    pixels = count * operation.sums(0, down) * operation.sums(1, across)
+                    compute += number * passes * max(pixels, config.rows, 4)
+                    window = operation.window[0] * operation.window[1]
+                    drain += number * count * down * across * window
+                    tiles += number
+        self._costs[key] = found = _TileCosts(
+            compute=compute,
+            drain=drain * shape.target_blocks * per_sum,
+            tiles=tiles,
+            across=len(groups_of_images) * sum(many for _, many in column_parts),
+            strips=sum(many for _, many in column_parts),
+            pixels=images * operation.sums(0, rows) * operation.sums(1, columns),
+        )
+        return found
 
     def _rate(
         self,
-        schedule: LayerSchedule,
+        schedule: _Cut,
         chunks: int,
         act_words: int,
         act_slots: int,
@@ -252,30 +295,13 @@ class _Search:
         operation, config, shape = self.operation, self.config, self.shape
         height, width = operation.out_height, operation.out_width
         rows, columns = schedule.rows, schedule.columns
-        groups_of_images = split(self.batch, schedule.images)
-        row_parts = _counts(height, rows)
-        column_parts = _counts(width, columns)
+        costs = self._tile_costs(schedule.images, rows, columns)
+        compute, drain, tiles = costs.compute, costs.drain, costs.tiles
         passes = shape.out_blocks * self.sweeps * self.blocks * self.taps
-        compute = drain = tiles = 0
-        per_sum = config.block // config.post_lanes
-        for images, image_groups in _histogram(count for _, count in groups_of_images):
-            for down, many in row_parts:
-                for across, much in column_parts:
-                    number = image_groups * many * much
-                    pixels = images * operation.sums(0, down) * operation.sums(1, across)
-                    compute += number * passes * max(pixels, config.rows, 4)
-                    window = operation.window[0] * operation.window[1]
-                    drain += number * images * down * across * window
-                    tiles += number
-        drain *= shape.target_blocks * per_sum
         region_rows = min(rows * schedule.stack, height)
         _, read_rows, held_rows = self._input(0, region_rows)
         _, read_columns, held_columns = self._input(1, columns)
-        regions = (
-            len(groups_of_images)
-            * -(-height // region_rows)
-            * sum(many for _, many in column_parts)
-        )
+        regions = costs.across * -(-height // region_rows)
         times = 1 if schedule.resident else shape.out_blocks
         blocks = self.sources * shape.source_blocks
         per_pixel = operation.pixel_bytes or config.block
@@ -283,7 +309,7 @@ class _Search:
         act_read = self.batch * read_rows * read_columns * per_pixel * blocks * times
         act_held = self.batch * held_rows * held_columns * blocks * times
         if columns < width:
-            runs = self.batch * read_rows * len(split(width, columns)) * blocks
+            runs = self.batch * read_rows * costs.strips * blocks
             act_held += RUN * runs * times
         repeats = {"layer": 1, "tile": regions, "stream": tiles}[schedule.weights]
         if schedule.weights == "layer":
@@ -310,8 +336,18 @@ class _Search:
         if weight_slots < 2 and schedule.weights != "layer":
             stall += max(weights, weights * config.cols / self.rate) + steps * LATENCY
         cycles = max(compute, load_cycles, total, drain) + startup + tail + stall
-        return replace(
-            schedule,
+        return LayerSchedule(
+            name=operation.name,
+            linear=False,
+            images=schedule.images,
+            rows=rows,
+            columns=columns,
+            stack=schedule.stack,
+            chunk_blocks=schedule.chunk_blocks,
+            chunk_taps=schedule.chunk_taps,
+            resident=schedule.resident,
+            weights=schedule.weights,
+            pixels=costs.pixels,
             compute_cycles=compute,
             read_bytes=math.ceil(read),
             write_bytes=write,
@@ -320,7 +356,7 @@ class _Search:
 
     def _stalls(
         self,
-        schedule: LayerSchedule,
+        schedule: _Cut,
         chunks: int,
         slots: int,
         held: int,

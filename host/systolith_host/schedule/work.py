@@ -11,7 +11,21 @@ from systolith_host.schedule.schedule import LayerSchedule
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, walk_steps
 
-__all__ = ["Addresses", "Chunk", "Item", "Step", "Store", "Work", "chunks_of", "make_work"]
+__all__ = [
+    "MOST_STEPS",
+    "Addresses",
+    "Chunk",
+    "Item",
+    "Step",
+    "Store",
+    "TooManyStepsError",
+    "Work",
+    "chunks_of",
+    "make_work",
+]
+
+MOST_STEPS = 200_000
+"""CONVs of a layer: some minutes of compiling and a hundred megabytes of instructions."""
 
 
 @dataclass(frozen=True)
@@ -185,13 +199,27 @@ def _sweep_chunks(
                 yield Chunk((start + block, 1), 0, 1, row, rows, column, columns, first)
 
 
+class TooManyStepsError(Exception):
+    """A schedule of so many CONVs that neither the host nor the accelerator should be given it."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"{steps} CONVs")
+        self.steps = steps
+
+
 def make_work(
     operation: Operation,
     schedule: LayerSchedule,
     config: AcceleratorConfig,
     addresses: Addresses,
 ) -> Work:
-    """Return the work of an operation under a schedule."""
+    """Return the work of an operation under a schedule.
+
+    Raises
+    ------
+    TooManyStepsError
+        If it has more than MOST_STEPS CONVs.
+    """
     return _Builder(operation, schedule, config, addresses).build()
 
 
@@ -220,7 +248,11 @@ class _Builder:
             list(chunks_of(operation, schedule, self.config, self.addresses.sources, block))
             for block in range(self.shape.out_blocks)
         ]
-        for region in self._regions():
+        regions = list(self._regions())
+        steps = sum(len(region.stack) for region in regions) * sum(map(len, chunks))
+        if steps > MOST_STEPS:
+            raise TooManyStepsError(steps)
+        for region in regions:
             self._forget(region)
             for out_block, parts in enumerate(chunks):
                 for number, (row, rows) in enumerate(region.stack):
