@@ -85,35 +85,38 @@ class ReadPort(wiring.Component):
         config, bus = self.config, self.bus
         outstanding = Signal(range(config.outstanding_reads + 1))
 
-        # Stage 1 chooses, stage 2 knows the end, stage 3 has checked the window; then the address
+        # Each user's next burst waits in registers, so that neither sees the other's valid or the
+        # bus. Stage 1 chooses and finds the end, stage 2 checks the window; then the address
         # channel.
+        users = {"fetch": self.fetch, "load": self.load}
+        waiting = {name: Signal(burst_layout(), name=f"waiting_{name}") for name in users}
+        waits = {name: Signal(name=f"waits_{name}") for name in users}
         layout = data.StructLayout({"fetch": 1, "burst": burst_layout()})
-        early = Signal(layout)
-        early_valid = Signal()
         chosen = Signal(layout)
         chosen_valid = Signal()
         checked = Signal()
         inside = Signal()
         leave = Signal()
-        m.d.comb += [
-            self.fetch.ready.eq(~early_valid),
-            self.load.ready.eq(~early_valid & ~self.fetch.valid),
-        ]
-        with m.If(~early_valid):
-            m.d.sync += [
-                early_valid.eq(self.fetch.valid | self.load.valid),
-                early.fetch.eq(self.fetch.valid),
-                early.burst.eq(Mux(self.fetch.valid, self.fetch.p, self.load.p)),
-            ]
-        with m.Elif(~chosen_valid):
-            m.d.sync += early_valid.eq(0)
-        size = (early.burst.length + 1) << (config.bus_bytes.bit_length() - 1)
+        choose = {
+            "fetch": ~chosen_valid & waits["fetch"],
+            "load": ~chosen_valid & waits["load"] & ~waits["fetch"],
+        }
+        for name, user in users.items():
+            m.d.comb += user.ready.eq(~waits[name])
+            with m.If(~waits[name]):
+                m.d.sync += [waits[name].eq(user.valid), waiting[name].eq(user.p)]
+            with m.Elif(choose[name]):
+                m.d.sync += waits[name].eq(0)
+        next_burst = Signal(burst_layout())
+        m.d.comb += next_burst.eq(Mux(waits["fetch"], waiting["fetch"], waiting["load"]))
+        size = (next_burst.length + 1) << (config.bus_bytes.bit_length() - 1)
         end = Signal(ADDRESS_BITS + 1, reset_less=True)
         with m.If(~chosen_valid):
             m.d.sync += [
-                chosen_valid.eq(early_valid),
-                chosen.eq(early),
-                end.eq(early.burst.addr + size),
+                chosen_valid.eq(waits["fetch"] | waits["load"]),
+                chosen.fetch.eq(waits["fetch"]),
+                chosen.burst.eq(next_burst),
+                end.eq(next_burst.addr + size),
             ]
         with m.Elif(leave):
             m.d.sync += chosen_valid.eq(0)
@@ -177,9 +180,11 @@ class ReadPort(wiring.Component):
             self.bus_error.eq(
                 taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)
             ),
-            self.quiet.eq((outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~early_valid),
+            self.quiet.eq(
+                (outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~waits["fetch"] & ~waits["load"]
+            ),
         ]
         # With halt, what was chosen but not issued is forgotten.
         with m.If(self.halt):
-            m.d.sync += [early_valid.eq(0), chosen_valid.eq(0)]
+            m.d.sync += [chosen_valid.eq(0), *(flag.eq(0) for flag in waits.values())]
         return m
