@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Ecp5", "dsp_sites"]
+__all__ = ["SIZES", "Ecp5", "bits", "dsp_sites"]
 
-_DSP_ROWS = {"25F": (10, 22), "45F": (10, 34), "85F": (10, 34, 58)}
-"""Tile rows that hold multipliers."""
+SIZES = ("25F", "45F", "85F")
 
-_DSP_BLOCKS = {
-    "25F": (4, 13, 22, 31, 40, 49, 58),
-    "45F": (4, 13, 22, 31, 40, 49, 58, 67, 76),
-    "85F": (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114),
-}
+_DSP_ROWS = {"85F": (10, 34, 58)}
+"""Tile rows that hold multipliers, where they are known."""
+
+_DSP_BLOCKS = {"85F": (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114)}
 """Tile columns at which the blocks of four multipliers begin."""
 
 _OFFSETS = (0, 1, 4, 5)
@@ -20,10 +18,10 @@ _OFFSETS = (0, 1, 4, 5)
 
 
 def dsp_sites(size: str) -> list[list[list[str]]]:
-    """Return the part's multiplier sites as [row of blocks][block][multiplier]."""
+    """Return the part's multiplier sites as [row of blocks][block][multiplier], if known."""
     return [
         [[f"X{x + k}/Y{y}/MULT18_{k}" for k in _OFFSETS] for x in _DSP_BLOCKS[size]]
-        for y in _DSP_ROWS[size]
+        for y in _DSP_ROWS.get(size, ())
     ]
 
 
@@ -46,13 +44,13 @@ class Ecp5:
     floorplan: bool = True
 
     def __post_init__(self) -> None:
-        if self.size not in _DSP_ROWS:
-            raise ValueError(f"Ecp5 size must be one of {', '.join(_DSP_ROWS)}, not {self.size!r}")
+        if self.size not in SIZES:
+            raise ValueError(f"Ecp5 size must be one of {', '.join(SIZES)}, not {self.size!r}")
 
     def fits(self, rows: int, cols: int) -> bool:
         """Whether an array's columns can stand on columns of blocks of four multipliers."""
-        block_rows = -(-rows // len(_OFFSETS))
-        return block_rows <= len(_DSP_ROWS[self.size]) and cols <= len(_DSP_BLOCKS[self.size])
+        sites = dsp_sites(self.size)
+        return -(-rows // len(_OFFSETS)) <= len(sites) and cols <= len(sites[0])
 
     def site(self, row: int, col: int, *, rows: int, cols: int) -> str | None:
         """Return the site of an array's multiplier, or None where the tools shall choose.

@@ -1,0 +1,83 @@
+"""Synthesis for ECP5 with Yosys, and what the netlist takes of a part."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_host.errors import SystolithError
+from systolith_host.fpga.tools import run_tool
+
+__all__ = ["Netlist", "resources", "synthesise"]
+
+LIMIT_SECONDS = 3600
+"""Of a synthesis; the largest measured took two minutes of a core."""
+
+# A process of its own keeps Yosys' text, its global state and its memory out of the caller.
+_DRIVER = """
+from pyosys import libyosys
+design = libyosys.Design()
+for command in COMMANDS:
+    design.run_pass(command)
+"""
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A synthesised design.
+
+    Parameters
+    ----------
+    path : Path
+        Yosys' JSON, which nextpnr reads.
+    cells : mapping of str to int
+        Cells of each type.
+    seconds : float
+        What synthesis took.
+    """
+
+    path: Path
+    cells: Mapping[str, int]
+    seconds: float
+
+
+def resources(cells: Mapping[str, int]) -> dict[str, int]:
+    """Return what cells take of a part: LUT, FF, DSP and block RAM.
+
+    A carry cell holds two LUTs; a cell of distributed memory four, and two more to write it.
+    """
+    luts = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+    return {
+        "LUT": sum(weight * cells.get(cell, 0) for cell, weight in luts.items()),
+        "FF": cells.get("TRELLIS_FF", 0),
+        "DSP": cells.get("MULT18X18D", 0),
+        "block RAM": cells.get("DP16KD", 0),
+    }
+
+
+def synthesise(rtlil: str, top: str, folder: Path) -> Netlist:
+    """Synthesise Yosys' own text for ECP5; files go to `folder`.
+
+    Raises
+    ------
+    SystolithError
+        If Yosys fails.
+    """
+    (folder / f"{top}.il").write_text(rtlil)
+    commands = [
+        f"read_rtlil {top}.il",
+        f"synth_ecp5 -top {top} -json {top}.json",
+        f"tee -q -o {top}.stat.json stat -json",
+    ]
+    log = folder / "yosys.log"
+    driver = _DRIVER.replace("COMMANDS", repr(commands))
+    run = run_tool([sys.executable, "-c", driver], folder, log, LIMIT_SECONDS)
+    statistics = folder / f"{top}.stat.json"
+    if run.status != 0 or not statistics.exists():
+        lines = [line for line in log.read_text().splitlines() if line.strip()] or ["no output"]
+        errors = [line for line in lines if "ERROR" in line] or lines
+        ending = "no end" if run.status is None else errors[-1].strip()
+        raise SystolithError(f"Yosys failed: {ending} (all of it in {log})")
+    cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
+    return Netlist(folder / f"{top}.json", cells, run.seconds)

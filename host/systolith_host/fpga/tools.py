@@ -1,0 +1,72 @@
+"""The FPGA tools: where they are, and running them with a limit and a log."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_host.errors import SystolithError
+
+__all__ = ["Run", "find_tool", "run_tool"]
+
+_CHECKOUT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a tool ended: its exit status, or None at the limit, and how long it took."""
+
+    status: int | None
+    seconds: float
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a tool: on PATH, beside this Python, or in the checkout's .venv-fpga.
+
+    Raises
+    ------
+    SystolithError
+        If it is nowhere; the text says what to install.
+    """
+    folders = [Path(sys.executable).parent, _CHECKOUT / ".venv-fpga" / "bin"]
+    found = shutil.which(name) or next(
+        (str(folder / name) for folder in folders if os.access(folder / name, os.X_OK)), None
+    )
+    if found is None:
+        raise SystolithError(
+            f"{name} is not installed: run `make fpga-setup`, or pip install 'systolith[fpga]'"
+        )
+    return found
+
+
+def run_tool(command: Sequence[str], folder: Path, log: Path, seconds: float) -> Run:
+    """Run a tool in a folder; all that it prints goes to the log.
+
+    It is stopped, with whatever it started, when `seconds` have passed or when this process is
+    interrupted.
+    """
+    start = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        status = None
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return Run(status, time.monotonic() - start)
