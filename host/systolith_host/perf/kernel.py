@@ -117,9 +117,8 @@ def replay(table, p, times):
     stores = np.nonzero(table[:, OPCODE] == 3)[0]
 
     # Read port.
-    early = False
-    early_fetch = False
-    early_beats = 0
+    fetch_waits = load_waits = False
+    fetch_waiting = load_waiting = 0
     chosen = False
     chosen_fetch = False
     chosen_beats = 0
@@ -309,8 +308,8 @@ def replay(table, p, times):
         sent_any = sent_load or sent_conv or sent_store
         fetch_beats = burst_beats(fetch_split, longest, bus)
         fetch_asks = fetch_split[0] != 0 and fetch_room > fetch_beats - 1
-        fetch_asked = fetch_asks and not early
-        load_asked = splitter[0] != 0 and not early and not fetch_asks
+        fetch_asked = fetch_asks and not fetch_waits
+        load_asked = splitter[0] != 0 and not load_waits
         load_beats = burst_beats(splitter, longest, bus)
 
         # Read port.
@@ -556,7 +555,9 @@ def replay(table, p, times):
         queue_step(store_queue, sent_store, not sgate_full)
 
         # Read port.
-        read_quiet = outstanding == 0 and not ar_valid and not chosen and not early
+        read_quiet = (
+            outstanding == 0 and not ar_valid and not chosen and not fetch_waits and not load_waits
+        )
         outstanding += issue_read
         if beat_taken and beat & 2 != 0:
             outstanding -= 1
@@ -567,19 +568,24 @@ def replay(table, p, times):
         elif ar_taken:
             ar_valid = False
         chosen_checked = chosen and not issue_read
-        moved_on = early and not chosen
-        if moved_on:
-            chosen = True
-            chosen_fetch = early_fetch
-            chosen_beats = early_beats
+        choose_fetch = not chosen and fetch_waits
+        choose_load = not chosen and load_waits and not fetch_waits
+        if not chosen:
+            chosen = fetch_waits or load_waits
+            chosen_fetch = fetch_waits
+            chosen_beats = fetch_waiting if fetch_waits else load_waiting
         elif issue_read:
             chosen = False
-        if not early:
-            early = fetch_asked or load_asked
-            early_fetch = fetch_asked
-            early_beats = fetch_beats if fetch_asked else load_beats
-        elif moved_on:
-            early = False
+        if not fetch_waits:
+            fetch_waits = fetch_asked
+            fetch_waiting = fetch_beats
+        elif choose_fetch:
+            fetch_waits = False
+        if not load_waits:
+            load_waits = load_asked
+            load_waiting = load_beats
+        elif choose_load:
+            load_waits = False
         if beat_arrives:
             beats_ring[beats_queue[PUSHED] % 8] = arriving
         queue_step(beats_queue, beat_arrives, beat_taken)

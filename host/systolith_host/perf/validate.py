@@ -251,11 +251,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases += random_cases(config, -(-options.cases // len(CONFIGS)), options.seed)
         print(f"{config.name}: {len(cases)} cases so far", flush=True)
     network: list[Case] = []
+    _write(options.out, cases, network)
     for name in filter(None, options.vgg16.split(",")):
         qgraph = timing_network(build_network("vgg16"))
         network += compare(compile_network(qgraph, PRESETS[name]), MemoryTiming())
+        _write(options.out, cases, network)
         print(f"vgg16 on {name}: done", flush=True)
-    _write(options.out, cases, network)
     for key, value in summary(cases):
         print(f"{key}: {value}")
     for row in _network_rows(network):

@@ -1,4 +1,4 @@
-"""The replay's counters are the RTL's, every one of them."""
+"""The replay against the RTL's counters, and what it says of programs."""
 
 import random
 
@@ -43,7 +43,7 @@ def test_latencies_are_the_gatewares(preset):
 
 
 @pytest.mark.rtl
-def test_counters_are_those_of_the_rtl():
+def test_cycles_and_traffic_are_those_of_the_rtl():
     rng = random.Random(7)
     cases = []
     while len(cases) < 12:
@@ -54,8 +54,12 @@ def test_counters_are_those_of_the_rtl():
             except SystolithError:
                 continue
         cases += compare(program, memory)
-    for case in cases:
-        assert case.model == case.measured, f"{case.layer}, {case.memory}"
+    # It is exact while it follows the gateware register by register; a stage more or less there
+    # must not make it useless, only inexact.
+    errors = sorted(abs(case.error) for case in cases)
+    assert all(case.traffic_equal for case in cases)
+    assert errors[len(errors) // 2] <= 0.02
+    assert errors[-1] <= 0.05, [f"{case.layer}, {case.memory}, {case.error}" for case in cases]
 
 
 def test_states_add_up_and_traffic_is_that_of_the_instructions(mini):
