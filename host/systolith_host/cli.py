@@ -26,7 +26,7 @@ from systolith_host.progress import ProgressLog
 from systolith_host.runtime.remote import run_remote
 from systolith_host.runtime.session import DeviceOptions, Outcome, build_device, plan_jobs, run_jobs
 from systolith_host.schedule import compile_network
-from systolith_host.tables import config_table, network_table, report_table
+from systolith_host.tables import config_table, network_table, noise_table, report_table
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 from systolith_hw.spec.presets import PRESETS, load_config
 
@@ -64,6 +64,14 @@ class Simulator(StrEnum):
     ICARUS = "icarus"
 
 
+class Method(StrEnum):
+    """How calibration chooses ranges (quantize.calibrate.METHODS)."""
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    MSE = "mse"
+
+
 NetworkArgument = Annotated[
     str,
     typer.Argument(
@@ -97,6 +105,14 @@ WeightsOption = Annotated[
         "Default: random weights, He scaling.",
     ),
 ]
+MethodOption = Annotated[
+    Method,
+    typer.Option(
+        "--calibration",
+        help="Range of a tensor: all values, all but 0.01 % at each end, or the one with the least "
+        "mean-squared error.",
+    ),
+]
 ConfigOption = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +137,7 @@ def run(
     network: NetworkArgument = "vgg16",
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
+    calibration: MethodOption = Method.MINMAX,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     device: Annotated[
@@ -145,6 +162,10 @@ def run(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON, too.")
     ] = None,
     seed: SeedOption = 0,
+    noise: Annotated[
+        bool,
+        typer.Option("--noise", help="Show what quantisation costs: signal to noise by layer."),
+    ] = False,
     sequential: Annotated[
         bool,
         typer.Option(
@@ -218,7 +239,9 @@ def run(
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
     with ProgressLog(Console(stderr=True)) as log:
-        prepared = _prepare(network, image, calibrate, weights, seed, batch, target, log)
+        prepared = _prepare(
+            network, image, calibrate, weights, seed, batch, target, log, calibration, noise
+        )
         if loaded is None:
             log.stage("compiling")
             loaded = compile_network(
@@ -276,6 +299,8 @@ def run(
     if json is not None:
         report.save(json)
     _show(report_table(report))
+    if noise:
+        _show(noise_table(prepared.noise))
     if report.groups["all"].mismatches:
         if program is not None:
             _complain(f"{program} may have been made with other weights, images or another seed")
@@ -288,6 +313,7 @@ def compile_(
     network: NetworkArgument = "vgg16",
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
+    calibration: MethodOption = Method.MINMAX,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     batch: BatchOption = 1,
@@ -299,7 +325,9 @@ def compile_(
     """
     target = load_config(config or "default")
     with ProgressLog(Console(stderr=True)) as log:
-        prepared = _prepare(network, image, calibrate, weights, seed, batch, target, log)
+        prepared = _prepare(
+            network, image, calibrate, weights, seed, batch, target, log, calibration
+        )
         log.stage("compiling")
         program = compile_network(prepared.qgraph, target, batch, progress=log.update)
         program.save(out)
@@ -470,11 +498,15 @@ def _prepare(
     batch: int,
     config: AcceleratorConfig,
     log: ProgressLog,
+    method: Method,
+    noise: bool = False,
 ) -> Prepared:
     return prepare(
         network,
         images=image or (),
         calibration_images=calibrate or (),
+        method=method.value,
+        noise=noise,
         weights=weights,
         seed=seed,
         batch=batch,

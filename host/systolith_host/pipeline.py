@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from systolith_host.model.weights import load_weights, random_weights
 from systolith_host.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
 from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.qgraph import QGraph
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
 from systolith_host.quantize.scales import ActivationScale
@@ -52,6 +53,8 @@ class Prepared:
         What the float network makes of the same images.
     weights, images : str
         Where they came from, in words.
+    noise : dict of str to float
+        Signal over noise of each layer in decibels, if asked for.
     """
 
     graph: Graph
@@ -60,6 +63,7 @@ class Prepared:
     float_output: np.ndarray
     weights: str
     images: str
+    noise: dict[str, float] = field(default_factory=dict)
 
 
 def network_name(network: str) -> str:
@@ -92,6 +96,8 @@ def prepare(
     multiplier_width: int,
     log: ProgressLog,
     calibration_images: Sequence[Path] = (),
+    method: str = "minmax",
+    noise: bool = False,
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
 
@@ -111,6 +117,10 @@ def prepare(
     log : ProgressLog
     calibration_images : sequence of Path
         Files and folders that the scales are calibrated on; the images themselves if none.
+    method : str
+        How: one of quantize.calibrate.METHODS.
+    noise : bool
+        Whether to compute the signal-to-noise ratio of every layer.
 
     Raises
     ------
@@ -135,21 +145,25 @@ def prepare(
         samples = inputs
         if calibration_images:
             samples = np.stack(_load_all(find_inputs(calibration_images), shape))
-        calibration = calibrate(graph, values, samples, log.update)
+        calibration = calibrate(graph, values, samples, log.update, method=method)
         float_output = calibration.output
         if calibration_images:
             float_output = _float_output(graph, values, inputs)
         log.stage("quantisation")
         qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
-    del values
     log.stage("golden model")
     tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
+    ratios: dict[str, float] = {}
+    if noise:
+        log.stage("noise")
+        ratios = layer_noise(graph, values, qgraph, tensors, inputs, scales)
+    del values
     names = ", ".join(str(path) if images else path.name for path in paths)
     if len(paths) < batch:
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"
-    return Prepared(graph, qgraph, tensors, float_output, source, names)
+    return Prepared(graph, qgraph, tensors, float_output, source, names, ratios)
 
 
 def _float_output(graph: Graph, weights: Weights, x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Reports, networks and configurations as tables for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,10 +16,11 @@ from systolith_host.model.graph import (
     node_macs,
     weight_shape,
 )
+from systolith_host.model.vgg import NETWORKS
 from systolith_host.report import BUSY, LayerReport, Report, Totals
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["config_table", "network_table", "report_table"]
+__all__ = ["config_table", "network_table", "noise_table", "report_table"]
 
 _LECTURE_SLIDE = (
     "A common lecture slide gives VGG-16 24M activations an image; its own rows add up to 15.2M, "
@@ -98,7 +99,10 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
         lines.append(f"{report.frames_per_second:,.2f} frames/s at {report.clock_mhz:g} MHz")
     if report.top:
         top = ", ".join(f"{index} ({value:.2f})" for index, value in report.top)
-        lines.append(f"top {len(report.top)} classes (ImageNet indices; no names offline): {top}")
+        what = "outputs (by index)"
+        if report.network in NETWORKS:
+            what = "classes (ImageNet indices; no names offline)"
+        lines.append(f"top {len(report.top)} {what}: {top}")
         first = report.float_top[:1] == (report.top[0][0],)
         lines.append(
             f"float network's top {len(report.float_top)}: "
@@ -109,6 +113,17 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
             lines.append(f"{name}: {report.sources[name]}")
     lines.append(f"device wall time {report.wall_seconds:,.1f} s")
     return lines
+
+
+def noise_table(noise: Mapping[str, float]) -> RenderableType:
+    """Return the signal-to-noise ratio of every layer."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("signal/noise dB", justify="right", no_wrap=True)
+    for name, ratio in noise.items():
+        table.add_row(name, f"{ratio:.1f}")
+    line = "Of the integers against the float network, the noise of all layers before included."
+    return Group(Text(), table, Text(line))
 
 
 def network_table(graph: Graph) -> RenderableType:

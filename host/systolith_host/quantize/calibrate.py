@@ -1,4 +1,4 @@
-"""The range of every tensor on given images."""
+"""The range of every tensor on given images, by three methods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,13 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.model.forward import run_float
 from systolith_host.model.graph import Graph, Weights
+from systolith_host.quantize.ranges import BINS, least_error, percentile
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["METHODS", "Calibration", "calibrate"]
+
+METHODS = ("minmax", "percentile", "mse")
+"""The whole range; all but the outermost 0.01 % of the values at each end; or the range whose steps
+and clamps together make the least mean-squared error."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
@@ -22,7 +27,7 @@ class Calibration:
     Parameters
     ----------
     ranges : dict of str to (float, float)
-        Least and largest value of every tensor over all images.
+        Range of every tensor over all images.
     output : ndarray of float32, shape (N, ...)
         The float network's output, to compare with.
     """
@@ -32,9 +37,16 @@ class Calibration:
 
 
 def calibrate(
-    graph: Graph, weights: Weights, images: np.ndarray, progress: Progress | None = None
+    graph: Graph,
+    weights: Weights,
+    images: np.ndarray,
+    progress: Progress | None = None,
+    *,
+    method: str = "minmax",
 ) -> Calibration:
-    """Run the float network, one image at a time, and note the least and largest values.
+    """Run the float network, one image at a time, and choose the range of each tensor.
+
+    All methods but "minmax" run it twice: for the limits, and for a histogram between them.
 
     Parameters
     ----------
@@ -43,12 +55,16 @@ def calibrate(
     images : ndarray of float32, shape (N, channels, height, width)
     progress : callable, optional
         Called with the layer's name, the multiply-accumulates done and those of all images.
+    method : str
+        One of :data:`METHODS`.
 
     Raises
     ------
     SystolithError
-        If a tensor has values that are not finite.
+        If a tensor has values that are not finite, or there is no such method.
     """
+    if method not in METHODS:
+        raise SystolithError(f"calibration must be one of {', '.join(METHODS)}, not {method!r}")
     ranges: dict[str, tuple[float, float]] = {}
     outputs = []
     for index, image in enumerate(images):
@@ -68,4 +84,17 @@ def calibrate(
             ranges[name] = (low, high)
             if name == graph.output:
                 outputs.append(values)
+    if method != "minmax":
+        choose = percentile if method == "percentile" else least_error
+        counts = {name: np.zeros(BINS, np.int64) for name in ranges}
+        for image in images:
+            for name, values in run_float(graph, weights, image[None]):
+                counts[name] += np.histogram(values, BINS, _wide(ranges[name]))[0]
+        ranges = {name: choose(counts[name], *_wide(ranges[name])) for name in ranges}
     return Calibration(ranges, np.concatenate(outputs))
+
+
+def _wide(limits: tuple[float, float]) -> tuple[float, float]:
+    """Return a range that is not empty, for a histogram."""
+    low, high = limits
+    return (low, high) if high > low else (low, low + 1e-6 + abs(low) * 1e-6)

@@ -1,0 +1,52 @@
+"""How much quantisation costs: the signal-to-noise ratio of every layer."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from systolith_host.model.forward import run_float
+from systolith_host.model.graph import Graph, Weights
+from systolith_host.quantize.fold import fold
+from systolith_host.quantize.qgraph import QGraph
+
+__all__ = ["layer_noise"]
+
+
+def layer_noise(
+    graph: Graph,
+    weights: Weights,
+    qgraph: QGraph,
+    tensors: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    scales: Mapping[str, object] | None = None,
+) -> dict[str, float]:
+    """Return, for each layer of the float network, signal over noise in decibels.
+
+    The signal is the float network's tensor, the noise what the integer network's differs from it,
+    with the noise of all layers before in it.
+
+    Parameters
+    ----------
+    graph, weights
+        The float network.
+    qgraph : QGraph
+        What was made of it.
+    tensors : mapping of str to ndarray
+        The golden model's, of the same inputs.
+    x : ndarray of float32, shape (N, ...)
+        The inputs.
+    scales : mapping, optional
+        Of a network that was quantised before.
+    """
+    names = {layer.output: layer.node.name for layer in fold(graph, scales)}
+    result = {}
+    for name, values in run_float(graph, weights, x):
+        if name not in names:
+            continue
+        target = qgraph.tensors[names[name]]
+        real = (tensors[target.name].astype(np.float64) - target.zero_point) * target.scale
+        noise = float(((real.reshape(values.shape) - values) ** 2).sum())
+        signal = float((values.astype(np.float64) ** 2).sum())
+        result[target.name] = 10 * math.log10(signal / noise) if signal and noise else math.inf
+    return result

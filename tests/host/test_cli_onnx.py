@@ -1,0 +1,135 @@
+"""The command line with ONNX files: check, export, run, and what is refused."""
+
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from systolith_host import cli
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process; return status, standard output and error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return ended.value.code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A network with a sum and a concatenation, for images of 1x10x12."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "a", pads=[1] * 4),
+        helper.make_node("Conv", ["x", "v"], ["b"], "b", pads=[1] * 4),
+        helper.make_node("Add", ["a", "b"], ["s"], "sum"),
+        helper.make_node("Concat", ["a", "s"], ["j"], "join", axis=1),
+        helper.make_node("GlobalAveragePool", ["j"], ["m"], "mean"),
+        helper.make_node("Flatten", ["m"], ["f"], "flat"),
+        helper.make_node("Softmax", ["f"], ["y"], "soft"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 10, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(rng.standard_normal((8, 1, 3, 3)).astype(np.float32), name)
+            for name in "wv"
+        ],
+    )
+    path = tmp_path / "net.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+EMULATOR = ("--config", "tiny", "--device", "emulator")
+
+
+def test_check_says_what_a_network_is(command, model):
+    status, out, _ = command("check", model)
+    assert status == 0
+    assert "can run: input 1x10x12" in out
+    assert "the host ends with Softmax" in out
+
+
+def test_check_lists_what_stands_in_the_way(command, model):
+    proto = onnx.load(model)
+    proto.graph.node[2].op_type = "Mul"
+    proto.graph.node[4].op_type = "GlobalMaxPool"
+    onnx.save(proto, model)
+    status, out, _ = command("check", model)
+    assert status == 1
+    assert [line.split(":")[0] for line in out.splitlines()[:2]] == [
+        "sum (Mul)",
+        "mean (GlobalMaxPool)",
+    ]
+    status, _, err = command("run", model, *EMULATOR)
+    assert status == 2
+    assert "2 of its nodes cannot run" in err
+
+
+@pytest.mark.parametrize("options", [(), ("--sequential",), ("--calibration", "mse", "--noise")])
+def test_a_network_runs_on_photographs(command, model, tmp_path, options):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(2):
+        pixels = rng.integers(0, 256, (20, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    arguments = ("--calibrate", folder, "--image", folder / "0.png", *options)
+    status, out, _ = command("run", model, *EMULATOR, *arguments)
+    assert status == 0
+    assert "0 mismatches" in out
+    assert "top 5 outputs (by index)" in out
+    assert ("signal/noise" in out) == ("--noise" in options)
+
+
+def test_a_network_runs_on_numbers(command, model, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(2).standard_normal((3, 1, 10, 12)))
+    status, out, _ = command(
+        "run", model, *EMULATOR, "--image", tmp_path / "x.npy", "--batch", 3, "--sequential"
+    )
+    assert status == 0
+    assert "0 mismatches" in out
+    np.save(tmp_path / "y.npy", np.zeros((2, 10, 12)))
+    status, _, err = command("run", model, *EMULATOR, "--image", tmp_path / "y.npy")
+    assert status == 2
+    assert "must hold numbers of shape (1, 10, 12)" in err
+
+
+def test_programs_of_files_are_kept(command, model, tmp_path):
+    program = tmp_path / "net.program"
+    assert command("compile", model, "--config", "tiny", "--out", program)[0] == 0
+    status, out, _ = command("run", model, "--device", "emulator", "--program", program)
+    assert status == 0
+    assert "0 mismatches" in out
+    assert command("info", model)[0] == 0
+
+
+def test_exported_networks_run(command, tmp_path):
+    path = tmp_path / "squeezenet.onnx"
+    assert command("export", "squeezenet1_1", "--out", path, "--size", 64)[0] == 0
+    status, out, _ = command("run", path, "--device", "emulator", "--sequential")
+    assert status == 0
+    assert "30 layers, 0 mismatches" in out
+    status, _, err = command("export", "lenet", "--out", path)
+    assert status == 2
+    assert "network must be one of alexnet" in err
+
+
+def test_weights_of_a_file_are_its_own(command, model, tmp_path):
+    status, _, err = command("run", model, "--weights", tmp_path / "w.safetensors")
+    assert status == 2
+    assert "has its own weights" in err
