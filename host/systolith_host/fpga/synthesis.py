@@ -33,12 +33,15 @@ class Netlist:
         Yosys' JSON, which nextpnr reads.
     cells : mapping of str to int
         Cells of each type.
+    verilog : Path
+        The netlist as Verilog, to simulate.
     seconds : float
         What synthesis took.
     """
 
     path: Path
     cells: Mapping[str, int]
+    verilog: Path
     seconds: float
 
 
@@ -69,6 +72,7 @@ def synthesise(rtlil: str, top: str, folder: Path) -> Netlist:
         f"read_rtlil {top}.il",
         f"synth_ecp5 -top {top} -json {top}.json",
         f"tee -q -o {top}.stat.json stat -json",
+        f"write_verilog -noattr {top}_netlist.v",
     ]
     log = folder / "yosys.log"
     driver = _DRIVER.replace("COMMANDS", repr(commands))
@@ -80,4 +84,4 @@ def synthesise(rtlil: str, top: str, folder: Path) -> Netlist:
         ending = "no end" if run.status is None else errors[-1].strip()
         raise SystolithError(f"Yosys failed: {ending} (all of it in {log})")
     cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
-    return Netlist(folder / f"{top}.json", cells, run.seconds)
+    return Netlist(folder / f"{top}.json", cells, folder / f"{top}_netlist.v", run.seconds)
