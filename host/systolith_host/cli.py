@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from typer.exceptions import TyperException
 
 from systolith_host.errors import SystolithError
+from systolith_host.explore.command import explore
 from systolith_host.model.vgg import NETWORKS
 from systolith_host.pipeline import (
     Prepared,
@@ -449,6 +450,14 @@ def timing(
     _show(timing_table(report))
     if not report.met:
         raise typer.Exit(MISMATCH)
+
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith explore vgg16 --bandwidth 2..32 --act-buffer 64K..512K\n\n"
+    "  systolith explore vgg16 --rows 8,16,32 --cols 8,16,32 --bandwidth 4..32 --sample 100\n\n"
+    "  systolith explore mini --config tiny --bandwidth 1..8 --confirm 1"
+)(explore)
 
 
 @app.command()

@@ -1,0 +1,238 @@
+"""The space of a sweep: axes, their values, and the accelerators that they make of a base."""
+
+import math
+import random
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from systolith_host.errors import SystolithError
+from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+
+__all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
+
+AXES = {
+    "rows": "rows of the array",
+    "cols": "columns of the array",
+    "bandwidth": "bytes per cycle of the memory; the bus becomes wide enough for it",
+    "act_buffer": "bytes of the activation buffer",
+    "weight_buffer": "bytes of the weight buffer",
+    "acc_depth": "pixels of an accumulator bank",
+    "post_lanes": "channels requantised per cycle",
+    "bus_bytes": "width of the bus in bytes",
+}
+"""What a sweep may vary, in the order in which points are counted, the last one fastest."""
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([KM]?)i?B?", re.IGNORECASE)
+_MOST_VALUES = 10_000
+
+
+def _number(text: str, axis: str) -> float:
+    match = _NUMBER.fullmatch(text.strip())
+    if not match:
+        raise SystolithError(f"--{_option(axis)}: not a number: {text.strip()!r}")
+    return float(match[1]) * _UNITS[match[2].upper()]
+
+
+def _option(axis: str) -> str:
+    return axis.replace("_", "-")
+
+
+def parse_values(axis: str, text: str) -> tuple[float, ...]:
+    """Return the values that a text like ``8,16,32``, ``32K..512K`` or ``4..64 step 4`` names.
+
+    A range doubles from its first to its last value unless it has a step.
+
+    Raises
+    ------
+    SystolithError
+        If the text is no list of positive numbers, or names none.
+    """
+    found: dict[float, None] = {}
+    for part in text.split(","):
+        ends, _, step_text = part.partition("step")
+        low_text, dots, high_text = ends.partition("..")
+        low = _number(low_text, axis)
+        high = _number(high_text, axis) if dots else low
+        step = _number(step_text, axis) if step_text else 0.0
+        if not 0 < low <= high or (step_text and step <= 0):
+            raise SystolithError(
+                f"--{_option(axis)}: a range must rise from a positive number, not {part.strip()!r}"
+            )
+        value = low
+        while value <= high:
+            found[value] = None
+            value = value + step if step else 2 * value
+            if len(found) > _MOST_VALUES:
+                raise SystolithError(f"--{_option(axis)}: more than {_MOST_VALUES:,} values")
+    if axis != "bandwidth" and any(value != int(value) for value in found):
+        raise SystolithError(f"--{_option(axis)}: must be whole numbers, not {text!r}")
+    return tuple(found)
+
+
+def read_sweep(path: Path) -> dict[str, tuple[float, ...]]:
+    """Return the axes in a TOML file: a number, a list of numbers or a text for each axis.
+
+    Raises
+    ------
+    SystolithError
+        If it cannot be read, or has an unknown axis.
+    """
+    try:
+        fields = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystolithError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SystolithError(f"{path}: not TOML: {error}") from None
+    unknown = sorted(set(fields) - set(AXES))
+    if unknown:
+        raise SystolithError(f"{path}: no such axis: {unknown[0]}; there are {', '.join(AXES)}")
+    axes = {}
+    for axis, value in fields.items():
+        values = value if isinstance(value, list) else [value]
+        text = ",".join(str(one) for one in values)
+        try:
+            axes[axis] = parse_values(axis, text)
+        except SystolithError as error:
+            raise SystolithError(f"{path}: {error}") from None
+    return axes
+
+
+@dataclass(frozen=True)
+class Point:
+    """An accelerator and a memory, or why there is none.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        The axes' values.
+    config : AcceleratorConfig, optional
+    bandwidth : float
+        Bytes per cycle.
+    reason : str
+        Why it cannot be built; "" if it can.
+    """
+
+    values: Mapping[str, float]
+    config: AcceleratorConfig | None
+    bandwidth: float
+    reason: str = ""
+
+    @property
+    def multipliers(self) -> int:
+        """Those of the array and two for each lane that requantises."""
+        assert self.config is not None
+        return self.config.multipliers + 2 * self.config.post_lanes
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all buffers: activations, weights, parameters, accumulators, output."""
+        assert self.config is not None
+        config = self.config
+        sums = -(-2 * config.acc_depth * config.cols * config.acc_width // 8)
+        out = config.out_depth * config.block
+        return config.act_bytes + config.weight_bytes + 8 * config.param_depth + sums + out
+
+
+@dataclass(frozen=True)
+class Space:
+    """The points of a sweep.
+
+    Parameters
+    ----------
+    base : AcceleratorConfig
+        What is not varied.
+    axes : mapping of str to sequence of float
+    max_multipliers, max_memory : int, optional
+        Limits; points beyond them are not run.
+
+    Raises
+    ------
+    SystolithError
+        If an axis is unknown or has no values.
+    """
+
+    base: AcceleratorConfig
+    axes: Mapping[str, Sequence[float]]
+    max_multipliers: int | None = None
+    max_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        for axis, values in self.axes.items():
+            if axis not in AXES:
+                raise SystolithError(f"axis must be one of {', '.join(AXES)}, not {axis!r}")
+            if not values:
+                raise SystolithError(f"--{_option(axis)}: no values")
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def points(self, sample: int | None = None, seed: int = 0) -> Iterator[Point]:
+        """Yield all points, or `sample` of them at random, in order."""
+        numbers: Sequence[int] = range(self.size)
+        if sample is not None and sample < self.size:
+            numbers = sorted(random.Random(seed).sample(numbers, sample))
+        for number in numbers:
+            values = {}
+            for axis in reversed([name for name in AXES if name in self.axes]):
+                number, index = divmod(number, len(self.axes[axis]))
+                values[axis] = self.axes[axis][index]
+            yield self.point(values)
+
+    def point(self, values: Mapping[str, float]) -> Point:
+        """Return the point of these values."""
+        bandwidth = values.get("bandwidth", float(values.get("bus_bytes", self.base.bus_bytes)))
+        try:
+            config = self._config(values, bandwidth)
+        except ConfigError as error:
+            return Point(values, None, bandwidth, str(error))
+        point = Point(values, config, bandwidth)
+        if self.max_multipliers is not None and point.multipliers > self.max_multipliers:
+            reason = f"{point.multipliers:,} multipliers, more than {self.max_multipliers:,}"
+            return replace(point, reason=reason)
+        if self.max_memory is not None and point.memory_bytes > self.max_memory:
+            reason = f"{point.memory_bytes:,} bytes of buffers, more than {self.max_memory:,}"
+            return replace(point, reason=reason)
+        return point
+
+    def _config(self, values: Mapping[str, float], bandwidth: float) -> AcceleratorConfig:
+        base = self.base
+        rows, cols = int(values.get("rows", base.rows)), int(values.get("cols", base.cols))
+        block = max(min(rows, cols), 1)
+        if "bus_bytes" in values:
+            bus = int(values["bus_bytes"])
+            if bandwidth > bus:
+                raise ConfigError(f"bus_bytes must be at least the bandwidth {bandwidth:g}")
+        else:
+            bus = base.bus_bytes
+            while bus < bandwidth:
+                bus *= 2
+        # What follows from the array where it is no axis of its own.
+        lanes = int(values.get("post_lanes", 0))
+        if not lanes:
+            lanes = base.post_lanes
+            while lanes > 1 and block % lanes:
+                lanes //= 2
+        beats = base.burst_beats
+        while beats > 1 and beats * bus > 4096:
+            beats //= 2
+        fields = {
+            **base.to_dict(),
+            "name": f"{rows}x{cols}",
+            "rows": rows,
+            "cols": cols,
+            "act_depth": int(values.get("act_buffer", base.act_bytes)) // max(rows, 1),
+            "weight_depth": int(values.get("weight_buffer", base.weight_bytes)) // max(cols, 1),
+            "param_depth": -(-base.param_depth // max(cols, 1)) * cols,
+            "acc_depth": int(values.get("acc_depth", base.acc_depth)),
+            "post_lanes": lanes,
+            "bus_bytes": bus,
+            "burst_beats": beats,
+            "out_depth": max(base.out_depth, -(-bus * beats // block) + 4),
+        }
+        return AcceleratorConfig(**fields)

@@ -1,0 +1,120 @@
+"""Axes, their values, and the accelerators that points stand for."""
+
+import pytest
+
+from systolith_host.errors import SystolithError
+from systolith_host.explore.space import AXES, Space, parse_values, read_sweep
+from systolith_hw.spec.presets import PRESETS
+
+DEFAULT = PRESETS["default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("8", (8,)),
+        ("8,16,8", (8, 16)),
+        ("2..16", (2, 4, 8, 16)),
+        ("2..15", (2, 4, 8)),
+        ("32K..128K", (32768, 65536, 131072)),
+        ("4..10 step 3", (4, 7, 10)),
+        ("1M, 2KiB", (1 << 20, 2048)),
+    ],
+)
+def test_values(text, values):
+    assert parse_values("rows", text) == values
+
+
+@pytest.mark.parametrize("text", ["", "x", "8,", "0", "16..8", "-4", "4..8 step 0", "1.5"])
+def test_what_is_no_list_of_values_is_refused(text):
+    with pytest.raises(SystolithError, match="--act-buffer"):
+        parse_values("act_buffer", text)
+
+
+def test_an_endless_range_is_refused():
+    with pytest.raises(SystolithError, match="more than"):
+        parse_values("bandwidth", "1..1000000 step 0.5")
+
+
+def test_points_are_all_combinations_in_order():
+    space = Space(DEFAULT, {"bandwidth": (2.0, 4.0), "rows": (8, 16)})
+    points = [dict(point.values) for point in space.points()]
+    assert space.size == len(points) == 4
+    assert [(p["rows"], p["bandwidth"]) for p in points] == [(8, 2), (8, 4), (16, 2), (16, 4)]
+
+
+def test_a_sample_is_a_part_and_the_same_again():
+    space = Space(DEFAULT, {axis: tuple(range(8, 108)) for axis in ("rows", "cols", "acc_depth")})
+    chosen = [dict(point.values) for point in space.points(20, seed=3)]
+    assert chosen == [dict(point.values) for point in space.points(20, seed=3)]
+    assert len({tuple(values.items()) for values in chosen}) == 20
+
+
+def test_a_sample_of_a_huge_space_takes_no_time():
+    axes = {axis: tuple(range(1, 1001)) for axis in ("rows", "cols", "acc_depth", "bandwidth")}
+    assert len(list(Space(DEFAULT, axes).points(5))) == 5
+
+
+def test_the_base_is_a_point_of_itself():
+    point = Space(DEFAULT, {"rows": (16,)}).point({"rows": 16})
+    assert point.config is not None
+    assert point.config.fingerprint == DEFAULT.fingerprint
+    assert point.bandwidth == DEFAULT.bus_bytes
+
+
+@pytest.mark.parametrize("rows", [2, 4, 8, 12, 32, 64])
+@pytest.mark.parametrize("bandwidth", [1, 24, 64])
+def test_what_follows_from_an_array_is_legal(rows, bandwidth):
+    values = {"rows": rows, "cols": rows, "bandwidth": bandwidth}
+    point = Space(DEFAULT, {name: (value,) for name, value in values.items()}).point(values)
+    assert point.reason == ""
+    assert point.config is not None
+    assert point.config.bus_bytes >= bandwidth
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"rows": 5}, "cols must be a multiple or a divisor"),
+        ({"rows": 256}, "rows must be between"),
+        ({"act_buffer": 16}, "act_depth"),
+        ({"bandwidth": 128}, "bus_bytes must be"),
+        ({"bandwidth": 32, "bus_bytes": 16}, "at least the bandwidth"),
+    ],
+)
+def test_what_cannot_be_built_has_a_reason(values, reason):
+    point = Space(DEFAULT, {name: (value,) for name, value in values.items()}).point(values)
+    assert point.config is None
+    assert reason in point.reason
+
+
+def test_limits_are_reasons():
+    space = Space(DEFAULT, {"rows": (16,)}, max_multipliers=100)
+    assert "272 multipliers, more than 100" in next(space.points()).reason
+    space = Space(DEFAULT, {"rows": (16,)}, max_memory=1000)
+    assert "bytes of buffers" in next(space.points()).reason
+
+
+def test_a_sweep_file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text('rows = [8, 16]\nbandwidth = "2..8"\nact_buffer = "64K"\n')
+    assert read_sweep(path) == {"rows": (8, 16), "bandwidth": (2, 4, 8), "act_buffer": (65536,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("depth = 1", "no such axis: depth"), ("rows = [", "not TOML"), ("rows = []", "rows")],
+)
+def test_a_bad_sweep_file_is_refused(tmp_path, text, error):
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    with pytest.raises(SystolithError, match=error):
+        read_sweep(path)
+
+
+def test_axes_without_values_are_refused():
+    with pytest.raises(SystolithError, match="no values"):
+        Space(DEFAULT, {"rows": ()})
+    with pytest.raises(SystolithError, match="axis must be one of"):
+        Space(DEFAULT, {"depth": (1,)})
+    assert "bandwidth" in AXES
