@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ def place_and_route(
         If nextpnr is not installed, or if no attempt ends with a routed design.
     """
     tool = find_tool(TOOL)
+    stop = threading.Event()
 
     def attempt(seed: int, router: str) -> Attempt:
         name = f"seed{seed}-{router}"
@@ -151,7 +153,7 @@ def place_and_route(
             *("--seed", str(seed), "--router", router, "--timing-allow-fail"),
             *("--report", f"{name}.json", "--textcfg", f"{name}.config", *options),
         ]
-        run = run_tool(command, folder, folder / f"{name}.log", limit)
+        run = run_tool(command, folder, folder / f"{name}.log", limit, stop)
         clocks: tuple[Clock, ...] = ()
         used: dict[str, int] = {}
         result = "limit" if run.status is None else "failed"
@@ -168,7 +170,12 @@ def place_and_route(
         return [first, attempt(seed, "router2")] if first.result == "limit" else [first]
 
     with ThreadPoolExecutor(jobs) as pool:
-        attempts = [one for several in pool.map(both, seeds) for one in several]
+        try:
+            attempts = [one for several in pool.map(both, seeds) for one in several]
+        except BaseException:  # an interrupt, too: nothing is left running
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     if not any(one.result == "routed" for one in attempts):
         failed = next((one for one in attempts if one.result == "failed"), None)
         if failed is None:

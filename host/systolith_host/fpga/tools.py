@@ -5,14 +5,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
 
 __all__ = ["Run", "find_tool", "run_tool"]
+
+_POLL_SECONDS = 0.2
 
 _CHECKOUT = Path(__file__).parents[3]
 
@@ -44,13 +48,20 @@ def find_tool(name: str) -> str:
     return found
 
 
-def run_tool(command: Sequence[str], folder: Path, log: Path, seconds: float) -> Run:
+def run_tool(
+    command: Sequence[str],
+    folder: Path,
+    log: Path,
+    seconds: float,
+    stop: threading.Event | None = None,
+) -> Run:
     """Run a tool in a folder; all that it prints goes to the log.
 
-    It is stopped, with whatever it started, when `seconds` have passed or when this process is
-    interrupted.
+    It is stopped, with whatever it started, when `seconds` have passed, when this thread is
+    interrupted, or when another one sets `stop`.
     """
     start = time.monotonic()
+    stop = stop or threading.Event()
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
@@ -62,9 +73,9 @@ def run_tool(command: Sequence[str], folder: Path, log: Path, seconds: float) ->
         )
         status = None
         try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
+            while status is None and not stop.is_set() and time.monotonic() < start + seconds:
+                with suppress(subprocess.TimeoutExpired):
+                    status = process.wait(_POLL_SECONDS)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

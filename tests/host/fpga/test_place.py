@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import pytest
 
@@ -117,3 +118,22 @@ def test_only_failed_seeds_are_an_error_with_the_tools_words(folder):
         match=r"^nextpnr failed: ERROR: no such cell \(all of it in .*seed13-router1\.log\)$",
     ):
         run(folder, [13])
+
+
+def test_what_ends_one_attempt_early_ends_all(folder):
+    def interrupted(attempt):
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        place_and_route(
+            folder / "netlist.json",
+            PART,
+            folder,
+            mhz=100,
+            seeds=[1, 2, 3],
+            jobs=2,
+            limit=50,
+            ended=interrupted,
+        )
+    assert time.monotonic() - start < 40
