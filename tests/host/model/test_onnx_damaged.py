@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from systolith_host.errors import SystolithError
 from systolith_host.model.onnx import inspect_onnx, read_onnx
 
-WEIGHT = np.ones((4, 3, 3, 3), np.float32)
+WEIGHT: np.ndarray = np.ones((4, 3, 3, 3), np.float32)
 
 
 def network(nodes=None, *, shape=("N", 3, 8, 8), opset=17, kind=TensorProto.FLOAT, weight=WEIGHT):

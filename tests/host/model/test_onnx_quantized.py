@@ -11,10 +11,11 @@ from onnx import TensorProto, helper, numpy_helper
 from systolith_host.errors import SystolithError
 from systolith_host.golden import run_golden
 from systolith_host.model.onnx import read_onnx
+from systolith_host.quantize.qgraph import QConv
 from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
 TOOL = Path(__file__).parents[3] / "tools" / "agreement.py"
-WEIGHT = np.array([[3, -5, 100], [127, -127, 0]], np.int8)
+WEIGHT: np.ndarray = np.array([[3, -5, 100], [127, -127, 0]], np.int8)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,8 @@ def read(tmp_path, proto):
 
 
 def layers(model):
-    return quantize_scaled(model.graph, model.weights, model.scales, 16).layers
+    found = quantize_scaled(model.graph, model.weights, model.scales, 16).layers
+    return [layer for layer in found if isinstance(layer, QConv)]
 
 
 def test_integers_scales_and_zero_points_are_kept(tmp_path):

@@ -96,7 +96,9 @@ def test_bfloat16_is_refused(tmp_path):
     size = int.from_bytes(data[:8], "little")
     extra = data.index(b"BF16") and data.count(b'"BF16"')
     (tmp_path / "bf.safetensors").write_bytes((size + extra).to_bytes(8, "little") + data[8:])
-    with pytest.raises(SystolithError, match=r"values must be one of float16, .*, not (BF16|bfloat16)$"):
+    with pytest.raises(
+        SystolithError, match=r"values must be one of float16, .*, not (BF16|bfloat16)$"
+    ):
         load_weights(tmp_path / "bf.safetensors", GRAPH)
 
 

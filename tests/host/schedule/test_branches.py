@@ -34,7 +34,7 @@ def conv(name, source, outputs, inputs, size=1, groups=1):
         np.full(outputs, 18),
         -128,
         127,
-        padding=(size // 2,) * 4,
+        padding=(size // 2, size // 2, size // 2, size // 2),
         groups=groups,
     )
 
