@@ -10,9 +10,11 @@ LARGEST_SIDE = (1 << 16) - 1
 LARGEST_TAPS = 255
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
     """A convolution on the array and a maximum over windows of its requantised sums.
+
+    What is not given is that of an operation on single pixels: one tap, no padding, no window.
 
     A convolution without pooling has windows of one sum; a pool on its own is a convolution with
     identity weights.
@@ -73,15 +75,15 @@ class Operation:
     out_channels: int
     out_height: int
     out_width: int
-    taps: tuple[int, int]
-    tap_step: tuple[int, int]
-    extent: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    pad_value: int
-    window: tuple[int, int]
-    window_stride: tuple[int, int]
-    pixel_bytes: int
+    taps: tuple[int, int] = (1, 1)
+    tap_step: tuple[int, int] = (1, 1)
+    extent: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    pad_value: int = 0
+    window: tuple[int, int] = (1, 1)
+    window_stride: tuple[int, int] = (1, 1)
+    pixel_bytes: int = 0
     reach: tuple[int, ...]
     sweeps: tuple[tuple[int, bool], ...]
     zero_point: int
