@@ -19,9 +19,15 @@ from systolith_host.quantize.qgraph import (
 )
 from systolith_host.runtime.device import Device
 from systolith_host.runtime.driver import Driver
-from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
 
-__all__ = ["random_config", "random_input", "random_qgraph", "run_program"]
+__all__ = [
+    "random_config",
+    "random_input",
+    "random_qgraph",
+    "random_small_config",
+    "run_program",
+]
 
 LARGEST_WORK = 80_000
 """Multiply-accumulates of a random layer, more or less."""
@@ -35,7 +41,7 @@ def random_config(rng: random.Random) -> AcceleratorConfig:
     block = min(rows, cols)
     bus_bytes = rng.choice([4, 8, 16])
     burst_beats = rng.choice([1, 4, 16])
-    words = -(-bus_bytes * burst_beats // block) + 4
+    words = least_out_depth(bus_bytes, burst_beats, block)
     return AcceleratorConfig(
         name="random",
         rows=rows,
@@ -53,6 +59,26 @@ def random_config(rng: random.Random) -> AcceleratorConfig:
         outstanding_reads=rng.choice([1, 2, 8]),
         outstanding_writes=rng.choice([1, 4]),
         queue_depth=rng.choice([2, 3, 8, 16]),
+    )
+
+
+def random_small_config(rng: random.Random) -> AcceleratorConfig:
+    """Return a configuration of a few hundred bytes to a few kilobytes, from 2x2 multipliers up."""
+    config = random_config(rng)
+    small = rng.choice([2, 2, 2, 3, 4])
+    large = small * rng.choice([1, 1, 1, 2, 3])
+    rows, cols = rng.choice([(small, large), (large, small)])
+    block = min(rows, cols)
+    return replace(
+        config,
+        rows=rows,
+        cols=cols,
+        act_depth=rng.choice([16, 17, 25, 40, 64, 100, 256, 1000]),
+        weight_depth=rows * rng.choice([2, 3, 5, 9, 18, 40]) + rng.choice([0, 0, 1]),
+        param_depth=cols * rng.choice([2, 2, 3, 5]),
+        acc_depth=rng.choice([4, 5, 8, 16, 50]),
+        post_lanes=rng.choice([lanes for lanes in (1, 2, 4) if block % lanes == 0]),
+        out_depth=least_out_depth(config.bus_bytes, config.burst_beats, block) + rng.choice([0, 3]),
     )
 
 

@@ -73,16 +73,21 @@ def _gcd(a, b):
 
 
 @njit(cache=True)
-def replay(table, p, times):
+def replay(table, p, times, samples, interval):
     """Return the counts of RESULTS of a layer.
 
     Parameters
     ----------
     table : ndarray of int64, shape (instructions, columns)
     p : tuple of int, the PARAMETERS
-    times : ndarray of int64, shape (instructions, 3)
+    times : ndarray of int64, shape (instructions, 4)
         Is filled with the cycle in which each instruction passed its gate, began (first word
-        taken, first pixel or first sum), and ended; -1 if it did not.
+        taken, first pixel or first sum), ended, and (a STORE) was acknowledged by the memory; -1
+        if it did not.
+    samples : ndarray of int64, shape (samples, at least 18)
+        Its rows are filled with the counts, one row every `interval` cycles.
+    interval : int
+        0 takes no samples.
     """
     (
         address, rows, block, cols, bus, longest, out_reads, out_writes, queue_depth, out_beats,
@@ -421,6 +426,8 @@ def replay(table, p, times):
             store_states[4] += 1
         else:
             store_states[0] += 1
+        if interval != 0 and now % interval == 0 and now // interval <= len(samples):
+            samples[now // interval - 1] = out
         if settle == 0 and all_complete:
             break
 
@@ -527,6 +534,7 @@ def replay(table, p, times):
         if drained_pulse:
             drained += 1
         if acknowledged:
+            times[stores[stored], 3] = now
             stored += 1
         load_dispatched += sent_load
         conv_dispatched += sent_conv

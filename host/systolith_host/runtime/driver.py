@@ -69,7 +69,9 @@ class Driver:
     config : AcceleratorConfig
         What the programs were compiled for.
     memory_size : int
-        Bytes of external memory from address 0 that the accelerator may touch.
+        Bytes of external memory that the accelerator may touch.
+    memory_base : int
+        Where they begin; programs for another place than 0 must be moved there (relocate.py).
     watchdog : int
         Cycles without progress after which the accelerator gives up; 0 is never.
 
@@ -85,11 +87,13 @@ class Driver:
         config: AcceleratorConfig,
         memory_size: int,
         *,
+        memory_base: int = 0,
         watchdog: int = 100_000,
     ) -> None:
         self.device = device
         self.config = config
         self.memory_size = memory_size
+        self.memory_base = memory_base
         self.watchdog = watchdog
         self._check_identity()
         self._set_up()
@@ -115,7 +119,7 @@ class Driver:
         SystolithError
             If the accelerator reports an error or does not end; it has been reset then.
         """
-        self._write("PROGRAM_ADDR", layer.instruction_address)
+        self._write("PROGRAM_ADDR", self.memory_base + layer.instruction_address)
         self._write("PROGRAM_COUNT", layer.instruction_count)
         self._write("IRQ_PENDING", 1)
         self._write("CONTROL", CONTROL_START)
@@ -161,8 +165,8 @@ class Driver:
         """Reset the engines and set all that programs share; return whether it became idle."""
         self._write("CONTROL", CONTROL_RESET)
         idle = any(not self._read("STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
-        self._write("WINDOW_BASE", 0)
-        self._write("WINDOW_END", self.memory_size)
+        self._write("WINDOW_BASE", self.memory_base)
+        self._write("WINDOW_END", self.memory_base + self.memory_size)
         self._write("WATCHDOG", self.watchdog)
         self._write("IRQ_PENDING", 1)
         self._write("IRQ_ENABLE", 1)
@@ -187,7 +191,7 @@ class Driver:
         if code == ErrorCode.ADDRESS:
             return (
                 f"{engine}: address {info:#x} is outside of the program's memory "
-                f"(0 to {self.memory_size:#x})"
+                f"({self.memory_base:#x} to {self.memory_base + self.memory_size:#x})"
             )
         if code == ErrorCode.BUS:
             return f"{engine}: the memory answered with a bus error"

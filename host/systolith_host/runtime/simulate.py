@@ -25,6 +25,7 @@ from systolith_sim.devices.rtl import accelerator_build
 __all__ = [
     "EVENTS_VARIABLE",
     "JOB_VARIABLE",
+    "EventFile",
     "MemoryTiming",
     "Progress",
     "run_layers",
@@ -41,6 +42,14 @@ SILENCE_SECONDS = 600.0
 """Wall-clock time without any sign of life after which a simulator counts as hung."""
 
 _PROGRESS_CYCLES = {"verilator": 50_000, "icarus": 1_000}
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """Where event_recorder.v writes, and the cycles between two of its samples (0: none)."""
+
+    path: Path
+    interval: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ def simulate(
     memory: MemoryTiming | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
+    events: EventFile | None = None,
     limit_cycles: int | None = None,
     watchdog: int = 100_000,
     silence_seconds: float = SILENCE_SECONDS,
@@ -98,6 +108,8 @@ def simulate(
         Is called with a :class:`Progress` now and then.
     waves : Path, optional
         Where to write waveforms (VCD).
+    events : EventFile, optional
+        Where to record what the engines do; of one layer, whose cycles count from 1.
     limit_cycles : int, optional
         Limit of each layer; where it is None it follows from the prediction and the memory.
     watchdog : int
@@ -123,6 +135,7 @@ def simulate(
             simulator,
             program.memory_size,
             waves=waves is not None,
+            events=events is not None,
             progress=lambda text: report(Progress("build", text)),
         )
     except (SimulatorError, GenerateError) as error:
@@ -135,6 +148,7 @@ def simulate(
         memory=memory,
         progress=progress,
         waves=waves,
+        events=events,
         limit_cycles=limit_cycles,
         watchdog=watchdog,
         silence_seconds=silence_seconds,
@@ -150,6 +164,7 @@ def run_layers(
     memory: MemoryTiming | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
+    events: EventFile | None = None,
     limit_cycles: int | None = None,
     watchdog: int = 100_000,
     silence_seconds: float = SILENCE_SECONDS,
@@ -165,7 +180,7 @@ def run_layers(
     layers : sequence of LayerProgram
     image : Path
         The external memory.
-    memory, progress, waves, limit_cycles, watchdog, silence_seconds
+    memory, progress, waves, events, limit_cycles, watchdog, silence_seconds
         See :func:`simulate`.
     """
     timing = memory or MemoryTiming()
@@ -193,6 +208,9 @@ def run_layers(
         arguments.append(f"+image_out={image_out}")
     if waves is not None:
         arguments.append(f"+waves={waves.absolute()}")
+    if events is not None:
+        arguments.append(f"+events={events.path.absolute()}")
+        arguments.append(f"+events_interval={events.interval}")
     reader, writer = os.pipe()
     try:
         process = start_simulator(

@@ -90,8 +90,9 @@ class PixelSequencer(wiring.Component):
         claimed = Signal()
         # The same accumulator address must not come again before its last sum is stored.
         cooldown = Signal(range(AccumulatorColumn.UPDATE_LATENCY))
+        cold = Signal(init=1)
 
-        begin = self.weights_ready & ~claimed & (cooldown == 0)
+        begin = self.weights_ready & ~claimed & cold
         issue = active & (~pass_start | begin)
         m.d.comb += [self.busy.eq(issue), self.wait_weights.eq(active & ~issue)]
 
@@ -103,9 +104,13 @@ class PixelSequencer(wiring.Component):
         with m.If(self.swap):
             m.d.sync += claimed.eq(0)
         with m.If(issue & pass_start):
-            m.d.sync += [claimed.eq(1), cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1)]
-        with m.Elif(cooldown != 0):
-            m.d.sync += cooldown.eq(cooldown - 1)
+            m.d.sync += [
+                claimed.eq(1),
+                cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1),
+                cold.eq(0),
+            ]
+        with m.Elif(~cold):
+            m.d.sync += [cooldown.eq(cooldown - 1), cold.eq(cooldown == 1)]
 
         # Stage 0: counters, and the step that leads to the next pixel.
         step = Signal(24, reset_less=True)
@@ -121,12 +126,11 @@ class PixelSequencer(wiring.Component):
                     for inner in _LEVELS[: _LEVELS.index(level)]:
                         m.d.sync += left[inner].load(job[f"{inner}_count"])
                 condition = m.Elif
-        with m.If(finish):
-            m.d.sync += active.eq(0)
+        # What is not used until `active` is taken without regard to `valid`.
         m.d.comb += self.job.ready.eq(~active | finish)
-        with m.If(self.job.valid & self.job.ready):
+        with m.If(self.job.ready):
             m.d.sync += [
-                active.eq(1),
+                active.eq(self.job.valid),
                 job.eq(self.job.p),
                 pass_start.eq(1),
                 first_pass.eq(1),

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["WEIGHT_JOB", "WeightLoader"]
@@ -60,19 +61,16 @@ class WeightLoader(wiring.Component):
         rows = self.config.rows
         active = Signal()
         job = Signal(WEIGHT_JOB, reset_less=True)
-        s, r, c = (
-            Signal(width, reset_less=True, name=f"{n}_left")
-            for n, width in (("s", 8), ("r", 8), ("c", 16))
-        )
+        s, r, c = (Countdown(width, name) for name, width in (("s", 8), ("r", 8), ("c", 16)))
         next_addr = Signal(24, reset_less=True)
-        beat = Signal(range(rows))
+        # Rows of the block that come after this one.
+        beat = Signal(range(rows), init=rows - 1)
+        first_beat = Signal(init=1)
+        last_beat = Signal()
         full = Signal()
 
-        first_beat = beat == 0
-        last_beat = beat == rows - 1
         issue = active & (~first_beat | ~full | self.swap)
-        last_block = (s == 0) & (r == 0) & (c == 0)
-        finish = issue & last_beat & last_block
+        finish = issue & last_beat & s.last & r.last & c.last
         issued = Signal()
         m.d.comb += [
             self.ready.eq(full | last_beat),
@@ -84,18 +82,20 @@ class WeightLoader(wiring.Component):
             m.d.sync += [
                 self.addr.eq(next_addr),
                 next_addr.eq(next_addr + 1),
-                beat.eq(Mux(last_beat, 0, beat + 1)),
+                beat.eq(Mux(last_beat, rows - 1, beat - 1)),
+                first_beat.eq(last_beat),
+                last_beat.eq(beat == 1),
             ]
         with m.If(issue & last_beat):
             m.d.sync += full.eq(1)
-            with m.If(s != 0):
-                m.d.sync += s.eq(s - 1)
+            with m.If(~s.last):
+                m.d.sync += s.advance()
             with m.Else():
-                m.d.sync += s.eq(job.s_count - 1)
-                with m.If(r != 0):
-                    m.d.sync += r.eq(r - 1)
+                m.d.sync += s.load(job.s_count)
+                with m.If(~r.last):
+                    m.d.sync += r.advance()
                 with m.Else():
-                    m.d.sync += [r.eq(job.r_count - 1), c.eq(c - 1)]
+                    m.d.sync += [*r.load(job.r_count), *c.advance()]
         with m.Elif(self.swap):
             m.d.sync += full.eq(0)
         with m.If(finish):
@@ -104,9 +104,9 @@ class WeightLoader(wiring.Component):
             m.d.sync += [
                 active.eq(1),
                 job.eq(self.job.p),
-                s.eq(self.job.p.s_count - 1),
-                r.eq(self.job.p.r_count - 1),
-                c.eq(self.job.p.c_count - 1),
+                *s.load(self.job.p.s_count),
+                *r.load(self.job.p.r_count),
+                *c.load(self.job.p.c_count),
                 next_addr.eq(self.job.p.weight_base),
             ]
         return m

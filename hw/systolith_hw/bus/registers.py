@@ -12,6 +12,8 @@ from systolith_hw.spec.registers import ADDR_WIDTH, IDENTITY, REGISTERS, VERSION
 
 __all__ = ["RegisterFile"]
 
+_GROUP_WORDS = 8
+
 
 def _words(register: Register) -> list[tuple[int, int]]:
     """Return (byte offset, lowest bit) of each 32-bit word of a register."""
@@ -87,25 +89,44 @@ class RegisterFile(wiring.Component):
     def _build_read(self, m: Module) -> None:
         bus = self.bus
         addr = Signal(ADDR_WIDTH)
-        pending = Signal()
-        m.d.comb += bus.arready.eq(~pending & ~bus.rvalid)
+        # In its first cycle a read chooses in each group of words, in its second among groups.
+        chosen, pending = Signal(), Signal()
+        m.d.comb += bus.arready.eq(~chosen & ~pending & ~bus.rvalid)
+        m.d.sync += pending.eq(chosen)
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [addr.eq(bus.araddr), pending.eq(1)]
+            m.d.sync += [addr.eq(bus.araddr), chosen.eq(1)]
+        with m.If(chosen):
+            m.d.sync += chosen.eq(0)
+        groups: dict[int, dict[int, Any]] = {}
+        for place, value in self._read_words().items():
+            groups.setdefault(place // _GROUP_WORDS, {})[place % _GROUP_WORDS] = value
+        low = addr[2 : 2 + _GROUP_WORDS.bit_length() - 1]
         with m.If(pending):
-            m.d.sync += [pending.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0)]
-            with m.Switch(addr[2:]):
-                for register in REGISTERS.values():
-                    constant = self._constants().get(register.name)
-                    for offset, low in _words(register):
-                        if constant is not None:
-                            value: Any = (constant >> low) & 0xFFFFFFFF
-                        elif register.access == "rw":
-                            value = getattr(self, f"write_{register.name}")[low : low + 32]
-                        elif register.access == "w1":
-                            continue
-                        else:
-                            value = getattr(self, f"read_{register.name}")[low : low + 32]
-                        with m.Case(offset >> 2):
-                            m.d.sync += bus.rdata.eq(value)
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(0)]
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
+        for index, words in groups.items():
+            word = Signal(32, name=f"group_{index}", reset_less=True)
+            m.d.sync += word.eq(0)
+            with m.Switch(low):
+                for place, value in words.items():
+                    with m.Case(place):
+                        m.d.sync += word.eq(value)
+            with m.If(pending & (addr[2 + len(low) :] == index)):
+                m.d.sync += bus.rdata.eq(word)
+
+    def _read_words(self) -> dict[int, Any]:
+        """Return what each 32-bit word of the register map reads as, by its number."""
+        words: dict[int, Any] = {}
+        for register in REGISTERS.values():
+            constant = self._constants().get(register.name)
+            if register.access == "w1":
+                continue
+            for offset, low in _words(register):
+                if constant is not None:
+                    words[offset >> 2] = (constant >> low) & 0xFFFFFFFF
+                else:
+                    side = "write" if register.access == "rw" else "read"
+                    signal = getattr(self, f"{side}_{register.name}")
+                    words[offset >> 2] = signal[low : low + 32]
+        return words

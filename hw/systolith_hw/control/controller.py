@@ -1,8 +1,10 @@
 """The controller: starts and ends programs, keeps the tokens, and turns faults into a status."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,8 +32,9 @@ FAULTS = (
 class Controller(wiring.Component):
     """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
 
-    After a fault nothing more is issued. ``reset_request`` then waits until nothing is outstanding
-    on the bus and holds the engines in reset long enough for their pipelines to empty.
+    After a fault nothing more is issued, three cycles later at the latest. ``reset_request`` then
+    waits until nothing is outstanding on the bus and holds the engines in reset long enough for
+    their pipelines to empty.
 
     Parameters
     ----------
@@ -122,6 +125,16 @@ class Controller(wiring.Component):
         held = Signal(range(hold + 1))
         idle_cycles = Signal(32)
 
+        # What comes from all over the accelerator takes a cycle to get here.
+        fetched = Signal(32, reset_less=True)
+        dispatched = Signal(len(self.dispatched))
+        activity = Signal()
+        m.d.sync += [
+            fetched.eq(self.fetched),
+            dispatched.eq(self.dispatched),
+            activity.eq(self.activity),
+        ]
+
         names = list(PROGRESS_LAYOUT.members)
         queued = [Signal(COUNTER_BITS, name=f"queued_{index}") for index in range(3)]
         progress = {name: Signal(COUNTER_BITS, name=name) for name in names}
@@ -130,36 +143,44 @@ class Controller(wiring.Component):
                 m.d.sync += progress[name].eq(progress[name] + 1)
             m.d.comb += self.progress[name].eq(progress[name])
         for index, counter in enumerate(queued):
-            with m.If(self.dispatched[index]):
+            with m.If(dispatched[index]):
                 m.d.sync += counter.eq(counter + 1)
         complete = Signal()
         m.d.sync += [
             complete.eq(
-                (self.fetched == self.count)
+                (fetched == self.count)
                 & (queued[0] == progress["loaded"])
                 & (queued[1] == progress["computed"])
                 & (queued[2] == progress["stored"])
                 & self.quiet
             ),
-            self.stores_pending.eq(queued[2] != progress["stored"]),
+            self.stores_pending.eq(dispatched[2] | (queued[2] != progress["stored"])),
         ]
 
         expired = (self.watchdog != 0) & (idle_cycles >= self.watchdog)
-        m.d.sync += idle_cycles.eq(Mux(self.activity | ~self.running, 0, idle_cycles + 1))
+        m.d.sync += idle_cycles.eq(Mux(activity | ~self.running, 0, idle_cycles + 1))
 
-        # Faults are pulses: gathered for a cycle, then the first one counts.
+        # Faults are pulses: gathered for a cycle, in the next one the first of them is found.
         faults = Signal(len(FAULTS) + 1)
-        infos = Signal(data.ArrayLayout(ADDRESS_BITS, len(FAULTS)), reset_less=True)
+        infos: Any = Signal(data.ArrayLayout(ADDRESS_BITS, len(FAULTS)), reset_less=True)
         m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
+        winners = [fault & ~faults[:index].any() for index, fault in enumerate(faults)]
+        first = Signal(len(faults))
+        info = Signal(ADDRESS_BITS, reset_less=True)
+        chosen = [Mux(winner, value, 0) for winner, value in zip(winners[:-1], infos, strict=True)]
+        m.d.sync += [first.eq(Cat(winners)), info.eq(reduce(or_, chosen))]
 
         settle = Signal(3)
         with m.FSM() as fsm:
             m.d.comb += [
                 self.running.eq(fsm.ongoing("RUN")),
-                self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
                 self.resetting.eq(fsm.ongoing("DRAIN") | fsm.ongoing("RESET")),
-                self.engine_reset.eq(fsm.ongoing("RESET")),
                 self.failed.eq(fsm.ongoing("FAILED")),
+            ]
+            # These two go everywhere.
+            m.d.sync += [
+                self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
+                self.engine_reset.eq(fsm.ongoing("RESET") & (held != 0)),
             ]
             with m.State("IDLE"):  # until a start
                 with m.If(self.start):
@@ -177,24 +198,18 @@ class Controller(wiring.Component):
             with m.State("RUN"):  # until everything is done, a fault, or a reset
                 with m.If(settle != 0):  # `complete` may still be that of the program before
                     m.d.sync += settle.eq(settle - 1)
-                with m.Elif(complete):
+                with m.Elif(complete & ~faults.any()):
                     m.d.comb += self.end.eq(1)
                     m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
-                with m.If(faults.any()):
+                with m.If(first.any()):
                     m.d.comb += self.end.eq(1)
-                    m.d.sync += self.done.eq(0)
-                    sources = [(ErrorCode.WATCHDOG, Engine.FETCH, 0, faults[-1])]
-                    for index in reversed(range(len(FAULTS))):
-                        _, code, engine = FAULTS[index]
-                        sources.append((code, engine, infos[index], faults[index]))
-                    for code, engine, info, fault in sources:
-                        with m.If(fault):
-                            m.d.sync += [
-                                self.error_code.eq(code),
-                                self.error_engine.eq(engine),
-                                self.error_info.eq(info),
-                            ]
+                    m.d.sync += [self.done.eq(0), self.error_info.eq(info)]
+                    sources = [(code, engine) for _, code, engine in FAULTS]
+                    sources.append((ErrorCode.WATCHDOG, Engine.FETCH))
+                    for index, (code, engine) in enumerate(sources):
+                        with m.If(first[index]):
+                            m.d.sync += [self.error_code.eq(code), self.error_engine.eq(engine)]
                     m.next = "FAILED"
                 with m.If(self.reset_request):
                     m.next = "DRAIN"
@@ -203,7 +218,7 @@ class Controller(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):  # until nothing is outstanding on the bus
                 m.d.sync += held.eq(hold)
-                with m.If(self.quiet):
+                with m.If(self.halt & self.quiet):
                     m.next = "RESET"
             with m.State("RESET"):  # until the pipelines are empty
                 m.d.sync += [held.eq(held - 1), self.done.eq(0)]

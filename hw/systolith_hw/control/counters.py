@@ -23,7 +23,7 @@ COUNTER_NAMES = (
 
 
 class Counters(wiring.Component):
-    """Counts while a program runs; zero at its start.
+    """Counts while a program runs; zero at its start. Values are two cycles old.
 
     Each engine is in exactly one state a cycle, so its counters add up to CYCLES.
 
@@ -61,19 +61,30 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # All of it a cycle later, the same for all of it: the counts are what they were.
+        clear, enable = Signal(), Signal()
+        now: Any = Signal(STATES_LAYOUT, reset_less=True)
+        beat_read, beat_written = Signal(), Signal()
+        m.d.sync += [
+            clear.eq(self.clear),
+            enable.eq(self.enable),
+            now.eq(self.states),
+            beat_read.eq(self.beat_read),
+            beat_written.eq(self.beat_written),
+        ]
         increments: dict[str, Any] = {
             "CYCLES": 1,
-            "BYTES_READ": Mux(self.beat_read, self.config.bus_bytes, 0),
-            "BYTES_WRITTEN": Mux(self.beat_written, self.config.bus_bytes, 0),
+            "BYTES_READ": Mux(beat_read, self.config.bus_bytes, 0),
+            "BYTES_WRITTEN": Mux(beat_written, self.config.bus_bytes, 0),
         }
         for engine, states in ENGINE_STATES.items():
             for index, state in enumerate(states):
-                increments[counter_name(engine, state)] = self.states[engine.name] == index
+                increments[counter_name(engine, state)] = now[engine.name] == index
         for name in COUNTER_NAMES:
             value = Signal(COUNTER_WIDTH, name=name.lower())
-            with m.If(self.clear):
+            with m.If(clear):
                 m.d.sync += value.eq(0)
-            with m.Elif(self.enable):
+            with m.Elif(enable):
                 m.d.sync += value.eq(value + increments[name])
             m.d.comb += self.values[name].eq(value)
         return m

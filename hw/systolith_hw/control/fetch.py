@@ -120,21 +120,19 @@ class Fetch(wiring.Component):
         checked = Signal()
         m.d.sync += checked.eq(complete & ~sent)
         targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}
-        known = Signal()
-        for opcode, target in targets.items():
+        legal = Signal(len(targets))
+        for index, (opcode, target) in enumerate(targets.items()):
             mine = instruction.opcode == opcode.value
             raw = target.p.as_value()
             m.d.comb += raw.eq(instruction.fields[: len(raw)])
             fields: Any = Signal(target.p.shape(), name=f"{opcode.name.lower()}_fields")
             m.d.comb += fields.as_value().eq(raw)
-            legal = Signal(name=f"{opcode.name.lower()}_legal")
             tests = [fields[f.name] >= f.least for f in FIELDS[opcode] if f.least is not None]
             tests += [fields[f.name] <= f.most for f in FIELDS[opcode] if f.most is not None]
-            m.d.sync += legal.eq(Cat(tests).all())
-            m.d.comb += target.valid.eq(checked & mine & legal & ~self.halt)
-            with m.If(mine):
-                m.d.comb += [known.eq(legal), sent.eq(target.valid & target.ready)]
-        m.d.sync += self.fault.eq(checked & ~known & ~self.halt)
+            m.d.sync += legal[index].eq(mine & Cat(tests).all())
+            m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)
+        m.d.comb += sent.eq(Cat(target.valid & target.ready for target in targets.values()).any())
+        m.d.sync += self.fault.eq(checked & ~legal.any() & ~self.halt)
         with m.If(sent):
             m.d.sync += [complete.eq(0), self.fetched.eq(self.fetched + 1)]
         with m.If(self.start):

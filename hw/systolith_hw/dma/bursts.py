@@ -124,25 +124,22 @@ class RegionWalker(wiring.Component):
                     self.run.p.end.eq(low_end + 1),
                     self.run.p.last.eq(last),
                 ]
+                with m.If(~runs.last):
+                    m.d.sync += [*runs.advance(), addr.eq(addr + region.run_pitch)]
+                with m.Else():
+                    following = (plane_addr + region.plane_pitch)[: len(addr)]
+                    m.d.sync += [
+                        *planes.advance(),
+                        *runs.load(region.runs),
+                        addr.eq(following),
+                        plane_addr.eq(following),
+                    ]
                 m.next = "RUN"
             with m.State("RUN"):  # until the run is taken
                 m.d.comb += self.run.valid.eq(1)
                 with m.If(self.run.ready):
                     m.next = "SHAPE"
-                    with m.If(~runs.last):
-                        m.d.sync += [
-                            *runs.advance(),
-                            addr.eq(addr + region.run_pitch),
-                        ]
-                    with m.Elif(~planes.last):
-                        following = (plane_addr + region.plane_pitch)[: len(addr)]
-                        m.d.sync += [
-                            *planes.advance(),
-                            *runs.load(region.runs),
-                            addr.eq(following),
-                            plane_addr.eq(following),
-                        ]
-                    with m.Else():
+                    with m.If(self.run.p.last):
                         m.next = "IDLE"
         return m
 
@@ -181,8 +178,10 @@ class BurstSplitter(wiring.Component):
         longest = config.burst_beats
         active = Signal()
         addr = Signal(ADDRESS_BITS, reset_less=True)
-        # Of this burst, and what is left of the run after it: both are known when it begins.
+        # Of this burst, and what is left of the run after it, if this is not the last: both are
+        # known when it begins.
         beats = Signal(range(longest + 1), reset_less=True)
+        length = Signal(range(longest), reset_less=True)
         rest = Signal(32, reset_less=True)
         final = Signal(reset_less=True)
         last = Signal(reset_less=True)
@@ -190,7 +189,7 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [
             self.burst.valid.eq(active),
             self.burst.p.addr.eq(addr),
-            self.burst.p.length.eq(beats - 1),
+            self.burst.p.length.eq(length),
             self.burst.p.last.eq(final & last),
         ]
         taken = self.burst.valid & self.burst.ready
@@ -199,7 +198,8 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 addr.eq(addr + (beats << shift)),
                 beats.eq(Mux(whole, longest, rest)),
-                rest.eq(Mux(whole, rest - longest, 0)),
+                length.eq(Mux(whole, longest - 1, rest - 1)),
+                rest.eq(rest - longest),
                 final.eq(rest <= longest),
             ]
             with m.If(final):
@@ -220,7 +220,8 @@ class BurstSplitter(wiring.Component):
                 active.eq(1),
                 addr.eq(self.run.p.addr),
                 beats.eq(Mux(short, self.run.p.beats, reach)),
-                rest.eq(Mux(short, 0, beyond)),
+                length.eq(Mux(short, self.run.p.beats - 1, longest - 1 - place)),
+                rest.eq(beyond),
                 final.eq(short | (beyond == 0)),
                 last.eq(self.run.p.last),
             ]

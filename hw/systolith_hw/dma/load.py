@@ -212,19 +212,20 @@ class LoadEngine(wiring.Component):
         connect(m, unpackers[Buffer.ACT].o, tiles.word)
 
         # Weights and parameters: counted word by word.
-        linear = Signal()
-        to_weights = Signal(reset_less=True)
+        linear, to_weights, to_params = Signal(), Signal(), Signal()
         dest = Signal(24, reset_less=True)
         words, runs, planes = (
             Countdown(width, name) for name, width in (("words", 32), ("runs", 16), ("planes", 16))
         )
         job = Signal(_SINK_JOB, reset_less=True)
         weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
-        step = linear & Mux(to_weights, weights.valid, params.valid)
+        weight_step = to_weights & weights.valid
+        param_step = to_params & params.valid
+        step = weight_step | param_step
         finish = step & words.last & runs.last & planes.last
         m.d.comb += [
-            weights.ready.eq(linear & to_weights),
-            params.ready.eq(linear & ~to_weights),
+            weights.ready.eq(to_weights),
+            params.ready.eq(to_params),
         ]
         with m.If(step):
             m.d.sync += [dest.eq(dest + 1), *words.advance()]
@@ -233,7 +234,7 @@ class LoadEngine(wiring.Component):
                 with m.If(runs.last):
                     m.d.sync += [*runs.load(job.runs), *planes.advance()]
         with m.If(finish):
-            m.d.sync += linear.eq(0)
+            m.d.sync += [linear.eq(0), to_weights.eq(0), to_params.eq(0)]
 
         free = (~linear | finish) & (~tiles.active | tiles.finish)
         is_tile = jobs.o.p.buffer == Buffer.ACT.value
@@ -247,6 +248,7 @@ class LoadEngine(wiring.Component):
                 job.eq(jobs.o.p),
                 linear.eq(~is_tile),
                 to_weights.eq(jobs.o.p.buffer == Buffer.WEIGHT.value),
+                to_params.eq(jobs.o.p.buffer == Buffer.PARAM.value),
                 dest.eq(jobs.o.p.dest),
                 *words.load(jobs.o.p.run_words),
                 *runs.load(jobs.o.p.runs),
@@ -257,13 +259,13 @@ class LoadEngine(wiring.Component):
         lane = Signal(8, reset_less=True)
         m.d.sync += lane.eq(job.lane)
         lane_shift = lanes.bit_length() - 1
-        weight_step = step & to_weights
-        param_step = step & ~to_weights
         param_word = dest >> lane_shift
-        m.d.comb += [self.act_addr.eq(tiles.addr), self.act_data.eq(tiles.data)]
+        # The activation buffer is all over the chip: a cycle for the way. Its tokens take longer.
         for group in range(config.row_groups):
-            m.d.comb += self.act_en[group].eq(tiles.enable & (lane == group))
+            m.d.sync += self.act_en[group].eq(tiles.enable & (lane == group))
         m.d.sync += [
+            self.act_addr.eq(tiles.addr),
+            self.act_data.eq(tiles.data),
             self.weight_addr.eq(dest),
             self.weight_data.eq(weights.p),
             self.weight_en.eq(weight_step),

@@ -100,7 +100,7 @@ class StoreEngine(wiring.Component):
         m.submodules.packer = packer = Packer(config.bus_bytes, config.block)
         skip_shift = packer.unit_bytes.bit_length() - 1
         m.submodules.runs = runs = Queue(
-            data.StructLayout({"skip": range(max(2, packer.beat_units)), "words": 32}),
+            data.StructLayout({"skip": range(max(2, packer.beat_units)), "last_word": 32}),
             self.QUEUED_RUNS,
         )
         connect(m, flipped(self.store), gate.i)
@@ -117,9 +117,9 @@ class StoreEngine(wiring.Component):
         m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in region_fields]
         m.d.comb += [drain.job.p[name].eq(gate.o.p[name]) for name in DRAIN_JOB.members]
 
-        run_words = Signal(32, reset_less=True)
+        last_word = Signal(32, reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
-            m.d.sync += run_words.eq(walker.region.p.run_words)
+            m.d.sync += last_word.eq(walker.region.p.run_words - 1)
         fork = splitter.run.ready & runs.i.ready
         m.d.comb += [
             walker.run.ready.eq(fork),
@@ -127,12 +127,12 @@ class StoreEngine(wiring.Component):
             splitter.run.p.eq(walker.run.p),
             runs.i.valid.eq(walker.run.valid & fork),
             runs.i.p.skip.eq(walker.run.p.skip >> skip_shift),
-            runs.i.p.words.eq(run_words),
+            runs.i.p.last_word.eq(last_word),
         ]
 
         # Words, marked with the ends of their runs.
         index = Signal(32)
-        last = index == runs.o.p.words - 1
+        last = index == runs.o.p.last_word
         moved = packer.i.valid & packer.i.ready
         m.d.comb += [
             packer.i.valid.eq(drain.word.valid & runs.o.valid),

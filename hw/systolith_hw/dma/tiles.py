@@ -206,7 +206,7 @@ class TileWriter(wiring.Component):
             with m.If(row_done):
                 m.d.sync += planes.advance()
         with m.If(self.finish):
-            m.d.sync += [active.eq(0), go.eq(0)]
+            m.d.sync += go.eq(0)
 
         # A job is prepared step by step, so that no sum stands before a comparison.
         preparing = Signal(_Span.PREPARE_CYCLES)
@@ -220,7 +220,8 @@ class TileWriter(wiring.Component):
             ]
         with m.If(preparing[-1]):
             m.d.sync += go.eq(1)
-        with m.If(self.job.valid & self.job.ready):
+        # What is not used until `active` is taken without regard to `valid`.
+        with m.If(self.job.ready):
             new = self.job.p
             extra = Signal(8)
             with m.Switch(new.pixel_bytes):
@@ -228,8 +229,8 @@ class TileWriter(wiring.Component):
                     with m.Case(size):
                         m.d.comb += extra.eq(block // size - 1)
             m.d.sync += [
-                active.eq(1),
-                preparing.eq(1),
+                active.eq(self.job.valid),
+                preparing.eq(self.job.valid),
                 job.eq(new),
                 packed.eq(new.pixel_bytes != 0),
                 dest.eq(new.dest),

@@ -97,8 +97,10 @@ class Drain(wiring.Component):
 
         active = Signal()
         job = Signal(DRAIN_JOB, reset_less=True)
-        settle = Signal(range(PostLanes.latency(self.config) + 4))
+        settle = Signal(range(PostLanes.latency(self.config) + 3))
+        idle = Signal(init=1)
         room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
+        has_room = Signal(init=1)
         left = {
             level: Countdown(DRAIN_JOB[f"{level}_count"].width, level)
             for level in ("dx", "dy", "x", "y", "n")
@@ -113,16 +115,25 @@ class Drain(wiring.Component):
         param_word = Signal(16, reset_less=True)
         column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
 
-        issue = active & (~word_first | (room != 0))
+        issue = active & (~word_first | has_room)
         last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
         word_last = window_last & (group == groups - 1)
-        plane_last = word_last & last["x"] & last["y"] & last["n"]
-        finish = issue & plane_last & blocks.last
+        # What changes with a word, and the step to the next word. Where a word takes two cycles at
+        # least, there is a cycle to find it.
+        last_place = Signal(reset_less=True)
+        last_of_all = Signal(reset_less=True)
+        step = Signal(16, reset_less=True)
+        m.d["comb" if groups == 1 else "sync"] += [
+            last_place.eq(last["x"] & last["y"] & last["n"]),
+            last_of_all.eq(last["x"] & last["y"] & last["n"] & blocks.last),
+            step.eq(Mux(~last["x"], job.x_step, Mux(~last["y"], job.y_step, job.n_step))),
+        ]
+        finish = issue & word_last & last_of_all
         m.d.comb += [
             self.busy.eq(issue),
-            self.active.eq(active | (settle != 0)),
-            self.job.ready.eq(~active & (settle == 0)),
+            self.active.eq(~idle),
+            self.job.ready.eq(idle),
         ]
 
         def reload(*levels: str) -> list[Any]:
@@ -140,11 +151,7 @@ class Drain(wiring.Component):
             with m.Elif(group != groups - 1):
                 m.d.sync += [group.eq(group + 1), addr.eq(base), *reload("dx", "dy")]
             with m.Else():
-                step = Signal(16)
-                m.d.comb += step.eq(
-                    Mux(~last["x"], job.x_step, Mux(~last["y"], job.y_step, job.n_step))
-                )
-                following = Mux(plane_last, job.acc_base, base + step)[:16]
+                following = Mux(last_place, job.acc_base, base + step)[:16]
                 m.d.sync += [group.eq(0), addr.eq(following), base.eq(following)]
                 m.d.sync += reload("dx", "dy")
                 with m.If(~last["x"]):
@@ -161,12 +168,17 @@ class Drain(wiring.Component):
                         *reload("x", "y", "n"),
                     ]
         with m.If(finish):
-            m.d.sync += [active.eq(0), settle.eq(PostLanes.latency(self.config) + 3)]
+            m.d.sync += active.eq(0)
+        with m.If(self.drained):
+            m.d.sync += settle.eq(PostLanes.latency(self.config) + 2)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
+            with m.If(settle == 1):
+                m.d.sync += idle.eq(1)
         with m.If(self.job.valid & self.job.ready):
             m.d.sync += [
                 active.eq(1),
+                idle.eq(0),
                 job.eq(self.job.p),
                 group.eq(0),
                 window_first.eq(1),
@@ -182,9 +194,14 @@ class Drain(wiring.Component):
         taken = issue & word_first
         given = self.word.valid & self.word.ready
         m.d.sync += room.eq(room - taken + given)
+        with m.If(given & ~taken):
+            m.d.sync += has_room.eq(1)
+        with m.Elif(taken & ~given):
+            m.d.sync += has_room.eq(room != 1)
 
         flags = Signal(drain_flags(self.config))
         param_addr = Signal(17, reset_less=True)
+        param: Any = Signal(self.param_data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
         param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
         m.d.sync += [
@@ -196,9 +213,9 @@ class Drain(wiring.Component):
             self.drain.bank.eq(job.bank),
             self.drain.addr.eq(addr),
             self.drain_group.eq(column_group + group),
-            # A cycle later than the drain: the parameter buffer is a cycle faster.
             param_addr.eq(param_word + group),
-            self.param_addr.eq(param_addr),
+            # The parameter buffer is a cycle faster than the drain.
+            param.eq(self.param_data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
             self.fault_addr.eq(Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))),
@@ -210,7 +227,8 @@ class Drain(wiring.Component):
             shared.high.eq(job.high),
             post.flags.eq(flags),
             post.sum.eq(self.sum),
-            post.param.eq(self.param_data),
+            self.param_addr.eq(param_addr),
+            post.param.eq(param),
             post.output.eq(shared),
             queue.i.p.eq(post.word),
             queue.i.valid.eq(post.word_valid),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AcceleratorConfig", "ConfigError"]
+__all__ = ["AcceleratorConfig", "ConfigError", "least_out_depth"]
 
 
 class ConfigError(ValueError):
@@ -17,6 +17,14 @@ class ConfigError(ValueError):
 
 def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
+
+
+def least_out_depth(bus_bytes: int, burst_beats: int, block: int) -> int:
+    """Return the words of `block` bytes that ``out_depth`` needs: a burst and four words.
+
+    A burst of a single beat needs the room of two: the queue behind it holds no fewer.
+    """
+    return -(-bus_bytes * max(2, burst_beats) // block) + 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +134,10 @@ class AcceleratorConfig:
         self._check_range("outstanding_writes", 1, 64)
         self._check_range("queue_depth", 2, 64)
         self._check_range("out_depth", 4, 1 << 16)
-        if self.out_depth * self.block < self.burst_bytes + 4 * self.block:
+        least = least_out_depth(self.bus_bytes, self.burst_beats, self.block)
+        if self.out_depth < least:
             raise ConfigError(
-                f"out_depth must hold a burst and four words "
-                f"({-(-self.burst_bytes // self.block) + 4} words), not {self.out_depth}"
+                f"out_depth must hold a burst and four words ({least} words), not {self.out_depth}"
             )
 
     def _check_range(self, field_name: str, low: int, high: int) -> None:

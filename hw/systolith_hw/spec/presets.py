@@ -49,7 +49,7 @@ PRESETS = {
             param_depth=384,
             acc_depth=512,
             post_lanes=4,
-            bus_bytes=16,
+            bus_bytes=8,
         ),
         # 32x32 on a 256-bit bus: 512 KiB activations, 256 KiB weights, 256 KiB accumulators.
         AcceleratorConfig(

@@ -94,7 +94,8 @@ def counter_name(engine: Engine, state: str) -> str:
 class Register:
     """A register.
 
-    Access is "ro", "rw", "w1" (writing a 1 is a pulse) or "w1c" (writing a 1 clears).
+    Access is "ro", "rw", "w1" (writing a 1 is a pulse) or "w1c" (writing a 1 clears). Of a register
+    of single bits, `bits` names them from bit 0.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Register:
     access: str
     doc: str
     width: int = 32
+    bits: tuple[str, ...] = ()
 
 
 def _registers() -> dict[str, Register]:
@@ -109,10 +111,22 @@ def _registers() -> dict[str, Register]:
         Register("ID", 0x00, "ro", "IDENTITY"),
         Register("VERSION", 0x04, "ro", "VERSION of the register map and instruction set"),
         Register("FINGERPRINT", 0x08, "ro", "hash of the configuration", 64),
-        Register("CONTROL", 0x10, "w1", "bit 0 starts the program, bit 1 resets the engines"),
-        Register("STATUS", 0x14, "ro", "bit 0 busy, bit 1 done, bit 2 error"),
-        Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out"),
-        Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed"),
+        Register(
+            "CONTROL",
+            0x10,
+            "w1",
+            "bit 0 starts the program, bit 1 resets the engines",
+            bits=("start", "reset"),
+        ),
+        Register(
+            "STATUS",
+            0x14,
+            "ro",
+            "bit 0 busy, bit 1 done, bit 2 error",
+            bits=("busy", "done", "error"),
+        ),
+        Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out", bits=("end",)),
+        Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed", bits=("end",)),
         Register("PROGRAM_ADDR", 0x20, "rw", "address of the first instruction, 64-aligned", 64),
         Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
         Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),

@@ -54,6 +54,7 @@ def accelerator_build(
     memory_size: int = 1 << 16,
     *,
     waves: bool = False,
+    events: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Build:
     """Return the compiled simulation of a configuration with its memory.
@@ -67,6 +68,8 @@ def accelerator_build(
         Bytes of the memory image; only Icarus has to know.
     waves : bool
         Whether runs may write waveforms.
+    events : bool
+        Whether runs may record what the engines do (``+events=FILE``).
     progress : callable, optional
         Is told what goes on, a line each.
 
@@ -77,10 +80,12 @@ def accelerator_build(
     """
     # Few sizes, so that the cache helps; Verilator maps the image itself.
     size = 1 << 16 if simulator == "verilator" else 1 << max(16, (memory_size - 1).bit_length())
-    # Icarus gets the text that people and synthesis tools get; waveforms need the hierarchy.
-    fast = simulator == "verilator" and not waves
+    # Icarus gets the text that people and synthesis tools get; waveforms and events need
+    # the hierarchy.
+    fast = simulator == "verilator" and not waves and not events
     flavour = Flavour.SIMULATION if fast else Flavour.PLAIN
-    testbench = accelerator_testbench(config, simulation_verilog(config, flavour, progress), size)
+    verilog = simulation_verilog(config, flavour, progress)
+    testbench = accelerator_testbench(config, verilog, size, events=events)
     return build(testbench, simulator, waves=waves, progress=progress)
 
 

@@ -145,8 +145,32 @@ def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix:
     return _instance("axi_memory", "memory", pins, parameters)
 
 
+_EVENT_PINS = {
+    "clk": "clk",
+    "running": "dut.controller.running",
+    "load_state": "dut.load.state",
+    "compute_state": "dut.core.state",
+    "store_state": "dut.store.state",
+    "load_passes": "dut.load.gate.o__valid & dut.load.gate.o__ready",
+    "load_waits": "dut.load.jobs.o__valid",
+    "load_done": "dut.load.done",
+    "conv_passes": "dut.core.pixel_gate.o__valid & dut.core.pixel_gate.o__ready",
+    "store_passes": "dut.store.gate.o__valid & dut.store.gate.o__ready",
+    "store_drained": "dut.store.drained",
+    "store_acknowledged": "dut.write_port.acknowledged",
+    "read_beats": "memory_read_beats",
+    "write_beats": "memory_write_beats",
+}
+"""What event_recorder.v looks at; the accelerator's Verilog must have its hierarchy."""
+
+
 def accelerator_testbench(
-    config: AcceleratorConfig, verilog: str, memory_bytes: int = 65536, *, top: str = "accelerator"
+    config: AcceleratorConfig,
+    verilog: str,
+    memory_bytes: int = 65536,
+    *,
+    top: str = "accelerator",
+    events: bool = False,
 ) -> Testbench:
     """Return the accelerator with its memory; its control port and interrupt are the ports.
 
@@ -160,6 +184,8 @@ def accelerator_testbench(
         Size of the memory where the simulator copies the image (Icarus).
     top : str
         Name of the accelerator's top module.
+    events : bool
+        Whether runs may record what the engines do (``+events=FILE``, see event_recorder.v).
     """
     axi = _axi_ports(config.bus_bytes, config.addr_width)
     nets = [
@@ -175,9 +201,14 @@ def accelerator_testbench(
         + _memory_instance(config.bus_bytes, config.addr_width, memory_bytes, "m_axi_")
     )
     ports = _COMMON_PORTS + _CONTROL_PORTS
+    recorder = {}
+    if events:
+        body += _instance("event_recorder", "recorder", _EVENT_PINS)
+        recorder["event_recorder.v"] = (_FOLDER / "event_recorder.v").read_text()
     sources = {
         "accelerator.v": verilog,
         "axi_memory.v": _memory_source(),
+        **recorder,
         "tb_top.v": _top("tb_top", ports, body),
     }
     return Testbench("tb_top", sources, ports)

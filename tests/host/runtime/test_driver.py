@@ -165,7 +165,7 @@ def test_layer_is_started_and_its_counters_are_read():
         ),
         (
             {"ERROR_CODE": ErrorCode.ADDRESS, "ERROR_ENGINE": Engine.LOAD, "ERROR_INFO": 9 << 32},
-            f"LOAD: address {9 << 32:#x} is outside of the program's memory (0 to {SIZE:#x})",
+            f"LOAD: address {9 << 32:#x} is outside of the program's memory (0x0 to {SIZE:#x})",
         ),
         (
             {"ERROR_CODE": ErrorCode.BUS, "ERROR_ENGINE": Engine.STORE},

@@ -55,6 +55,10 @@ def config(**changes):
         ({"queue_depth": 1}, "queue_depth must be between 2 and 64, not 1"),
         ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
         ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
+        (
+            {"burst_beats": 1, "bus_bytes": 16, "out_depth": 11},
+            "out_depth must hold a burst and four words (12 words), not 11",
+        ),
     ],
 )
 def test_a_broken_rule_is_named_with_its_value(changes, message):
