@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=96, help="pixels of a side")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--widths", type=int, nargs="+", default=[12, 16, 24])
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 18, 24])
     parser.add_argument("--networks", nargs="+", default=sorted(ZOO))
     options = parser.parse_args()
     logging.disable(logging.WARNING)

@@ -28,6 +28,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = [
     "Prepared",
     "check_program",
+    "is_onnx",
     "load_graph",
     "make_report",
     "network_name",
@@ -68,7 +69,7 @@ class Prepared:
 
 def network_name(network: str) -> str:
     """Return what a network is called: a file's name without its ending, or itself."""
-    return Path(network).stem if _is_onnx(network) else network
+    return Path(network).stem if is_onnx(network) else network
 
 
 def load_graph(network: str) -> Graph:
@@ -79,7 +80,7 @@ def load_graph(network: str) -> Graph:
     SystolithError
         If there is no such network, or the file cannot be used.
     """
-    if not _is_onnx(network):
+    if not is_onnx(network):
         return build_network(network)
     from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
 
@@ -170,7 +171,8 @@ def _float_output(graph: Graph, weights: Weights, x: np.ndarray) -> np.ndarray:
     return next(y for name, y in run_float(graph, weights, x) if name == graph.output)
 
 
-def _is_onnx(network: str) -> bool:
+def is_onnx(network: str) -> bool:
+    """Return whether a network is a file, not a built-in one."""
     return network.endswith(".onnx")
 
 
@@ -178,7 +180,7 @@ def _load(
     network: str, weights: Path | None, seed: int, log: ProgressLog
 ) -> tuple[Graph, Weights, str, Mapping[str, ActivationScale]]:
     """Return a network, its weights, where they come from in words, and scales if it has any."""
-    if _is_onnx(network):
+    if is_onnx(network):
         from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
 
         if weights is not None:

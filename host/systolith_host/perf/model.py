@@ -19,6 +19,8 @@ from systolith_hw.spec.registers import ENGINE_STATES
 from systolith_sim.devices.process import MemoryTiming
 
 __all__ = [
+    "MOST_SAMPLES",
+    "SAMPLES",
     "Latencies",
     "LayerPerformance",
     "Replay",
@@ -26,6 +28,17 @@ __all__ = [
     "replay_program",
     "replay_table",
 ]
+
+
+SAMPLES = (
+    "cycles",
+    "read_beats",
+    "write_beats",
+    *(f"{engine.name} {state}" for engine, states in ENGINE_STATES.items() for state in states),
+)
+"""Columns of samples: counts since the start."""
+
+MOST_SAMPLES = 4096
 
 
 class Latencies:
@@ -60,8 +73,11 @@ class LayerPerformance:
         Share of the multipliers' cycles that do work that the network needs.
     of_bound : float
         `bound_cycles` by the cycles it takes.
-    times : ndarray of int64, shape (instructions, 3)
-        Cycles in which each instruction passed its gate, began and ended.
+    times : ndarray of int64, shape (instructions, 4)
+        Cycles in which each instruction passed its gate, began, ended, and (a STORE) was
+        acknowledged by the memory; -1 where that does not happen. The first cycle is 1.
+    samples : ndarray of int64, shape (samples, len(SAMPLES))
+        The counters every so many cycles, if asked for.
     opcodes : ndarray of int64, shape (instructions,)
     """
 
@@ -75,6 +91,7 @@ class LayerPerformance:
     utilisation: float
     of_bound: float
     times: np.ndarray
+    samples: np.ndarray
     opcodes: np.ndarray
 
     @property
@@ -90,7 +107,7 @@ class Replay:
     Parameters
     ----------
     counters : LayerCounters
-    times : ndarray of int64, shape (instructions, 3)
+    times, samples : ndarray
         See :class:`LayerPerformance`.
     read_turn : bool
         Whether the memory would serve a read first after it.
@@ -98,6 +115,7 @@ class Replay:
 
     counters: LayerCounters
     times: np.ndarray
+    samples: np.ndarray
     read_turn: bool
 
 
@@ -106,6 +124,7 @@ def replay_table(
     config: AcceleratorConfig,
     memory: MemoryTiming | None = None,
     read_turn: bool = False,
+    interval: int = 0,
 ) -> Replay:
     """Replay a table of instructions.
 
@@ -147,8 +166,10 @@ def replay_table(
         "read_turn": read_turn,
         "limit": limit,
     }
-    times = np.full((len(table.rows), 3), -1, np.int64)
-    out = replay(table.rows, tuple(int(values[name]) for name in PARAMETERS), times)
+    times = np.full((len(table.rows), 4), -1, np.int64)
+    samples = np.zeros((MOST_SAMPLES if interval else 0, len(SAMPLES) + 1), np.int64)
+    parameters = tuple(int(values[name]) for name in PARAMETERS)
+    out = replay(table.rows, parameters, times, samples, interval)
     if out[0] >= limit:
         raise SystolithError("the instructions do not end: one waits for what never comes")
     states = {
@@ -156,7 +177,8 @@ def replay_table(
         for i, (engine, names) in enumerate(ENGINE_STATES.items())
     }
     counters = LayerCounters(int(out[0]), int(out[1]) * bus, int(out[2]) * bus, states)
-    return Replay(counters, times, bool(out[18]))
+    taken = min(int(out[0]) // interval, MOST_SAMPLES) if interval else 0
+    return Replay(counters, times, samples[:taken, : len(SAMPLES)], bool(out[18]))
 
 
 def _limit(
@@ -173,25 +195,37 @@ def _limit(
 
 
 def replay_layer(
-    program: Program, layer: LayerProgram, memory: MemoryTiming | None = None
+    program: Program,
+    layer: LayerProgram,
+    memory: MemoryTiming | None = None,
+    interval: int = 0,
 ) -> LayerPerformance:
     """Return what a layer of a program costs on its own.
+
+    Parameters
+    ----------
+    interval : int
+        Cycles between two samples of the counters, of which at most MOST_SAMPLES are taken.
 
     Raises
     ------
     SystolithError
         If the memory pauses at random, which only the simulation knows.
     """
-    performance, _ = _replay(program, layer, memory, False)
+    performance, _ = _replay(program, layer, memory, False, interval)
     return performance
 
 
 def _replay(
-    program: Program, layer: LayerProgram, memory: MemoryTiming | None, read_turn: bool
+    program: Program,
+    layer: LayerProgram,
+    memory: MemoryTiming | None,
+    read_turn: bool,
+    interval: int = 0,
 ) -> tuple[LayerPerformance, bool]:
     config = program.config
     table = make_table(layer_instructions(program, layer), config, layer.instruction_address)
-    done = replay_table(table, config, memory, read_turn)
+    done = replay_table(table, config, memory, read_turn, interval)
     counters = done.counters
     rate = memory.bytes_per_cycle if memory else None
     rate = min(rate or config.bus_bytes, config.bus_bytes)
@@ -208,6 +242,7 @@ def _replay(
         utilisation=layer.macs / (config.multipliers * counters.cycles),
         of_bound=bound / counters.cycles,
         times=done.times,
+        samples=done.samples,
         opcodes=table.rows[:, 0],
     )
     return performance, done.read_turn

@@ -20,6 +20,7 @@ from systolith_host.model.graph import (
     weight_shape,
 )
 from systolith_host.quantize.calibrate import Calibration
+from systolith_host.quantize.factors import mean_factors, sum_factors
 from systolith_host.quantize.fold import FoldedLayer, fold
 from systolith_host.quantize.qgraph import (
     QAdd,
@@ -41,9 +42,6 @@ __all__ = ["quantize", "quantize_input", "quantize_scaled"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the elements done, and all elements."""
-
-_LARGEST_FACTOR = 127 * 257
-"""Of a sum: the largest number of two signed bytes, (127, 127)."""
 
 
 def quantize(
@@ -240,20 +238,21 @@ class _Builder:
         stride: tuple[int, int] = (1, 1),
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> None:
-        """Append the mean of windows: weights of one, and the multiplier divides."""
+        """Append the mean of windows: all weights are the same, and the multiplier divides."""
         channels = source.shape[0]
-        ratio = np.full(channels, source.scale / scale.scale / (kernel[0] * kernel[1]))
-        multiplier, shift = requantisation(ratio, self.multiplier_width, name)
+        taps = kernel[0] * kernel[1]
+        ratio = source.scale / scale.scale / taps
+        weight, multiplier, shift = mean_factors(ratio, taps, self.multiplier_width, name)
         self.layers.append(
             QConv(
                 name,
                 source.name,
                 name,
                 "pool",
-                np.ones((channels, 1, *kernel), np.int8),
+                np.full((channels, 1, *kernel), weight, np.int8),
                 np.zeros(channels, np.int32),
-                multiplier,
-                shift,
+                np.full(channels, multiplier),
+                np.full(channels, shift),
                 *limits,
                 stride,
                 padding,
@@ -321,21 +320,16 @@ class _Builder:
             raise SystolithError(
                 f"{name}: adds {first.shape} and {second.shape}; flatten both or neither"
             )
-        largest = max(first.scale, second.scale)
-        multiplier, shift = requantisation(
-            np.array([largest / scale.scale / _LARGEST_FACTOR]), self.multiplier_width, name
-        )
+        ratios = (first.scale / scale.scale, second.scale / scale.scale)
+        factors, multiplier, shift = sum_factors(ratios, self.multiplier_width, name)
         self.layers.append(
             QAdd(
                 name,
                 (first.name, second.name),
                 name,
-                (
-                    round(first.scale / largest * _LARGEST_FACTOR),
-                    round(second.scale / largest * _LARGEST_FACTOR),
-                ),
-                int(multiplier[0]),
-                int(shift[0]),
+                factors,
+                multiplier,
+                shift,
                 *scale.limits(layer.low, layer.high),
             )
         )

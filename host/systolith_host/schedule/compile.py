@@ -9,17 +9,19 @@ from systolith_host.errors import SystolithError
 from systolith_host.program import LayerProgram, Place, Program
 from systolith_host.quantize.qgraph import QGraph
 from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_inside, place_of
-from systolith_host.schedule.emit import Order, emit_layer, order_layer
+from systolith_host.schedule.emit import emit_layer, order_layer
 from systolith_host.schedule.lower import lower, placed_parts
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import NoRoomError
+from systolith_host.schedule.order import MEMORY_LATENCY, NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
+from systolith_host.schedule.shortage import ShortageError, smallest_change
 from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
-from systolith_host.schedule.work import MOST_STEPS, Addresses, Item, TooManyStepsError
+from systolith_host.schedule.trial import Trials
+from systolith_host.schedule.work import MOST_STEPS, Addresses, TooManyStepsError
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
 
-__all__ = ["compile_network", "explain_network", "schedule_layer"]
+__all__ = ["choose_schedule", "compile_network", "explain_network", "schedule_layer"]
 
 TRIALS = 6
 """Schedules of a layer that are simulated before the best one is taken."""
@@ -37,6 +39,7 @@ def compile_network(
     *,
     fuse_pool: bool = True,
     memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
     progress: Progress | None = None,
 ) -> Program:
     """Compile a network.
@@ -52,6 +55,8 @@ def compile_network(
     memory_rate : float, optional
         Bytes per cycle that the memory will move, for the choice of schedules only; as many as
         the bus if not given.
+    memory_latency : int
+        Its cycles from an address to the first data, likewise.
     progress : callable, optional
         Called with the name of each layer before it is scheduled, its number, and how many there
         are.
@@ -66,7 +71,7 @@ def compile_network(
     SystolithError
         If the network cannot run on this accelerator.
     """
-    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate, progress)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate, memory_latency, progress)
     return program
 
 
@@ -77,9 +82,10 @@ def explain_network(
     *,
     fuse_pool: bool = True,
     memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
-    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate, None)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate, memory_latency, None)
     return schedules
 
 
@@ -89,6 +95,7 @@ def _compile(
     batch: int,
     fuse_pool: bool,
     memory_rate: float | None,
+    memory_latency: int,
     progress: Progress | None,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
@@ -137,7 +144,9 @@ def _compile(
             weight_address,
             param_address,
         )
-        schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, rate)
+        schedule, instructions, cycles = schedule_layer(
+            operation, config, addresses, batch, rate, memory_latency
+        )
         schedules.append(replace(schedule, estimate=float(cycles)))
         address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
         code = b"".join(instruction.encode() for instruction in instructions)
@@ -164,49 +173,91 @@ def schedule_layer(
     addresses: Addresses,
     batch: int,
     rate: float,
+    latency: int = MEMORY_LATENCY,
 ) -> tuple[LayerSchedule, list[Instruction], int]:
     """Return the best schedule found, its instructions and the cycles they are expected to take.
+
+    Raises
+    ------
+    SystolithError
+        As :func:`choose_schedule`, or if a number does not fit its field.
+    """
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency)
+    order, cycles = order_layer(operation, schedule, config, addresses, rate, latency)
+    return schedule, emit_layer(operation, order), cycles
+
+
+def choose_schedule(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
+) -> tuple[LayerSchedule, int, int]:
+    """Return the best schedule found, its number of instructions, and its expected cycles.
 
     The most promising schedules are simulated; if none of them fits the buffers, the next ones.
 
     Raises
     ------
-    SystolithError
-        If no schedule fits the buffers.
+    ShortageError
+        If no schedule fits the buffers, or only some of too many CONVs.
     """
-    best: tuple[float, LayerSchedule, Order, int] | None = None
+    trials = Trials(operation, config, addresses)
+    best: tuple[float, LayerSchedule, int, int] | None = None
     tried = 0
     least_steps: int | None = None
-    for schedule in schedule_candidates(operation, config, batch, rate):
+    for schedule in schedule_candidates(operation, config, batch, rate, latency):
         if best is not None and schedule.estimate > HOPELESS * best[0]:
             break
         try:
-            order, cycles = order_layer(operation, schedule, config, addresses, rate)
+            cycles, count = trials.cost(schedule, rate, latency)
         except NoRoomError:
             continue
         except TooManyStepsError as error:
             least_steps = min(least_steps or error.steps, error.steps)
             continue
-        count = sum(len(entry.loads) if isinstance(entry, Item) else 1 for entry in order)
         size = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
         score = cycles + TRAFFIC_WEIGHT * size / rate
         if best is None or score < best[0]:
-            best = (score, schedule, order, cycles)
+            best = (score, schedule, count, cycles)
         tried += 1
         if tried >= TRIALS:
             break
-    if best is None and least_steps is not None:
-        raise SystolithError(
-            f"{operation.name}: takes {least_steps:,} CONVs on this accelerator, the limit is "
-            f"{MOST_STEPS:,}; build with a larger acc_depth, act_depth or weight_depth"
-        )
     if best is None:
-        raise SystolithError(
-            f"{operation.name}: no tile fits the buffers (activations {config.act_depth} words, "
-            f"weights {config.weight_depth}); build with a larger act_depth or weight_depth"
-        )
-    _, schedule, order, cycles = best
-    return schedule, emit_layer(operation, order), cycles
+        raise _shortage(operation, config, addresses, batch, rate, least_steps)
+    _, schedule, count, cycles = best
+    return schedule, count, cycles
+
+
+def _shortage(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+    steps: int | None,
+) -> ShortageError:
+    """Return the error of a layer that has no schedule, or only some of too many CONVs."""
+
+    def runs(other: AcceleratorConfig) -> bool:
+        trials = Trials(operation, other, addresses)
+        for schedule in schedule_candidates(operation, other, batch, rate):
+            try:
+                trials.cost(schedule, rate)
+            except (NoRoomError, TooManyStepsError):
+                continue
+            return True
+        return False
+
+    problem = (
+        f"takes {steps:,} CONVs on this accelerator, the limit is {MOST_STEPS:,}"
+        if steps is not None
+        else f"no tile of its {operation.channels} channels and "
+        f"{operation.extent[0]}x{operation.extent[1]} kernel fits"
+    )
+    return ShortageError(operation.name, problem, smallest_change(config, runs))
 
 
 def _layer_program(

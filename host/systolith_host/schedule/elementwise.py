@@ -5,7 +5,14 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.quantize.qgraph import QAdd, QConcat, QGraph, QMaxPool, QTensor
 from systolith_host.schedule.operation import LARGEST_TAPS, Operation
-from systolith_host.schedule.pack import check_scale, entries, identity, identity_reach
+from systolith_host.schedule.pack import (
+    check_scale,
+    entries,
+    identity,
+    identity_reach,
+    overflow,
+)
+from systolith_host.schedule.shortage import ShortageError, depth_change
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset, fits_signed
 
@@ -14,11 +21,15 @@ __all__ = ["check_same_numbers", "lower_add", "lower_gather", "lower_pool"]
 
 def lower_pool(qgraph: QGraph, config: AcceleratorConfig, layer: QMaxPool) -> Operation:
     source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
-    if max(layer.kernel) > LARGEST_TAPS or layer.kernel[0] * layer.kernel[1] > config.acc_depth:
+    window = f"a window of {layer.kernel[0]}x{layer.kernel[1]}"
+    if max(layer.kernel) > LARGEST_TAPS:
         raise SystolithError(
-            f"{layer.name}: a window of {layer.kernel[0]}x{layer.kernel[1]} exceeds the "
-            f"accumulators ({config.acc_depth} pixels); build with a larger acc_depth"
+            f"{layer.name}: {window} exceeds the {LARGEST_TAPS} of an instruction; use smaller ones"
         )
+    pixels = layer.kernel[0] * layer.kernel[1]
+    if pixels > config.acc_depth:
+        problem = f"{window} exceeds the accumulators ({config.acc_depth} pixels)"
+        raise ShortageError(layer.name, problem, (depth_change(config, "acc_depth", pixels),))
     check_same_numbers(layer, source, target)
     channels, height, width = source.shape
     _, out_height, out_width = target.shape
@@ -70,10 +81,7 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
         bias -= factor * (source.zero_point - device_offset(source.unsigned))
         largest += 128 * (256 * abs(high) + abs(low))
     if not fits_signed(largest + abs(bias), config.acc_width):
-        raise SystolithError(
-            f"{layer.name}: its sum reaches {largest + abs(bias)} and could overflow "
-            f"{config.acc_width} bits; build with a larger acc_width"
-        )
+        raise overflow(layer.name, "its sum reaches", largest + abs(bias), config)
     numbers = [np.full(channels, value, np.int64) for value in (layer.multiplier, layer.shift)]
     check_scale(layer.name, numbers[0], numbers[1], config)
     diagonal = identity(config)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from systolith_host.errors import SystolithError
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import allocate, simulate
+from systolith_host.schedule.order import MEMORY_LATENCY, allocate, simulate
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.work import Addresses, Item, Step, Store, make_work
 from systolith_hw.spec.config import AcceleratorConfig
@@ -22,6 +22,7 @@ def order_layer(
     config: AcceleratorConfig,
     addresses: Addresses,
     rate: float,
+    latency: int = MEMORY_LATENCY,
 ) -> tuple[Order, int]:
     """Return what a layer does, in order, and the cycles that it is expected to take.
 
@@ -29,6 +30,8 @@ def order_layer(
     ----------
     rate : float
         Bytes per cycle that the memory can move.
+    latency : int
+        Cycles from the address of a read to its first data.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def order_layer(
     """
     work = make_work(operation, schedule, config, addresses)
     allocate(work, config)
-    order, cycles = simulate(work, config, rate)
+    order, cycles = simulate(work, config, rate, latency)
     return order, round(cycles)
 
 

@@ -1,23 +1,48 @@
 """The order of a layer's instructions: room in the buffers, and a simulation of the engines."""
 
+import numpy as np
+
+from systolith_host.schedule.clocks import make_room, run_engines
+from systolith_host.schedule.outline import Outline, outline_of
 from systolith_host.schedule.work import Item, Step, Store, Work
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer
 
-__all__ = ["LATENCY", "RUN", "NoRoomError", "allocate", "simulate"]
+__all__ = [
+    "LATENCY",
+    "MEMORY_LATENCY",
+    "RUN",
+    "NoRoomError",
+    "allocate",
+    "order_outline",
+    "read_rate",
+    "simulate",
+]
+
+MEMORY_LATENCY = 40
+"""Cycles of the memory that the compiler reckons with."""
 
 LATENCY = 60
-"""Cycles from the token that a LOAD waited for to its first word, with a memory of latency 40."""
+"""Cycles from the token that a LOAD waited for to its first word, with that memory."""
 
 PIPELINE = 16
 """Cycles through requantiser and buffers, beyond those of the array itself."""
-
 
 START = 110
 """Cycles from the start to the first LOAD, and from the last write to the end."""
 
 RUN = 2
 """Cycles that a run of words is assumed to cost beside them."""
+
+
+BURST = 12
+"""Cycles that a burst of reads is under way beside the memory's latency and its beats."""
+
+
+def read_rate(config: AcceleratorConfig, rate: float, latency: int) -> float:
+    """Return the bytes per cycle that reads reach: few bursts under way cannot hide the latency."""
+    under_way = config.outstanding_reads * config.burst_bytes
+    return min(rate, under_way / (latency + config.burst_beats + BURST))
 
 
 class NoRoomError(Exception):
@@ -34,152 +59,73 @@ def allocate(work: Work, config: AcceleratorConfig) -> None:
     NoRoomError
         If an item would replace another that is still used after its own first use.
     """
-    depths = {
-        Buffer.ACT: config.act_depth,
-        Buffer.WEIGHT: config.weight_depth,
-        Buffer.PARAM: config.param_depth,
-    }
-    for buffer, items in work.items.items():
-        depth = depths[buffer]
-        position = 0
-        standing: list[Item] = []
-        for item in items:
-            if item.words > depth:
-                raise NoRoomError
-            if position + item.words > depth:
-                position = 0
-            end = position + item.words
-            item.address = position
-            item.after = -1
-            kept = []
-            for other in standing:
-                if other.address < end and position < other.address + other.words:
-                    if other.last >= item.first:
-                        raise NoRoomError
-                    item.after = max(item.after, other.last)
-                    # What is left of it still has to be waited for by the next ones.
-                    if other.address + other.words > end or other.address < position:
-                        kept.append(other)
-                else:
-                    kept.append(other)
-            kept.append(item)
-            standing = kept
-            position = end
+    outline = outline_of(work)
+    if not make_room(outline.items, outline.bounds, _depths(config)):
+        raise NoRoomError
+    rows = outline.items[:, -2:].tolist()
+    items = [item for buffer in Buffer for item in work.items[buffer]]
+    for item, (address, after) in zip(items, rows, strict=True):
+        item.address, item.after = address, after
 
 
-class _Simulation:
-    """The engines' clocks while instructions are put in order."""
+def _depths(config: AcceleratorConfig) -> tuple[int, int, int]:
+    return (config.act_depth, config.weight_depth, config.param_depth)
 
-    def __init__(self, work: Work, config: AcceleratorConfig, rate: float) -> None:
-        self.work = work
-        self.config = config
-        self.rate = rate
-        self.fill = config.rows + config.cols
-        self.position = 0
-        self.compute = 0.0
-        self.drain = 0.0
-        self.loader = 0.0
-        self.bus = 0.0
-        self.end = 0.0
-        self.computed: list[float] = []
-        self.drained: list[float] = []
-        self.writes: list[tuple[float, int]] = []
-        self.loads: list[Item] = []
 
-    def run(self) -> float:
-        queues = {buffer: iter(items) for buffer, items in self.work.items.items()}
-        heads = {buffer: next(queue, None) for buffer, queue in queues.items()}
-        # A parameter's deadline is the last CONV of its first tile.
-        last_step = [entry.step for entry in self.work.sequence if isinstance(entry, Store)]
-        while True:
-            self._advance()
-            best = None
-            for buffer, item in heads.items():
-                if item is None:
-                    continue
-                done = self.drained if buffer == Buffer.PARAM else self.computed
-                if item.after >= len(done):
-                    continue
-                release = done[item.after] if item.after >= 0 else 0.0
-                deadline = last_step[item.first] + 0.5 if buffer == Buffer.PARAM else item.first
-                late = max(release - self.loader, 0.0)
-                rank = (late, deadline, int(buffer))
-                if best is None or rank < best[0]:
-                    best = (rank, buffer, item, release)
-            if best is None:
-                break
-            _, buffer, item, release = best
-            self._load(item, release)
-            heads[buffer] = next(queues[buffer], None)
-        if self.position != len(self.work.sequence):
-            raise NoRoomError
-        return self.end
+def order_outline(
+    outline: Outline, config: AcceleratorConfig, rate: float, latency: int = MEMORY_LATENCY
+) -> int | None:
+    """Return the cycles that an outline is expected to take; None if the buffers have no room."""
+    if not make_room(outline.items, outline.bounds, _depths(config)):
+        return None
+    end, _, _ = _run(outline, config, rate, latency)
+    return None if end < 0 else round(end + START)
 
-    def _load(self, item: Item, release: float) -> None:
-        start = max(self.loader, release)
-        later = []
-        for when, size in self.writes:
-            if when <= start:
-                self.bus = max(self.bus, when) + size / self.rate
-            else:
-                later.append((when, size))
-        self.writes = later
-        # Nothing else moves while instructions do: a LOAD comes with a CONV, more or less.
-        fetched = 2 * len(item.loads) * INSTRUCTION_BYTES / self.rate
-        begin = max(start, self.bus, release + LATENCY)
-        moved = item.size / self.rate + fetched
-        words = item.words * (self.config.row_groups if item.buffer == Buffer.ACT else 1)
-        runs = sum(load["runs"] * load["planes"] for load in item.loads)
-        item.start = start
-        item.ready = begin + max(words + fetched, moved) + RUN * runs
-        self.bus = begin + moved
-        self.loader = item.ready
-        self.loads.append(item)
 
-    def _advance(self) -> None:
-        sequence = self.work.sequence
-        while self.position < len(sequence):
-            entry = sequence[self.position]
-            if isinstance(entry, Step):
-                if entry.act.ready < 0 or entry.weight.ready < 0:
-                    return
-                start = max(self.compute, entry.act.ready, entry.weight.ready)
-                if entry.first and entry.tile >= 2:
-                    start = max(start, self.drained[entry.tile - 2])
-                entry.start = start
-                self.compute = start + entry.cycles
-                self.computed.append(self.compute + self.fill)
-            else:
-                if entry.param.ready < 0:
-                    return
-                start = max(self.drain, self.computed[entry.step], entry.param.ready)
-                entry.start = start
-                self.drain = start + entry.cycles + PIPELINE
-                self.drained.append(self.drain)
-                written = max(self.drain, start + entry.size / self.rate)
-                self.drain = max(self.drain, written - self.config.out_depth)
-                self.end = max(self.end, written + LATENCY)
-                self.writes.append((start, entry.size))
-            self.position += 1
+def _run(
+    outline: Outline, config: AcceleratorConfig, rate: float, latency: int
+) -> tuple[float, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return when the last write ends (negative if never), the LOADs' order, and all starts."""
+    counts = (len(outline.items), len(outline.steps), len(outline.stores))
+    starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
+    load_order = np.empty(counts[0], np.int64)
+    rates = (float(rate), read_rate(config, rate, latency))
+    settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
+    latencies = (LATENCY + latency - MEMORY_LATENCY, PIPELINE, config.rows + config.cols, RUN)
+    end = run_engines(
+        outline.items, outline.bounds, outline.steps, outline.stores, settings, latencies,
+        load_order, starts,
+    )  # fmt: skip
+    return end, load_order, starts
 
 
 def simulate(
-    work: Work, config: AcceleratorConfig, rate: float
+    work: Work, config: AcceleratorConfig, rate: float, latency: int = MEMORY_LATENCY
 ) -> tuple[list[Item | Step | Store], float]:
     """Return loads, CONVs and STOREs in the order of the program, and the cycles that they take.
 
-    The LOADs run in the order in which a memory of `rate` bytes per cycle can best bring them:
+    The LOADs run in the order in which a memory of `rate` bytes per cycle, whose first data comes
+    `latency` cycles after an address, can best bring them:
     earliest deadline first among those that have room. In the program every instruction stands
     about where its engine's queue can take it, and after all that it waits for.
     """
-    simulation = _Simulation(work, config, rate)
-    cycles = simulation.run() + START
-    return _merge(work, simulation.loads, config.queue_depth), cycles
-
-
-def _merge(work: Work, loads: list[Item], queue_depth: int) -> list[Item | Step | Store]:
+    outline = outline_of(work)
+    end, load_order, starts = _run(outline, config, rate, latency)
+    if end < 0:
+        raise NoRoomError
+    items = [item for buffer in Buffer for item in work.items[buffer]]
     steps = [entry for entry in work.sequence if isinstance(entry, Step)]
     stores = [entry for entry in work.sequence if isinstance(entry, Store)]
+    for entries, times in zip((items, steps, stores), starts, strict=True):
+        for entry, start in zip(entries, times.tolist(), strict=True):
+            entry.start = start
+    loads = [items[row] for row in load_order.tolist()]
+    return _merge(steps, stores, loads, config.queue_depth), end + START
+
+
+def _merge(
+    steps: list[Step], stores: list[Store], loads: list[Item], queue_depth: int
+) -> list[Item | Step | Store]:
     ahead = max(1, queue_depth - 1)
     load_starts: list[float] = []
     for item in loads:

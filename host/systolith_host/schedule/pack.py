@@ -13,10 +13,14 @@ __all__ = [
     "entries",
     "identity",
     "identity_reach",
+    "overflow",
     "pack_blocks",
     "pack_groups",
     "pack_taps",
 ]
+
+LARGEST_WIDTH = 32
+"""Of an accumulator, in bits."""
 
 
 def conv_params(layer: QConv, config: AcceleratorConfig, zero_point: int) -> np.ndarray:
@@ -28,12 +32,20 @@ def conv_params(layer: QConv, config: AcceleratorConfig, zero_point: int) -> np.
     for channel, bias in enumerate(folded.tolist()):
         low, high = sum_bounds(int(positive[channel]), int(negative[channel]), bias)
         if not (fits_signed(low, config.acc_width) and fits_signed(high, config.acc_width)):
-            raise SystolithError(
-                f"{layer.name}: sums of channel {channel} reach {max(-low, high)} and could "
-                f"overflow {config.acc_width} bits; build with a larger acc_width"
-            )
+            raise overflow(layer.name, f"sums of channel {channel} reach", max(-low, high), config)
     check_scale(layer.name, layer.multiplier, layer.shift, config)
     return entries(config, folded, layer.multiplier, layer.shift)
+
+
+def overflow(name: str, what: str, largest: int, config: AcceleratorConfig) -> SystolithError:
+    """Return the error of sums that the accumulators could not hold."""
+    bits = largest.bit_length() + 1
+    way_out = f"build with acc_width {bits}"
+    if bits > LARGEST_WIDTH:
+        way_out = f"no accelerator has more than {LARGEST_WIDTH}: use fewer input channels"
+    return SystolithError(
+        f"{name}: {what} {largest:,} and could overflow {config.acc_width} bits; {way_out}"
+    )
 
 
 def check_scale(

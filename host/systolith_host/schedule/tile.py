@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from systolith_host.errors import SystolithError
 from systolith_host.schedule.geometry import Shape, input_span, split
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import LATENCY, RUN
+from systolith_host.schedule.order import LATENCY, MEMORY_LATENCY, RUN, read_rate
 from systolith_host.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -18,29 +17,23 @@ TRAFFIC_WEIGHT = 0.1
 
 
 def schedule_candidates(
-    operation: Operation, config: AcceleratorConfig, batch: int, rate: float
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
 ) -> list[LayerSchedule]:
-    """Return possible schedules of an operation, the most promising first.
+    """Return possible schedules of an operation, the most promising first; none if none fits.
 
     Parameters
     ----------
     rate : float
         Bytes per cycle that the memory can move.
-
-    Raises
-    ------
-    SystolithError
-        If the layer cannot be cut so that its tiles fit the buffers.
+    latency : int
+        Cycles from the address of a read to its first data.
     """
-    search = _Search(operation, config, batch, rate)
-    found = sorted(search.candidates(), key=lambda schedule: schedule.estimate)
-    if not found:
-        raise SystolithError(
-            f"{operation.name}: no tile of its {operation.channels} channels and "
-            f"{operation.extent[0]}x{operation.extent[1]} kernel fits the activation buffer "
-            f"({config.act_depth} words); build with a larger act_depth"
-        )
-    return found
+    search = _Search(operation, config, batch, rate, latency)
+    return sorted(search.candidates(), key=lambda schedule: schedule.estimate)
 
 
 def _even_steps(size: int, most: int) -> list[int]:
@@ -78,12 +71,19 @@ class _TileCosts(NamedTuple):
 
 class _Search:
     def __init__(
-        self, operation: Operation, config: AcceleratorConfig, batch: int, rate: float
+        self,
+        operation: Operation,
+        config: AcceleratorConfig,
+        batch: int,
+        rate: float,
+        latency: int,
     ) -> None:
         self.operation = operation
         self.config = config
         self.batch = batch
         self.rate = rate
+        self.read_rate = read_rate(config, rate, latency)
+        self.latency = LATENCY + latency - MEMORY_LATENCY
         self.shape = Shape.of(operation, config)
         self.taps = operation.taps[0] * operation.taps[1]
         self.weight_groups = len(operation.weights)
@@ -124,14 +124,14 @@ class _Search:
                 )
                 act = self.batch * words * self.groups
                 read = loads * config.cols + act * config.block + self._param_bytes(tiles)
-                read_cycles = max(loads + act, read / self.rate)
+                read_cycles = max(loads + act, read / self.read_rate)
                 write = self.batch * self.shape.target_blocks * config.block
                 chunks = -(-words // chunk) * self.shape.out_blocks * tiles
                 fetch = 2 * 64 * chunks
                 startup = chunk * config.rows * max(1, config.cols / self.rate) + words * images
                 stall = tiles * words * images if 2 * words * images > config.act_depth else 0
                 # Few pieces cannot hide the memory's latency behind each other.
-                stall += chunks * LATENCY * (4 / parts if parts < 4 else 0)
+                stall += chunks * self.latency * (4 / parts if parts < 4 else 0)
                 yield LayerSchedule(
                     name=operation.name,
                     linear=True,
@@ -239,7 +239,9 @@ class _Search:
         for resident in (True, False):
             if resident and act_slots < chunks:
                 continue
-            if not resident and (operation.reach or stack > 1 or shape.out_blocks == 1):
+            # An input block that serves a single output block goes by only for want of room.
+            alone = bool(operation.reach) or shape.out_blocks == 1
+            if not resident and (stack > 1 or (alone and act_slots >= chunks)):
                 continue
             if all_weights <= config.weight_depth:
                 mode: Weights = "layer"
@@ -304,6 +306,9 @@ class _Search:
         regions = costs.across * -(-height // region_rows)
         times = 1 if schedule.resident else shape.out_blocks
         blocks = self.sources * shape.source_blocks
+        if operation.reach and not schedule.resident:
+            reached = min(self.blocks * config.row_groups, shape.source_blocks)
+            times, blocks = 1, self.sources * reached * shape.out_blocks
         per_pixel = operation.pixel_bytes or config.block
         # In memory, lanes of blocks that do not exist are not read.
         act_read = self.batch * read_rows * read_columns * per_pixel * blocks * times
@@ -327,14 +332,14 @@ class _Search:
             regions * chunks * times * schedule.images * self.groups
         )
         fetch = 64 * (steps + loads + tiles * shape.out_blocks)
-        load_cycles = max(act_held + weights + param // 8, read / self.rate)
+        load_cycles = max(act_held + weights + param // 8, read / self.read_rate)
         total = (read + write + fetch) / self.rate
         first = (act_words * config.block * self.groups + weight_chunk * config.cols) / self.rate
-        startup = max(first, act_words * self.groups + weight_chunk) + LATENCY
+        startup = max(first, act_words * self.groups + weight_chunk) + self.latency
         tail = (drain + write / self.rate) / max(tiles * shape.out_blocks, 1)
         stall = self._stalls(schedule, chunks, act_slots, act_held, regions, times, compute)
         if weight_slots < 2 and schedule.weights != "layer":
-            stall += max(weights, weights * config.cols / self.rate) + steps * LATENCY
+            stall += max(weights, weights * config.cols / self.rate) + steps * self.latency
         cycles = max(compute, load_cycles, total, drain) + startup + tail + stall
         return LayerSchedule(
             name=operation.name,

@@ -22,6 +22,8 @@ __all__ = [
     "Work",
     "chunks_of",
     "make_work",
+    "params_share",
+    "tile_span",
 ]
 
 MOST_STEPS = 200_000
@@ -199,6 +201,35 @@ def _sweep_chunks(
                 yield Chunk((start + block, 1), 0, 1, row, rows, column, columns, first)
 
 
+def tile_span(
+    operation: Operation, axis: int, first: int, count: int, config: AcceleratorConfig
+) -> Span:
+    """Return the input pixels of a tile along an axis, as :func:`input_span`.
+
+    Raises
+    ------
+    SystolithError
+        If its padding does not fit an instruction.
+    """
+    span = input_span(operation, axis, first, count, config)
+    if max(span.before, span.after) > LARGEST_PADDING:
+        raise SystolithError(
+            f"{operation.name}: padding of {max(span.before, span.after)} exceeds the "
+            f"{LARGEST_PADDING} of an instruction; use less padding"
+        )
+    return span
+
+
+def params_share(entries: int, config: AcceleratorConfig) -> int:
+    """Return the parameter entries that are loaded at once: all of them if they fit.
+
+    Otherwise a quarter of the buffer: one in use, the others on their way.
+    """
+    if entries <= config.param_depth:
+        return entries
+    return max(config.param_depth // config.cols // 4, 1) * config.cols
+
+
 class TooManyStepsError(Exception):
     """A schedule of so many CONVs that neither the host nor the accelerator should be given it."""
 
@@ -244,10 +275,14 @@ class _Builder:
 
     def build(self) -> Work:
         operation, schedule = self.operation, self.schedule
-        chunks = [
-            list(chunks_of(operation, schedule, self.config, self.addresses.sources, block))
-            for block in range(self.shape.out_blocks)
-        ]
+        shares: dict[int, list[Chunk]] = {}  # blocks of equal reach share them
+        chunks = []
+        for block in range(self.shape.out_blocks):
+            start = operation.reach[block] if operation.reach else 0
+            if start not in shares:
+                found = chunks_of(operation, schedule, self.config, self.addresses.sources, block)
+                shares[start] = list(found)
+            chunks.append(shares[start])
         regions = list(self._regions())
         steps = sum(len(region.stack) for region in regions) * sum(map(len, chunks))
         if steps > MOST_STEPS:
@@ -361,15 +396,10 @@ class _Builder:
             )
         parts = region.stack if self.schedule.resident else region.stack[number : number + 1]
         rows = sum(count for _, count in parts)
-        vertical = input_span(operation, 0, parts[0][0], rows, self.config)
-        horizontal = input_span(operation, 1, region.column, region.columns, self.config)
-        for span in (vertical, horizontal):
-            if max(span.before, span.after) > LARGEST_PADDING:
-                raise SystolithError(
-                    f"{operation.name}: padding of {max(span.before, span.after)} exceeds the "
-                    f"{LARGEST_PADDING} of an instruction; use less padding"
-                )
-        return vertical, horizontal
+        return (
+            tile_span(operation, 0, parts[0][0], rows, self.config),
+            tile_span(operation, 1, region.column, region.columns, self.config),
+        )
 
     def _activations(
         self,
@@ -478,13 +508,9 @@ class _Builder:
         config = self.config
         entries = len(self.operation.params)
         first = out_block * config.cols
-        if entries <= config.param_depth:
-            start, count = 0, entries
-        else:
-            # A quarter of the buffer at a time: one in use, the others on their way.
-            share = max(config.param_depth // config.cols // 4, 1) * config.cols
-            start = first // share * share
-            count = min(share, entries - start)
+        share = params_share(entries, config)
+        start = first // share * share
+        count = min(share, entries - start)
         key = (Buffer.PARAM, start)
         item = self._item(key, self.tiles)
         if item is None:

@@ -144,7 +144,7 @@ def test_what_a_sum_cannot_do_is_refused():
     with pytest.raises(SystolithError, match=r"^s: multipliers reach"):
         compile_network(add((1, 1), multiplier=1 << TINY.multiplier_width), TINY)
     narrow = replace(TINY, acc_width=24)
-    with pytest.raises(SystolithError, match=r"^s: its sum reaches .* larger acc_width"):
+    with pytest.raises(SystolithError, match=r"^s: its sum reaches .* build with acc_width \d+$"):
         compile_network(add((32639, 32639)), narrow)
 
 

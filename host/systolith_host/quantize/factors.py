@@ -1,0 +1,100 @@
+"""Integer factors of sums and means, chosen together with multiplier and shift."""
+
+import math
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.quantize.scales import requantisation
+
+__all__ = ["LARGEST_FACTOR", "mean_factors", "sum_factors"]
+
+LARGEST_FACTOR = 127 * 257
+"""Of a sum: the largest number of two signed bytes, (127, 127)."""
+
+_SUM_LIMIT = 1 << 19
+"""A mean's sum stays within the narrowest accumulators, 20 bits with sign."""
+
+
+def sum_factors(
+    ratios: tuple[float, float], multiplier_width: int, layer: str
+) -> tuple[tuple[int, int], int, int]:
+    """Return factors, multiplier and shift, so that factor * multiplier / 2**shift are the ratios.
+
+    Factors of 16 bits alone would round a ratio to some parts in 100,000. Of all factors for the
+    larger ratio, each with its multiplier, one brings both products far closer: the one with the
+    least sum of errors is taken.
+
+    Parameters
+    ----------
+    ratios : (float, float)
+        Scale of each input by that of the output; positive.
+    multiplier_width : int
+        Bits of the unsigned multiplier.
+    layer : str
+        For the error.
+
+    Returns
+    -------
+    factors : (int, int)
+        0 to LARGEST_FACTOR.
+    multiplier, shift : int
+
+    Raises
+    ------
+    SystolithError
+        If a ratio is not positive, or too large for a shift of 1.
+    """
+    for ratio in ratios:
+        if not (math.isfinite(ratio) and ratio > 0):
+            raise SystolithError(f"{layer}: scale of an input must be positive, not {ratio}")
+    lead = int(ratios[1] > ratios[0])
+    factor = np.arange(LARGEST_FACTOR, LARGEST_FACTOR // 2, -1)
+    factor, multiplier, shift = _multipliers(ratios[lead], factor, multiplier_width, layer)
+    other = np.rint(np.ldexp(ratios[1 - lead], shift) / np.maximum(multiplier, 1))
+    errors = np.abs(np.ldexp(factor * multiplier, -shift) - ratios[lead])
+    errors += np.abs(np.ldexp(other * multiplier, -shift) - ratios[1 - lead])
+    place = int(np.argmin(errors))
+    first, second = int(factor[place]), int(other[place])
+    factors = (first, second) if lead == 0 else (second, first)
+    return factors, int(multiplier[place]), int(shift[place])
+
+
+def mean_factors(
+    ratio: float, taps: int, multiplier_width: int, layer: str
+) -> tuple[int, int, int]:
+    """Return weight, multiplier and shift, so that weight * multiplier / 2**shift is the ratio.
+
+    Any weight makes a mean, since all taps share it; the one is taken whose multiplier comes
+    closest.
+
+    Parameters
+    ----------
+    ratio : float
+        What a sum of inputs is multiplied by; positive.
+    taps : int
+        Inputs of a sum.
+    multiplier_width, layer
+        As in :func:`sum_factors`.
+
+    Raises
+    ------
+    SystolithError
+        If the ratio is not positive, or too large for a shift of 1.
+    """
+    largest = min(max(_SUM_LIMIT // (256 * taps), 1), 127)
+    weights = np.arange(1, largest + 1)
+    weight, multiplier, shift = _multipliers(ratio, weights, multiplier_width, layer)
+    errors = np.abs(np.ldexp((weight * multiplier).astype(np.float64), -shift) - ratio)
+    place = int(np.argmin(errors))
+    return int(weight[place]), int(multiplier[place]), int(shift[place])
+
+
+def _multipliers(
+    ratio: float, factors: np.ndarray, multiplier_width: int, layer: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the factors that leave a ratio to the multiplier that it can have, and what it is."""
+    fits = ratio / factors < ((1 << multiplier_width) - 1) / 2
+    # If none does, the largest has the error.
+    factors = factors[fits] if fits.any() else factors.max(keepdims=True)
+    return factors, *requantisation(ratio / factors, multiplier_width, layer)
