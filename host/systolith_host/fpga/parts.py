@@ -32,12 +32,21 @@ class Part:
 RESOURCES = ("LUT", "FF", "DSP", "block RAM")
 
 
-def _ecp5(size: str, grade: int, counts: tuple[int, int, int]) -> Part:
+def _ecp5(
+    size: str,
+    grade: int,
+    counts: tuple[int, int, int],
+    *,
+    family: str = "u",
+    package: str = "CABGA381",
+) -> Part:
     luts, multipliers, rams = counts
     resources: dict[str, int]
-    options = (f"--{size.removesuffix('F')}k", "--package", "CABGA381", "--speed", str(grade))
+    prefix = "" if family == "u" else f"{family}-"
+    die = f"--{prefix}{size.removesuffix('F')}k"
+    options = (die, "--package", package, "--speed", str(grade))
     resources = dict(zip(RESOURCES, (luts, luts, multipliers, rams), strict=True))
-    return Part(f"lfe5u-{size.lower()}-{grade}", size, options, resources)
+    return Part(f"lfe5{family}-{size.lower()}-{grade}", size, options, resources)
 
 
 PARTS = {
@@ -47,6 +56,8 @@ PARTS = {
         _ecp5("85F", 8, (83640, 156, 208)),
         _ecp5("45F", 6, (43848, 72, 108)),
         _ecp5("25F", 6, (24288, 28, 56)),
+        # The same die with transceivers, in the package of the ECPIX-5.
+        _ecp5("85F", 8, (83640, 156, 208), family="um5g", package="CABGA554"),
     )
 }
 """By name. The numbers are nextpnr's."""

@@ -36,6 +36,8 @@ class Clock:
     path_ns : float
     logic_ns : float
         The part of it that is not routing.
+    wanted : float
+        Megahertz that it was asked for; 0 if unknown.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Clock:
     path: tuple[str, ...]
     path_ns: float
     logic_ns: float
+    wanted: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Attempt:
     router : str
     seconds : float
     result : str
-        "routed", "limit" or "failed".
+        "routed", "limit", "failed" or "stopped".
     clocks : tuple of Clock
         Empty unless routed.
     used : mapping of str to int
@@ -77,6 +80,11 @@ class Attempt:
         """Of the slowest clock; 0 if not routed."""
         return min((clock.mhz for clock in self.clocks), default=0.0)
 
+    @property
+    def margin(self) -> float:
+        """Least share that a clock reaches of what it was asked for; 0 if not routed."""
+        return min((clock.mhz / clock.wanted for clock in self.clocks if clock.wanted), default=0.0)
+
 
 def read_report(text: str) -> tuple[tuple[Clock, ...], dict[str, int]]:
     """Return the clocks and the used sites of nextpnr's JSON report."""
@@ -86,14 +94,13 @@ def read_report(text: str) -> tuple[tuple[Clock, ...], dict[str, int]]:
         if path["from"] == path["to"]:
             paths[path["from"].partition(" ")[2]] = path["path"]
     clocks = tuple(
-        _clock(name, figures["achieved"], paths.get(name, ()))
-        for name, figures in report["fmax"].items()
+        _clock(name, figures, paths.get(name, ())) for name, figures in report["fmax"].items()
     )
     used = {name: sites["used"] for name, sites in report["utilization"].items() if sites["used"]}
     return clocks, used
 
 
-def _clock(name: str, mhz: float, path: Sequence[Mapping[str, Any]]) -> Clock:
+def _clock(name: str, figures: Mapping[str, float], path: Sequence[Mapping[str, Any]]) -> Clock:
     names: list[str] = []
     for segment in path:
         if segment["type"] == "routing":
@@ -103,7 +110,10 @@ def _clock(name: str, mhz: float, path: Sequence[Mapping[str, Any]]) -> Clock:
     delays = {True: 0.0, False: 0.0}
     for segment in path:
         delays[segment["type"] == "routing"] += segment["delay"]
-    return Clock(name, mhz, tuple(names), sum(delays.values()), delays[False])
+    length = sum(delays.values())
+    return Clock(
+        name, figures["achieved"], tuple(names), length, delays[False], figures["constraint"]
+    )
 
 
 def place_and_route(
@@ -157,6 +167,8 @@ def place_and_route(
         clocks: tuple[Clock, ...] = ()
         used: dict[str, int] = {}
         result = "limit" if run.status is None else "failed"
+        if run.status is None and stop.is_set():
+            result = "stopped"
         if run.status == 0:
             result = "routed"
             clocks, used = read_report((folder / f"{name}.json").read_text())

@@ -1,15 +1,15 @@
-"""Synthesis for ECP5 with Yosys, and what the netlist takes of a part."""
+"""Synthesis with Yosys, and what an ECP5 netlist takes of a part."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.tools import run_tool
 
-__all__ = ["Netlist", "resources", "synthesise"]
+__all__ = ["Netlist", "resources", "run_yosys", "synthesise"]
 
 LIMIT_SECONDS = 3600
 """Of a synthesis; the largest measured took two minutes of a core."""
@@ -59,23 +59,41 @@ def resources(cells: Mapping[str, int]) -> dict[str, int]:
     }
 
 
-def synthesise(rtlil: str, top: str, folder: Path) -> Netlist:
+def synthesise(rtlil: str, top: str, folder: Path, verilog: Sequence[str] = ()) -> Netlist:
     """Synthesise Yosys' own text for ECP5; files go to `folder`.
+
+    Parameters
+    ----------
+    rtlil : str
+    top : str
+        Name of the top module.
+    folder : Path
+    verilog : sequence of str
+        Names of further sources, in that folder.
 
     Raises
     ------
     SystolithError
         If Yosys fails.
     """
+    return run_yosys(rtlil, top, folder, [f"synth_ecp5 -top {top}"], verilog)
+
+
+def run_yosys(
+    rtlil: str, top: str, folder: Path, commands: Sequence[str], verilog: Sequence[str] = ()
+) -> Netlist:
+    """Synthesise with Yosys' commands for a family; otherwise as :func:`synthesise`."""
     (folder / f"{top}.il").write_text(rtlil)
-    commands = [
+    script = [
         f"read_rtlil {top}.il",
-        f"synth_ecp5 -top {top} -json {top}.json",
+        *(f"read_verilog {source}" for source in verilog),
+        *commands,
+        f"write_json {top}.json",
         f"tee -q -o {top}.stat.json stat -json",
         f"write_verilog -noattr {top}_netlist.v",
     ]
     log = folder / "yosys.log"
-    driver = _DRIVER.replace("COMMANDS", repr(commands))
+    driver = _DRIVER.replace("COMMANDS", repr(script))
     run = run_tool([sys.executable, "-c", driver], folder, log, LIMIT_SECONDS)
     statistics = folder / f"{top}.stat.json"
     if run.status != 0 or not statistics.exists():

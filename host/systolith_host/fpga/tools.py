@@ -7,14 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from systolith_host.errors import SystolithError
 
-__all__ = ["Run", "find_tool", "run_tool"]
+__all__ = ["Run", "find_tool", "run_tool", "stop_group"]
 
 _POLL_SECONDS = 0.2
 
@@ -54,11 +55,13 @@ def run_tool(
     log: Path,
     seconds: float,
     stop: threading.Event | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
 ) -> Run:
     """Run a tool in a folder; all that it prints goes to the log.
 
     It is stopped, with whatever it started, when `seconds` have passed, when this thread is
-    interrupted, or when another one sets `stop`.
+    interrupted, or when another one sets `stop`. `environment` is added to ours.
     """
     start = time.monotonic()
     stop = stop or threading.Event()
@@ -66,6 +69,7 @@ def run_tool(
         process = subprocess.Popen(
             command,
             cwd=folder,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -77,7 +81,12 @@ def run_tool(
                 with suppress(subprocess.TimeoutExpired):
                     status = process.wait(_POLL_SECONDS)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            stop_group(process)
     return Run(status, time.monotonic() - start)
+
+
+def stop_group(process: "subprocess.Popen[Any]") -> None:
+    """Stop a process that was started as a session, with whatever it started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -8,6 +8,7 @@ from systolith_hw.array.mesh import Mesh
 from systolith_hw.generate import Flavour, component_rtlil, component_verilog
 from systolith_hw.memory.accumulator import AccumulatorColumn
 from systolith_hw.post.lanes import PostLanes
+from systolith_hw.post.requantize import Requantizer
 from systolith_hw.primitives.ecp5 import Ecp5
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_sim.testing.configs import small_config
@@ -84,3 +85,10 @@ def test_the_netlist_of_a_memory_gives_the_same_words(tmp_path, depth, width):
     wrong, cells = compare(memory, tmp_path, drive, 1500, 4)
     assert wrong == 0
     assert cells["DP16KD"] == 2
+
+
+@pytest.mark.parametrize(("width", "multipliers"), [(16, 2), (18, 2), (20, 4)])
+def test_a_lane_takes_the_multipliers_that_its_width_needs(tmp_path, width, multipliers):
+    lane = Requantizer(small_config(4, 4, multiplier_width=width))
+    netlist = synthesise(component_rtlil(lane, "lane", Ecp5()), "lane", tmp_path)
+    assert netlist.cells["MULT18X18D"] == multipliers

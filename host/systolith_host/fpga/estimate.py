@@ -1,0 +1,238 @@
+"""What a configuration takes of an ECP5: partly counted, partly fitted to what was synthesised."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, PARAM_BYTES
+
+__all__ = [
+    "GRID_FILE",
+    "RESOURCES",
+    "Errors",
+    "Sample",
+    "error_table",
+    "estimate",
+    "fit_errors",
+    "fit_note",
+    "read_grid",
+]
+
+RESOURCES = ("LUT", "FF", "DSP", "block RAM")
+
+GRID_FILE = Path(__file__).parent / "ecp5_grid.csv"
+"""Synthesised configurations; `make resources` makes it."""
+
+_MODES = {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
+"""Words of a DP16KD to bits of a word."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A synthesised configuration.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    gateware : str
+        Hash of the gateware it was made of.
+    used : mapping of str to int
+        By the names of RESOURCES.
+    """
+
+    config: AcceleratorConfig
+    gateware: str
+    used: Mapping[str, int]
+
+    FIELDS: ClassVar = tuple(
+        name for name in AcceleratorConfig.__dataclass_fields__ if name != "name"
+    )
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Relative errors of a resource's estimates, each sample left out of its own fit."""
+
+    median: float
+    worst: float
+
+
+def read_grid(path: Path = GRID_FILE) -> list[Sample]:
+    """Return the samples of a table; none if there is no table.
+
+    Raises
+    ------
+    SystolithError
+        If it cannot be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [
+                Sample(
+                    AcceleratorConfig.from_dict({name: int(row[name]) for name in Sample.FIELDS}),
+                    row["gateware"],
+                    {name: int(row[name]) for name in RESOURCES},
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise SystolithError(f"{path}: not a table of syntheses: {error}") from None
+
+
+def _bits(values: int) -> int:
+    """Return the bits of a register that holds 0 to `values` - 1."""
+    return max(values - 1, 1).bit_length()
+
+
+def _features(config: AcceleratorConfig) -> list[float]:
+    """Return what LUTs and FFs are taken to be sums of."""
+    rows, cols = config.rows, config.cols
+    address = _bits(config.acc_depth)
+    return [
+        1.0,
+        # Partial sums and weights of the array.
+        rows * cols * config.psum_width,
+        # Its edges: addresses that travel from bank to bank, sums that are added up.
+        rows * _bits(config.act_depth)
+        + cols * (_bits(config.weight_depth) + 2 * address + config.acc_width),
+        # Requantisers.
+        config.post_lanes * (config.acc_width + config.multiplier_width),
+        # Between the bus and the buffers' words: what is shifted, and how much of both is held.
+        config.bus_bytes * (rows + cols),
+        math.lcm(config.bus_bytes, config.block) + math.lcm(config.bus_bytes, cols),
+    ]
+
+
+def _fit(configs: Sequence[AcceleratorConfig], counts: np.ndarray) -> np.ndarray:
+    """Return coefficients, none negative, of the features with the least relative errors."""
+    features = np.array([_features(config) for config in configs]) / counts[:, None]
+    found = np.zeros(features.shape[1])
+    used = list(range(len(found)))
+    while used:
+        numbers = np.linalg.lstsq(features[:, used], np.ones(len(counts)), rcond=None)[0]
+        if numbers.min() >= 0:
+            found[used] = numbers
+            break
+        del used[int(numbers.argmin())]
+    return found
+
+
+@cache
+def _coefficients(resource: str) -> np.ndarray:
+    samples = read_grid()
+    counts = np.array([sample.used[resource] for sample in samples], float)
+    return _fit([sample.config for sample in samples], counts)
+
+
+def _multipliers(config: AcceleratorConfig) -> int:
+    return config.multipliers + 2 * config.post_lanes
+
+
+def _memory(depth: int, width: int) -> int:
+    """Return the block RAMs of a buffer's bank."""
+    mode = next((word for words, word in _MODES.items() if depth <= words), 1)
+    return -(-width // mode) * -(-depth // 16384)
+
+
+def _queue(depth: int, width: int) -> int:
+    """Return the block RAMs of a queue: none where Yosys finds distributed memory cheaper.
+
+    Its costs are 128 for a block RAM, 4 for 16 words of 4 bits, and a half for each bit that is
+    chosen from one more of these.
+    """
+    words = depth - 1  # the last one stands in the output register
+    pieces = -(-words // 16)
+    distributed = 4 * pieces * -(-width // 4) + width * (pieces - 1) / 2
+    blocks = _memory(words, width)
+    return blocks if 128 * blocks < distributed else 0
+
+
+def _queues(config: AcceleratorConfig) -> int:
+    bits = 8 * config.bus_bytes
+    beats = 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
+    written = config.out_depth * config.block // config.bus_bytes
+    instructions = sum(
+        _queue(config.queue_depth, sum(field.width for field in fields))
+        for fields in FIELDS.values()
+    )
+    return _queue(beats, bits) + _queue(written, bits + config.bus_bytes) + instructions
+
+
+def _block_rams(config: AcceleratorConfig) -> int:
+    return (
+        _queues(config)
+        + config.rows * _memory(config.act_depth, 8)
+        + config.cols * _memory(config.weight_depth, 8)
+        + config.post_lanes * _memory(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
+        + 2 * config.cols * _memory(config.acc_depth, config.acc_width)
+    )
+
+
+_COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
+    "DSP": _multipliers,
+    "block RAM": _block_rams,
+}
+
+
+def estimate(config: AcceleratorConfig) -> dict[str, int]:
+    """Return what a configuration takes of an ECP5, by the names of RESOURCES.
+
+    DSPs and block RAMs are counted; LUTs and FFs are fitted, see :func:`fit_errors`.
+    """
+    found = {}
+    for resource in RESOURCES:
+        if resource in _COUNTED:
+            found[resource] = _COUNTED[resource](config)
+        else:
+            found[resource] = round(float(_coefficients(resource) @ _features(config)))
+    return found
+
+
+def fit_errors(samples: Sequence[Sample]) -> dict[str, Errors]:
+    """Return the errors of each resource, every sample predicted by a fit to all others."""
+    found = {}
+    for resource in RESOURCES:
+        counts = np.array([sample.used[resource] for sample in samples], float)
+        configs = [sample.config for sample in samples]
+        predicted = []
+        for number, config in enumerate(configs):
+            if resource in _COUNTED:
+                predicted.append(_COUNTED[resource](config))
+                continue
+            others = configs[:number] + configs[number + 1 :]
+            numbers = _fit(others, np.delete(counts, number))
+            predicted.append(numbers @ _features(config))
+        errors = np.abs(np.array(predicted) / counts - 1)
+        found[resource] = Errors(float(np.median(errors)), float(errors.max()))
+    return found
+
+
+def fit_note() -> str:
+    """Return one line on how far LUTs and FFs may be off."""
+    errors = fit_errors(read_grid())
+    parts = [
+        f"{name} {100 * errors[name].median:.0f} % (at worst {100 * errors[name].worst:.0f} %)"
+        for name in RESOURCES
+        if name not in _COUNTED
+    ]
+    return f"LUTs and FFs are fitted, error in the median: {', '.join(parts)}"
+
+
+def error_table(samples: Sequence[Sample]) -> list[str]:
+    """Return lines of a table of the errors."""
+    lines = [f"{len(samples)} configurations; errors with each left out of its own fit:"]
+    if len(samples) > 2:
+        for resource, errors in fit_errors(samples).items():
+            median, worst = 100 * errors.median, 100 * errors.worst
+            lines.append(f"  {resource}: median {median:.1f} %, worst {worst:.1f} %")
+    return lines

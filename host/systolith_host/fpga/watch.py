@@ -1,0 +1,89 @@
+"""How far nextpnr is, from the logs that it is writing."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["run_state", "watch"]
+
+POLL_SECONDS = 2.0
+
+_ARCS = re.compile(r"^Info: Routing (\d+) arcs", re.MULTILINE)
+_LEFT = re.compile(r"^Info: +\d+ \|[^|]*\|[^|]*\| +(\d+)\|", re.MULTILINE)
+_OVERUSED = re.compile(r"overused=(\d+)")
+
+# Shares of a run that typically have passed when a stage begins.
+_STAGES = (
+    ("Routing complete", "timing", 0.95),
+    ("Routing..", "routing", 0.4),
+    ("Running simulated annealing", "placing", 0.2),
+    ("Running main analytical placer", "placing", 0.05),
+)
+
+
+def run_state(log: str) -> tuple[str, float]:
+    """Return what a run of nextpnr is at, and about which share of it has passed.
+
+    Parameters
+    ----------
+    log : str
+        What it has written so far.
+    """
+    text, share = next(
+        ((text, share) for mark, text, share in _STAGES if mark in log), ("reading", 0.0)
+    )
+    arcs, left, overused = _ARCS.search(log), _LEFT.findall(log), _OVERUSED.findall(log)
+    if text == "routing" and overused:
+        return f"routing, {int(overused[-1]):,} wires overused", share
+    if text == "routing" and arcs and left:
+        routed = 1 - int(left[-1]) / int(arcs[1])
+        return f"routing, {int(left[-1]):,} arcs left", share + 0.5 * max(0.0, routed)
+    return text, share
+
+
+@contextmanager
+def watch(
+    folder: Path, seeds: Sequence[int], update: Callable[[str, float, float], None]
+) -> Iterator[None]:
+    """Report how far the runs in a folder are, as long as the context lasts.
+
+    Parameters
+    ----------
+    folder : Path
+        In which :func:`systolith_host.fpga.place.place_and_route` works.
+    seeds : sequence of int
+    update : callable
+        Called now and then with what the youngest run is at, seeds done, and seeds in all.
+    """
+    start = time.time()
+    stop = threading.Event()
+
+    def report() -> None:
+        while not stop.wait(POLL_SECONDS):
+            done, text = 0.0, ""
+            for seed in seeds:
+                logs = [
+                    path
+                    for path in (folder / f"seed{seed}-router{n}.log" for n in (2, 1))
+                    if path.exists() and path.stat().st_mtime >= start
+                ]
+                if logs:
+                    state, share = run_state(logs[0].read_text(errors="replace"))
+                    done += share
+                    text = f"seed {seed}: {state}" if share < 0.95 or not text else text
+            update(text, done, len(seeds))
+
+    def run() -> None:
+        with suppress(OSError):  # a log that has just gone
+            report()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
