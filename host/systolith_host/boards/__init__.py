@@ -1,0 +1,1 @@
+"""Boards: the system around the accelerator, its simulation, and bitstreams."""

@@ -1,0 +1,173 @@
+"""From a configuration to a bitstream for a board."""
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_host.boards.board import Board
+from systolith_host.boards.job import make_system, system_job
+from systolith_host.boards.pack import PACKER, UNPACKER, pack
+from systolith_host.boards.report import BuildReport, NetworkSpeed, network_speed
+from systolith_host.errors import SystolithError
+from systolith_host.fpga.parts import Part, check_fits, load_part
+from systolith_host.fpga.place import TOOL, Attempt, place_and_route
+from systolith_host.fpga.synthesis import Netlist, resources, synthesise
+from systolith_host.fpga.tools import find_tool
+from systolith_host.fpga.watch import watch
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["BITSTREAM", "BuildOptions", "build_bitstream"]
+
+BITSTREAM = "system.bit"
+TOP = "system"
+
+REFERENCE = "vgg16"
+"""The network whose speed a build reports."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How hard a build tries.
+
+    Parameters
+    ----------
+    mhz : float
+        The accelerator's clock.
+    seeds : sequence of int
+        Placements.
+    jobs : int
+        Placements at a time.
+    limit : float
+        Seconds of a placement.
+    """
+
+    mhz: float
+    seeds: Sequence[int]
+    jobs: int
+    limit: float
+
+
+def build_bitstream(
+    config: AcceleratorConfig,
+    board: Board,
+    folder: Path,
+    options: BuildOptions,
+    *,
+    stage: Callable[[str], None],
+    update: Callable[[str, float, float], None],
+    ended: Callable[[Attempt], None],
+) -> BuildReport:
+    """Generate, synthesise, place, route and pack a system; all files go to `folder`.
+
+    The best placement is packed even if it misses a clock: the report says so.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    board : Board
+    folder : Path
+    options : BuildOptions
+    stage : callable
+        Called with what begins.
+    update : callable
+        Called with what the placement is at, how much of it is done, and how much there is.
+    ended : callable
+        Called with each placement as it ends.
+
+    Raises
+    ------
+    SystolithError
+        If a tool is missing or fails, or the board's part is too small.
+    """
+    # Amaranth takes a second to import.
+    from systolith_hw.accelerator import Accelerator
+    from systolith_hw.generate import component_rtlil
+    from systolith_hw.primitives.ecp5 import Ecp5
+
+    for tool in (TOOL, PACKER, UNPACKER, "litex_server"):
+        find_tool(tool)
+    part = load_part(board.part)
+    # What the array takes is known before a tool has run.
+    check_fits(config.name, {"DSP": config.multipliers}, part)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BITSTREAM).unlink(missing_ok=True)
+    except OSError as error:
+        raise SystolithError(f"{folder}: cannot be written: {error.strerror}") from None
+    stage("generating")
+    text = component_rtlil(Accelerator(config), "accelerator", Ecp5(part.size))
+    job = system_job(config, board, folder, verilog=text, accelerator_hz=options.mhz * 1e6)
+    make_system(job)
+    stage("synthesis")
+    gateware = folder / "gateware"
+    netlist = synthesise(text, TOP, gateware, [f"{TOP}.v"])
+    need = resources(netlist.cells)
+    check_fits(f"{config.name} with its system", need, part)
+    speed = _Background(lambda: network_speed(REFERENCE, config, board, options.mhz))
+    stage(f"place and route, {len(options.seeds)} seeds")
+    with watch(gateware, options.seeds, update):
+        attempts = _place(netlist, part, gateware, options, ended)
+    best = max(attempts, key=lambda attempt: attempt.margin)
+    stage("packing, and reading back")
+    pack(best.config, gateware / BITSTREAM)
+    shutil.copy(gateware / BITSTREAM, folder / BITSTREAM)
+    stage(f"speed of {REFERENCE}")
+    return BuildReport(
+        config=config,
+        board=board,
+        part=part,
+        mhz=options.mhz,
+        build=job["build"],
+        need=need,
+        synthesis_seconds=netlist.seconds,
+        attempts=tuple(attempts),
+        best=best,
+        speed=speed.result(),
+    )
+
+
+class _Background:
+    """Computes beside the tools, which are processes of their own; an interrupt leaves it behind.
+
+    Parameters
+    ----------
+    compute : callable
+    """
+
+    def __init__(self, compute: Callable[[], NetworkSpeed]) -> None:
+        self._future: Future[NetworkSpeed] = Future()
+
+        def run() -> None:
+            try:
+                self._future.set_result(compute())
+            except BaseException as error:
+                self._future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def result(self) -> NetworkSpeed:
+        """Wait for what was computed and return it."""
+        return self._future.result()
+
+
+def _place(
+    netlist: Netlist,
+    part: Part,
+    folder: Path,
+    options: BuildOptions,
+    ended: Callable[[Attempt], None],
+) -> list[Attempt]:
+    return place_and_route(
+        netlist.path,
+        part,
+        folder,
+        mhz=options.mhz,
+        seeds=options.seeds,
+        jobs=options.jobs,
+        limit=options.limit,
+        options=("--lpf", f"{TOP}.lpf"),
+        ended=ended,
+    )

@@ -1,0 +1,155 @@
+"""What a build says: resources, clocks, placements, and the speed of a network on the board."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from systolith_host.boards.board import Board
+from systolith_host.explore.evaluate import evaluate
+from systolith_host.fpga.parts import Part
+from systolith_host.fpga.place import Attempt
+from systolith_host.model.graph import Conv, Linear, weight_shape
+from systolith_host.model.vgg import build_network
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["BuildReport", "NetworkSpeed", "network_speed"]
+
+
+@dataclass(frozen=True)
+class NetworkSpeed:
+    """A network at a clock, with the memory's bandwidth as its limit.
+
+    Parameters
+    ----------
+    network : str
+    cycles, convolution_cycles : int
+        Of an image, by the performance model, the memory moving what its pins can.
+    unlimited_cycles : int
+        Of an image, where the memory keeps up with the accelerator's bus.
+    frames : float
+        Images a second.
+    needed_rate : float
+        Megabytes a second that the network moves where the memory keeps up.
+    memory_rate : float
+        Megabytes a second that the memory's pins can move.
+    memory_bytes : int
+        Of weights and the largest activations: the network needs no less.
+    """
+
+    network: str
+    cycles: int
+    convolution_cycles: int
+    unlimited_cycles: int
+    frames: float
+    needed_rate: float
+    memory_rate: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What came of a build.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    board : Board
+    part : Part
+    mhz : float
+        The accelerator's clock.
+    build : str
+        Hash that the bitstream carries.
+    need : mapping of str to int
+        Resources after synthesis.
+    synthesis_seconds : float
+    attempts : tuple of Attempt
+    best : Attempt
+        The one that was packed.
+    speed : NetworkSpeed
+    """
+
+    config: AcceleratorConfig
+    board: Board
+    part: Part
+    mhz: float
+    build: str
+    need: Mapping[str, int]
+    synthesis_seconds: float
+    attempts: tuple[Attempt, ...]
+    best: Attempt
+    speed: NetworkSpeed
+
+    @property
+    def met(self) -> bool:
+        """Whether every clock is reached."""
+        return self.best.margin >= 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        attempts = [
+            dataclasses.asdict(one) | {"config": one.config.name, "margin": one.margin}
+            for one in self.attempts
+        ]
+        return {
+            "config": self.config.to_dict(),
+            "fingerprint": f"{self.config.fingerprint:#018x}",
+            "build": self.build,
+            "board": dataclasses.asdict(self.board),
+            "mhz": self.mhz,
+            "met": self.met,
+            "resources": {
+                name: {
+                    "used": count,
+                    "available": self.part.resources[name],
+                    "left": self.part.resources[name] - count,
+                }
+                for name, count in self.need.items()
+            },
+            "clocks": [dataclasses.asdict(clock) for clock in self.best.clocks],
+            "best": {"seed": self.best.seed, "router": self.best.router},
+            "synthesis_seconds": self.synthesis_seconds,
+            "attempts": attempts,
+            "speed": dataclasses.asdict(self.speed),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the report as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+
+
+def network_speed(
+    network: str, config: AcceleratorConfig, board: Board, mhz: float
+) -> NetworkSpeed:
+    """Return how fast a built-in network is on a board, whether its memory holds it or not."""
+    rate = min(board.memory_rate / mhz, float(config.bus_bytes))
+    costs = evaluate(network, config, rate)
+    free = evaluate(network, config, float(config.bus_bytes))
+    cycles = sum(cost.cycles for cost in costs)
+    unlimited = sum(cost.cycles for cost in free)
+    moved = sum(cost.read_bytes + cost.write_bytes for cost in free)
+    return NetworkSpeed(
+        network=network,
+        cycles=cycles,
+        convolution_cycles=sum(cost.cycles for cost in costs if not cost.name.startswith("fc")),
+        unlimited_cycles=unlimited,
+        frames=mhz * 1e6 / cycles,
+        needed_rate=moved / unlimited * mhz,
+        memory_rate=board.memory_rate,
+        memory_bytes=_least_memory(network),
+    )
+
+
+def _least_memory(network: str) -> int:
+    """Return the bytes of a network's weights and of the tensors beside its largest layer."""
+    graph = build_network(network)
+    weights = largest = 0
+    for node in graph.nodes:
+        if isinstance(node, Conv | Linear):
+            weights += math.prod(weight_shape(graph, node))
+        names = (*node.inputs, node.output)
+        largest = max(largest, sum(math.prod(graph.shapes[name]) for name in names))
+    return weights + largest

