@@ -1,0 +1,1 @@
+"""The accelerator for other makers' tools: IP-XACT package and Vivado scripts."""
