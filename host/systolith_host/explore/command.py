@@ -20,12 +20,14 @@ from rich.progress import (
 from rich.table import Table
 
 from systolith_host.errors import SystolithError
-from systolith_host.explore.results import Result, Results, pareto, point_key
+from systolith_host.explore.network import load_network
+from systolith_host.explore.results import Result, Results, pareto
+from systolith_host.explore.search import search_front
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
-from systolith_host.explore.sweep import run_sweep
-from systolith_host.model.vgg import NETWORKS, build_network
-from systolith_host.perf.network import timing_network
-from systolith_host.runtime.simulate import MemoryTiming
+from systolith_host.explore.sweep import Runner
+from systolith_host.fpga.estimate import fit_note
+from systolith_host.fpga.parts import PARTS, load_part
+from systolith_host.model.vgg import NETWORKS
 from systolith_host.schedule import compile_network
 from systolith_hw.spec.presets import load_config
 
@@ -51,7 +53,8 @@ def _axis(name: str) -> typer.models.OptionInfo:
 
 def explore(
     network: Annotated[
-        str, typer.Argument(help=f"A built-in network: {', '.join(NETWORKS)}.")
+        str,
+        typer.Argument(help=f"A built-in network ({', '.join(NETWORKS)}) or an ONNX file."),
     ] = "vgg16",
     config: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What is not varied.")
@@ -68,16 +71,31 @@ def explore(
     acc_depth: Annotated[str | None, _axis("acc_depth")] = None,
     post_lanes: Annotated[str | None, _axis("post_lanes")] = None,
     bus_bytes: Annotated[str | None, _axis("bus_bytes")] = None,
+    latency: Annotated[str | None, _axis("latency")] = None,
+    outstanding: Annotated[str | None, _axis("outstanding")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only so many points, chosen at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    search: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Look for the Pareto front instead, running at most so many points."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample or search.")] = 0,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")] = 1,
     max_multipliers: Annotated[
         int | None, typer.Option(min=1, help="Leave out points with more multipliers.")
     ] = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="BYTES", help="... with more bytes of buffers.")
+    ] = None,
+    fits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Leave out points that do not fit an FPGA: {', '.join(PARTS)}.",
+        ),
     ] = None,
     out: Annotated[
         Path,
@@ -106,22 +124,33 @@ def explore(
         "acc_depth": acc_depth,
         "post_lanes": post_lanes,
         "bus_bytes": bus_bytes,
+        "latency": latency,
+        "outstanding": outstanding,
     }
-    build_network(network)
+    load_network(network)
     axes = read_sweep(sweep) if sweep else {}
     axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}
     if not axes:
         raise SystolithError("nothing to vary: give an axis, e.g. --bandwidth 2,4,8,16")
     memory = int(parse_values("max_memory", max_memory)[0]) if max_memory else None
-    space = Space(load_config(config), axes, max_multipliers, memory)
-    count = min(space.size, sample or space.size)
+    if search is not None and sample is not None:
+        raise SystolithError("--sample and --search exclude each other: give one of them")
+    part = load_part(fits) if fits is not None else None
+    space = Space(load_config(config), axes, max_multipliers, memory, part)
+    count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    points = list(space.points(sample, seed))
     results = Results(out)
     before = len(results.done)
     started = time.monotonic()
-    found = _run(network, points, results, batch, workers, scheduler)
+    points = [] if search is not None else list(space.points(sample, seed))
+    with Runner(
+        network, results, batch=batch, workers=min(workers, count), scheduler=scheduler
+    ) as runner:
+        if search is not None:
+            found = _search(runner, space, search, seed)
+        else:
+            found = _run(runner, points)
     seconds = time.monotonic() - started
     new = len(results.done) - before
     _show(console, found)
@@ -131,7 +160,7 @@ def explore(
         highlight=False,
     )
     if confirm:
-        _confirm(console, network, batch, points, found, confirm)
+        _confirm(console, network, batch, space, found, confirm)
 
 
 def _ask(size: int, count: int, yes: bool) -> None:
@@ -155,14 +184,7 @@ def _ask(size: int, count: int, yes: bool) -> None:
     typer.confirm(f"{text[0].upper()}{text[1:]}. Run them all?", abort=True, err=True)
 
 
-def _run(
-    network: str,
-    points: Sequence[Point],
-    results: Results,
-    batch: int,
-    workers: int,
-    scheduler: str | None,
-) -> list[Result]:
+def _progress() -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -171,17 +193,23 @@ def _run(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _run(runner: Runner, points: Sequence[Point]) -> list[Result]:
+    with _progress() as progress:
         task = progress.add_task("points", total=len(points))
-        return run_sweep(
-            network,
-            points,
-            results,
-            batch=batch,
-            workers=workers,
-            scheduler=scheduler,
-            done=lambda _: progress.advance(task),
-        )
+        return runner.run(points, lambda _: progress.advance(task))
+
+
+def _search(runner: Runner, space: Space, budget: int, seed: int) -> list[Result]:
+    with _progress() as progress:
+        task = progress.add_task("points", total=min(budget, space.size))
+
+        def report(result: Result) -> None:
+            progress.advance(task, 0 if result.reason else 1)
+
+        return search_front(space, lambda some: runner.run(some, report), budget, seed=seed)
 
 
 def _show(console: Console, found: Sequence[Result]) -> None:
@@ -189,7 +217,8 @@ def _show(console: Console, found: Sequence[Result]) -> None:
     front = {result.key for result in pareto(good)}
     axes = [axis for axis in AXES if any(axis in result.values for result in found)]
     table = Table(box=None, pad_edge=False, title_justify="left")
-    for name in (*axes, "cycles", "of bound", "traffic MB", "multipliers", "buffers KiB", "Pareto"):
+    columns = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs", "Pareto")
+    for name in (*axes, *columns):
         table.add_column(name, justify="right")
     for result in good[:_SHOWN]:
         table.add_row(
@@ -197,13 +226,17 @@ def _show(console: Console, found: Sequence[Result]) -> None:
             f"{result.cycles:,}",
             f"{100 * result.bound_cycles / result.cycles:.1f}%",
             f"{result.traffic_bytes / 1e6:.2f}",
-            f"{result.multipliers:,}",
-            f"{result.memory_bytes / 1024:,.0f}",
+            f"{result.dsps:,}",
+            f"{result.block_rams:,}",
+            f"~{result.luts:,}",
+            f"~{result.ffs:,}",
             "*" if result.key in front else "",
         )
     console.print(table)
     if len(good) > _SHOWN:
         console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(front):,} on the Pareto front")
+    if good:
+        console.print(f"DSPs and block RAMs as on an ECP5; {fit_note()}", highlight=False)
     reasons = Counter(result.reason for result in found if result.reason)
     if reasons:
         console.print(f"{reasons.total():,} points cannot be built or run:")
@@ -215,25 +248,30 @@ def _confirm(
     console: Console,
     network: str,
     batch: int,
-    points: Sequence[Point],
+    space: Space,
     found: Sequence[Result],
     count: int,
 ) -> None:
     """Run the fastest points in the RTL and print what they take beside what was expected."""
     from systolith_host.perf.validate import compare  # takes a second to import
 
-    by_key = {point_key(network, batch, point): point for point in points}
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
-    qgraph = timing_network(build_network(network))
+    qgraph = load_network(network)
     table = Table(box=None, pad_edge=False)
     for name in ("point", "layer", "compiler", "replay", "RTL", "compiler's error", "traffic"):
         table.add_column(name, justify="right")
     for result in good[:count]:
-        point = by_key[result.key]
+        point = space.point(result.values)
         assert point.config is not None
         label = ", ".join(f"{axis} {value:g}" for axis, value in point.values.items())
-        program = compile_network(qgraph, point.config, batch, memory_rate=point.bandwidth)
-        cases = compare(program, MemoryTiming(bytes_per_cycle=point.bandwidth))
+        program = compile_network(
+            qgraph,
+            point.config,
+            batch,
+            memory_rate=point.bandwidth,
+            memory_latency=point.latency,
+        )
+        cases = compare(program, point.memory)
         rows = [
             (layer.name, layer.predicted_cycles, case.model.cycles, case.measured.cycles)
             for layer, case in zip(program.layers, cases, strict=True)

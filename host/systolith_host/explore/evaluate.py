@@ -2,25 +2,23 @@
 
 import dataclasses
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.vgg import build_network
-from systolith_host.perf.network import timing_network
-from systolith_host.quantize.qgraph import QGraph
+from systolith_host.explore.network import load_network
+from systolith_host.quantize.qgraph import QGraph, QMaxPool
 from systolith_host.schedule.allocate import MemoryMap, place_of
-from systolith_host.schedule.compile import schedule_layer
+from systolith_host.schedule.compile import choose_schedule
 from systolith_host.schedule.lower import lower
 from systolith_host.schedule.operation import Operation
+from systolith_host.schedule.order import MEMORY_LATENCY, read_rate
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.work import Addresses
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 
-__all__ = ["LayerCost", "evaluate"]
+__all__ = ["LayerCost", "evaluate", "operations_of", "places_of"]
 
 _MOST_SCHEDULES = 20_000
 """Schedules that a process remembers."""
@@ -51,9 +49,20 @@ class LayerCost:
 
 
 def evaluate(
-    network: str, config: AcceleratorConfig, bandwidth: float, batch: int = 1
+    network: str,
+    config: AcceleratorConfig,
+    bandwidth: float,
+    batch: int = 1,
+    latency: int = MEMORY_LATENCY,
 ) -> list[LayerCost]:
-    """Return what each layer of a built-in network costs.
+    """Return what each layer of a network costs.
+
+    Parameters
+    ----------
+    network : str
+        A built-in one, or an ONNX file.
+    bandwidth, latency
+        Of the memory, in bytes per cycle and cycles.
 
     Raises
     ------
@@ -61,10 +70,10 @@ def evaluate(
         If the network cannot run on this accelerator.
     """
     rate = min(bandwidth, float(config.bus_bytes))
-    qgraph = _network(network)
+    qgraph = load_network(network)
     found = []
-    for operation in _operations(network, config.rows, config.cols, _lowering_fields(config)):
-        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, rate)
+    for operation in operations_of(network, config):
+        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, rate, latency)
         macs = batch * operation.macs
         compulsory = batch * operation.compulsory + operation.weight_elements
         found.append(
@@ -80,38 +89,67 @@ def evaluate(
     return found
 
 
-@lru_cache(maxsize=4)
-def _network(network: str) -> QGraph:
-    return timing_network(build_network(network))
+def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ...]:
+    """Return what lowering knows of a configuration; all others have the same operations."""
+    pools = [layer.kernel for layer in qgraph.layers if isinstance(layer, QMaxPool)]
+    window = max((high * wide for high, wide in pools), default=1)
+    sums = (config.acc_width, config.multiplier_width)
+    return (config.rows, config.cols, *sums, min(config.acc_depth, window))
 
 
-def _lowering_fields(config: AcceleratorConfig) -> tuple[tuple[str, Any], ...]:
-    """Return a configuration without what only schedules depend on."""
-    fields = config.to_dict()
-    for name in ("name", "act_depth", "weight_depth", "acc_depth", "out_depth", "queue_depth"):
-        del fields[name]
-    return tuple(sorted(fields.items()))
+_operations: dict[tuple, tuple[Operation, ...]] = {}
 
 
-@lru_cache(maxsize=8)
-def _operations(
-    network: str, rows: int, cols: int, fields: tuple[tuple[str, Any], ...]
-) -> tuple[Operation, ...]:
+def operations_of(network: str, config: AcceleratorConfig) -> tuple[Operation, ...]:
     """Return the operations of a network, their weights without memory of their own."""
-    depths = {"act_depth": 1 << 20, "weight_depth": 1 << 20, "acc_depth": 1 << 15}
-    config = AcceleratorConfig(name="lowering", out_depth=1 << 16, **depths, **dict(fields))
-    zero = np.zeros((), np.int8)
-    return tuple(
-        dataclasses.replace(operation, weights=np.broadcast_to(zero, operation.weights.shape))
-        for operation in lower(_network(network), config)
-    )
+    qgraph = load_network(network)
+    key = (network, *_lowering_fields(qgraph, config))
+    if key not in _operations:
+        zero = np.zeros((), np.int8)
+        _operations[key] = tuple(
+            dataclasses.replace(operation, weights=np.broadcast_to(zero, operation.weights.shape))
+            for operation in lower(qgraph, config)
+        )
+    return _operations[key]
 
+
+def places_of(
+    qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
+) -> Addresses:
+    """Return where an operation's tensors would stand if it were alone."""
+    memory = MemoryMap()
+    sources = tuple(
+        place_of(qgraph.tensors[name], memory, config, batch, operation.pixel_bytes)
+        for name in operation.inputs
+    )
+    target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
+    weights = memory.reserve(operation.weights.size, "weights")
+    params = memory.reserve(operation.params.size, "parameters")
+    return Addresses(sources, target, weights, params)
+
+
+_SCHEDULING = (
+    "rows",
+    "cols",
+    "act_depth",
+    "weight_depth",
+    "param_depth",
+    "acc_depth",
+    "post_lanes",
+    "out_depth",
+)
+"""The fields of a configuration on which schedules depend, beside the memory's rate."""
 
 _schedules: dict[tuple, tuple[LayerSchedule, int, int] | str] = {}
 
 
 def _schedule(
-    qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int, rate: float
+    qgraph: QGraph,
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    rate: float,
+    latency: int,
 ) -> tuple[LayerSchedule, int, int]:
     """Return an operation's schedule, number of instructions and cycles; alike layers share it."""
     shape = tuple(
@@ -120,26 +158,15 @@ def _schedule(
         if name not in ("name", "covers", "inputs", "output")
     )
     tensors = tuple(qgraph.tensors[name].shape for name in (*operation.inputs, operation.output))
-    key = (shape, tensors, config.fingerprint, batch, rate)
+    key = (shape, tensors, *(getattr(config, name) for name in _SCHEDULING), batch)
+    key += (rate, read_rate(config, rate, latency), latency)
     found = _schedules.get(key)
     if found is None:
         if len(_schedules) >= _MOST_SCHEDULES:
             _schedules.clear()
-        memory = MemoryMap()
-        pixel_bytes = operation.pixel_bytes
-        sources = tuple(
-            place_of(qgraph.tensors[name], memory, config, batch, pixel_bytes)
-            for name in operation.inputs
-        )
-        target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
-        weights = memory.reserve(operation.weights.size, "weights")
-        params = memory.reserve(operation.params.size, "parameters")
-        addresses = Addresses(sources, target, weights, params)
+        addresses = places_of(qgraph, operation, config, batch)
         try:
-            schedule, instructions, cycles = schedule_layer(
-                operation, config, addresses, batch, rate
-            )
-            found = (schedule, len(instructions), cycles)
+            found = choose_schedule(operation, config, addresses, batch, rate, latency)
         except SystolithError as error:
             found = str(error)
         _schedules[key] = found

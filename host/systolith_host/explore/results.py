@@ -10,9 +10,13 @@ from typing import Any
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.evaluate import LayerCost
+from systolith_host.explore.network import network_id
 from systolith_host.explore.space import AXES, Point
 
 __all__ = ["Result", "Results", "pareto", "point_key"]
+
+_RESOURCES = {"LUT": "luts", "FF": "ffs", "DSP": "dsps", "block RAM": "block_rams"}
+"""Estimates, by the names of their columns; see systolith_host.fpga.estimate for their errors."""
 
 _POINT = (
     "key",
@@ -23,6 +27,7 @@ _POINT = (
     "bound_cycles",
     "multipliers",
     "memory_bytes",
+    *_RESOURCES.values(),
 )
 _LAYER = (
     "key",
@@ -55,6 +60,8 @@ class Result:
         Why there is none; "" if there is.
     cycles, traffic_bytes, bound_cycles, multipliers, memory_bytes : int
         0 if there is none.
+    luts, ffs, dsps, block_rams : int
+        Of an ECP5: DSPs and block RAMs counted, the others estimated.
     """
 
     key: str
@@ -65,17 +72,22 @@ class Result:
     bound_cycles: int = 0
     multipliers: int = 0
     memory_bytes: int = 0
+    luts: int = 0
+    ffs: int = 0
+    dsps: int = 0
+    block_rams: int = 0
 
     @property
     def costs(self) -> tuple[int, ...]:
         """What a better point has less of."""
-        return (self.cycles, self.traffic_bytes, self.multipliers, self.memory_bytes)
+        return (self.cycles, self.traffic_bytes, self.dsps, self.block_rams)
 
 
 def point_key(network: str, batch: int, point: Point) -> str:
     """Return what tells a point from every other one, in any sweep."""
     config = None if point.config is None else point.config.fingerprint
-    text = json.dumps([network, batch, dict(point.values), config, point.bandwidth, point.reason])
+    fields = (point.bandwidth, point.latency, point.reason)
+    text = json.dumps([network_id(network), batch, dict(point.values), config, *fields])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -146,6 +158,7 @@ class Results:
                 bound_cycles=sum(layer.bound_cycles for layer in layers),
                 multipliers=point.multipliers,
                 memory_bytes=point.memory_bytes,
+                **{_RESOURCES[name]: count for name, count in point.resources.items()},
             )
             self._append("layers.csv", [_layer_row(key, layer) for layer in layers])
         fields = {**result.__dict__, **result.values}
@@ -167,7 +180,7 @@ def _layer_row(key: str, layer: LayerCost) -> list[Any]:
 
 
 def _result(row: dict[str, str]) -> Result:
-    numbers = ("cycles", "traffic_bytes", "bound_cycles", "multipliers", "memory_bytes")
+    numbers = _POINT[_POINT.index("cycles") :]
     return Result(
         row["key"],
         {axis: float(row[axis]) for axis in AXES if row[axis]},

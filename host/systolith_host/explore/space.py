@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+from systolith_host.fpga.estimate import estimate
+from systolith_host.fpga.parts import Part, check_fits
+from systolith_host.schedule.order import MEMORY_LATENCY
+from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
+from systolith_sim.devices.process import MemoryTiming
 
 __all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
 
@@ -22,6 +26,8 @@ AXES = {
     "acc_depth": "pixels of an accumulator bank",
     "post_lanes": "channels requantised per cycle",
     "bus_bytes": "width of the bus in bytes",
+    "latency": "cycles from the address of a read to its first data",
+    "outstanding": "bursts of reads under way at once; half as many writes",
 }
 """What a sweep may vary, in the order in which points are counted, the last one fastest."""
 
@@ -114,12 +120,26 @@ class Point:
         Bytes per cycle.
     reason : str
         Why it cannot be built; "" if it can.
+    latency : int
+        Cycles of the memory.
     """
 
     values: Mapping[str, float]
     config: AcceleratorConfig | None
     bandwidth: float
     reason: str = ""
+    latency: int = MEMORY_LATENCY
+
+    @property
+    def memory(self) -> MemoryTiming:
+        """The memory, as simulation and replay take it."""
+        return MemoryTiming(bytes_per_cycle=self.bandwidth, latency=self.latency)
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """LUTs, FFs, DSPs and block RAMs of an ECP5, estimated."""
+        assert self.config is not None
+        return estimate(self.config)
 
     @property
     def multipliers(self) -> int:
@@ -148,6 +168,8 @@ class Space:
     axes : mapping of str to sequence of float
     max_multipliers, max_memory : int, optional
         Limits; points beyond them are not run.
+    part : Part, optional
+        An FPGA that points have to fit, by their estimated resources.
 
     Raises
     ------
@@ -159,6 +181,7 @@ class Space:
     axes: Mapping[str, Sequence[float]]
     max_multipliers: int | None = None
     max_memory: int | None = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         for axis, values in self.axes.items():
@@ -178,26 +201,37 @@ class Space:
         if sample is not None and sample < self.size:
             numbers = sorted(random.Random(seed).sample(numbers, sample))
         for number in numbers:
-            values = {}
-            for axis in reversed([name for name in AXES if name in self.axes]):
-                number, index = divmod(number, len(self.axes[axis]))
-                values[axis] = self.axes[axis][index]
-            yield self.point(values)
+            yield self.point(self.values(number))
+
+    def values(self, number: int) -> dict[str, float]:
+        """Return the axes' values of a point by its number, 0 to :attr:`size` - 1."""
+        values = {}
+        for axis in reversed([name for name in AXES if name in self.axes]):
+            number, index = divmod(number, len(self.axes[axis]))
+            values[axis] = self.axes[axis][index]
+        return values
 
     def point(self, values: Mapping[str, float]) -> Point:
         """Return the point of these values."""
         bandwidth = values.get("bandwidth", float(values.get("bus_bytes", self.base.bus_bytes)))
+        latency = int(values.get("latency", MEMORY_LATENCY))
         try:
             config = self._config(values, bandwidth)
-        except ConfigError as error:
-            return Point(values, None, bandwidth, str(error))
-        point = Point(values, config, bandwidth)
+            point = Point(values, config, bandwidth, latency=latency)
+            _ = point.memory
+        except ValueError as error:
+            return Point(values, None, bandwidth, str(error), latency)
         if self.max_multipliers is not None and point.multipliers > self.max_multipliers:
             reason = f"{point.multipliers:,} multipliers, more than {self.max_multipliers:,}"
             return replace(point, reason=reason)
         if self.max_memory is not None and point.memory_bytes > self.max_memory:
             reason = f"{point.memory_bytes:,} bytes of buffers, more than {self.max_memory:,}"
             return replace(point, reason=reason)
+        if self.part is not None:
+            try:
+                check_fits("it", point.resources, self.part)
+            except SystolithError as error:
+                return replace(point, reason=str(error))
         return point
 
     def _config(self, values: Mapping[str, float], bandwidth: float) -> AcceleratorConfig:
@@ -218,6 +252,7 @@ class Space:
             lanes = base.post_lanes
             while lanes > 1 and block % lanes:
                 lanes //= 2
+        outstanding = int(values.get("outstanding", 0))
         beats = base.burst_beats
         while beats > 1 and beats * bus > 4096:
             beats //= 2
@@ -233,6 +268,8 @@ class Space:
             "post_lanes": lanes,
             "bus_bytes": bus,
             "burst_beats": beats,
-            "out_depth": max(base.out_depth, -(-bus * beats // block) + 4),
+            "outstanding_reads": outstanding or base.outstanding_reads,
+            "outstanding_writes": -(-outstanding // 2) or base.outstanding_writes,
+            "out_depth": max(base.out_depth, least_out_depth(bus, beats, block)),
         }
         return AcceleratorConfig(**fields)

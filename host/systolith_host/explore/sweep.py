@@ -10,13 +10,16 @@ from systolith_host.explore.evaluate import LayerCost, evaluate
 from systolith_host.explore.results import Result, Results, point_key
 from systolith_host.explore.space import Point
 
-__all__ = ["run_sweep"]
+__all__ = ["Runner", "run_sweep"]
 
 CONNECT_SECONDS = 15
 """Time for a dask scheduler to answer, and for its first worker to appear."""
 
 _AHEAD = 4
 """Points that wait for each worker."""
+
+Job = tuple[str, Point, int, int]
+"""Network, point, batch, and the job's number."""
 
 Answer = tuple[int, list[LayerCost], str]
 
@@ -36,7 +39,7 @@ def run_sweep(
     Parameters
     ----------
     network : str
-        A built-in network.
+        A built-in network or an ONNX file.
     points : iterable of Point
     results : Results
         Takes every result as it comes; those that it has are not made again.
@@ -53,76 +56,135 @@ def run_sweep(
     SystolithError
         If the scheduler or a worker fails, or results cannot be kept.
     """
-    order: list[str] = []
-    todo: list[tuple[str, Point]] = []
-    report = done or (lambda _: None)
-    for point in points:
-        key = point_key(network, batch, point)
-        order.append(key)
-        if key in results.done:
-            report(results.done[key])
-        elif point.reason:
-            report(results.add(key, point, [], point.reason))
+    listed = list(points)
+    new = sum(not p.reason and point_key(network, batch, p) not in results.done for p in listed)
+    workers = min(workers, new)
+    with Runner(network, results, batch=batch, workers=workers, scheduler=scheduler) as runner:
+        return runner.run(listed, done)
+
+
+class Runner:
+    """Evaluates points, as :func:`run_sweep`, keeping processes and their memories between calls.
+
+    Parameters
+    ----------
+    network, results, batch, workers, scheduler
+        As in :func:`run_sweep`.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        results: Results,
+        *,
+        batch: int = 1,
+        workers: int = 1,
+        scheduler: str | None = None,
+    ) -> None:
+        self.network = network
+        self.results = results
+        self.batch = batch
+        self._executor: _Here | _Processes | _Dask
+        if scheduler is not None:
+            self._executor = _Dask(scheduler)
+        elif workers > 1:
+            self._executor = _Processes(workers)
         else:
-            todo.append((key, point))
-    jobs = [(network, point, batch, index) for index, (_, point) in enumerate(todo)]
-    if scheduler is not None:
-        answers = _on_dask(jobs, scheduler)
-    elif workers > 1 and len(jobs) > 1:
-        answers = _in_processes(jobs, workers)
-    else:
-        answers = (_evaluate(job) for job in jobs)
-    for index, layers, reason in answers:
-        key, point = todo[index]
-        report(results.add(key, point, layers, reason))
-    return [results.done[key] for key in order]
+            self._executor = _Here()
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._executor.close()
+
+    def run(
+        self, points: Iterable[Point], done: Callable[[Result], None] | None = None
+    ) -> list[Result]:
+        """Return the results of points, in order; `done` is called with each as it comes."""
+        results = self.results
+        order: list[str] = []
+        todo: list[tuple[str, Point]] = []
+        report = done or (lambda _: None)
+        for point in points:
+            key = point_key(self.network, self.batch, point)
+            order.append(key)
+            if key in results.done:
+                report(results.done[key])
+            elif point.reason:
+                report(results.add(key, point, [], point.reason))
+            else:
+                todo.append((key, point))
+        jobs = [(self.network, point, self.batch, index) for index, (_, point) in enumerate(todo)]
+        for index, layers, reason in self._executor.answers(jobs):
+            key, point = todo[index]
+            report(results.add(key, point, layers, reason))
+        return [results.done[key] for key in order]
 
 
-def _evaluate(job: tuple[str, Point, int, int]) -> Answer:
+def _evaluate(job: Job) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
     try:
-        return index, evaluate(network, point.config, point.bandwidth, batch), ""
+        return index, evaluate(network, point.config, point.bandwidth, batch, point.latency), ""
     except SystolithError as error:
         return index, [], str(error)
 
 
-def _in_processes(jobs: Sequence[Any], workers: int) -> Iterator[Answer]:
-    waiting = iter(jobs)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+class _Here:
+    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        return (_evaluate(job) for job in jobs)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _Processes:
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(workers, mp_context=context)
+
+    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        waiting = iter(jobs)
         running: set[Future[Answer]] = set()
+        while True:
+            for job in waiting:
+                running.add(self.pool.submit(_evaluate, job))
+                if len(running) >= _AHEAD * self.workers:
+                    break
+            if not running:
+                return
+            ready, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ready:
+                yield future.result()
+
+    def close(self) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+
+class _Dask:
+    def __init__(self, address: str) -> None:
+        from distributed import Client  # takes a second to import
+
         try:
-            while True:
-                for job in waiting:
-                    running.add(pool.submit(_evaluate, job))
-                    if len(running) >= _AHEAD * workers:
-                        break
-                if not running:
-                    return
-                ready, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _on_dask(jobs: Sequence[Any], address: str) -> Iterator[Answer]:
-    from distributed import Client, as_completed  # takes a second to import
-
-    try:
-        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise SystolithError(f"--scheduler: no dask scheduler answers at {address}: {error}") from (
-            None
-        )
-    with client:
+            self.client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, ImportError) as error:
+            raise SystolithError(
+                f"--scheduler: no dask scheduler answers at {address}: {error}"
+            ) from None
         try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+            self.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
+            self.close()
             raise SystolithError(
                 f"--scheduler: {address} has no workers; start some with `dask worker {address}`"
             ) from None
+
+    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        from distributed import as_completed
+
+        client = self.client
         futures = [client.submit(_evaluate, job, pure=False, priority=-job[3]) for job in jobs]
         try:
             for future in as_completed(futures, loop=client.loop):
@@ -130,3 +192,6 @@ def _on_dask(jobs: Sequence[Any], address: str) -> Iterator[Answer]:
                 future.release()
         finally:
             client.cancel(futures)
+
+    def close(self) -> None:
+        self.client.close()

@@ -36,12 +36,38 @@ def test_a_sweep_is_a_table(command, tmp_path):
             "the limit is 1,000,000",
         ),
         (("--sweep", "nowhere.toml"), "cannot be read"),
+        (("--rows", "4", "--sample", "1", "--search", "1"), "exclude each other"),
+        (("--rows", "4", "--fits", "lfe5u-1"), "part must be one of lfe5u-85f-6"),
+        (("--rows", "4,", "--cols", "4"), "not a number"),
+        (
+            tuple(
+                text
+                for axis in ("--acc-depth", "--latency", "--weight-buffer")
+                for text in (axis, "1..1000 step 1")
+            ),
+            "the sweep has 1,000,000,000 points",
+        ),
     ],
 )
 def test_bad_sweeps_are_refused_before_the_work(command, arguments, error):
     result = command(*arguments)
     assert result.exit_code != 0
     assert error in str(result.exception)
+
+
+def test_a_search_runs_no_more_than_it_may(command):
+    result = command(
+        "--rows", "4,8", "--bandwidth", "1..8", "--acc-depth", "16..64", "--search", "7"
+    )
+    assert result.exit_code == 0, result.output
+    assert "7 points, 7 new" in result.output
+    assert "Pareto" in result.output
+
+
+def test_what_does_not_fit_is_listed(command):
+    result = command("--rows", "4,16", "--cols", "4,16", "--fits", "lfe5u-25f-6")
+    assert result.exit_code == 0, result.output
+    assert "DSP needed, 28 there" in result.output
 
 
 @pytest.mark.rtl

@@ -4,6 +4,7 @@ import pytest
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import AXES, Space, parse_values, read_sweep
+from systolith_host.fpga.parts import PARTS
 from systolith_hw.spec.presets import PRESETS
 
 DEFAULT = PRESETS["default"]
@@ -80,6 +81,8 @@ def test_what_follows_from_an_array_is_legal(rows, bandwidth):
         ({"act_buffer": 16}, "act_depth"),
         ({"bandwidth": 128}, "bus_bytes must be"),
         ({"bandwidth": 32, "bus_bytes": 16}, "at least the bandwidth"),
+        ({"latency": 1}, "memory latency must be"),
+        ({"outstanding": 65}, "outstanding_reads must be"),
     ],
 )
 def test_what_cannot_be_built_has_a_reason(values, reason):
@@ -93,6 +96,23 @@ def test_limits_are_reasons():
     assert "272 multipliers, more than 100" in next(space.points()).reason
     space = Space(DEFAULT, {"rows": (16,)}, max_memory=1000)
     assert "bytes of buffers" in next(space.points()).reason
+
+
+def test_an_fpga_is_a_limit():
+    space = Space(DEFAULT, {"rows": (16,)}, part=PARTS["lfe5u-85f-6"])
+    reason = next(space.points()).reason
+    assert "272 DSP needed, 156 there" in reason
+    small = Space(PRESETS["ecp5-85f"], {"rows": (12,)}, part=PARTS["lfe5u-85f-6"])
+    assert next(small.points()).reason == ""
+
+
+def test_latency_and_outstanding_bursts_reach_memory_and_accelerator():
+    point = Space(DEFAULT, {"latency": (7,), "outstanding": (3,)}).point(
+        {"latency": 7, "outstanding": 3}
+    )
+    assert point.config is not None
+    assert (point.config.outstanding_reads, point.config.outstanding_writes) == (3, 2)
+    assert point.memory.latency == 7
 
 
 def test_a_sweep_file(tmp_path):

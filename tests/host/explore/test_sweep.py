@@ -1,14 +1,21 @@
 """Sweeps: points cost what the compiler says, results are kept, and a sweep goes on."""
 
+import numpy as np
+import onnx
 import pytest
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.evaluate import evaluate
-from systolith_host.explore.results import Result, Results, pareto
+from systolith_host.explore.network import network_id
+from systolith_host.explore.results import Result, Results, pareto, point_key
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
+from systolith_host.model.onnx import read_onnx
 from systolith_host.model.vgg import build_network
+from systolith_host.model.zoo import build_onnx
 from systolith_host.perf.network import timing_network
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.quantize import quantize
 from systolith_host.schedule import explain_network
 from systolith_hw.spec.presets import PRESETS
 
@@ -102,10 +109,42 @@ def test_other_files_are_not_taken_for_results(tmp_path):
 
 def test_the_front_has_what_nothing_beats():
     def result(key, *costs):
-        return Result(key, {}, "", costs[0], costs[1], 0, costs[2], costs[3])
+        numbers = dict(zip(("cycles", "traffic_bytes", "dsps", "block_rams"), costs, strict=True))
+        return Result(key, {}, "", **numbers)
 
     better = result("better", 10, 10, 10, 10)
     smaller = result("smaller", 20, 10, 5, 10)
     worse = result("worse", 20, 10, 10, 10)
     refused = Result("refused", {}, "no")
     assert pareto([worse, refused, smaller, better]) == [better, smaller]
+
+
+def test_a_slow_memory_costs_cycles_and_outstanding_bursts_hide_it(tmp_path):
+    axes = {"latency": (10.0, 200.0), "outstanding": (1.0, 8.0)}
+    found = run_sweep("mini", Space(TINY, axes).points(), Results(tmp_path))
+    cycles = {tuple(result.values[axis] for axis in axes): result.cycles for result in found}
+    assert cycles[10, 8] < cycles[200, 8] < cycles[200, 1]
+    assert cycles[10, 8] < cycles[10, 1] < cycles[200, 1]
+
+
+def test_an_onnx_file_costs_what_the_compiler_says_of_the_quantised_network(tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(build_onnx("squeezenet1_1", size=64, classes=10), str(path))
+    model = read_onnx(path)
+    images = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    calibration = calibrate(model.graph, model.weights, images)
+    qgraph = quantize(model.graph, model.weights, calibration, 16)
+    schedules = explain_network(qgraph, PRESETS["default"], memory_rate=8)
+    layers = evaluate(str(path), PRESETS["default"], 8.0)
+    assert [layer.name for layer in layers] == [schedule.name for schedule in schedules]
+    assert [layer.cycles for layer in layers] == [schedule.estimate for schedule in schedules]
+
+
+def test_another_file_of_the_same_name_is_another_network(tmp_path):
+    point = next(Space(TINY, {"rows": (4,)}).points())
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"one")
+    one = point_key(str(path), 1, point)
+    path.write_bytes(b"other")
+    network_id.cache_clear()
+    assert point_key(str(path), 1, point) != one

@@ -1,0 +1,59 @@
+"""The networks of a sweep: built-in ones without values, and ONNX files."""
+
+import dataclasses
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from systolith_host.model.vgg import build_network
+from systolith_host.perf.network import timing_network
+from systolith_host.quantize.calibrate import Calibration
+from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.quantize import quantize, quantize_scaled
+
+__all__ = ["load_network", "network_id"]
+
+_MULTIPLIER_WIDTH = 8
+"""The least that an accelerator may have, so that every one takes the network."""
+
+
+@lru_cache(maxsize=4)
+def load_network(network: str) -> QGraph:
+    """Return the integer network of a name or an ONNX file, as far as time depends on it.
+
+    It is made once. Cycles and bytes depend on shapes only, so a network in floats is quantised
+    without calibration.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or the file cannot be used.
+    """
+    if not _is_file(network):
+        return timing_network(build_network(network))
+    from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+
+    model = read_onnx(Path(network))
+    weights = {
+        name: dataclasses.replace(layer, bias=np.zeros_like(layer.bias))
+        for name, layer in model.weights.items()
+    }
+    if model.scales:
+        return quantize_scaled(model.graph, weights, model.scales, _MULTIPLIER_WIDTH)
+    ranges = {name: (-1.0, 1.0) for name in model.graph.shapes}
+    calibration = Calibration(ranges, np.zeros(0, np.float32))
+    return quantize(model.graph, weights, calibration, _MULTIPLIER_WIDTH)
+
+
+@lru_cache(maxsize=4)
+def network_id(network: str) -> str:
+    """Return what tells a network from all others: its name, or the contents of its file."""
+    if not _is_file(network):
+        return network
+    return hashlib.sha256(Path(network).read_bytes()).hexdigest()[:16]
+
+
+def _is_file(network: str) -> bool:
+    return Path(network).suffix == ".onnx"

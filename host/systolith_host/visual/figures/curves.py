@@ -1,0 +1,107 @@
+"""Cycles over the memory's bandwidth: all layers together, and each beside its own best."""
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from systolith_host.visual.curves import Curves
+from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
+
+__all__ = ["bandwidth"]
+
+
+def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
+    """Draw the curves.
+
+    Parameters
+    ----------
+    here : (float, int)
+        The page's own bandwidth, and the total of the replay there.
+    """
+    figure = make_subplots(
+        cols=2,
+        horizontal_spacing=0.09,
+        subplot_titles=("all layers together", "each layer, in times its least"),
+    )
+    x = list(curves.bandwidths)
+    total = curves.total
+    figure.add_scatter(
+        x=x,
+        y=total.cycles,
+        mode="lines+markers",
+        name="all layers",
+        line={"color": INK, "width": 3},
+        customdata=np.array(total.traffic) / 1e6,
+        hovertemplate="%{x:g} bytes a cycle: %{y:,} cycles<br>%{customdata:,.1f} MB moved"
+        "<extra>all layers</extra>",
+        row=1,
+        col=1,
+    )
+    figure.add_scatter(
+        x=[here[0]],
+        y=[here[1]],
+        mode="markers",
+        name="replayed, every cycle",
+        marker={"symbol": "diamond-open", "size": 15, "color": COLOURS[1], "line": {"width": 2}},
+        hovertemplate="%{x:g} bytes a cycle: %{y:,} cycles<extra>the page's memory</extra>",
+        row=1,
+        col=1,
+    )
+    figure.add_hline(
+        y=total.array_cycles,
+        line={"dash": "dot", "color": COLOURS[2]},
+        annotation={"text": "MACs / multipliers", "font": {"size": 11}},
+        annotation_position="bottom left",
+        row=1,  # pyright: ignore[reportArgumentType]  # plotly's stubs want a text
+        col=1,  # pyright: ignore[reportArgumentType]
+    )
+    knee = total.knee
+    figure.add_annotation(
+        x=np.log10(x[knee]),
+        y=np.log10(total.cycles[knee]),
+        text=f"<b>knee: {x[knee]:g} bytes a cycle</b>",
+        ax=0,
+        ay=-50,
+        arrowhead=2,
+        arrowcolor=INK,
+        row=1,
+        col=1,
+    )
+    for index, layer in enumerate(curves.layers):
+        least = min(layer.cycles)
+        colour = COLOURS[index % len(COLOURS)]
+        dash = ("solid", "dash", "dot")[index // len(COLOURS) % 3]
+        figure.add_scatter(
+            x=x,
+            y=[cycles / least for cycles in layer.cycles],
+            mode="lines",
+            name=layer.name,
+            line={"color": colour, "width": 1.8, "dash": dash},
+            customdata=layer.cycles,
+            hovertemplate="%{x:g} bytes a cycle: %{y:.2f} times its least, %{customdata:,} cycles"
+            f"<extra>{layer.name}</extra>",
+            row=1,
+            col=2,
+        )
+        figure.add_scatter(
+            x=[x[layer.knee]],
+            y=[layer.cycles[layer.knee] / least],
+            mode="markers",
+            marker={"color": colour, "size": 8, "line": {"color": "white", "width": 1}},
+            showlegend=False,
+            hovertemplate="knee at %{x:g} bytes a cycle<extra>" + layer.name + "</extra>",
+            row=1,
+            col=2,
+        )
+    ticks = [value for value in x if np.log2(value) == int(np.log2(value))] or x
+    labels = [f"{value:g}" for value in ticks]
+    figure.update_xaxes(
+        **axis("memory bandwidth, bytes a cycle", type="log", tickvals=ticks, ticktext=labels)
+    )
+    ends = [np.log10(x[0]) - 0.05, np.log10(x[-1]) + 0.05]
+    figure.update_xaxes(range=ends)
+    ends = [np.log10(total.array_cycles * 0.93), np.log10(max(total.cycles) * 1.07)]
+    figure.update_yaxes(**axis("cycles", type="log", exponentformat="SI", range=ends), row=1, col=1)
+    figure.update_yaxes(**axis("times the layer's least cycles", type="log"), row=1, col=2)
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 11}}
+    return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 60})

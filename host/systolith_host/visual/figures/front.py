@@ -1,0 +1,64 @@
+"""The points of a sweep: what cycles cost in multipliers, buffers and traffic."""
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from systolith_host.explore.results import Result
+from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
+from systolith_host.visual.sweep import Sweep
+
+__all__ = ["front"]
+
+_COSTS = (
+    ("multipliers", "multipliers", 1),
+    ("memory_bytes", "buffers, KiB", 1024),
+    ("traffic_bytes", "DRAM traffic, MB", 1_000_000),
+)
+
+
+def front(sweep: Sweep) -> go.Figure:
+    """Draw cycles against each cost; the points that nothing beats in everything stand out."""
+    figure = make_subplots(cols=len(_COSTS), shared_yaxes=True, horizontal_spacing=0.03)
+    best = {result.key for result in sweep.front}
+    others = [result for result in sweep.points if result.key not in best]
+    for column, (field, title, unit) in enumerate(_COSTS, 1):
+        for points, name, look in (
+            (others, "beaten by another point", {"color": "#cbd2d9", "size": 7}),
+            (
+                sweep.front,
+                "Pareto front",
+                {"color": COLOURS[1], "size": 10, "line": {"color": INK, "width": 0.8}},
+            ),
+        ):
+            figure.add_scatter(
+                x=[getattr(result, field) / unit for result in points],
+                y=[result.cycles for result in points],
+                mode="markers",
+                name=name,
+                legendgroup=name,
+                showlegend=column == 1,
+                marker=look,
+                text=[_hover(sweep, result) for result in points],
+                hovertemplate="%{text}<extra></extra>",
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(**axis(title, type="log"), row=1, col=column)
+    figure.update_yaxes(**axis("", type="log", exponentformat="SI"))
+    figure.update_yaxes(title={"text": "cycles"}, row=1, col=1)
+    return finish(figure, 460)
+
+
+def _hover(sweep: Sweep, result: Result) -> str:
+    values = "<br>".join(
+        f"{axis_name.replace('_', ' ')}: {result.values[axis_name]:,g}"
+        for axis_name in sweep.axes
+        if axis_name in result.values
+    )
+    return (
+        f"<b>{result.cycles:,} cycles</b> ({result.bound_cycles / result.cycles:.1%} of the "
+        f"bound's speed)<br>{values}<br>{result.multipliers:,} multipliers, "
+        f"{result.memory_bytes / 1024:,.0f} KiB of buffers, "
+        f"{result.traffic_bytes / 1e6:,.1f} MB of traffic<br>{result.dsps:,} DSPs, "
+        f"{result.block_rams:,} block RAMs of an ECP5"
+    )

@@ -1,0 +1,70 @@
+"""What the array does in each layer: works, or waits for what."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from systolith_host.visual.figures.style import STATES, axis, finish, short
+from systolith_host.visual.points import LayerPoint
+
+__all__ = ["stalls"]
+
+_COLUMNS = {
+    "wait_input": "waits for<br>inputs",
+    "wait_weights": "waits for<br>weights",
+    "wait_output": "waits for a<br>drained bank",
+    "idle": "no CONV<br>at hand",
+}
+
+
+def stalls(points: Sequence[LayerPoint]) -> go.Figure:
+    """Draw each layer's cycles by the array's state: shares, and the lost cycles as numbers."""
+    figure = make_subplots(
+        cols=2,
+        shared_yaxes=True,
+        horizontal_spacing=0.02,
+        column_widths=[0.56, 0.44],
+        subplot_titles=("share of the layer's cycles", "cycles in which the array does not work"),
+    )
+    names = [point.title for point in points]
+    for state, (label, colour) in STATES.items():
+        cycles = [point.states.get(state, 0) for point in points]
+        figure.add_bar(
+            y=names,
+            x=[100 * value / point.cycles for value, point in zip(cycles, points, strict=True)],
+            orientation="h",
+            name=label,
+            marker={"color": colour},
+            customdata=cycles,
+            hovertemplate="%{y}: %{x:.2f} %, %{customdata:,} cycles<extra>" + label + "</extra>",
+            row=1,
+            col=1,
+        )
+    causes = [state for state in STATES if state != "busy"]
+    table = np.array([[point.states.get(state, 0) for state in causes] for point in points])
+    figure.add_heatmap(
+        y=names,
+        x=[_COLUMNS[state] for state in causes],
+        z=np.log10(np.maximum(table, 1)),
+        customdata=table,
+        text=[[short(value) if value else "0" for value in row] for row in table],
+        texttemplate="%{text}",
+        colorscale=[[0, "#ffffff"], [0.4, "#fef3c7"], [0.7, "#fbbf24"], [1, "#dc2626"]],
+        zmin=0,
+        zmax=7,
+        showscale=False,
+        hovertemplate="%{y}: %{customdata:,} cycles<extra>%{x}</extra>",
+        xgap=2,
+        ygap=2,
+        row=1,
+        col=2,
+    )
+    figure.update_yaxes(autorange="reversed", **axis("", gridcolor="#ffffff"))
+    figure.update_xaxes(**axis("% of cycles", range=[0, 100]), row=1, col=1)
+    figure.update_xaxes(side="bottom", tickfont={"size": 11}, tickangle=0, row=1, col=2)
+    figure.update_layout(barmode="stack", bargap=0.25)
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "traceorder": "normal"}
+    height = max(320, 130 + 25 * len(points))
+    return finish(figure, height, legend=legend, margin={"l": 130, "r": 45, "t": 40, "b": 90})

@@ -1,0 +1,184 @@
+"""The report as one HTML page that needs nothing else: figures, tables and what they mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from systolith_host.visual.assemble import PageData
+from systolith_host.visual.figures.curves import bandwidth
+from systolith_host.visual.figures.front import front
+from systolith_host.visual.figures.roofline import roofline
+from systolith_host.visual.figures.stalls import stalls
+from systolith_host.visual.figures.tilings import heat_maps
+from systolith_host.visual.figures.timeline import buffers, timeline
+from systolith_host.visual.prose import (
+    bandwidth_text,
+    buffers_text,
+    changes_html,
+    facts,
+    front_text,
+    introduction,
+    maps_text,
+    origins,
+    roofline_text,
+    stalls_text,
+    timeline_text,
+)
+
+__all__ = ["Picture", "Section", "page", "sections"]
+
+_CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure with a name, under which it is saved, too."""
+
+    name: str
+    figure: go.Figure
+    title: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the page.
+
+    Parameters
+    ----------
+    anchor, link, title : str
+        The link is the title in a word or two.
+    text : str
+        HTML before the pictures: what one learns, how to read it.
+    pictures : sequence of Picture
+    """
+
+    anchor: str
+    link: str
+    title: str
+    text: str
+    pictures: Sequence[Picture] = ()
+
+
+def sections(data: PageData) -> list[Section]:
+    """Return the parts of a page, figures drawn."""
+    subject = data.subject
+    measured = data.measured.points if data.measured else ()
+    found = [
+        Section(
+            "roofline",
+            "Roofline",
+            "Roofline: what limits each layer",
+            roofline_text(data),
+            [
+                Picture(
+                    "roofline",
+                    roofline(data.points, measured, subject.config.multipliers, subject.rate),
+                )
+            ],
+        ),
+        Section(
+            "stalls",
+            "Stalls",
+            "Where the cycles go",
+            stalls_text(data),
+            [Picture("stalls", stalls(data.points))],
+        ),
+        Section(
+            "bandwidth",
+            "Bandwidth",
+            "Bandwidth: what more of it buys, and where it stops",
+            bandwidth_text(data),
+            [Picture("bandwidth", bandwidth(data.curves, (subject.rate, data.cycles)))],
+        ),
+    ]
+    if data.studies:
+        maps = [
+            Picture(f"tilings-{study.operation.name}", heat_maps(study), study.operation.name)
+            for study in data.studies
+        ]
+        low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))
+        title = f"How the best tiling changes from {low:g} to {high:g} bytes a cycle"
+        found += [
+            Section("changes", "Best tilings", title, changes_html(data)),
+            Section(
+                "tilings",
+                "Tile sizes",
+                "Tile size against traffic and cycles",
+                maps_text(data),
+                maps,
+            ),
+        ]
+    found += [
+        Section(
+            "timeline",
+            "Timeline",
+            f"Timeline of {data.timeline.layer}",
+            timeline_text(data),
+            [Picture("timeline", timeline(data.timeline))],
+        ),
+        Section(
+            "buffers",
+            "Buffers",
+            f"Buffers over time in {data.timeline.layer}",
+            buffers_text(data),
+            [Picture("buffers", buffers(data.occupancy, data.timeline.cycles))],
+        ),
+    ]
+    if data.sweep is not None:
+        pictures = [Picture("pareto", front(data.sweep))]
+        found.append(
+            Section(
+                "pareto",
+                "Pareto front",
+                "Pareto front of a sweep",
+                front_text(data.sweep),
+                pictures,
+            )
+        )
+    found.append(Section("origins", "Numbers", "Where the numbers come from", origins(data)))
+    return found
+
+
+def page(data: PageData, parts: Sequence[Section]) -> str:
+    """Return the page's HTML; plotly's script is in it, once."""
+    subject = data.subject
+    title = f"{subject.name} on {subject.config.name}"
+    tiles = "".join(
+        f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        for value, label in facts(data)
+    )
+    links = "".join(f'<a href="#{part.anchor}">{escape(part.link)}</a>' for part in parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Without it browsers ask the server for an icon, and there is none.
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)} - Systolith report</title>\n"
+        f"<style>\n{Path(__file__).with_name('page.css').read_text()}</style>\n"
+        f'<script type="text/javascript">{get_plotlyjs()}</script>\n</head>\n<body>\n'
+        f"<header><h1>{escape(title)}</h1><p>{introduction(data)}</p>"
+        f'<div class="tiles">{tiles}</div></header>\n<nav>{links}</nav>\n<main>\n'
+        + "\n".join(_section(part) for part in parts)
+        + "\n</main>\n<footer>Made by <code>systolith report</code>. It works offline: "
+        "everything is in this file.</footer>\n</body>\n</html>\n"
+    )
+
+
+def _section(part: Section) -> str:
+    figures = "\n".join(
+        (f"<h3>{escape(picture.title)}</h3>\n" if picture.title else "")
+        + picture.figure.to_html(
+            full_html=False,
+            include_plotlyjs=False,
+            div_id=f"figure-{picture.name}",
+            config=_CONFIG,
+            default_height=f"{picture.figure.layout.height}px",
+        )
+        for picture in part.pictures
+    )
+    head = f"<h2>{escape(part.title)}</h2>\n{part.text}"
+    return f'<section id="{part.anchor}">{head}\n{figures}</section>'

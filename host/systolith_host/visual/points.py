@@ -1,0 +1,186 @@
+"""A layer as a point: cycles, traffic, stalls; as the model says, or as a run measured it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from systolith_host.errors import SystolithError
+from systolith_host.perf.model import replay_layer
+from systolith_host.program import Program
+from systolith_host.visual.subject import Subject
+
+__all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]
+
+
+@dataclass(frozen=True)
+class LayerPoint:
+    """What a layer costs.
+
+    Parameters
+    ----------
+    name, title : str
+        The title names fused pools, too.
+    kind : str
+    macs, cycles, bound_cycles : int
+        `bound_cycles`: the least that array and memory allow.
+    compulsory_bytes : int
+        The least traffic: everything read or written once.
+    read_bytes : mapping of str to int
+        By what they bring; a measurement knows the sum only.
+    write_bytes : int
+    states : mapping of str to int
+        Cycles of the array in each of its states; they add up to `cycles`.
+    buffer_words : mapping of str to int
+        High-water marks; empty if measured.
+    """
+
+    name: str
+    title: str
+    kind: str
+    macs: int
+    cycles: int
+    bound_cycles: int
+    compulsory_bytes: int
+    read_bytes: Mapping[str, int]
+    write_bytes: int
+    states: Mapping[str, int]
+    buffer_words: Mapping[str, int]
+
+    @property
+    def traffic(self) -> int:
+        """Bytes read and written."""
+        return sum(self.read_bytes.values()) + self.write_bytes
+
+    @property
+    def intensity(self) -> float:
+        """Multiply-accumulates by byte of traffic."""
+        return self.macs / self.traffic
+
+    @property
+    def rate(self) -> float:
+        """Multiply-accumulates by cycle."""
+        return self.macs / self.cycles
+
+    @property
+    def stalls(self) -> dict[str, int]:
+        """Cycles in which the array does not work, by cause."""
+        return {name: cycles for name, cycles in self.states.items() if name != "busy"}
+
+
+def modelled_points(
+    subject: Subject, program: Program, progress: Callable[[str, float, float], None]
+) -> tuple[LayerPoint, ...]:
+    """Return every layer of a program as the performance model replays it, each on its own."""
+    total = sum(layer.predicted_cycles for layer in program.layers)
+    done = 0
+    points = []
+    for layer in program.layers:
+        progress(layer.name, done, total)
+        found = replay_layer(program, layer, subject.memory)
+        done += layer.predicted_cycles
+        points.append(
+            LayerPoint(
+                name=layer.name,
+                title=" + ".join(layer.covers) or layer.name,
+                kind=layer.kind,
+                macs=layer.macs,
+                cycles=found.cycles,
+                bound_cycles=found.bound_cycles,
+                compulsory_bytes=layer.compulsory_bytes,
+                read_bytes=found.read_bytes,
+                write_bytes=found.write_bytes,
+                states=found.counters.states["COMPUTE"],
+                buffer_words=found.buffer_words,
+            )
+        )
+    return tuple(points)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run of the RTL measured.
+
+    Parameters
+    ----------
+    path : Path
+    device : str
+    points : tuple of LayerPoint
+    mismatches, values : int
+        Values that differ from the golden model's, of those compared.
+    """
+
+    path: Path
+    device: str
+    points: tuple[LayerPoint, ...]
+    mismatches: int
+    values: int
+
+
+def read_measured(path: Path, subject: Subject) -> Measured:
+    """Read what `systolith run --json` wrote.
+
+    Raises
+    ------
+    SystolithError
+        If it cannot be read, or is of another network, accelerator or batch, or has no cycles.
+    """
+    try:
+        fields = json.loads(path.read_text())
+        config = dict(fields["config"])
+        points = tuple(_point(row) for row in fields["layers"])
+        device = str(fields["device"])
+        totals = fields["totals"]
+        about = (fields["network"], fields["batch"])
+        counted = (int(totals["mismatches"]), int(totals["values"]))
+    except OSError as error:
+        raise SystolithError(f"--measured: {path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SystolithError(
+            f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
+        ) from None
+    if about != (subject.name, subject.batch):
+        raise SystolithError(
+            f"--measured: {path} is of {about[0]}, batch {about[1]}, not of {subject.name}, "
+            f"batch {subject.batch}"
+        )
+    wanted = subject.config.to_dict()
+    for field, value in wanted.items():
+        if field != "name" and config.get(field) != value:
+            raise SystolithError(
+                f"--measured: {path} ran on {config.get('name')}, whose {field} is "
+                f"{config.get(field)!r}, not {value!r}; give its --config"
+            )
+    _same_memory(path, fields, subject)
+    return Measured(path, device, points, *counted)
+
+
+def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> None:
+    told = fields.get("sources", {}).get("memory")
+    wanted = f"{subject.rate:g} bytes per cycle, latency {subject.memory.latency} cycles"
+    if told != wanted:
+        raise SystolithError(
+            f"--measured: {path} ran with a memory of {told}, the page is for {wanted}; "
+            "give its --bandwidth and --latency"
+        )
+
+
+def _point(row: Mapping[str, Any]) -> LayerPoint:
+    if row["cycles"] is None:
+        raise ValueError("it has no cycles: the emulator does not count them")
+    states = {"busy": row["busy_cycles"], **row["stalls"]}
+    covers: Sequence[str] = row["covers"]
+    return LayerPoint(
+        name=row["name"],
+        title=" + ".join(covers) or row["name"],
+        kind=row["kind"],
+        macs=row["macs"],
+        cycles=row["cycles"],
+        bound_cycles=row["bound_cycles"],
+        compulsory_bytes=row["compulsory_bytes"],
+        read_bytes={"all": row["bytes_read"]},
+        write_bytes=row["bytes_written"],
+        states=states,
+        buffer_words={},
+    )

@@ -1,0 +1,368 @@
+"""What the page says beside its figures: every number in it comes from the data."""
+
+from collections.abc import Sequence
+from html import escape
+
+from systolith_host.visual.assemble import PageData
+from systolith_host.visual.curves import KNEE_SHARE
+from systolith_host.visual.explain import (
+    bottleneck,
+    explain,
+    loop_order,
+    tile_text,
+    weights_text,
+)
+from systolith_host.visual.points import LayerPoint, Measured
+from systolith_host.visual.sweep import Sweep
+from systolith_host.visual.tilings import TilingStudy
+
+__all__ = [
+    "bandwidth_text",
+    "buffers_text",
+    "changes_html",
+    "facts",
+    "front_text",
+    "introduction",
+    "maps_text",
+    "origins",
+    "roofline_text",
+    "stalls_text",
+    "timeline_text",
+]
+
+
+def _learn(text: str) -> str:
+    return f'<p class="learn">{escape(text)}</p>'
+
+
+def _how(text: str) -> str:
+    return f'<p class="how">{escape(text)}</p>'
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in words."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def introduction(data: PageData) -> str:
+    """Return what the page is about."""
+    subject, config = data.subject, data.subject.config
+    images = "one image" if subject.batch == 1 else f"{subject.batch} images"
+    return escape(
+        f"What {images} of {subject.name} cost{'s' if subject.batch == 1 else ''} on a "
+        f"{config.rows}x{config.cols} systolic array with {config.act_bytes // 1024} KiB of "
+        f"activation and {config.weight_bytes // 1024} KiB of weight buffer, and a memory of "
+        f"{subject.rate:g} bytes a cycle and a latency of {subject.memory.latency} cycles."
+    )
+
+
+def facts(data: PageData) -> list[tuple[str, str]]:
+    """Return the headline figures: value and label."""
+    points = data.points
+    macs = sum(point.macs for point in points)
+    bound = sum(point.bound_cycles for point in points)
+    traffic = sum(point.traffic for point in points)
+    multipliers = data.subject.config.multipliers
+    frames = data.subject.batch * data.clock_mhz * 1e6 / data.cycles
+    found = [
+        (f"{data.cycles:,}", "cycles, modelled"),
+        (f"{frames:,.2f}", f"images a second at {data.clock_mhz:g} MHz"),
+        (f"{bound / data.cycles:.1%}", "of the speed that the bound allows"),
+        (f"{macs / (data.cycles * multipliers):.1%}", f"of {multipliers:,} multipliers used"),
+        (f"{traffic / 1e6:,.1f} MB", "of DRAM traffic"),
+        (f"{macs / 1e9:,.2f} G", "multiply-accumulates"),
+    ]
+    if data.measured:
+        cycles = sum(point.cycles for point in data.measured.points)
+        found.insert(1, (f"{cycles:,}", f"cycles, measured: {_covered(data, data.measured)}"))
+    return found
+
+
+def _covered(data: PageData, measured: Measured) -> str:
+    return f"{len(measured.points)} of {len(data.points)} layers"
+
+
+def roofline_text(data: PageData) -> str:
+    """Return what the roofline shows."""
+    ridge = data.subject.config.multipliers / data.subject.rate
+    points = [point for point in data.points if point.macs]
+    below = [point.name for point in points if point.intensity < ridge]
+    worst = min(points, key=lambda point: point.bound_cycles / point.cycles)
+    text = f"{len(points) - len(below)} of {len(points)} layers are limited by the array"
+    if below:
+        text += (
+            f", {_listed(below)} by the memory: they do fewer than {ridge:.3g} "
+            "multiply-accumulates for each byte that they move, so no larger array would help them"
+        )
+    text += (
+        f". Farthest from its own bound is {worst.title}, with "
+        f"{worst.bound_cycles / worst.cycles:.1%} of the speed it allows."
+    )
+    how = (
+        "Right is more work for each byte, up is faster; the roof is the least of what the array "
+        "and the memory allow. Distance below the roof is what tiling and overlap lose, or, where "
+        "a layer has fewer channels than the array rows, multipliers without work."
+    )
+    if len(points) < len(data.points):
+        others = [point.name for point in data.points if not point.macs]
+        how += f" Not shown, for they multiply nothing: {_listed(others)}."
+    return _learn(text) + _measured_text(data) + _how(how)
+
+
+def _measured_text(data: PageData) -> str:
+    measured = data.measured
+    if measured is None:
+        return (
+            '<p class="how">No measurement was given. <code>systolith run --device rtl --json '
+            "run.json</code>, then <code>--measured run.json</code> here, puts the RTL's own "
+            "points beside these.</p>"
+        )
+    mine = {point.name: point for point in data.points}
+    pairs = [(mine[point.name], point) for point in measured.points if point.name in mine]
+    if not pairs:
+        return ""
+    errors = [abs(a.cycles / b.cycles - 1) for a, b in pairs]
+    same = sum(a.cycles == b.cycles for a, b in pairs)
+    traffic = sum(a.traffic == b.traffic for a, b in pairs)
+    return (
+        f"<p>Measured by {escape(measured.device)} ({escape(measured.path.name)}): {same} of "
+        f"{len(pairs)} layers take exactly the modelled cycles, the largest difference is "
+        f"{max(errors):.4%}; traffic is equal in {traffic} of {len(pairs)}. "
+        f"{measured.mismatches:,} of {measured.values:,} values differ from the golden model.</p>"
+    )
+
+
+def stalls_text(data: PageData) -> str:
+    """Return where the array's time goes."""
+    total = data.cycles
+    busy = sum(point.states.get("busy", 0) for point in data.points)
+    causes: dict[str, int] = {}
+    for point in data.points:
+        for cause, cycles in point.stalls.items():
+            causes[cause] = causes.get(cause, 0) + cycles
+    most = max(causes, key=lambda cause: causes[cause])
+    blamed = sorted(data.points, key=lambda point: -point.stalls.get(most, 0))
+    names = [point.title for point in blamed if point.stalls.get(most, 0) > 0.1 * causes[most]]
+    waiting = {
+        "wait_input": "for inputs",
+        "wait_weights": "for weights",
+        "wait_output": "for an accumulator bank to be drained",
+        "idle": "with no CONV at hand",
+    }.get(most, most)
+    text = (
+        f"The array works in {busy / total:.1%} of all cycles. It loses most waiting {waiting}: "
+        f"{causes[most]:,} cycles, {causes[most] / total:.1%}, chiefly in {_listed(names)}."
+    )
+    if most == "idle":
+        text = text.replace("waiting with", "with")
+    how = (
+        "Each cycle of the array is in exactly one state, as the accelerator's own counters have "
+        "it. A fully connected layer waits for weights by nature: each of them is used once an "
+        "image."
+    )
+    return _learn(text) + _how(how)
+
+
+def bandwidth_text(data: PageData) -> str:
+    """Return what bandwidth buys, and where it stops."""
+    curves = data.curves
+    total, knee = curves.total, curves.total.knee
+    at = curves.bandwidths[knee]
+    last = curves.bandwidths[-1]
+    late = [layer for layer in curves.layers if layer.knee == knee and knee > 0]
+    later = [layer for layer in curves.layers if layer.knee > knee]
+    first = [layer for layer in curves.layers if layer.knee == 0]
+    text = (
+        f"The knee of the whole network is at {at:g} bytes a cycle: there it takes "
+        f"{total.cycles[knee]:,} cycles, at most {KNEE_SHARE:.0%} more than at {last:g}. "
+    )
+    if knee > 0:
+        half = max(0, knee - 1)
+        text += (
+            f"At {curves.bandwidths[half]:g} it would take "
+            f"{total.cycles[half] / total.cycles[knee] - 1:.0%} more. "
+        )
+    if late:
+        text += f"{_listed([layer.name for layer in late])} have their own knee there. "
+    if later:
+        most = max(layer.knee for layer in later)
+        names = _listed([layer.name for layer in later])
+        text += f"Beyond it only {names} gain, up to {curves.bandwidths[most]:g}. "
+    if first:
+        text += (
+            f"{len(first)} of {len(curves.layers)} layers do not care: they are at their best "
+            f"already with {curves.bandwidths[0]:g}."
+        )
+    replayed = data.cycles
+    wider = max(curves.bus_bytes) > data.subject.config.bus_bytes
+    how = (
+        "Every point is scheduled anew for its bandwidth; cycles are those of the compiler's "
+        f"simulation. The diamond is the replay of every cycle at {data.subject.rate:g}: "
+        f"{replayed:,}. Dots on the right are the knees: the least bandwidth within "
+        f"{KNEE_SHARE:.0%} of the layer's best."
+    )
+    if wider:
+        how += (
+            f" The bus has {data.subject.config.bus_bytes} bytes, and for more bandwidth than that "
+            "it is widened."
+        )
+    if curves.left_out:
+        how += f" Left out: {'; '.join(curves.left_out)}."
+    return _learn(text) + _how(how)
+
+
+def changes_html(data: PageData) -> str:
+    """Return a table of the best tilings for each layer, and why they change."""
+    intro = _learn(
+        "With little bandwidth a byte costs most, with much of it a cycle in which the array has "
+        "nothing to do does. Each sentence below is made of the figures of its layer: the former "
+        "tiling was tried at the new bandwidth, too."
+    )
+    return intro + "".join(_study_html(study) for study in data.studies)
+
+
+def _study_html(study: TilingStudy) -> str:
+    head = ("B/cycle", "cycles", "bytes moved", "bus busy", "bound by", "tile", "weights", "order")
+    texts = {"bound by", "tile", "weights", "order"}
+    cells = "".join(f'<th class="{"text" if h in texts else ""}">{h}</th>' for h in head)
+    rows = []
+    before = ""
+    for choice in study.choices:
+        schedule = choice.tiling.schedule
+        order = loop_order(schedule).partition(": ")[2]
+        key = f"{tile_text(schedule)}{order}{weights_text(schedule)}"
+        busy = min(choice.bus_cycles / choice.tiling.cycles, 1.0)
+        rows.append(
+            f'<tr class="{"new" if before and key != before else ""}">'
+            f"<td>{choice.bandwidth:g}</td><td>{choice.tiling.cycles:,}</td>"
+            f"<td>{choice.tiling.traffic:,}</td><td>{busy:.1%}</td>"
+            f'<td class="text">{bottleneck(study, choice)}</td>'
+            f'<td class="text">{tile_text(schedule)}</td>'
+            f'<td class="text">{weights_text(schedule)}</td>'
+            f'<td class="wide">{escape(order)}</td></tr>'
+        )
+        before = key
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in explain(study))
+    return (
+        f"<h3>{escape(study.operation.name)}</h3><div class='scroll'><table><tr>{cells}</tr>"
+        f"{''.join(rows)}</table></div><ul>{sentences}</ul>"
+    )
+
+
+def maps_text(data: PageData) -> str:
+    """Return how to read the heat maps."""
+    parts = []
+    for study in data.studies:
+        one = study.maps[0]
+        best = one.best
+        worst = max(tiling.cycles for tiling in one.tiles.values())
+        parts.append(
+            f"{study.operation.name}: {best.schedule.rows}x{best.schedule.columns} is the best of "
+            f"{len(one.tiles)} sizes at {one.bandwidth:g} bytes a cycle, the worst takes "
+            f"{worst / best.cycles:.1f} times its cycles"
+            + (
+                f"; the compiler takes {tile_text(one.chosen.schedule)}, "
+                f"{one.chosen.score / best.score - 1:.3%} worse by what it weighs"
+                if one.chosen.score > best.score
+                else ""
+            )
+        )
+    how = (
+        "Each square is the size of an accumulator tile with the best order and chunks found for "
+        "it. Small tiles read their halo again and again and leave too few pixels to a pass; "
+        "large ones drain long at the end. Sizes that no buffer holds, or that cut the layer "
+        "unevenly, are left blank. Colours end where the worst 15 % begin; the pointer tells exact "
+        "figures."
+    )
+    return "".join(_learn(f"{part}.") for part in parts) + _how(how)
+
+
+def _source(data: PageData) -> str:
+    timeline = data.timeline
+    label = "RTL" if timeline.source == "rtl" else "MODEL"
+    return (
+        f'<p><span class="source {timeline.source}">{label}</span> '
+        f"{escape(timeline.origin[0].upper() + timeline.origin[1:])}.</p>"
+    )
+
+
+def timeline_text(data: PageData) -> str:
+    """Return what the timeline shows, and where it comes from."""
+    one = data.timeline
+    starts = one.times[one.opcodes == 2]
+    first, last = int(starts[:, 1].min()), int(starts[:, 2].max())
+    bus = one.config.bus_bytes
+    moved = (one.samples[-1, 1] + one.samples[-1, 2]) * bus if len(one.samples) else 0
+    busy = moved / (len(one.samples) * one.interval * data.subject.rate) if len(one.samples) else 0
+    text = (
+        f"The first pixel enters the array in cycle {first:,}, the last one in {last:,} of "
+        f"{one.cycles:,}: {one.cycles - last:,} cycles at the end serve the last drain and the "
+        f"last writes. Of what the memory can move, {busy:.1%} is used."
+    )
+    how = (
+        "Bars are instructions: LOADs into the buffers, CONVs in the array (a shade for each "
+        "accumulator bank), the drain of sums, and STOREs until the memory acknowledges their "
+        f"last write. Below are averages of {one.interval:,} cycles each. Buttons show the start, "
+        "the middle, the end or all of it; drag to zoom, double-click to see everything."
+    )
+    return _source(data) + _learn(text) + _how(how)
+
+
+def buffers_text(data: PageData) -> str:
+    """Return what the buffers hold."""
+    parts = [f"{one.name} {one.peak / one.capacity:.0%}" for one in data.occupancy]
+    tight = max(data.occupancy, key=lambda one: one.peak / one.capacity)
+    text = (
+        f"At most in use: {_listed(parts)}. The tightest one, {tight.name}, is what a larger "
+        "buffer could change for this layer."
+    )
+    how = (
+        "What a LOAD brings counts from its first word until the last instruction that reads it "
+        "has ended; sums from a tile's first CONV until they are drained. Times are those of the "
+        "timeline."
+    )
+    return _source(data) + _learn(text) + _how(how)
+
+
+def front_text(sweep: Sweep) -> str:
+    """Return what the sweep shows."""
+    fast = sweep.front[0]
+    small = min(sweep.front, key=lambda result: (result.multipliers, result.memory_bytes))
+    text = (
+        f"{len(sweep.front)} of {len(sweep.points)} points are beaten by no other in cycles, "
+        f"traffic, DSPs and block RAMs at once. The fastest takes {fast.cycles:,} cycles with "
+        f"{fast.multipliers:,} multipliers and {fast.memory_bytes / 1024:,.0f} KiB; the smallest "
+        f"{small.cycles:,} with {small.multipliers:,} and {small.memory_bytes / 1024:,.0f} KiB."
+    )
+    how = f"From {sweep.path}; the pointer shows each configuration."
+    if sweep.failed:
+        how += f" {sweep.failed} more points cannot be built or run."
+    return _learn(text) + _how(how)
+
+
+def origins(data: PageData) -> str:
+    """Return how each number was made, and a table of the layers."""
+    text = _how(
+        "Layers: the performance model replays each layer's finished instructions cycle by cycle "
+        "with the gateware's queues and state machines; docs/model-validation.md holds it against "
+        "the RTL. Curves and tilings: the compiler's own simulation of the engines, which the "
+        "scheduler chooses by (about 1 % on large layers). Bound: the larger one of "
+        "multiply-accumulates by multipliers and least bytes by bandwidth."
+    )
+    head = ("layer", "MMACs", "cycles", "of bound", "of array", "reads", "writes", "times least")
+    cells = "".join(f'<th class="{"text" if h == "layer" else ""}">{h}</th>' for h in head)
+    multipliers = data.subject.config.multipliers
+    rows = "".join(_row(point, multipliers) for point in data.points)
+    return f"{text}<div class='scroll'><table><tr>{cells}</tr>{rows}</table></div>"
+
+
+def _row(point: LayerPoint, multipliers: int) -> str:
+    reads = sum(point.read_bytes.values())
+    return (
+        f'<tr><td class="text">{escape(point.title)}</td><td>{point.macs / 1e6:,.2f}</td>'
+        f"<td>{point.cycles:,}</td><td>{point.bound_cycles / point.cycles:.1%}</td>"
+        f"<td>{point.rate / multipliers:.1%}</td><td>{reads:,}</td>"
+        f"<td>{point.write_bytes:,}</td><td>{point.traffic / point.compulsory_bytes:.3f}</td></tr>"
+    )

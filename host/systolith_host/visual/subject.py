@@ -1,0 +1,122 @@
+"""What a report is about: a network without its values, an accelerator and a memory."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.explore.evaluate import places_of
+from systolith_host.explore.space import Point, Space
+from systolith_host.model.graph import Graph
+from systolith_host.perf.network import timing_network
+from systolith_host.pipeline import load_graph, network_name
+from systolith_host.progress import ProgressLog
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.quantize import quantize, quantize_scaled
+from systolith_host.runtime.simulate import MemoryTiming
+from systolith_host.schedule.lower import lower
+from systolith_host.schedule.operation import Operation
+from systolith_host.schedule.work import Addresses
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["Subject", "load_subject"]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network on an accelerator and a memory.
+
+    Parameters
+    ----------
+    name : str
+        Of the network.
+    qgraph : QGraph
+        Its shapes; values play no part in what it costs.
+    config : AcceleratorConfig
+    memory : MemoryTiming
+    batch : int
+    """
+
+    name: str
+    qgraph: QGraph
+    config: AcceleratorConfig
+    memory: MemoryTiming
+    batch: int
+
+    @property
+    def rate(self) -> float:
+        """Bytes per cycle that memory and bus move."""
+        bus = float(self.config.bus_bytes)
+        return min(self.memory.bytes_per_cycle or bus, bus)
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """What the accelerator does, layer by layer."""
+        return tuple(lower(self.qgraph, self.config))
+
+    def operation(self, name: str) -> Operation:
+        """Return the operation of a layer, or of a pool that is fused into it.
+
+        Raises
+        ------
+        SystolithError
+            If there is none of that name.
+        """
+        for operation in self.operations:
+            if name == operation.name or name in operation.covers:
+                return operation
+        names = ", ".join(operation.name for operation in self.operations)
+        raise SystolithError(f"{self.name} has no layer {name!r}; it has {names}")
+
+    def addresses(self, operation: Operation) -> Addresses:
+        """Return where an operation's tensors would stand if it were alone."""
+        return places_of(self.qgraph, operation, self.config, self.batch)
+
+    def at(self, bandwidth: float) -> Point:
+        """Return accelerator and memory of another bandwidth; the bus becomes wide enough."""
+        return Space(self.config, {"bandwidth": (bandwidth,)}).point({"bandwidth": bandwidth})
+
+
+def load_subject(
+    network: str, config: AcceleratorConfig, memory: MemoryTiming, batch: int, log: ProgressLog
+) -> Subject:
+    """Read a network and leave out its values.
+
+    Parameters
+    ----------
+    network : str
+        A built-in network's name, or an ONNX file.
+
+    Raises
+    ------
+    SystolithError
+        If it cannot be used.
+    """
+    log.stage("reading the network")
+    graph = load_graph(network)
+    try:
+        qgraph = timing_network(graph)
+    except SystolithError:
+        # Sums, means and concatenations are lowered by their scales, so it takes real ones.
+        qgraph = _quantized(network, graph, config, log)
+    return Subject(network_name(network), qgraph, config, memory, batch)
+
+
+def _quantized(network: str, graph: Graph, config: AcceleratorConfig, log: ProgressLog) -> QGraph:
+    from pathlib import Path
+
+    from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+
+    model = read_onnx(Path(network))
+    width = config.multiplier_width
+    if model.scales:
+        log.stage("quantisation")
+        return quantize_scaled(graph, model.weights, model.scales, width, log.update)
+    log.stage("calibration on noise")
+    shape = graph.shapes[graph.input]
+    noise = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
+    calibration = calibrate(graph, model.weights, noise, log.update)
+    log.stage("quantisation")
+    return quantize(graph, model.weights, calibration, width, log.update)

@@ -1,0 +1,123 @@
+"""The page: one file, every number of the data, and drawn without complaint by a real browser."""
+
+import re
+import shutil
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from systolith_host.visual.browser import find_browser, look_at
+from systolith_host.visual.page import page, sections
+from systolith_host.visual.points import Measured
+from systolith_host.visual.sweep import read_points
+from systolith_host.visual.timeline import Timeline
+
+needs_browser = pytest.mark.skipif(
+    find_browser() is None, reason="no Chrome or Chromium: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    from systolith_host.explore.results import Results
+    from systolith_host.explore.space import Space
+    from systolith_host.explore.sweep import run_sweep
+    from systolith_hw.spec.presets import PRESETS
+
+    folder = tmp_path_factory.mktemp("sweep")
+    space = Space(PRESETS["tiny"], {"rows": (4, 8), "bandwidth": (2, 8)})
+    run_sweep("mini", list(space.points()), Results(folder))
+    return read_points(folder)
+
+
+@pytest.fixture(scope="module")
+def full(data, sweep, tmp_path_factory):
+    """Return data with everything that a page can show."""
+    path = tmp_path_factory.mktemp("run") / "run.json"
+    measured = Measured(path, "rtl (verilator)", data.points, 0, 1000)
+    return replace(data, measured=measured, sweep=sweep)
+
+
+def text_of(html):
+    body = html.partition("<body>")[2]
+    body = re.sub(r"<script.*?</script>", " ", body, flags=re.DOTALL)
+    return unescape(re.sub(r"<[^>]+>", "", body))
+
+
+def test_page_is_one_file_with_one_script(full):
+    html = page(full, sections(full))
+    assert html.count("plotly.js v") == 1
+    for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", html.partition("<body>")[2]):
+        assert "src=" not in tag
+        assert "href=" not in tag
+    head = html.partition("<script")[0]
+    assert re.findall(r'href="([^"]*)"', head) == ["data:,"]
+
+
+def test_page_says_what_the_figures_are(full):
+    text = text_of(page(full, sections(full)))
+    assert f"{full.cycles:,}" in text
+    for study in full.studies:
+        for choice in study.choices:
+            assert f"{choice.tiling.cycles:,}" in text
+            assert f"{choice.tiling.traffic:,}" in text
+    knee = full.curves.bandwidths[full.curves.total.knee]
+    assert f"The knee of the whole network is at {knee:g} bytes a cycle" in text
+    assert f"{len(full.points)} of {len(full.points)} layers take exactly the modelled" in text
+    assert f"{len(full.sweep.front)} of {len(full.sweep.points)} points are beaten by no" in text
+
+
+def test_page_says_whether_the_rtl_was_run(full):
+    timeline: Timeline = replace(full.timeline, source="rtl")
+    ran = replace(full, timeline=timeline)
+    assert "Events recorded in the simulated RTL" in text_of(page(ran, sections(ran)))
+    model = text_of(page(full, sections(full)))
+    assert "The performance model's replay of every cycle (no RTL was run for it)" in model
+    assert "Events recorded" not in model
+
+
+def test_names_from_files_are_text_not_html(full):
+    subject = replace(full.subject, name="<b>net</b>")
+    html = page(replace(full, subject=subject), sections(replace(full, subject=subject)))
+    assert "<b>net</b>" not in html
+
+
+@needs_browser
+def test_browser_draws_every_figure_and_finds_points(full, tmp_path):
+    path = tmp_path / "a page.html"
+    parts = sections(full)
+    path.write_text(page(full, parts))
+    sight = look_at(path)
+    assert sight.console == []
+    assert sight.requests == []
+    names = [f"figure-{picture.name}" for part in parts for picture in part.pictures]
+    assert [figure.name for figure in sight.figures] == names
+    for figure in sight.figures:
+        assert figure.marks > 0, figure
+        assert figure.traces > 0, figure
+        assert figure.width > 800, figure
+        assert figure.height > 200, figure
+        assert figure.overflow == 0, figure
+        assert figure.hover, figure
+
+
+@needs_browser
+def test_browser_sees_a_page_that_is_broken(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(
+        "<!DOCTYPE html><link rel='icon' href='data:,'><div class='plotly-graph-div' id='a'></div>"
+        "<script>console.error('one'); fetch('missing.json'); throw new Error('two')</script>"
+    )
+    sight = look_at(path, patience=2)
+    assert any("one" in line for line in sight.console)
+    assert any("two" in line for line in sight.console)
+    assert any(url.endswith("missing.json") for url in sight.requests)
+    assert [figure.marks for figure in sight.figures] == [0]
+    assert not sight.figures[0].hover
+
+
+def test_a_missing_browser_is_seen(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("systolith_host.visual.browser.Chromium.find_browser", lambda **_: None)
+    assert find_browser() is None
