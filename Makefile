@@ -1,9 +1,15 @@
 # make run    VGG-16 on a photograph, through the simulated accelerator
 # make test   all tests
+# make fuzz   random networks on thousands of small accelerators, emulated; CASES=2000 FIRST=0
 # make agreement     the golden model beside onnxruntime, layer by layer
 # make lint   format, lint, types, import rules
 # make validate-model   the performance model against the RTL: 300 random cases, about 10 minutes
+# make bench-explore    the explorer's speed: tilings and points a second, some two minutes
+# make resources   what a grid of configurations takes of an ECP5, synthesised: half an hour of a core
+# make peers   SCALE-Sim and ZigZag beside our cycles, each in an environment of its own
+# make report        the page of what VGG-16 costs: report.html
 # make fpga-setup    the FPGA tools, in .venv-fpga (pip only, 300 MB)
+# make bitstream BOARD=ulx3s-85f    accelerator with memory controller and host link, in build/$BOARD
 #
 # Each sets up .venv first, once. PYTHON names another Python 3.11 or newer; ARGS is passed on, as in
 # make run ARGS="--config large --bandwidth 8"    make test ARGS="-k golden"
@@ -11,6 +17,8 @@
 PYTHON ?= python3.11
 JOBS ?= 2
 ARGS ?=
+CASES ?= 2000
+FIRST ?= 0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,19 +27,46 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run test agreement validate-model lint setup fpga-setup clean
+.PHONY: run report test fuzz agreement validate-model bench-explore resources peers lint setup fpga-setup bitstream clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
 
+report: setup
+	$(BIN)/systolith report vgg16 --out report.html $(ARGS)
+
 test: setup
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+fuzz: setup
+	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
+		$(BIN)/pytest -n $(JOBS) -q tests/e2e/test_small_accelerators.py $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)
 
 validate-model: setup
 	$(BIN)/python -m systolith_host.perf.validate $(ARGS)
+
+bench-explore: setup
+	$(BIN)/python -m systolith_host.explore.bench $(ARGS)
+
+resources: setup
+	$(BIN)/python -m systolith_host.fpga.grid $(ARGS)
+
+peers: setup .venv-scalesim/.installed .venv-zigzag/.installed
+	$(BIN)/python tools/peers.py $(ARGS)
+
+.venv-scalesim/.installed:
+	@"$(PYTHON)" -m venv .venv-scalesim
+	@.venv-scalesim/bin/python -m pip install -qq "scalesim==3.0.0" "numpy<2"
+	@touch $@
+
+# It imports six without saying so.
+.venv-zigzag/.installed:
+	@"$(PYTHON)" -m venv .venv-zigzag
+	@.venv-zigzag/bin/python -m pip install -qq "zigzag-dse==3.9.1" six
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
@@ -49,6 +84,10 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable . --group dev
 	@touch $@
 
+BOARD ?= ulx3s-85f
+bitstream: setup fpga-setup
+	$(BIN)/systolith build --board $(BOARD) --out build/$(BOARD) $(ARGS)
+
 fpga-setup: $(FPGA)/.installed
 
 $(FPGA)/.installed: pyproject.toml constraints-fpga.txt
@@ -58,4 +97,4 @@ $(FPGA)/.installed: pyproject.toml constraints-fpga.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FPGA) build
+	rm -rf $(VENV) $(FPGA) .venv-scalesim .venv-zigzag build

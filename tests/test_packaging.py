@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"hw": "systolith_hw", "sim": "systolith_sim", "host": "systolith_host"}
@@ -36,13 +38,11 @@ def test_specification_imports_the_standard_library_alone():
 def test_every_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    constraints = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {
-        line.partition("==")[0].lower().replace("_", "-")
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if "==" in line
+        canonicalize_name(line.partition("==")[0])
+        for line in constraints
+        if "==" in line and not line.startswith("#")
     }
-    for requirement in wanted:
-        name = requirement
-        for mark in "[<>=~!;":
-            name = name.partition(mark)[0]
-        assert name.strip().lower() in pinned
+    missing = {canonicalize_name(Requirement(each).name) for each in wanted} - pinned
+    assert not missing

@@ -1,6 +1,8 @@
 """The command line: run, compile, info, generate, configs."""
 
+import signal
 import sys
+import threading
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +12,13 @@ import typer
 from rich.console import Console, RenderableType
 from typer.exceptions import TyperException
 
+from systolith_host.commands import board as board_commands
+from systolith_host.commands.area import area
+from systolith_host.commands.report import report as report_command
 from systolith_host.errors import SystolithError
 from systolith_host.explore.command import explore
 from systolith_host.model.vgg import NETWORKS
+from systolith_host.package.command import package
 from systolith_host.pipeline import (
     Prepared,
     check_program,
@@ -24,6 +30,8 @@ from systolith_host.pipeline import (
 )
 from systolith_host.program import Program
 from systolith_host.progress import ProgressLog
+from systolith_host.runtime.board import BoardRun, check_board, find_system, run_on_board
+from systolith_host.runtime.overlay import find_overlay, run_on_overlay
 from systolith_host.runtime.remote import run_remote
 from systolith_host.runtime.session import DeviceOptions, Outcome, build_device, plan_jobs, run_jobs
 from systolith_host.schedule import compile_network
@@ -36,6 +44,7 @@ __all__ = ["app", "main"]
 MISMATCH = 1
 MISUSE = 2
 INTERRUPTED = 130
+TERMINATED = 143
 """Exit statuses."""
 
 _TABLE_WIDTH = 150
@@ -49,13 +58,6 @@ app = typer.Typer(
     help="A generator of systolic CNN accelerators, with the tools to run networks on them.",
     epilog="Start with [bold]systolith run vgg16[/bold]; every command explains itself: --help",
 )
-
-
-class DeviceKind(StrEnum):
-    """What runs a program."""
-
-    EMULATOR = "emulator"
-    RTL = "rtl"
 
 
 class Simulator(StrEnum):
@@ -142,8 +144,17 @@ def run(
     weights: WeightsOption = None,
     config: ConfigOption = None,
     device: Annotated[
-        DeviceKind, typer.Option(help="The RTL in a simulator, or the program emulated in NumPy.")
-    ] = DeviceKind.RTL,
+        str,
+        typer.Option(
+            metavar="rtl|emulator|litex://HOST:PORT|pynq:FILE.bit",
+            help="The RTL in a simulator, the program emulated in NumPy, a board behind "
+            "litex_server, or the Zynq board that this runs on.",
+        ),
+    ] = "rtl",
+    board: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What `systolith build` wrote, for --device litex."),
+    ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -231,6 +242,12 @@ def run(
 
     Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
     """
+    rtl = device == "rtl"
+    overlay = find_overlay(device)
+    system = find_system(device, board) if overlay is None else None
+    on_board = system is not None or overlay is not None
+    if overlay is not None and board is not None:
+        raise SystolithError("--board is for --device litex; pynq's bitstream is in --device")
     chosen = load_config(config) if config is not None else None
     loaded = Program.load(program) if program is not None else None
     if loaded is not None:
@@ -238,6 +255,8 @@ def run(
         check_program(loaded, program, network_name(network), batch, chosen)
     if scheduler is not None and sequential:
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
+    if scheduler is not None and on_board:
+        raise SystolithError("--scheduler spreads layers, a board runs them all: choose one")
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
     with ProgressLog(Console(stderr=True)) as log:
         prepared = _prepare(
@@ -250,51 +269,65 @@ def run(
                 target,
                 batch,
                 fuse_pool=fuse_pool,
-                memory_rate=bandwidth,
+                memory_rate=bandwidth if system is None else system.memory_rate,
                 progress=log.update,
             )
         if save_program is not None:
             loaded.save(save_program)
         selected = select_layers(loaded, layers)
         traced = select_layers(loaded, waves)[0].name if waves is not None else None
-        if traced is not None and device is not DeviceKind.RTL:
-            raise SystolithError("--waves needs --device rtl: the emulator has no signals")
+        if traced is not None and not rtl:
+            raise SystolithError("--waves needs --device rtl: no other device shows its signals")
         if traced is not None and traced not in {layer.name for layer in selected}:
             raise SystolithError(f"--waves: {traced} is not among the --layers that run")
         options = DeviceOptions(
-            kind=device.value,
+            kind="rtl" if rtl else "emulator",
             simulator=simulator.value,
             latency=latency,
             bytes_per_cycle=bandwidth,
             waves=traced,
             waves_path=Path(f"{traced}.vcd") if traced is not None else None,
         )
-        work = plan_jobs(selected, prepared.tensors, sequential=sequential, parts=loaded.parts)
-        if scheduler is None:
+        # A board holds one program: its layers follow each other.
+        one = sequential or on_board
+        if system is not None:
+            check_board(loaded, system)
+        work = plan_jobs(selected, prepared.tensors, sequential=one, parts=loaded.parts)
+        if scheduler is None and not on_board:
             log.stage("building the simulator")
             build_device(loaded, options, log.message)
         start = time.monotonic()
-        log.stage("simulating" if device is DeviceKind.RTL else "emulating")
+        log.stage("simulating" if rtl else "connecting" if on_board else "emulating")
         predicted = {layer.name: layer.predicted_cycles for layer in selected}
-        tracker = _Tracker(log, predicted, one_at_a_time=sequential)
-        if scheduler is not None:
+        tracker = _Tracker(log, predicted, one_at_a_time=one)
+        if system is not None:
+            where = BoardRun(device, system, log.stage, log.update, log.message)
+            outcomes = run_on_board(loaded, work[0], where, tracker.at, tracker.done)
+        elif overlay is not None:
+            outcomes, clock = run_on_overlay(
+                loaded, work[0], overlay, tracker.at, tracker.done, log.message
+            )
+        elif scheduler is not None:
             outcomes = run_remote(
                 loaded, work, options, scheduler, tracker.at, tracker.done, log.message
             )
         else:
             outcomes = run_jobs(loaded, work, options, jobs, tracker.at, tracker.done, log.message)
         wall = time.monotonic() - start
-    rtl = device is DeviceKind.RTL
-    rate = f"{bandwidth:g}" if bandwidth is not None else str(target.bus_bytes)
+    rate = bandwidth if bandwidth is not None else target.bus_bytes
+    memory = f"{rate:g} bytes per cycle, latency {latency} cycles" if rtl else None
+    if system is not None:
+        bandwidth, clock = system.memory_rate, system.accelerator_hz / 1e6
+        memory = f"{system.memory_type}, at most {bandwidth:g} bytes per cycle"
     report = make_report(
         prepared,
         loaded,
         outcomes,
-        device=f"rtl ({simulator.value})" if rtl else device.value,
-        counts_cycles=rtl,
+        device=f"rtl ({simulator.value})" if rtl else device,
+        counts_cycles=rtl or on_board,
         clock_mhz=clock,
-        memory_rate=bandwidth if rtl else None,
-        memory=f"{rate} bytes per cycle, latency {latency} cycles" if rtl else None,
+        memory_rate=bandwidth if memory is not None else None,
+        memory=memory,
         wall_seconds=wall,
     )
     if json is not None:
@@ -308,10 +341,29 @@ def run(
         raise typer.Exit(MISMATCH)
 
 
-@app.command("compile")
+@app.command(
+    "compile",
+    epilog="Examples:\n\n"
+    "  systolith compile vgg16 --out vgg16.program\n\n"
+    "  systolith compile vgg16 --explain conv4_2 --json conv4_2.json",
+)
 def compile_(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the program goes.")],
     network: NetworkArgument = "vgg16",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the program goes.")
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Show why this layer is tiled as it is, what others would cost, and what it "
+            "needs of every buffer. Nothing is calibrated unless --out asks for the program, too.",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the explanation as JSON, too."),
+    ] = None,
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
     calibration: MethodOption = Method.MINMAX,
@@ -324,7 +376,15 @@ def compile_(
 
     It runs with `systolith run --program FILE`. The photographs serve to calibrate the scales.
     """
+    if out is None and explain is None:
+        raise SystolithError("compile needs --out FILE for the program, or --explain LAYER")
+    if json is not None and explain is None:
+        raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
     target = load_config(config or "default")
+    if explain is not None:
+        _explain(network, target, explain, batch, json)
+    if out is None:
+        return
     with ProgressLog(Console(stderr=True)) as log:
         prepared = _prepare(
             network, image, calibrate, weights, seed, batch, target, log, calibration
@@ -459,6 +519,26 @@ app.command(
     "  systolith explore mini --config tiny --bandwidth 1..8 --confirm 1"
 )(explore)
 
+app.command(
+    "report",
+    epilog="Examples:\n\n"
+    "  systolith report vgg16 --out report.html\n\n"
+    "  systolith report vgg16 --measured run.json --sweep sweep --timeline conv5_2 --rtl\n\n"
+    "  systolith report model.onnx --config large --bandwidth 8 --trace trace.json",
+)(report_command)
+
+app.command(epilog="Example:\n\n  systolith package --config ecp5-85f --out core")(package)
+app.command(epilog="Example:\n\n  systolith area --config tiny --family xcup --out area")(area)
+
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith build --board ulx3s-85f --config tiny --out build/ulx3s\n\n"
+    "  systolith build --board ecpix5-85f --clock 80 --seeds 8 --jobs 2 --out build/ecpix5"
+)(board_commands.build)
+app.command()(board_commands.program)
+app.command()(board_commands.serve)
+
 
 @app.command()
 def configs() -> None:
@@ -524,6 +604,22 @@ def _prepare(
     )
 
 
+def _explain(
+    network: str, config: AcceleratorConfig, layer: str, batch: int, json: Path | None
+) -> None:
+    from systolith_host.commands.explain import explanation_page, save_explanation, shape_network
+    from systolith_host.schedule.explain import explain_layer
+
+    with ProgressLog(Console(stderr=True)) as log:
+        log.stage("reading the network")
+        qgraph = shape_network(network, config.multiplier_width)
+        log.stage(f"trying schedules of {layer}")
+        explanation = explain_layer(qgraph, config, layer, batch)
+    if json is not None:
+        save_explanation(explanation, json)
+    _show(explanation_page(explanation))
+
+
 def _show(content: RenderableType) -> None:
     console = Console()
     # A narrow terminal wraps lines; it must not lose columns.
@@ -539,6 +635,9 @@ def _complain(text: str) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit status 2."""
+    if threading.current_thread() is threading.main_thread():
+        # An exception, so that what was started is stopped on the way out.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
         status = app(standalone_mode=False)
     except TyperException as error:

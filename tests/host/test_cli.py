@@ -1,8 +1,11 @@
 """The command line as a user meets it: results, errors of one line, exit status."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -189,12 +192,20 @@ def test_a_program_for_something_else_is_refused(command, tmp_path):
     ("arguments", "message"),
     [
         (("run", "alexnet"), "network must be one of vgg11, "),
-        (("run", "mini", "--device", "board"), "Invalid value for '--device'"),
+        (
+            ("run", "mini", "--device", "board"),
+            "--device must be rtl, emulator, litex://HOST:PORT or pynq:FILE.bit",
+        ),
+        (("run", "mini", "--device", "litex://a:b"), "--device: port must be a number"),
+        (("run", "mini", "--device", "litex://a"), "--device litex needs --board DIR"),
+        (("run", "mini", "--device", "litex://a", "--board", "/none"), "--board: /none cannot be"),
+        (("run", "mini", "--board", "/none"), "--board needs --device litex://HOST:PORT"),
         (("run", "mini", "--batch", "0"), "Invalid value for '--batch'"),
         (("run", "mini", "--batch", "x"), "Invalid value for '--batch'"),
         (("run", "mini", "--nonsense"), "No such option: --nonsense"),
         (("walk",), "No such command 'walk'"),
-        (("compile", "mini"), "Missing option '--out'"),
+        (("compile", "mini"), "compile needs --out FILE for the program, or --explain LAYER"),
+        (("compile", "mini", "--out", "x", "--json", "y"), "--json is for the explanation"),
         ((*MINI, "--waves", "fc4"), "--waves needs --device rtl"),
         (
             ("run", "mini", "--config", "tiny", "--layers", "fc5", "--waves", "fc4"),
@@ -271,3 +282,25 @@ def test_rtl_run_equals_the_golden_model(command, tmp_path):
         for name in ("cycles", "bytes_read", "bytes_written", "stalls"):
             assert side_by_side[name] == in_sequence[name], (side_by_side["name"], name)
     assert np.isclose(reports[0]["totals"]["bound_share"], 0.86, atol=0.1)
+
+
+def test_a_termination_stops_what_was_started(tmp_path):
+    text = f"""
+from pathlib import Path
+from systolith_host import cli
+from systolith_host.fpga.tools import run_tool
+tool = ["sh", "-c", "echo $$ > pid.part; mv pid.part pid; sleep 60"]
+cli.app = lambda **options: run_tool(tool, Path({str(tmp_path)!r}), Path("log"), 60)
+cli.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", text], cwd=tmp_path)
+    end = time.monotonic() + 60
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    tool = int((tmp_path / "pid").read_text())
+    os.kill(tool, 0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(tool, 0)

@@ -1,0 +1,133 @@
+"""Commands for boards: build a bitstream, program a board, serve a simulated system."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.errors import SystolithError
+from systolith_host.fpga.place import Attempt
+from systolith_host.progress import ProgressLog
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["build", "program", "serve"]
+
+MISSED = 1
+"""Exit status of a build that misses a clock."""
+
+PROGRAM_SECONDS = 300
+
+_TABLE_WIDTH = 150
+
+ConfigOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="The accelerator.")]
+
+
+def build(
+    board: Annotated[str, typer.Option(help=f"One of {', '.join(BOARDS)}.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for bitstream, system.json, logs, report.")
+    ],
+    config: ConfigOption = "ecp5-85f",
+    clock: Annotated[
+        float, typer.Option(min=10, metavar="MHZ", help="Of the accelerator; it has its own.")
+    ] = 50,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
+    limit: Annotated[
+        float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
+    ] = 1800,
+) -> None:
+    """Build a board's bitstream: accelerator, memory controller and host link.
+
+    The best placement is kept. Exit status: 0 if every clock is met, 1 if one is missed.
+    """
+    from systolith_host.boards.build import BITSTREAM, BuildOptions, build_bitstream
+    from systolith_host.boards.tables import build_table
+
+    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit)
+    with ProgressLog(Console(stderr=True)) as log:
+
+        def tell(one: Attempt) -> None:
+            clocks = ", ".join(f"{clock.name} {clock.mhz:.1f} MHz" for clock in one.clocks)
+            log.message(
+                f"seed {one.seed}, {one.router}: {one.result}, {one.seconds:.0f} s  {clocks}"
+            )
+
+        report = build_bitstream(
+            load_config(config),
+            load_board(board),
+            out,
+            options,
+            stage=log.stage,
+            update=log.update,
+            ended=tell,
+        )
+    report.save(out / "report.json")
+    console = Console()
+    width = max(console.width, _TABLE_WIDTH)
+    Console(width=width).print(
+        build_table(report), f"{out / BITSTREAM}: build {report.build}", markup=False, sep="\n"
+    )
+    if not report.met:
+        raise typer.Exit(MISSED)
+
+
+def program(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="What `systolith build` wrote.")],
+    flash: Annotated[
+        bool, typer.Option("--flash", help="Write it to the board's flash, to stay.")
+    ] = False,
+) -> None:
+    """Load a bitstream into a board that is connected by USB (openFPGALoader)."""
+    from systolith_host.boards.build import BITSTREAM
+    from systolith_host.boards.system import System
+    from systolith_host.fpga.tools import find_tool, run_tool
+
+    board = load_board(System.load(out).target)
+    bitstream = out / BITSTREAM
+    if not bitstream.exists():
+        raise SystolithError(f"{bitstream} is missing; run `systolith build --out {out}` again")
+    log = out / "openfpgaloader.log"
+    command = [find_tool("openfpgaloader-cli"), "-b", board.programmer]
+    command += [*(["-f"] if flash else []), str(bitstream.absolute())]
+    with ProgressLog(Console(stderr=True)) as progress:
+        progress.stage(f"programming {board.title}")
+        run = run_tool(command, out, log, PROGRAM_SECONDS)
+    if run.status != 0:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        reason = "no end" if run.status is None else (lines or ["no output"])[-1].strip()
+        raise SystolithError(f"openFPGALoader failed: {reason} (all of it in {log})")
+    Console().print(f"{board.title} holds {bitstream}", markup=False, highlight=False)
+
+
+def serve(
+    config: ConfigOption = "tiny",
+    clock: Annotated[
+        float, typer.Option(min=1, metavar="MHZ", help="Of the accelerator; the bus has 50.")
+    ] = 100,
+    seconds: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How long, without an interrupt.")
+    ] = 3600,
+) -> None:
+    """Simulate a whole system, and serve it as litex_server serves a board.
+
+    Prints what to hand to `systolith run`, and serves until it is interrupted.
+    """
+    import tempfile
+
+    from systolith_host.boards.simulation import build_system_simulator, served_system
+
+    with ProgressLog(Console(stderr=True)) as log:
+        folder = build_system_simulator(
+            load_config(config), accelerator_hz=clock * 1e6, stage=log.stage
+        )
+    with (
+        tempfile.TemporaryDirectory(prefix="systolith-serve-") as logs,
+        served_system(folder, Path(logs)) as (address, wait),
+    ):
+        Console().print(
+            f"--device {address} --board {folder}", markup=False, highlight=False, soft_wrap=True
+        )
+        wait(seconds)
