@@ -1,5 +1,7 @@
 """The AXI4-Lite port: the register map of the specification in hardware."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
@@ -89,31 +91,33 @@ class RegisterFile(wiring.Component):
     def _build_read(self, m: Module) -> None:
         bus = self.bus
         addr = Signal(ADDR_WIDTH)
-        # In its first cycle a read chooses in each group of words, in its second among groups.
+        # In its first cycle a read chooses in each group of words, in its second among groups: the
+        # words come from all over the accelerator.
         chosen, pending = Signal(), Signal()
         m.d.comb += bus.arready.eq(~chosen & ~pending & ~bus.rvalid)
-        m.d.sync += pending.eq(chosen)
+        m.d.sync += [chosen.eq(bus.arvalid & bus.arready), pending.eq(chosen)]
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [addr.eq(bus.araddr), chosen.eq(1)]
-        with m.If(chosen):
-            m.d.sync += chosen.eq(0)
+            m.d.sync += addr.eq(bus.araddr)
+        with m.If(pending):
+            m.d.sync += bus.rvalid.eq(1)
+        with m.Elif(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
         groups: dict[int, dict[int, Any]] = {}
         for place, value in self._read_words().items():
             groups.setdefault(place // _GROUP_WORDS, {})[place % _GROUP_WORDS] = value
         low = addr[2 : 2 + _GROUP_WORDS.bit_length() - 1]
-        with m.If(pending):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(0)]
-        with m.Elif(bus.rready):
-            m.d.sync += bus.rvalid.eq(0)
+        selected: list[Any] = []
         for index, words in groups.items():
             word = Signal(32, name=f"group_{index}", reset_less=True)
-            m.d.sync += word.eq(0)
+            hit = Signal(name=f"hit_{index}")
+            m.d.sync += [word.eq(0), hit.eq(addr[2 + len(low) :] == index)]
             with m.Switch(low):
                 for place, value in words.items():
                     with m.Case(place):
                         m.d.sync += word.eq(value)
-            with m.If(pending & (addr[2 + len(low) :] == index)):
-                m.d.sync += bus.rdata.eq(word)
+            selected.append(Mux(hit, word, 0))
+        with m.If(pending):
+            m.d.sync += bus.rdata.eq(reduce(or_, selected))
 
     def _read_words(self) -> dict[int, Any]:
         """Return what each 32-bit word of the register map reads as, by its number."""
