@@ -1,5 +1,5 @@
 # make run    VGG-16 on a photograph, through the simulated accelerator
-# make test   all tests
+# make test   all tests; those of the FPGA tools are skipped before `make fpga-setup`
 # make fuzz   random networks on thousands of small accelerators, emulated; CASES=2000 FIRST=0
 # make agreement     the golden model beside onnxruntime, layer by layer
 # make lint   format, lint, types, import rules
@@ -90,7 +90,8 @@ bitstream: setup fpga-setup
 
 fpga-setup: $(FPGA)/.installed
 
-$(FPGA)/.installed: pyproject.toml constraints-fpga.txt
+$(FPGA)/.installed: pyproject.toml constraints-fpga.txt tools/prerequisites
+	@bash tools/prerequisites "$(PYTHON)" fpga
 	@echo "Setting up $(FPGA): a few minutes, once"
 	@"$(PYTHON)" -m venv $(FPGA)
 	@$(FPGA)/bin/python -m pip install -qq --requirement constraints-fpga.txt
