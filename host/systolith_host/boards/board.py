@@ -1,11 +1,12 @@
 """The boards that systems are built for, and what the accelerator finds on each."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["BOARDS", "Board", "check_bus", "load_board"]
+__all__ = ["BOARDS", "LINKS", "Board", "check_bus", "check_link", "load_board"]
 
 MAX_BEATS = 256
 """Of an AXI4 burst."""
@@ -27,12 +28,16 @@ class Board:
     memory_bytes : int
     native_bytes : int
         A word of the memory controller.
-    memory_rate : float
-        Megabytes a second that the memory's pins can move.
+    cycle_bytes : int
+        That the memory's pins can move in a cycle of the system's clock.
     system_mhz : float
         Clock of the bus and the memory controller.
     programmer : str
         What openFPGALoader calls the board.
+    ethernet_mhz : float, optional
+        Clock of the system if it is reached by Ethernet; none if the board has no Ethernet.
+    link : str
+        How the host reaches it, one of :data:`LINKS`.
     """
 
     name: str
@@ -41,9 +46,16 @@ class Board:
     memory: str
     memory_bytes: int
     native_bytes: int
-    memory_rate: float
+    cycle_bytes: int
     system_mhz: float
     programmer: str
+    ethernet_mhz: float | None = None
+    link: str = "serial"
+
+    @property
+    def memory_rate(self) -> float:
+        """Megabytes a second that the memory's pins can move."""
+        return self.cycle_bytes * self.system_mhz
 
 
 BOARDS = {
@@ -56,7 +68,7 @@ BOARDS = {
             memory="SDR SDRAM, 16 bits",
             memory_bytes=32 << 20,
             native_bytes=2,
-            memory_rate=100.0,
+            cycle_bytes=2,
             system_mhz=50.0,
             programmer="ulx3s",
         ),
@@ -67,26 +79,51 @@ BOARDS = {
             memory="DDR3, 16 bits",
             memory_bytes=512 << 20,
             native_bytes=16,  # a burst of eight, two cycles
-            memory_rate=600.0,
+            cycle_bytes=8,
             system_mhz=75.0,
             programmer="ecpix5",
+            # Etherbone's stack reaches 59 MHz on this part. ECP5DDRPHY has no least clock of its
+            # own; LiteX's target of the OrangeCrab runs it at 48 MHz.
+            ethernet_mhz=50.0,
         ),
     )
 }
 """By name."""
 
 
-def load_board(name: str) -> Board:
-    """Return the board of that name.
+LINKS = ("serial", "ethernet")
+"""A board with Ethernet keeps its serial line beside it."""
+
+
+def load_board(name: str, link: str = "serial") -> Board:
+    """Return the board of that name, reached in that way.
 
     Raises
     ------
     SystolithError
-        If there is none.
+        If there is no such board, or it has no such link.
     """
     if name not in BOARDS:
         raise SystolithError(f"board must be one of {', '.join(BOARDS)}, not {name!r}")
-    return BOARDS[name]
+    check_link(link)
+    board = BOARDS[name]
+    if link == "serial":
+        return board
+    if board.ethernet_mhz is None:
+        raise SystolithError(f"--link: {board.title} has no Ethernet; build with --link serial")
+    return dataclasses.replace(board, link=link, system_mhz=board.ethernet_mhz)
+
+
+def check_link(link: str) -> None:
+    """Refuse a link that there is not.
+
+    Raises
+    ------
+    SystolithError
+        Naming those that there are.
+    """
+    if link not in LINKS:
+        raise SystolithError(f"--link must be one of {', '.join(LINKS)}, not {link!r}")
 
 
 def check_bus(config: AcceleratorConfig, native_bytes: int, where: str) -> None:

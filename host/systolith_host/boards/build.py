@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.boards.board import Board
-from systolith_host.boards.job import make_system, system_job
+from systolith_host.boards.job import DEFAULT_IP, make_system, system_job
 from systolith_host.boards.pack import PACKER, UNPACKER, pack
 from systolith_host.boards.report import BuildReport, NetworkSpeed, network_speed
 from systolith_host.errors import SystolithError
@@ -42,12 +42,15 @@ class BuildOptions:
         Placements at a time.
     limit : float
         Seconds of a placement.
+    ip : str
+        The board's own address, if it is reached by Ethernet.
     """
 
     mhz: float
     seeds: Sequence[int]
     jobs: int
     limit: float
+    ip: str = DEFAULT_IP
 
 
 def build_bitstream(
@@ -99,7 +102,14 @@ def build_bitstream(
         raise SystolithError(f"{folder}: cannot be written: {error.strerror}") from None
     stage("generating")
     text = component_rtlil(Accelerator(config), "accelerator", Ecp5(part.size))
-    job = system_job(config, board, folder, verilog=text, accelerator_hz=options.mhz * 1e6)
+    job = system_job(
+        config,
+        board,
+        folder,
+        verilog=text,
+        accelerator_hz=options.mhz * 1e6,
+        options={"ip": options.ip},
+    )
     make_system(job)
     stage("synthesis")
     gateware = folder / "gateware"

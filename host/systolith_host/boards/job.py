@@ -15,7 +15,7 @@ from systolith_host.fpga.tools import find_tool, run_tool
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import ADDR_WIDTH
 
-__all__ = ["BAUD", "MAGIC", "litex_python", "make_system", "system_job"]
+__all__ = ["BAUD", "DEFAULT_IP", "MAGIC", "UDP_PORT", "litex_python", "make_system", "system_job"]
 
 MAGIC = int.from_bytes(b"SLTX", "little")
 """First register of every such system."""
@@ -25,13 +25,19 @@ REGISTER_BASE = 0x80000000
 
 BAUD = 1_000_000
 
+DEFAULT_IP = "192.168.1.50"
+"""Of a board with Ethernet: LiteX's own."""
+
+UDP_PORT = 1234
+"""At both ends: litex_server sends from the port that it sends to."""
+
 BUS_TIMEOUT = 10_000
 """Cycles after which an access of the host ends without an answer."""
 
 LIMIT_SECONDS = 300
 """Of the LiteX program; it takes a few seconds."""
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("soc.py", "bridge.py")]
+_SOURCES = [Path(__file__).with_name(name) for name in ("soc.py", "bridge.py", "links.py")]
 """Of the LiteX side, which decide what is built."""
 
 
@@ -69,7 +75,8 @@ def system_job(
         The accelerator's text, Verilog or RTLIL; it goes into the build's hash.
     accelerator_hz : float
     options : mapping, optional
-        Of a simulation: memory_chip, native_bytes, system_hz.
+        ``ip``, the board's own address with Ethernet. Of a simulation: memory_chip, native_bytes,
+        system_hz, link.
 
     Raises
     ------
@@ -78,7 +85,11 @@ def system_job(
     """
     extra = dict(options or {})
     if target is not None:
-        extra = {"native_bytes": target.native_bytes, "system_hz": target.system_mhz * 1e6}
+        extra |= {
+            "native_bytes": target.native_bytes,
+            "system_hz": target.system_mhz * 1e6,
+            "link": target.link,
+        }
     where = target.title if target is not None else "the simulated system"
     check_bus(config, extra["native_bytes"], where)
     job: dict[str, Any] = {
@@ -93,6 +104,9 @@ def system_job(
         "accelerator_hz": accelerator_hz,
         "baud": BAUD,
         "bus_timeout": BUS_TIMEOUT,
+        "link": "serial",
+        "ip": DEFAULT_IP,
+        "udp_port": UDP_PORT,
         **extra,
     }
     hashed = {key: value for key, value in job.items() if key != "folder"}

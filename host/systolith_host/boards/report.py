@@ -98,7 +98,7 @@ class BuildReport:
             "config": self.config.to_dict(),
             "fingerprint": f"{self.config.fingerprint:#018x}",
             "build": self.build,
-            "board": dataclasses.asdict(self.board),
+            "board": dataclasses.asdict(self.board) | {"memory_rate": self.board.memory_rate},
             "mhz": self.mhz,
             "met": self.met,
             "resources": {

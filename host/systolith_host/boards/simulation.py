@@ -8,11 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
-from systolith_host.boards.job import BAUD, make_system, system_job
+from systolith_host.boards.job import BAUD, UDP_PORT, make_system, system_job
 from systolith_host.boards.line import serial_line
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.tools import find_tool, run_tool, stop_group
@@ -22,7 +22,9 @@ from systolith_sim.devices.rtl import simulation_verilog
 
 __all__ = [
     "build_system_simulator",
+    "ethernet_options",
     "missing_for_simulation",
+    "serial_options",
     "serve",
     "served_system",
     "simulator",
@@ -30,6 +32,9 @@ __all__ = [
 
 BUILD_SECONDS = 1200
 START_SECONDS = 60
+
+TURN_SECONDS = 60
+"""That a simulated system with Ethernet waits for another one to end."""
 
 MEMORY_CHIPS = {"MT48LC16M16": 2, "MT41K64M16": 16}
 """Bytes that the model's controller moves a cycle, by the memory's name."""
@@ -39,7 +44,13 @@ _CONFIG = "sim_config.js"
 _HEADERS = ("event2/event.h", "json-c/json.h")
 
 
-def missing_for_simulation() -> str:
+TAP = Path("/dev/net/tun")
+
+BOARD_IP, HOST_IP = "10.213.77.50", "10.213.77.1"
+"""On a network interface that the simulator makes, and that ends with it."""
+
+
+def missing_for_simulation(link: str = "serial") -> str:
     """Return what the simulation of a system lacks on this machine, or nothing."""
     try:
         find_tool("litex_server")
@@ -50,6 +61,8 @@ def missing_for_simulation() -> str:
     for header in _HEADERS:
         if not (Path("/usr/include") / header).exists():
             return f"{header} is missing: apt-get install libevent-dev libjson-c-dev"
+    if link == "ethernet" and not (os.access(TAP, os.W_OK) and os.geteuid() == 0):
+        return f"simulated Ethernet needs root and {TAP}, to make a network interface"
     return ""
 
 
@@ -59,6 +72,7 @@ def build_system_simulator(
     memory_chip: str = "MT48LC16M16",
     system_hz: float = 50e6,
     accelerator_hz: float = 100e6,
+    link: str = "serial",
     stage: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Build the simulator of a system, or find it in the cache; return its folder.
@@ -70,6 +84,8 @@ def build_system_simulator(
         One of :data:`MEMORY_CHIPS`.
     system_hz, accelerator_hz : float
         The clocks, whose half periods must be whole picoseconds.
+    link : str
+        How the host reaches it, one of :data:`systolith_host.boards.board.LINKS`.
     stage : callable
         Called with what begins.
 
@@ -78,7 +94,7 @@ def build_system_simulator(
     SystolithError
         If a tool is missing or fails.
     """
-    missing = missing_for_simulation()
+    missing = missing_for_simulation(link)
     if missing:
         raise SystolithError(missing)
     verilog = simulation_verilog(config)
@@ -86,6 +102,8 @@ def build_system_simulator(
         "native_bytes": MEMORY_CHIPS[memory_chip],
         "memory_chip": memory_chip,
         "system_hz": system_hz,
+        "link": link,
+        "ip": BOARD_IP,
     }
     job = system_job(
         config,
@@ -114,6 +132,8 @@ def build_system_simulator(
 def simulator(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a system's simulator as long as the context lasts; gives process and TCP port.
 
+    With Ethernet there is no port: it is 0, and the board answers at :data:`BOARD_IP`.
+
     Parameters
     ----------
     folder : Path
@@ -131,22 +151,35 @@ def simulator(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes]
         work = Path(name)
         for path in gateware.iterdir():
             if path.name not in (_CONFIG, "sim.vcd"):
-                (work / path.name).symlink_to(path)
-        port = _free_port()
+                (work / path.name).symlink_to(path.absolute())
+        port, interface = 0, f"slt{os.getpid()}"
         modules = json.loads((gateware / _CONFIG).read_text())
         for module in modules:
             if module.get("module") == "serial2tcp":
-                module["args"]["port"] = port
+                module["args"]["port"] = port = _free_port()
+            elif module.get("module") == "ethernet":
+                module["args"] = {"interface": interface, "ip": HOST_IP}
         (work / _CONFIG).write_text(json.dumps(modules))
-        with _running(["obj_dir/Vsim"], work, log) as process:
-            # Its single serial line would be taken by a connection to try it out.
-            _wait(process, port, "simulator", log)
+        alone = nullcontext() if port else _alone()
+        with alone, _running(["obj_dir/Vsim"], work, log) as process:
+            if port:
+                # Its single serial line would be taken by a connection to try it out.
+                _wait(process, lambda: _listens(port), "simulator", log)
+            else:
+                up = Path("/sys/class/net") / interface / "carrier"
+                _wait(process, up.exists, "simulator", log)
             yield process, port
 
 
 @contextmanager
-def serve(line: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run litex_server on a serial line as long as the context lasts; gives process and TCP port.
+def serve(link: list[str], log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run litex_server on a link as long as the context lasts; gives process and TCP port.
+
+    Parameters
+    ----------
+    link : list of str
+        litex_server's options: :func:`serial_options`, :func:`ethernet_options`.
+    log : Path
 
     Raises
     ------
@@ -154,11 +187,20 @@ def serve(line: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]
         If it does not start.
     """
     port = _free_port()
-    command = [find_tool("litex_server"), "--uart", "--uart-port", line]
-    command += ["--uart-baudrate", str(BAUD), "--bind-port", str(port)]
+    command = [find_tool("litex_server"), *link, "--bind-port", str(port)]
     with _running(command, log.parent, log) as process:
-        _wait(process, port, "litex_server", log)
+        _wait(process, lambda: _listens(port), "litex_server", log)
         yield process, port
+
+
+def serial_options(line: str) -> list[str]:
+    """Return litex_server's options for a serial line."""
+    return ["--uart", "--uart-port", line, "--uart-baudrate", str(BAUD)]
+
+
+def ethernet_options(ip: str) -> list[str]:
+    """Return litex_server's options for a board with Ethernet."""
+    return ["--udp", "--udp-ip", ip, "--udp-port", str(UDP_PORT)]
 
 
 @contextmanager
@@ -167,11 +209,14 @@ def served_system(folder: Path, logs: Path) -> Iterator[tuple[str, Callable[[flo
 
     The function returns after so many seconds; it raises SystolithError if either ends before.
     """
-    with (
-        simulator(folder, logs / "simulator.log") as (first, line),
-        serial_line(line) as terminal,
-        serve(terminal, logs / "server.log") as (second, port),
-    ):
+    with ExitStack() as stack:
+        first, line = stack.enter_context(simulator(folder, logs / "simulator.log"))
+        options = (
+            serial_options(stack.enter_context(serial_line(line)))
+            if line
+            else ethernet_options(BOARD_IP)
+        )
+        second, port = stack.enter_context(serve(options, logs / "server.log"))
 
         def wait(seconds: float) -> None:
             end = time.monotonic() + seconds
@@ -205,6 +250,24 @@ def _compile(folder: Path) -> None:
 
 
 @contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the machine's one network of simulated boards as long as the context lasts."""
+    end = time.monotonic() + TURN_SECONDS
+    with (cache_folder() / "ethernet.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise SystolithError(
+                        "another simulated system with Ethernet runs on this machine; stop it first"
+                    ) from None
+                time.sleep(0.2)
+        yield
+
+
+@contextmanager
 def _running(command: list[str], folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -221,9 +284,11 @@ def _running(command: list[str], folder: Path, log: Path) -> Iterator[subprocess
         stop_group(process)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, what: str, log: Path) -> None:
+def _wait(
+    process: subprocess.Popen[bytes], started: Callable[[], bool], what: str, log: Path
+) -> None:
     end = time.monotonic() + START_SECONDS
-    while not _listens(port):
+    while not started():
         if process.poll() is not None or time.monotonic() > end:
             raise SystolithError(f"the {what} did not start: see {log}")
         time.sleep(0.05)

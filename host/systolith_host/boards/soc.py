@@ -16,20 +16,20 @@ from litedram import modules as memory_modules
 from litedram.init import get_sdram_phy_init_sequence, get_sdram_phy_py_header
 from litedram.phy.model import SDRAMPHYModel
 from liteeth.mac.crc import LiteEthMACCRCEngine
-from litex.build.generic_platform import Pins, Subsignal
+from litex.build.generic_platform import Pins
 from litex.build.sim import SimPlatform
 from litex.build.sim.config import SimConfig
 from litex.gen import LiteXModule
-from litex.soc.cores.uart import UARTBone
 from litex.soc.integration.builder import Builder
 from litex.soc.integration.soc import SoCRegion
 from litex.soc.integration.soc_core import SoCCore
-from litex.soc.interconnect import axi, stream
+from litex.soc.interconnect import axi
 from litex.soc.interconnect.csr import CSRStatus, CSRStorage
 from migen import ClockDomain, ClockDomainsRenamer, ClockSignal, If, Instance, ResetSignal, Signal
 from migen.genlib.cdc import MultiReg
 
 from systolith_host.boards.bridge import MemoryBridge
+from systolith_host.boards.links import SIMULATION_IO, add_board_links, add_simulated_link
 
 __all__ = ["main"]
 
@@ -161,15 +161,7 @@ def add_accelerator(soc: Any, job: dict[str, Any]) -> None:
 _SIMULATION_IO = [
     ("sys_clk", 0, Pins(1)),
     ("accel_clk", 0, Pins(1)),
-    (
-        "serial",
-        0,
-        *(
-            Subsignal(f"{side}_{name}", Pins(bits))
-            for side in ("source", "sink")
-            for name, bits in (("valid", 1), ("ready", 1), ("data", 8))
-        ),
-    ),
+    *SIMULATION_IO,
 ]
 
 
@@ -189,22 +181,6 @@ class SimulatedClocks(LiteXModule):
             self.comb += [domain.clk.eq(clock), start.clk.eq(clock), domain.rst.eq(reset)]
 
 
-class StreamPhy(LiteXModule):
-    """The simulator's serial port, a byte a handshake."""
-
-    def __init__(self, pads: Any) -> None:
-        self.sink = stream.Endpoint([("data", 8)])
-        self.source = stream.Endpoint([("data", 8)])
-        self.comb += [
-            pads.source_valid.eq(self.sink.valid),
-            pads.source_data.eq(self.sink.data),
-            self.sink.ready.eq(pads.source_ready),
-            self.source.valid.eq(pads.sink_valid),
-            self.source.data.eq(pads.sink_data),
-            pads.sink_ready.eq(self.source.ready),
-        ]
-
-
 def simulated_soc(job: dict[str, Any]) -> Any:
     """Return the system with models of memory and serial port."""
     platform = SimPlatform("SIM", _SIMULATION_IO)
@@ -218,9 +194,7 @@ def simulated_soc(job: dict[str, Any]) -> Any:
     soc.sdrphy = SDRAMPHYModel(module=module, data_width=16, clk_freq=int(100e6))
     soc.add_sdram("sdram", phy=soc.sdrphy, module=module, l2_cache_size=0)
     soc.comb += platform.trace.eq(1)
-    soc.uartbone_phy = StreamPhy(platform.request("serial"))
-    soc.uartbone = UARTBone(soc.uartbone_phy, frequency, address_width=32)
-    soc.bus.add_master("uartbone", soc.uartbone.wishbone)
+    add_simulated_link(soc, job)
     return soc
 
 
@@ -229,7 +203,11 @@ def build_simulation(soc: Any, job: dict[str, Any], builder: Any) -> None:
     config = SimConfig()
     config.add_clocker("sys_clk", freq_hz=int(job["system_hz"]))
     config.add_clocker("accel_clk", freq_hz=int(job["accelerator_hz"]))
-    config.add_module("serial2tcp", "serial", args={"port": 2430})
+    # The arguments are set where the simulator is run.
+    if job["link"] == "ethernet":
+        config.add_module("ethernet", "eth", args={"interface": "tap0", "ip": job["ip"]})
+    else:
+        config.add_module("serial2tcp", "serial", args={"port": 2430})
     # LiteX builds the simulator only where it would also run it.
     builder.build(sim_config=config, interactive=False, run=False, opt_level="O1")
 
@@ -252,7 +230,7 @@ def board_soc(job: dict[str, Any]) -> Any:
         soc = BaseSoC(device="85F", **options)
     soc.cd_accel = ClockDomain("accel")
     soc.crg.pll.create_clkout(soc.cd_accel, job["accelerator_hz"], margin=1e-2)
-    soc.add_uartbone(baudrate=job["baud"])
+    add_board_links(soc, job)
     return soc
 
 
@@ -308,6 +286,9 @@ def describe(soc: Any, job: dict[str, Any]) -> dict[str, Any]:
         "system_hz": job["system_hz"],
         "accelerator_hz": job["accelerator_hz"],
         "baud": job["baud"],
+        "link": job["link"],
+        "ip": job["ip"],
+        "udp_port": job["udp_port"],
         "memory_base": ram.origin,
         "memory_bytes": ram.size,
         "native_bytes": job["native_bytes"],

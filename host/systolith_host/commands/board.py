@@ -1,12 +1,14 @@
 """Commands for boards: build a bitstream, program a board, serve a simulated system."""
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.boards.board import BOARDS, check_link, load_board
+from systolith_host.boards.job import DEFAULT_IP
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.place import Attempt
 from systolith_host.progress import ProgressLog
@@ -33,6 +35,16 @@ def build(
     clock: Annotated[
         float, typer.Option(min=10, metavar="MHZ", help="Of the accelerator; it has its own.")
     ] = 50,
+    link: Annotated[
+        str,
+        typer.Option(
+            metavar="serial|ethernet",
+            help="How the host reaches the board. Ethernet slows the memory: see docs/boards.md.",
+        ),
+    ] = "serial",
+    ip: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Of the board, with --link ethernet.")
+    ] = DEFAULT_IP,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
     limit: Annotated[
@@ -46,7 +58,8 @@ def build(
     from systolith_host.boards.build import BITSTREAM, BuildOptions, build_bitstream
     from systolith_host.boards.tables import build_table
 
-    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit)
+    target, chosen = load_config(config), load_board(board, link)
+    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit, _address(ip))
     with ProgressLog(Console(stderr=True)) as log:
 
         def tell(one: Attempt) -> None:
@@ -56,8 +69,8 @@ def build(
             )
 
         report = build_bitstream(
-            load_config(config),
-            load_board(board),
+            target,
+            chosen,
             out,
             options,
             stage=log.stage,
@@ -72,6 +85,15 @@ def build(
     )
     if not report.met:
         raise typer.Exit(MISSED)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise SystolithError(
+            f"--ip must be an address such as {DEFAULT_IP}, not {text!r}"
+        ) from None
 
 
 def program(
@@ -107,6 +129,13 @@ def serve(
     clock: Annotated[
         float, typer.Option(min=1, metavar="MHZ", help="Of the accelerator; the bus has 50.")
     ] = 100,
+    link: Annotated[
+        str,
+        typer.Option(
+            metavar="serial|ethernet",
+            help="How the host reaches it. Ethernet needs root: it makes a network interface.",
+        ),
+    ] = "serial",
     seconds: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="How long, without an interrupt.")
     ] = 3600,
@@ -119,9 +148,10 @@ def serve(
 
     from systolith_host.boards.simulation import build_system_simulator, served_system
 
+    check_link(link)
     with ProgressLog(Console(stderr=True)) as log:
         folder = build_system_simulator(
-            load_config(config), accelerator_hz=clock * 1e6, stage=log.stage
+            load_config(config), accelerator_hz=clock * 1e6, link=link, stage=log.stage
         )
     with (
         tempfile.TemporaryDirectory(prefix="systolith-serve-") as logs,

@@ -44,6 +44,17 @@ def test_every_board_has_a_part():
         load_board("icebreaker")
 
 
+def test_ethernet_is_for_boards_that_have_it():
+    board = load_board("ecpix5-85f", "ethernet")
+    assert (board.link, board.system_mhz, board.memory_rate) == ("ethernet", 50.0, 400.0)
+    with pytest.raises(
+        SystolithError, match=r"^--link: Radiona ULX3S 85F has no Ethernet; build with --link ser"
+    ):
+        load_board("ulx3s-85f", "ethernet")
+    with pytest.raises(SystolithError, match=r"^--link must be one of serial, ethernet, not 'usb'"):
+        load_board("ulx3s-85f", "usb")
+
+
 def test_a_burst_that_the_memory_port_cannot_take_is_refused():
     config = small_config(bus_bytes=16, burst_beats=64, out_depth=512)
     check_bus(config, 16, "Board")
@@ -132,7 +143,7 @@ def test_a_report_says_whether_every_clock_is_met(tmp_path, reached, met):
 
 
 def test_a_slow_memory_costs_a_network_cycles():
-    fast = dataclasses.replace(ULX3S, memory_rate=800.0)
+    fast = dataclasses.replace(ULX3S, cycle_bytes=16)
     slow = network_speed("mini", PRESETS["tiny"], ULX3S, 100.0)
     free = network_speed("mini", PRESETS["tiny"], fast, 100.0)
     assert free.cycles == free.unlimited_cycles == slow.unlimited_cycles < slow.cycles

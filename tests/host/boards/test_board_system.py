@@ -1,11 +1,12 @@
 """What LiteX makes of each board: memory, clocks and the accelerator's place in it."""
 
 import re
+from ipaddress import IPv4Address
 
 import pytest
 
-from systolith_host.boards.board import BOARDS
-from systolith_host.boards.job import litex_python, make_system, system_job
+from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.boards.job import DEFAULT_IP, litex_python, make_system, system_job
 from systolith_host.boards.system import System
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.presets import PRESETS
@@ -21,9 +22,11 @@ def _has_litex():
 
 @pytest.mark.fpga
 @pytest.mark.skipif(not _has_litex(), reason="LiteX is not installed: run `make fpga-setup`")
-@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_a_boards_system_is_what_the_table_of_boards_says(board, tmp_path):
-    config = PRESETS["ecp5-85f"]
+@pytest.mark.parametrize(
+    ("name", "link"), [*((name, "serial") for name in BOARDS), ("ecpix5-85f", "ethernet")]
+)
+def test_a_boards_system_is_what_the_table_of_boards_says(name, link, tmp_path):
+    config, board = PRESETS["ecp5-85f"], load_board(name, link)
     job = system_job(config, board, tmp_path, verilog="none", accelerator_hz=100e6)
     make_system(job)
     system = System.load(tmp_path)
@@ -41,6 +44,11 @@ def test_a_boards_system_is_what_the_table_of_boards_says(board, tmp_path):
     pins = (tmp_path / "gateware" / "system.lpf").read_text()
     assert re.search(r'FREQUENCY PORT "\w+" \d+', pins)
     assert 'COMP "serial_tx"' in pins
+    ethernet = link == "ethernet"
+    assert ('COMP "eth_tx_data[3]"' in pins) is ethernet
+    # The wire's own clock, which nextpnr has to meet.
+    assert ('FREQUENCY PORT "eth_clocks_rx" 125.0 MHz' in pins) is ethernet
+    assert (f"32'd{int(IPv4Address(DEFAULT_IP))}" in text) is ethernet
 
 
 @pytest.mark.fpga

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from systolith_host.boards.system import FILE_NAME
+from systolith_host.commands.board import build as build_command
 from systolith_host.commands.board import program
 from systolith_host.errors import SystolithError
 
@@ -80,3 +81,11 @@ def test_what_cannot_be_loaded_is_refused(build):
     (build / FILE_NAME).unlink()
     with pytest.raises(SystolithError, match=r"^--board: \S+ cannot be read"):
         program(build, flash=False)
+
+
+def test_an_address_that_is_none_is_refused_before_anything_else(tmp_path):
+    with pytest.raises(
+        SystolithError, match=r"^--ip must be an address such as 192.168.1.50, not 'board.local'$"
+    ):
+        build_command("ecpix5-85f", tmp_path / "out", link="ethernet", ip="board.local")
+    assert not (tmp_path / "out").exists()

@@ -46,7 +46,7 @@ class Running:
         )
         terminal = stack.enter_context(serial_line(line, damage))
         self.server, port = stack.enter_context(
-            simulation.serve(terminal, log_folder / "server.log")
+            simulation.serve(simulation.serial_options(terminal), log_folder / "server.log")
         )
         self.address = f"litex://localhost:{port}"
         self._stack = stack
