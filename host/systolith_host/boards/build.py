@@ -10,13 +10,14 @@ from pathlib import Path
 from systolith_host.boards.board import Board
 from systolith_host.boards.job import DEFAULT_IP, make_system, system_job
 from systolith_host.boards.pack import PACKER, UNPACKER, pack
-from systolith_host.boards.report import BuildReport, NetworkSpeed, network_speed
+from systolith_host.boards.report import BuildReport, NetworkSpeed, check_memory, network_speed
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.parts import Part, check_fits, load_part
-from systolith_host.fpga.place import TOOL, Attempt, place_and_route
+from systolith_host.fpga.place import Attempt, place_and_route
 from systolith_host.fpga.synthesis import Netlist, resources, synthesise
 from systolith_host.fpga.tools import find_tool
 from systolith_host.fpga.watch import watch
+from systolith_host.runs import read_run
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["BITSTREAM", "BuildOptions", "build_bitstream"]
@@ -44,6 +45,8 @@ class BuildOptions:
         Seconds of a placement.
     ip : str
         The board's own address, if it is reached by Ethernet.
+    measured : Path, optional
+        A run of the reference network whose cycles the report goes by.
     """
 
     mhz: float
@@ -51,6 +54,7 @@ class BuildOptions:
     jobs: int
     limit: float
     ip: str = DEFAULT_IP
+    measured: Path | None = None
 
 
 def build_bitstream(
@@ -90,9 +94,13 @@ def build_bitstream(
     from systolith_hw.generate import component_rtlil
     from systolith_hw.primitives.ecp5 import Ecp5
 
-    for tool in (TOOL, PACKER, UNPACKER, "litex_server"):
-        find_tool(tool)
     part = load_part(board.part)
+    measured = None
+    if options.measured is not None:
+        measured = read_run(options.measured, REFERENCE, config)
+        check_memory(measured, board, options.mhz)
+    for tool in (part.placer.tool, PACKER, UNPACKER, "litex_server"):
+        find_tool(tool)
     # What the array takes is known before a tool has run.
     check_fits(config.name, {"DSP": config.multipliers}, part)
     try:
@@ -116,7 +124,7 @@ def build_bitstream(
     netlist = synthesise(text, TOP, gateware, [f"{TOP}.v"])
     need = resources(netlist.cells)
     check_fits(f"{config.name} with its system", need, part)
-    speed = _Background(lambda: network_speed(REFERENCE, config, board, options.mhz))
+    speed = _Background(lambda: network_speed(REFERENCE, config, board, options.mhz, measured))
     stage(f"place and route, {len(options.seeds)} seeds")
     with watch(gateware, options.seeds, update):
         attempts = _place(netlist, part, gateware, options, ended)

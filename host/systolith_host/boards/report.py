@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.boards.board import Board
+from systolith_host.errors import SystolithError
 from systolith_host.explore.evaluate import evaluate
 from systolith_host.fpga.parts import Part
 from systolith_host.fpga.place import Attempt
 from systolith_host.model.graph import Conv, Linear, weight_shape
 from systolith_host.model.vgg import build_network
+from systolith_host.runs import MeasuredRun
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["BuildReport", "NetworkSpeed", "network_speed"]
+__all__ = ["BuildReport", "NetworkSpeed", "check_memory", "network_speed"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class NetworkSpeed:
     Parameters
     ----------
     network : str
+    source : str
+        Who counted the first two: the performance model, or a device with such a memory.
     cycles, convolution_cycles : int
-        Of an image, by the performance model, the memory moving what its pins can.
+        Of an image.
     unlimited_cycles : int
-        Of an image, where the memory keeps up with the accelerator's bus.
-    frames : float
-        Images a second.
+        Of an image by the performance model, where the memory keeps up with the accelerator's bus.
+    frames, convolution_frames : float
+        Images a second; those of the convolutions alone.
     needed_rate : float
         Megabytes a second that the network moves where the memory keeps up.
     memory_rate : float
@@ -41,10 +45,12 @@ class NetworkSpeed:
     """
 
     network: str
+    source: str
     cycles: int
     convolution_cycles: int
     unlimited_cycles: int
     frames: float
+    convolution_frames: float
     needed_rate: float
     memory_rate: float
     memory_bytes: int
@@ -122,25 +128,66 @@ class BuildReport:
 
 
 def network_speed(
-    network: str, config: AcceleratorConfig, board: Board, mhz: float
+    network: str,
+    config: AcceleratorConfig,
+    board: Board,
+    mhz: float,
+    measured: MeasuredRun | None = None,
 ) -> NetworkSpeed:
-    """Return how fast a built-in network is on a board, whether its memory holds it or not."""
-    rate = min(board.memory_rate / mhz, float(config.bus_bytes))
-    costs = evaluate(network, config, rate)
-    free = evaluate(network, config, float(config.bus_bytes))
-    cycles = sum(cost.cycles for cost in costs)
+    """Return how fast a built-in network is on a board, whether its memory holds it or not.
+
+    Parameters
+    ----------
+    network : str
+    config : AcceleratorConfig
+    board : Board
+    mhz : float
+        The accelerator's clock.
+    measured : MeasuredRun, optional
+        Cycles to go by; those of the performance model if None, the memory moving what its pins
+        can. See :func:`check_memory`.
+    """
+    bus = float(config.bus_bytes)
+    free = evaluate(network, config, bus)
     unlimited = sum(cost.cycles for cost in free)
     moved = sum(cost.read_bytes + cost.write_bytes for cost in free)
+    if measured is None:
+        rate = min(board.memory_rate / mhz, bus)
+        costs = evaluate(network, config, rate)
+        source = f"the performance model, {rate:g} bytes per cycle"
+        cycles = sum(cost.cycles for cost in costs)
+        convolutions = sum(cost.cycles for cost in costs if not cost.name.startswith("fc"))
+    else:
+        source = f"{measured.device}, {measured.memory}"
+        cycles, convolutions = measured.cycles, measured.convolution_cycles
     return NetworkSpeed(
         network=network,
+        source=source,
         cycles=cycles,
-        convolution_cycles=sum(cost.cycles for cost in costs if not cost.name.startswith("fc")),
+        convolution_cycles=convolutions,
         unlimited_cycles=unlimited,
         frames=mhz * 1e6 / cycles,
+        convolution_frames=mhz * 1e6 / convolutions,
         needed_rate=moved / unlimited * mhz,
         memory_rate=board.memory_rate,
         memory_bytes=_least_memory(network),
     )
+
+
+def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
+    """Refuse a run whose memory was faster than the board's.
+
+    Raises
+    ------
+    SystolithError
+        With both figures, and the bandwidth to run with.
+    """
+    there = board.memory_rate / mhz
+    if measured.bytes_per_cycle > there:
+        raise SystolithError(
+            f"--measured: {measured.path} ran with {measured.bytes_per_cycle:g} bytes per cycle; "
+            f"at {mhz:g} MHz {board.title} has {there:g}: run with --bandwidth {there:g} or less"
+        )
 
 
 def _least_memory(network: str) -> int:

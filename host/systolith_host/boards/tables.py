@@ -16,9 +16,9 @@ def build_table(report: BuildReport) -> RenderableType:
     lines = [
         *clock_lines(report.best),
         "",
-        f"{speed.network}: {speed.frames:.2f} frames/s at {report.mhz:g} MHz with the memory of "
-        f"{board.title} at its best ({speed.cycles:,} cycles, {speed.convolution_cycles:,} of "
-        "them convolutions, by the performance model)",
+        f"{speed.network}: {speed.frames:.2f} frames/s at {report.mhz:g} MHz, "
+        f"{speed.convolution_frames:.2f} for the convolutions alone ({speed.cycles:,} and "
+        f"{speed.convolution_cycles:,} cycles, counted by {speed.source})",
         f"memory: {speed.memory_rate:,.0f} MB/s at the pins; the network asks for "
         f"{speed.needed_rate:,.0f} MB/s where the memory keeps up "
         f"({speed.unlimited_cycles:,} cycles)",

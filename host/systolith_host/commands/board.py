@@ -45,6 +45,14 @@ def build(
     ip: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Of the board, with --link ethernet.")
     ] = DEFAULT_IP,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What `systolith run vgg16 --json` wrote for this configuration and a memory no "
+            "faster than the board's: the report goes by its cycles, not by the model's.",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
     limit: Annotated[
@@ -59,7 +67,7 @@ def build(
     from systolith_host.boards.tables import build_table
 
     target, chosen = load_config(config), load_board(board, link)
-    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit, _address(ip))
+    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit, _address(ip), measured)
     with ProgressLog(Console(stderr=True)) as log:
 
         def tell(one: Attempt) -> None:

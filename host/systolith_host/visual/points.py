@@ -1,6 +1,5 @@
 """A layer as a point: cycles, traffic, stalls; as the model says, or as a run measured it."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.perf.model import replay_layer
 from systolith_host.program import Program
+from systolith_host.runs import read_fields
 from systolith_host.visual.subject import Subject
 
 __all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]
@@ -126,32 +126,15 @@ def read_measured(path: Path, subject: Subject) -> Measured:
     SystolithError
         If it cannot be read, or is of another network, accelerator or batch, or has no cycles.
     """
+    fields = read_fields(path, subject.name, subject.config, subject.batch)
     try:
-        fields = json.loads(path.read_text())
-        config = dict(fields["config"])
         points = tuple(_point(row) for row in fields["layers"])
-        device = str(fields["device"])
-        totals = fields["totals"]
-        about = (fields["network"], fields["batch"])
+        device, totals = str(fields["device"]), fields["totals"]
         counted = (int(totals["mismatches"]), int(totals["values"]))
-    except OSError as error:
-        raise SystolithError(f"--measured: {path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SystolithError(
             f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
         ) from None
-    if about != (subject.name, subject.batch):
-        raise SystolithError(
-            f"--measured: {path} is of {about[0]}, batch {about[1]}, not of {subject.name}, "
-            f"batch {subject.batch}"
-        )
-    wanted = subject.config.to_dict()
-    for field, value in wanted.items():
-        if field != "name" and config.get(field) != value:
-            raise SystolithError(
-                f"--measured: {path} ran on {config.get('name')}, whose {field} is "
-                f"{config.get(field)!r}, not {value!r}; give its --config"
-            )
     _same_memory(path, fields, subject)
     return Measured(path, device, points, *counted)
 
@@ -167,8 +150,6 @@ def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> Non
 
 
 def _point(row: Mapping[str, Any]) -> LayerPoint:
-    if row["cycles"] is None:
-        raise ValueError("it has no cycles: the emulator does not count them")
     states = {"busy": row["busy_cycles"], **row["stalls"]}
     covers: Sequence[str] = row["covers"]
     return LayerPoint(

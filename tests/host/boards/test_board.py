@@ -10,7 +10,7 @@ from rich.console import Console
 from systolith_host.boards import build
 from systolith_host.boards.board import BOARDS, check_bus, load_board
 from systolith_host.boards.build import BuildOptions, build_bitstream
-from systolith_host.boards.report import BuildReport, network_speed
+from systolith_host.boards.report import BuildReport, check_memory, network_speed
 from systolith_host.boards.system import System
 from systolith_host.boards.tables import build_table
 from systolith_host.errors import SystolithError
@@ -18,6 +18,7 @@ from systolith_host.fpga import tools
 from systolith_host.fpga.parts import load_part
 from systolith_host.fpga.place import Attempt, Clock
 from systolith_host.fpga.synthesis import Netlist
+from systolith_host.runs import read_run
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.configs import small_config
 
@@ -161,3 +162,70 @@ def test_a_damaged_description_is_one_line(tmp_path):
         file.write_text(text)
         with pytest.raises(SystolithError, match=r"is no system.json of a build"):
             System.load(file)
+
+
+def run_file(path, **changes):
+    """Write a run of VGG-16 on `tiny` with a memory of two bytes per cycle."""
+    totals = {"cycles": 1000, "convolutions": {"cycles": 800}, "mismatches": 0}
+    totals |= {"bytes_read": 400, "bytes_written": 100}
+    fields = {
+        "network": "vgg16",
+        "config": PRESETS["tiny"].to_dict(),
+        "device": "rtl (verilator)",
+        "batch": 1,
+        "complete": True,
+        "totals": totals,
+        "layers": [{"name": "conv1_1", "cycles": 1000}],
+        "sources": {"memory": "2 bytes per cycle, latency 40 cycles"},
+    }
+    path.write_text(json.dumps(fields | changes))
+    return path
+
+
+def test_a_report_goes_by_the_cycles_that_were_measured(tmp_path):
+    run = read_run(run_file(tmp_path / "run.json"), "vgg16", PRESETS["tiny"])
+    check_memory(run, ULX3S, 50.0)
+    speed = network_speed("mini", PRESETS["tiny"], ULX3S, 50.0, run)
+    assert (speed.cycles, speed.convolution_cycles) == (1000, 800)
+    assert (speed.frames, speed.convolution_frames) == (50_000.0, 62_500.0)
+    assert speed.source == "rtl (verilator), 2 bytes per cycle, latency 40 cycles"
+    modelled = network_speed("mini", PRESETS["tiny"], ULX3S, 50.0)
+    assert modelled.source == "the performance model, 2 bytes per cycle"
+    assert modelled.needed_rate == speed.needed_rate
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"network": "vgg11"}, r"is of vgg11, batch 1, not of vgg16, batch 1$"),
+        ({"batch": 2}, r"is of vgg16, batch 2, not of vgg16, batch 1$"),
+        ({"config": {"rows": 8}}, r"ran on None, whose rows is 8, not 4; give its --config$"),
+        ({"complete": False}, r"is not of the whole network; run all its layers$"),
+        (
+            {"totals": {}},
+            r"is not what `systolith run --device rtl --json` writes \('mismatches'\)$",
+        ),
+        ({"sources": {}}, r"is not what .* writes \('memory'\)$"),
+        ({"layers": [{"name": "fc6", "cycles": None}]}, r".*: the emulator does not count them\)$"),
+    ],
+)
+def test_a_run_of_something_else_is_refused(tmp_path, changes, reason):
+    path = run_file(tmp_path / "run.json", **changes)
+    with pytest.raises(SystolithError, match=r"^--measured: \S+run\.json:? " + reason):
+        read_run(path, "vgg16", PRESETS["tiny"])
+
+
+def test_wrong_values_and_a_memory_that_is_too_fast_are_refused(tmp_path):
+    path = run_file(tmp_path / "run.json")
+    run = read_run(path, "vgg16", PRESETS["tiny"])
+    with pytest.raises(
+        SystolithError,
+        match=r"ran with 2 bytes per cycle; at 80 MHz Radiona ULX3S 85F has 1\.25: run with "
+        r"--bandwidth 1\.25 or less$",
+    ):
+        check_memory(run, ULX3S, 80.0)
+    fields = json.loads(path.read_text())
+    fields["totals"]["mismatches"] = 3
+    path.write_text(json.dumps(fields))
+    with pytest.raises(SystolithError, match=r"run\.json: 3 of its values are wrong$"):
+        read_run(path, "vgg16", PRESETS["tiny"])
