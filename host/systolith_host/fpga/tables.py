@@ -69,6 +69,8 @@ def timing_table(report: TimingReport) -> RenderableType:
         f"{report.config.name} on {report.part.name}: {report.best.mhz:.1f} MHz, "
         f"{report.mhz:g} MHz wanted: {verdict}",
     ]
+    if report.caveat:
+        lines.insert(0, report.caveat)
     return Group(
         resources_table(report.need, report.part),
         Text(),

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
-from systolith_host.fpga.parts import Part, check_fits
-from systolith_host.fpga.place import TOOL, Attempt, place_and_route
+from systolith_host.fpga import gowin
+from systolith_host.fpga.parts import GOWIN, Part, check_fits
+from systolith_host.fpga.place import Attempt, place_and_route
 from systolith_host.fpga.synthesis import resources, synthesise
 from systolith_host.fpga.tools import find_tool
 from systolith_hw.spec.config import AcceleratorConfig
@@ -17,6 +18,9 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["TimingReport", "measure_timing"]
 
 TOP = "harness"
+
+BITSTREAM = f"{TOP}.fs"
+"""Of one of Gowin's parts; an ECP5's is only made with a board's system around the accelerator."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class TimingReport:
         return max(self.attempts, key=lambda attempt: attempt.mhz)
 
     @property
+    def caveat(self) -> str:
+        """What has to be said of the clock, if anything."""
+        return gowin.CAVEAT if self.part.placer is GOWIN else ""
+
+    @property
     def met(self) -> bool:
         """Whether the best attempt reaches the clock that was asked for."""
         return self.best.mhz >= self.mhz
@@ -66,6 +75,7 @@ class TimingReport:
             "mhz_wanted": self.mhz,
             "mhz": self.best.mhz,
             "met": self.met,
+            "caveat": self.caveat,
             "resources": {
                 name: {"used": count, "available": self.part.resources[name]}
                 for name, count in self.need.items()
@@ -77,6 +87,11 @@ class TimingReport:
     def save(self, path: Path) -> None:
         """Write the report as JSON."""
         path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+
+
+def multiplier_name(part: Part) -> str:
+    """Return which resource of a part an array's multiplier takes one of."""
+    return next(name for name in part.resources if name == "DSP" or "multiplier" in name)
 
 
 def measure_timing(
@@ -92,6 +107,8 @@ def measure_timing(
     ended: Callable[[Attempt], None],
 ) -> TimingReport:
     """Synthesise, place and route the accelerator between registers; all files go to `folder`.
+
+    For one of Gowin's parts the best placement is packed, too: :data:`BITSTREAM`.
 
     Parameters
     ----------
@@ -118,19 +135,27 @@ def measure_timing(
     from systolith_hw.primitives.ecp5 import Ecp5
     from systolith_hw.primitives.harness import Harness
 
-    find_tool(TOOL)
+    is_gowin = part.placer is GOWIN
+    for tool in (part.placer.tool, *([gowin.PACKER] if is_gowin else [])):
+        find_tool(tool)
     # What the array takes is known before a tool has run.
-    check_fits(config.name, {"DSP": config.multipliers}, part)
+    check_fits(config.name, {multiplier_name(part): config.multipliers}, part)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SystolithError(f"{folder}: cannot be written: {error.strerror}") from None
     stage("generating")
-    platform = Ecp5(part.size)
+    platform = None if is_gowin else Ecp5(part.size)
     text = component_rtlil(Harness(Accelerator(config)), TOP, platform)
     stage("synthesis")
-    netlist = synthesise(text, TOP, folder)
-    need = resources(netlist.cells)
+    if is_gowin:
+        netlist = gowin.synthesise_gowin(text, TOP, folder, part)
+        need = gowin.resources_gowin(netlist, TOP)
+        options = gowin.constraints(part, folder)
+    else:
+        netlist = synthesise(text, TOP, folder)
+        need = resources(netlist.cells)
+        options = ("--lpf-allow-unconstrained",)
     check_fits(config.name, need, part)
     stage(f"place and route, {len(seeds)} seeds")
     attempts = place_and_route(
@@ -141,7 +166,11 @@ def measure_timing(
         seeds=seeds,
         jobs=jobs,
         limit=limit,
-        options=("--lpf-allow-unconstrained",),
+        options=options,
         ended=ended,
     )
-    return TimingReport(config, part, mhz, need, netlist.seconds, tuple(attempts))
+    report = TimingReport(config, part, mhz, need, netlist.seconds, tuple(attempts))
+    if is_gowin:
+        stage("packing")
+        gowin.pack_gowin(report.best.config, part, folder / BITSTREAM)
+    return report

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from systolith_host.errors import SystolithError
 from systolith_host.fpga import timing, tools
-from systolith_host.fpga.parts import load_part
-from systolith_host.fpga.place import TOOL, Attempt, Clock, place_and_route
+from systolith_host.fpga.parts import ECP5, load_part
+from systolith_host.fpga.place import Attempt, Clock, place_and_route
 from systolith_host.fpga.synthesis import resources, synthesise
 from systolith_host.fpga.tables import timing_table
 from systolith_host.fpga.timing import TimingReport, measure_timing
@@ -94,7 +94,7 @@ def test_a_report_says_what_is_used_and_whether_the_clock_is_met(tmp_path, mhz, 
 @pytest.mark.fpga
 def test_the_real_tools_place_and_route_a_requantiser_on_hard_multipliers(request):
     try:
-        find_tool(TOOL)
+        find_tool(ECP5.tool)
     except SystolithError as error:
         pytest.skip(str(error))
     # Not the system's temporary folder: the tools, compiled to WASM, do not see it.
