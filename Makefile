@@ -5,6 +5,7 @@
 # make lint   format, lint, types, import rules
 # make validate-model   the performance model against the RTL: 300 random cases, about 10 minutes
 # make bench-explore    the explorer's speed: tilings and points a second, some two minutes
+# make traffic   VGG-16's DRAM traffic with 64 to 512 KiB on the chip, and the lower bound: minutes
 # make resources   what a grid of configurations takes of an ECP5, synthesised: half an hour of a core
 # make peers   SCALE-Sim and ZigZag beside our cycles, each in an environment of its own
 # make report        the page of what VGG-16 costs: report.html
@@ -27,7 +28,8 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run report test fuzz agreement validate-model bench-explore resources peers lint setup fpga-setup bitstream clean
+.PHONY: run report test fuzz agreement validate-model bench-explore traffic \
+	resources peers lint setup fpga-setup bitstream clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
@@ -50,6 +52,9 @@ validate-model: setup
 
 bench-explore: setup
 	$(BIN)/python -m systolith_host.explore.bench $(ARGS)
+
+traffic: setup
+	$(BIN)/python -m systolith_host.explore.traffic $(ARGS)
 
 resources: setup
 	$(BIN)/python -m systolith_host.fpga.grid $(ARGS)
