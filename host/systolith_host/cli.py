@@ -116,6 +116,24 @@ MethodOption = Annotated[
         "mean-squared error.",
     ),
 ]
+EqualiseOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--equalise/--no-equalise",
+        help="Scale channels across layers where that lowers the noise, measured; the float "
+        "network stays the same. Default: with --calibrate.",
+        show_default=False,
+    ),
+]
+CorrectOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--correct-bias/--no-correct-bias",
+        help="Take the mean error of each channel on the calibration images out of its bias. "
+        "Default: with --calibrate.",
+        show_default=False,
+    ),
+]
 ConfigOption = Annotated[
     str | None,
     typer.Option(
@@ -141,6 +159,8 @@ def run(
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
     calibration: MethodOption = Method.MINMAX,
+    equalise: EqualiseOption = None,
+    correct_bias: CorrectOption = None,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     device: Annotated[
@@ -260,7 +280,18 @@ def run(
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
     with ProgressLog(Console(stderr=True)) as log:
         prepared = _prepare(
-            network, image, calibrate, weights, seed, batch, target, log, calibration, noise
+            network,
+            image,
+            calibrate,
+            weights,
+            seed,
+            batch,
+            target,
+            log,
+            calibration,
+            equalise,
+            correct_bias,
+            noise,
         )
         if loaded is None:
             log.stage("compiling")
@@ -367,6 +398,8 @@ def compile_(
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
     calibration: MethodOption = Method.MINMAX,
+    equalise: EqualiseOption = None,
+    correct_bias: CorrectOption = None,
     weights: WeightsOption = None,
     config: ConfigOption = None,
     batch: BatchOption = 1,
@@ -387,7 +420,17 @@ def compile_(
         return
     with ProgressLog(Console(stderr=True)) as log:
         prepared = _prepare(
-            network, image, calibrate, weights, seed, batch, target, log, calibration
+            network,
+            image,
+            calibrate,
+            weights,
+            seed,
+            batch,
+            target,
+            log,
+            calibration,
+            equalise,
+            correct_bias,
         )
         log.stage("compiling")
         program = compile_network(prepared.qgraph, target, batch, progress=log.update)
@@ -588,6 +631,8 @@ def _prepare(
     config: AcceleratorConfig,
     log: ProgressLog,
     method: Method,
+    equalise: bool | None,
+    correct_bias: bool | None,
     noise: bool = False,
 ) -> Prepared:
     return prepare(
@@ -595,6 +640,8 @@ def _prepare(
         images=image or (),
         calibration_images=calibrate or (),
         method=method.value,
+        equalisation=equalise,
+        correction=correct_bias,
         noise=noise,
         weights=weights,
         seed=seed,

@@ -17,6 +17,8 @@ from systolith_host.model.weights import load_weights, random_weights
 from systolith_host.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
 from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.qgraph import QGraph
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
@@ -98,6 +100,8 @@ def prepare(
     log: ProgressLog,
     calibration_images: Sequence[Path] = (),
     method: str = "minmax",
+    equalisation: bool | None = None,
+    correction: bool | None = None,
     noise: bool = False,
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
@@ -120,6 +124,9 @@ def prepare(
         Files and folders that the scales are calibrated on; the images themselves if none.
     method : str
         How: one of quantize.calibrate.METHODS.
+    equalisation, correction : bool, optional
+        Whether to equalise channels across layers, and to correct biases; by default where there
+        are calibration images, as what fits the images of the run alone says nothing of others.
     noise : bool
         Whether to compute the signal-to-noise ratio of every layer.
 
@@ -136,8 +143,13 @@ def prepare(
     paths = paths[: max(batch, 1)]
     inputs = image_batch(_load_all(paths, shape), batch)
     if scales:
-        if calibration_images:
-            raise SystolithError(f"--calibrate: {network} is quantised, with scales of its own")
+        given = {
+            "--calibrate": bool(calibration_images),
+            "--equalise": equalisation,
+            "--correct-bias": correction,
+        }
+        for option in (name for name, value in given.items() if value):
+            raise SystolithError(f"{option}: {network} is quantised, with scales of its own")
         log.stage("quantisation")
         qgraph = quantize_scaled(graph, values, scales, multiplier_width, log.update)
         float_output = _float_output(graph, values, inputs)
@@ -146,12 +158,18 @@ def prepare(
         samples = inputs
         if calibration_images:
             samples = np.stack(_load_all(find_inputs(calibration_images), shape))
+        refine = bool(calibration_images)
+        if refine if equalisation is None else equalisation:
+            values = _equalised(graph, values, samples, log)
         calibration = calibrate(graph, values, samples, log.update, method=method)
         float_output = calibration.output
         if calibration_images:
             float_output = _float_output(graph, values, inputs)
         log.stage("quantisation")
         qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
+        if refine if correction is None else correction:
+            log.stage("bias correction")
+            qgraph, _ = correct_bias(graph, values, qgraph, samples, log.update)
     log.stage("golden model")
     tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
     ratios: dict[str, float] = {}
@@ -165,6 +183,16 @@ def prepare(
     if not images:
         names += " from scikit-learn"
     return Prepared(graph, qgraph, tensors, float_output, source, names, ratios)
+
+
+def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: ProgressLog) -> Weights:
+    log.stage("equalisation")
+    made, pairs = equalise(graph, weights, samples, log.update)
+    changed = [f"{pair.first} and {pair.second}" for pair in pairs if pair.way]
+    if changed:
+        log.message(f"equalised {len(changed)} of {len(pairs)} pairs: {', '.join(changed)}")
+    log.stage("calibration")
+    return made
 
 
 def _float_output(graph: Graph, weights: Weights, x: np.ndarray) -> np.ndarray:

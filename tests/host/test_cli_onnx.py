@@ -96,6 +96,96 @@ def test_a_network_runs_on_photographs(command, model, tmp_path, options):
     assert ("signal/noise" in out) == ("--noise" in options)
 
 
+@pytest.fixture
+def photograph(tmp_path):
+    path = tmp_path / "photograph.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "stages"),
+    [
+        ((), (False, False)),
+        (("--calibrate",), (True, True)),
+        (("--calibrate", "--no-equalise"), (False, True)),
+        (("--calibrate", "--no-correct-bias"), (True, False)),
+        (("--equalise", "--correct-bias"), (True, True)),
+    ],
+)
+def test_equalisation_and_bias_correction_come_with_calibration_images_or_when_asked_for(
+    command, model, photograph, monkeypatch, options, stages
+):
+    seen = []
+    monkeypatch.setattr(cli.ProgressLog, "stage", lambda log, name: seen.append(name))
+    arguments = []
+    for option in options:
+        arguments += [option, photograph] if option == "--calibrate" else [option]
+    status, out, _ = command("run", model, *EMULATOR, "--image", photograph, *arguments)
+    assert status == 0
+    assert "0 mismatches" in out
+    assert ("equalisation" in seen, "bias correction" in seen) == stages
+
+
+def test_a_quantised_network_is_neither_equalised_nor_corrected(command, tmp_path, photograph):
+    scale, zero = np.float32(0.1), np.uint8(0)
+    constants = {"s": scale, "z": zero, "w": np.ones((2, 1, 3, 3), np.int8), "i": np.int8(0)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("QLinearConv", ["xq", "s", "z", "w", "s", "i", "s", "z"], ["yq"], "conv"),
+        helper.make_node("DequantizeLinear", ["yq", "s", "z"], ["y"]),
+    ]
+    kind = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", kind, [1, 1, 12, 12])],
+        [helper.make_tensor_value_info("y", kind, None)],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    path = tmp_path / "quantised.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    arguments = ("run", path, *EMULATOR, "--image", photograph)
+    assert command(*arguments)[0] == 0
+    for option in ("--equalise", "--correct-bias"):
+        status, _, err = command(*arguments, option)
+        assert status == 2
+        assert f"{option}: {path} is quantised, with scales of its own" in err
+
+
+def test_equalised_layers_are_named(command, photograph, tmp_path):
+    rng = np.random.default_rng(0)
+    scale = 2.0 ** rng.integers(-6, 7, 16).reshape(-1, 1, 1, 1)
+    weights = {
+        "w": rng.standard_normal((16, 1, 3, 3)) * scale,
+        "v": rng.standard_normal((4, 16, 3, 3)) / scale.reshape(1, -1, 1, 1),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["b", "v"], ["y"], "second"),
+    ]
+    kind = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", kind, [1, 1, 12, 12])],
+        [helper.make_tensor_value_info("y", kind, None)],
+        [numpy_helper.from_array(v.astype(np.float32), name) for name, v in weights.items()],
+    )
+    path = tmp_path / "scaled.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    status, out, err = command(
+        "run", path, *EMULATOR, "--image", photograph, "--calibrate", photograph
+    )
+    assert status == 0
+    assert "0 mismatches" in out
+    assert "equalised 1 of 1 pairs: first and second" in err
+
+
 def test_a_network_runs_on_numbers(command, model, tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(2).standard_normal((3, 1, 10, 12)))
     status, out, _ = command(

@@ -22,7 +22,7 @@ from systolith_host.model.graph import (
     node_macs,
 )
 
-__all__ = ["run_float"]
+__all__ = ["input_windows", "run_float"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
@@ -103,7 +103,7 @@ def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np
             strict=True,
         )
         return np.concatenate([_conv(one, *part) for part in parts], axis=1)
-    windows = _windows(_pad(x, node.padding, 0), node.kernel, node.stride, node.dilation)
+    windows = input_windows(node, x)
     images, _, p, q, *_ = windows.shape
     flat = weight.reshape(len(weight), -1)
     step = max(1, _COLUMN_BYTES // (4 * flat.shape[1] * q))
@@ -115,6 +115,11 @@ def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np
             sums = flat @ columns + bias[:, None]
             result[image, :, first : first + step] = sums.reshape(len(weight), -1, q)
     return result
+
+
+def input_windows(node: Conv, x: np.ndarray) -> np.ndarray:
+    """Return what each output pixel of a convolution sees, shape (N, C, P, Q, R, S), as a view."""
+    return _windows(_pad(x, node.padding, 0), node.kernel, node.stride, node.dilation)
 
 
 def _pad(x: np.ndarray, padding: tuple[int, int, int, int], value: float) -> np.ndarray:

@@ -1,0 +1,218 @@
+"""Cross-layer equalisation: the float network stays what it was, and badly scaled ones recover."""
+
+import numpy as np
+import pytest
+
+from systolith_host.golden import run_golden
+from systolith_host.model.forward import run_float
+from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    LayerWeights,
+    Linear,
+    MaxPool,
+    Relu,
+)
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.equalise import divide_channels, equalisable, equalise
+from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.quantize import quantize, quantize_input
+
+SHAPES = {
+    "x": (3, 16, 16),
+    "a": (8, 16, 16),
+    "ar": (8, 16, 16),
+    "d": (16, 16, 16),
+    "dr": (16, 16, 16),
+    "p": (16, 8, 8),
+    "m": (16, 4, 4),
+    "f": (256,),
+    "g": (12,),
+    "gr": (12,),
+    "y": (5,),
+}
+
+NODES = (
+    Conv("a", ("x",), "a", 8, (3, 3), padding=(1, 1, 1, 1)),
+    Relu("ar", ("a",), "ar"),
+    Conv("d", ("ar",), "d", 16, (3, 3), padding=(1, 1, 1, 1), groups=4),
+    Clip("dr", ("d",), "dr", 0.0, np.inf),
+    MaxPool("p", ("dr",), "p", (2, 2), (2, 2)),
+    AveragePool("m", ("p",), "m", (2, 2), (2, 2)),
+    Flatten("f", ("m",), "f"),
+    Linear("g", ("f",), "g", 12),
+    Relu("gr", ("g",), "gr"),
+    Linear("y", ("gr",), "y", 5),
+)
+"""Groups, pools of both kinds and a flattening between layers."""
+
+
+def graph_of(nodes=NODES, shapes=SHAPES, output="y"):
+    return Graph("net", shapes, tuple(nodes), "x", output)
+
+
+def random_layers(graph, seed=0):
+    rng = np.random.default_rng(seed)
+    found = {}
+    for node in graph.weighted:
+        inputs = graph.shapes[node.input][0]
+        if isinstance(node, Linear):
+            shape = (node.features, inputs)
+        else:
+            shape = (node.channels, inputs // node.groups, *node.kernel)
+        weight = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+        bias = rng.standard_normal(shape[0]) * 0.1
+        found[node.name] = LayerWeights(weight.astype(np.float32), bias)
+    return found
+
+
+def images_of(count, seed=1):
+    values = np.random.default_rng(seed).standard_normal((count, 3, 16, 16))
+    return values.astype(np.float32)
+
+
+def output_of(graph, weights, x):
+    return next(y for name, y in run_float(graph, weights, x) if name == graph.output)
+
+
+def badly_scaled(graph, weights, seed=3):
+    rng = np.random.default_rng(seed)
+    result = dict(weights)
+    for pair in equalisable(graph):
+        count = len(result[pair.first.name].bias)
+        result |= divide_channels(result, pair, 2 ** rng.uniform(-5, 5, count))
+    return result
+
+
+def output_noise(graph, weights, calibration, x):
+    qgraph = quantize(graph, weights, calibrate(graph, weights, calibration), 16)
+    tensors = run_golden(qgraph, quantize_input(qgraph, x))
+    return layer_noise(graph, weights, qgraph, tensors, x)[qgraph.output]
+
+
+def names_of(graph):
+    return [(pair.first.name, pair.second.name) for pair in equalisable(graph)]
+
+
+def test_pairs_go_through_whatever_a_positive_factor_goes_through():
+    assert names_of(graph_of()) == [("a", "d"), ("d", "g"), ("g", "y")]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [Clip("ar", ("a",), "ar", 0.0, 6.0), Clip("ar", ("a",), "ar", -1.0, np.inf)],
+)
+def test_a_clamp_at_a_value_separates(between):
+    nodes = [between if node.name == "ar" else node for node in NODES]
+    assert names_of(graph_of(nodes)) == [("d", "g"), ("g", "y")]
+
+
+def test_a_tensor_with_two_users_separates():
+    shapes = {**SHAPES, "s": (8, 16, 16)}
+    second = Conv("b", ("ar",), "b", 8, (1, 1))
+    nodes = [*NODES[:2], second, Add("s", ("ar", "b"), "s"), *NODES[2:]]
+    nodes[4] = Conv("d", ("s",), "d", 16, (3, 3), padding=(1, 1, 1, 1), groups=4)
+    graph = graph_of(nodes, {**shapes, "b": (8, 16, 16)})
+    assert names_of(graph) == [("d", "g"), ("g", "y")]
+
+
+def test_the_networks_output_and_a_concatenation_separate():
+    assert ("a", "d") not in names_of(graph_of(output="ar"))
+    nodes = [
+        NODES[0],
+        Conv("b", ("x",), "b", 8, (3, 3), padding=(1, 1, 1, 1)),
+        Concat("j", ("a", "b"), "j"),
+        Conv("c", ("j",), "c", 4, (1, 1)),
+    ]
+    shapes = {"x": (3, 16, 16), "a": (8, 16, 16), "b": (8, 16, 16), "j": (16, 16, 16)}
+    assert names_of(graph_of(nodes, {**shapes, "c": (4, 16, 16)}, "c")) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_dividing_channels_changes_no_output_of_the_float_network(seed):
+    graph = graph_of()
+    weights, x = random_layers(graph, seed), images_of(4, seed)
+    before = output_of(graph, weights, x)
+    after = output_of(graph, badly_scaled(graph, weights, seed), x)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_equalisation_changes_no_output_of_the_float_network(count):
+    graph = graph_of()
+    weights, x = badly_scaled(graph, random_layers(graph)), images_of(5, 9)
+    made, found = equalise(graph, weights, images_of(count))
+    assert any(pair.way for pair in found)
+    before = output_of(graph, weights, x)
+    np.testing.assert_allclose(
+        output_of(graph, made, x), before, rtol=0, atol=1e-5 * np.abs(before).max()
+    )
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_badly_scaled_network_is_as_good_as_the_well_scaled_one_again(count):
+    graph = graph_of()
+    good = random_layers(graph)
+    bad = badly_scaled(graph, good)
+    # The range of a single image is too small for others.
+    calibration, x = images_of(count), images_of(16, 5) if count > 1 else images_of(1)
+    made, found = equalise(graph, bad, calibration)
+    assert [pair.way != "" for pair in found] == [True] * 3
+    assert all(pair.after > pair.before + 3 for pair in found)
+    well, badly, again = (
+        output_noise(graph, weights, calibration, x) for weights in (good, bad, made)
+    )
+    assert badly < well - 8
+    assert again - badly > 0.8 * (well - badly)
+
+
+def test_what_does_not_help_is_left_alone():
+    graph = graph_of()
+    weights = random_layers(graph)
+    made, found = equalise(graph, weights, images_of(8))
+    for pair in found:
+        assert pair.after >= pair.before
+        if not pair.way:
+            assert pair.after == pair.before
+    untouched = {"a", "d", "g", "y"} - {
+        name for pair in found if pair.way for name in (pair.first, pair.second)
+    }
+    assert untouched
+    for name in untouched:
+        assert made[name] is weights[name]
+
+
+def test_dead_channels_stay_as_they_are():
+    graph = graph_of()
+    weights = badly_scaled(graph, random_layers(graph))
+    dead = weights["a"].weight.copy()
+    dead[2], bias = 0, weights["a"].bias.copy()
+    bias[2] = 0
+    weights["a"] = LayerWeights(dead, bias)
+    made, _ = equalise(graph, weights, images_of(4))
+    assert not made["a"].weight[2].any()
+    assert all(np.isfinite(layer.weight).all() for layer in made.values())
+
+
+def test_layers_that_were_quantised_before_are_left_alone():
+    graph = graph_of()
+    weights = badly_scaled(graph, random_layers(graph))
+    layer = weights["d"]
+    weights["d"] = LayerWeights(layer.weight, layer.bias, np.full(16, 0.01))
+    made, found = equalise(graph, weights, images_of(4))
+    assert [(pair.first, pair.second) for pair in found] == [("g", "y")]
+    assert made["d"] is weights["d"]
+
+
+def test_it_is_the_same_every_time():
+    graph = graph_of()
+    weights = badly_scaled(graph, random_layers(graph))
+    first, second = (equalise(graph, weights, images_of(3)) for _ in range(2))
+    assert first[1] == second[1]
+    for name, layer in first[0].items():
+        np.testing.assert_array_equal(layer.weight, second[0][name].weight)

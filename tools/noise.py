@@ -1,0 +1,121 @@
+"""What equalisation and bias correction do to the signal-to-noise ratio of quantised networks."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from systolith_host.golden import run_golden
+from systolith_host.model.forward import run_float
+from systolith_host.model.graph import Graph, Weights
+from systolith_host.model.images import load_image, sample_images
+from systolith_host.model.onnx import read_onnx
+from systolith_host.model.zoo import ZOO, build_onnx
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.equalise import divide_channels, equalisable, equalise
+from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.quantize import quantize, quantize_input
+
+__all__ = ["WAYS", "measure"]
+
+WAYS = ("neither", "equalised", "corrected", "both")
+
+SIDE = 64
+CALIBRATION, HELD_OUT = 8, 8
+"""Images that scales and biases come from, and those that are judged on."""
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits" / "train.py"
+
+Network = tuple[str, Graph, Weights, np.ndarray, np.ndarray]
+"""Name, network, weights, images of calibration, images held out."""
+
+
+def photographs(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pieces of scikit-learn's photographs: left halves to calibrate on, right to judge."""
+    rng = np.random.default_rng(seed)
+    large = [load_image(path, 4 * SIDE) for path in sample_images()]
+
+    def pieces(count: int, first: int) -> np.ndarray:
+        found = []
+        for number in range(count):
+            image = large[number % len(large)]
+            row, column = rng.integers(0, 3 * SIDE), first + rng.integers(0, SIDE)
+            found.append(image[:, row : row + SIDE, column : column + SIDE])
+        return np.ascontiguousarray(found, np.float32)
+
+    return pieces(CALIBRATION, 0), pieces(HELD_OUT, 2 * SIDE)
+
+
+def networks(folder: Path, seeds: int) -> Iterator[Network]:
+    """Yield well-known networks, one with channels of very different size, and the example."""
+    for seed in range(seeds):
+        calibration, held_out = photographs(seed)
+        for name in ZOO:
+            path = folder / f"{name}.onnx"
+            onnx.save(build_onnx(name, seed=seed, size=SIDE, classes=100), path)
+            model = read_onnx(path)
+            path.unlink()
+            yield f"{name}, seed {seed}", model.graph, model.weights, calibration, held_out
+            if name == "alexnet":
+                weights = dict(model.weights)
+                rng = np.random.default_rng(seed)
+                for pair in equalisable(model.graph):
+                    count = len(weights[pair.first.name].bias)
+                    weights |= divide_channels(weights, pair, 2 ** rng.uniform(-4, 4, count))
+                title = f"{name}, badly scaled, seed {seed}"
+                yield title, model.graph, weights, calibration, held_out
+    subprocess.run([sys.executable, str(EXAMPLE), "--out", str(folder)], check=True)
+    model = read_onnx(folder / "digits.onnx")
+    images = np.load(folder / "calibration.npy"), np.load(folder / "images.npy")
+    yield "digits", model.graph, model.weights, *images
+
+
+def measure(
+    graph: Graph, weights: Weights, calibration: np.ndarray, held_out: np.ndarray, way: str
+) -> tuple[float, float, int, np.ndarray]:
+    """Return signal to noise of the output and of the worst layer, pairs equalised, and outputs.
+
+    The float network that noise is measured against is always the one that was given.
+    """
+    pairs = 0
+    made = weights
+    if way in ("equalised", "both"):
+        made, found = equalise(graph, weights, calibration)
+        pairs = sum(bool(one.way) for one in found)
+    qgraph = quantize(graph, made, calibrate(graph, made, calibration), 16)
+    if way in ("corrected", "both"):
+        qgraph, _ = correct_bias(graph, made, qgraph, calibration)
+    tensors = run_golden(qgraph, quantize_input(qgraph, held_out))
+    noise = layer_noise(graph, made, qgraph, tensors, held_out)
+    layers = [ratio for name, ratio in noise.items() if name != qgraph.input]
+    return layers[-1], min(layers), pairs, tensors[qgraph.output].reshape(len(held_out), -1)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(prog="make noise", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2, help="of each well-known network")
+    options = parser.parse_args()
+    print(f"{'network':32} {'way':10} {'output':>7} {'worst':>7} {'pairs':>6}  agrees with float")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, graph, weights, calibration, held_out in networks(Path(folder), options.seeds):
+            *_, (_, scores) = run_float(graph, weights, held_out)
+            best = scores.reshape(len(held_out), -1).argmax(axis=1)
+            for way in WAYS:
+                last, worst, pairs, values = measure(graph, weights, calibration, held_out, way)
+                same = int((values.argmax(axis=1) == best).sum())
+                print(
+                    f"{name:32} {way:10} {last:7.2f} {worst:7.2f} {pairs:6}  "
+                    f"{same}/{len(held_out)}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
