@@ -2,6 +2,7 @@
 # make test   all tests; those of the FPGA tools are skipped before `make fpga-setup`
 # make fuzz   random networks on thousands of small accelerators, emulated; CASES=2000 FIRST=0
 # make agreement     the golden model beside onnxruntime, layer by layer
+# make noise         what equalisation and bias correction do to signal over noise: ten minutes
 # make lint   format, lint, types, import rules
 # make validate-model   the performance model against the RTL: 300 random cases, about 10 minutes
 # make bench-explore    the explorer's speed: tilings and points a second, some two minutes
@@ -28,7 +29,7 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run report test fuzz agreement validate-model bench-explore traffic \
+.PHONY: run report test fuzz agreement noise validate-model bench-explore traffic \
 	resources peers lint setup fpga-setup bitstream clean
 
 run: setup
@@ -46,6 +47,9 @@ fuzz: setup
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)
+
+noise: setup
+	$(BIN)/python tools/noise.py $(ARGS)
 
 validate-model: setup
 	$(BIN)/python -m systolith_host.perf.validate $(ARGS)

@@ -472,7 +472,9 @@ def check(
 
 @app.command()
 def export(
-    network: Annotated[str, typer.Argument(help="alexnet, resnet18, squeezenet1_1 or vgg11_bn.")],
+    network: Annotated[
+        str, typer.Argument(help="alexnet, resnet18, squeezenet1_1, vgg11_bn or vgg16.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the model goes.")],
     size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a side.")] = 224,
     seed: SeedOption = 0,

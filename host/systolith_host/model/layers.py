@@ -7,9 +7,21 @@ import onnx
 from onnx import helper
 
 from systolith_host.model.graph import Conv, Linear
-from systolith_host.model.reader import Reader, UnsupportedError
+from systolith_host.model.reader import Padding, Reader, UnsupportedError
 
-__all__ = ["attributes", "convolution", "linear", "pair", "windows"]
+__all__ = [
+    "attributes",
+    "convolution",
+    "is_integer",
+    "joined",
+    "linear",
+    "pad",
+    "padded_size",
+    "pair",
+    "windows",
+]
+
+_LARGEST_SIDE = 1 << 16
 
 
 def attributes(proto: onnx.NodeProto) -> dict:
@@ -23,6 +35,73 @@ def pair(values: Sequence[int] | None, default: int, what: str) -> tuple[int, in
     if len(numbers) != 2 or min(numbers) < 1:
         raise UnsupportedError(f"its {what} must be two positive numbers, not {numbers}")
     return int(numbers[0]), int(numbers[1])
+
+
+Sides = tuple[int, int, int, int]
+"""Padding: top, bottom, left, right."""
+
+
+def padded_size(size: tuple[int, int], around: Sides) -> tuple[int, int]:
+    """Return the size of an image with what is around it."""
+    return size[0] + around[0] + around[1], size[1] + around[2] + around[3]
+
+
+def joined(first: Sides, second: Sides) -> Sides:
+    """Return one padding around another."""
+    return (
+        first[0] + second[0],
+        first[1] + second[1],
+        first[2] + second[2],
+        first[3] + second[3],
+    )
+
+
+def is_integer(reader: Reader, proto: onnx.NodeProto) -> bool:
+    """Return whether the first input of a node is a quantised tensor as it is, in integers."""
+    name = proto.input[0]
+    around = reader.padded.get(name)
+    if around is not None:
+        return around.integers
+    return reader.integers.get(reader.source(proto)) == name
+
+
+def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    """Note zeros around an image, for the convolution or pool behind it."""
+    found = attributes(proto)
+    source, (_, height, width) = reader.image(proto, padded=True)
+    mode = found.get("mode", b"constant").decode()
+    if mode != "constant":
+        raise UnsupportedError(f"only zeros can be put around an image, not mode {mode}")
+    amounts, fill = reader.constant(proto, 1), reader.constant(proto, 2)
+    axes = reader.constant(proto, 3)
+    chosen = [0, 1, 2, 3] if axes is None else [int(axis) % 4 for axis in axes.reshape(-1)]
+    if amounts is None or amounts.size != 2 * len(chosen) or len(set(chosen)) != len(chosen):
+        raise UnsupportedError("must have a constant number of zeros for both ends of each axis")
+    ends = [(0, 0)] * 4
+    for place, axis in enumerate(chosen):
+        ends[axis] = (
+            int(amounts.reshape(-1)[place]),
+            int(amounts.reshape(-1)[place + len(chosen)]),
+        )
+    if any(ends[0]) or any(ends[1]):
+        raise UnsupportedError("adds images or channels; only height and width can be padded")
+    if min(min(pair) for pair in ends) < 0:
+        raise UnsupportedError("cuts pixels off, which is not supported; it can only add zeros")
+    scale = reader.scales.get(source)
+    whole = scale is not None and is_integer(reader, proto)
+    zero = scale.zero_point if whole and scale is not None else 0
+    value = 0 if fill is None else fill.reshape(-1)[0] if fill.size == 1 else None
+    if value != zero:
+        raise UnsupportedError(
+            f"must fill with {'the zero point ' if whole else ''}{zero}, not {value}: a "
+            "convolution's padding is the real value 0"
+        )
+    around = joined(reader.padding(proto), (*ends[2], *ends[3]))
+    if max(padded_size((height, width), around)) > _LARGEST_SIDE:
+        raise UnsupportedError(f"makes an image of more than {_LARGEST_SIDE} pixels a side")
+    reader.rename(proto, source)
+    if any(around):
+        reader.padded[proto.output[0]] = Padding(proto.name or name, around, whole)
 
 
 def windows(
@@ -76,7 +155,7 @@ def convolution(
     scale: np.ndarray | None = None,
 ) -> None:
     """Append a convolution with these weights."""
-    source, (channels, height, width) = reader.image(proto)
+    source, (channels, height, width) = reader.image(proto, padded=True)
     found = attributes(proto)
     if weight.ndim != 4:
         raise UnsupportedError(f"only two-dimensional convolutions run, not {weight.ndim - 2}-D")
@@ -86,7 +165,11 @@ def convolution(
         raise UnsupportedError(
             f"weights of {weight.shape} in {groups} groups do not fit {channels} input channels"
         )
-    stride, padding, dilation, size = windows(found, (height, width), (kernel[0], kernel[1]))
+    around = reader.padding(proto)
+    stride, padding, dilation, size = windows(
+        found, padded_size((height, width), around), (kernel[0], kernel[1])
+    )
+    padding = joined(padding, around)
     node = Conv(
         name,
         (source,),

@@ -16,10 +16,20 @@ from systolith_host.model.graph import (
     MaxPool,
     Relu,
 )
-from systolith_host.model.layers import attributes, convolution, linear, pair, windows
+from systolith_host.model.layers import (
+    attributes,
+    convolution,
+    is_integer,
+    joined,
+    linear,
+    pad,
+    padded_size,
+    pair,
+    windows,
+)
 from systolith_host.model.reader import Handler, Reader, UnsupportedError
 
-__all__ = ["OPERATORS"]
+__all__ = ["OPERATORS", "average_pool"]
 
 
 def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:
@@ -165,10 +175,17 @@ def _clip(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 
 def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    source, (channels, height, width) = reader.image(proto)
+    source, (channels, height, width) = reader.image(proto, padded=True)
     found = attributes(proto)
     kernel = pair(found.get("kernel_shape"), 0, "kernel_shape")
-    stride, padding, dilation, size = windows(found, (height, width), kernel)
+    around = reader.padding(proto)
+    if any(around) and not reader.never_negative(source):
+        raise UnsupportedError(
+            f"takes the zeros of {reader.padded[proto.input[0]].node}, which never win only where "
+            "nothing is below 0: put a Relu before it, or use the pads of the pool"
+        )
+    stride, own, dilation, size = windows(found, padded_size((height, width), around), kernel)
+    padding = joined(own, around)
     if dilation != (1, 1):
         raise UnsupportedError("a dilated max-pool is not supported")
     if len(proto.output) > 1 and proto.output[1]:
@@ -177,24 +194,36 @@ def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError(f"padding {padding} must be smaller than the kernel {kernel}")
     node = MaxPool(name, (source,), proto.output[0], kernel, stride, padding)
     reader.add(proto, node, (channels, *size))
-    if reader.integers.get(source) == proto.input[0]:  # a pool of integers gives integers
+    if is_integer(reader, proto):  # a pool of integers gives integers
         reader.scales[node.output] = reader.scales[source]
         reader.integers[node.output] = node.output
 
 
-def _average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    source, (channels, height, width) = reader.image(proto)
+def average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    """Append a mean of windows."""
+    source, (channels, height, width) = reader.image(proto, padded=True)
     found = attributes(proto)
     kernel = pair(found.get("kernel_shape"), 0, "kernel_shape")
-    stride, padding, dilation, size = windows(found, (height, width), kernel)
-    if any(padding) and (not found.get("count_include_pad") or found.get("ceil_mode")):
+    around = reader.padding(proto)
+    large = padded_size((height, width), around)
+    stride, own, dilation, size = windows(found, large, kernel)
+    if dilation != (1, 1):
+        raise UnsupportedError("a dilated average pool is not supported")
+    # What no window reaches beyond the ends is no padding.
+    spare = [
+        large[axis]
+        + own[2 * axis]
+        + own[2 * axis + 1]
+        - ((size[axis] - 1) * stride[axis] + kernel[axis])
+        for axis in range(2)
+    ]
+    own = (own[0], max(own[1] - spare[0], 0), own[2], max(own[3] - spare[1], 0))
+    if any(own) and (not found.get("count_include_pad") or found.get("ceil_mode")):
         raise UnsupportedError(
             "a mean that leaves the padding out divides by another number at each edge; use "
             "count_include_pad=1, without ceil_mode, or no padding"
         )
-    if dilation != (1, 1):
-        raise UnsupportedError("a dilated average pool is not supported")
-    node = AveragePool(name, (source,), proto.output[0], kernel, stride, padding)
+    node = AveragePool(name, (source,), proto.output[0], kernel, stride, joined(own, around))
     reader.add(proto, node, (channels, *size))
 
 
@@ -316,7 +345,7 @@ _SLOPED = "is not a clamp: the accelerator clamps after requantising and has no 
 OPERATORS: dict[str, Handler] = {
     "Add": _arithmetic,
     "ArgMax": _epilogue,
-    "AveragePool": _average_pool,
+    "AveragePool": average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
     "Concat": _concat,
@@ -331,6 +360,7 @@ OPERATORS: dict[str, Handler] = {
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Mul": _arithmetic,
+    "Pad": pad,
     "ReduceMean": _global_average,
     "Relu": _relu,
     "Reshape": _flatten,

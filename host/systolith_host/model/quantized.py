@@ -1,10 +1,13 @@
 """The quantised operators of ONNX: QuantizeLinear and DequantizeLinear, and those on integers."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 
 from systolith_host.model.graph import Add, AveragePool, Clip, Concat
-from systolith_host.model.layers import attributes, convolution, linear, windows
+from systolith_host.model.layers import attributes, convolution, linear
+from systolith_host.model.operators import average_pool
 from systolith_host.model.reader import Handler, QuantizedConstant, Reader, UnsupportedError
 from systolith_host.quantize.scales import ActivationScale
 
@@ -12,11 +15,13 @@ __all__ = ["QUANTIZED"]
 
 
 def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    source = reader.source(proto)
+    source = reader.source(proto, padded=True)
     scale = _scale(reader, proto, 1, 2)
     if reader.scales.setdefault(reader.root(source), scale) == scale:
         reader.rename(proto, source)
+        _keep_padding(reader, proto)
     else:
+        reader.source(proto)  # zeros do not go through another scale
         node = Clip(name, (source,), proto.output[0], -np.inf, np.inf)
         reader.add(proto, node, reader.shapes[source])
         source = proto.output[0]
@@ -26,14 +31,23 @@ def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 def _dequantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     if not reader.is_constant(proto, 0):
-        source = reader.source(proto)
+        source = reader.source(proto, padded=True)
         scale = _scale(reader, proto, 1, 2)
         if reader.scales.get(reader.root(source)) != scale:
             raise UnsupportedError("must undo the quantisation of its input, with the same scale")
         reader.rename(proto, source)
+        _keep_padding(reader, proto)
         return
     axis = int(attributes(proto).get("axis", 1))
     _constant(reader, proto, 0, 1, 2, axis, proto.output[0])
+
+
+def _keep_padding(reader: Reader, proto: onnx.NodeProto) -> None:
+    """Real zeros stay zeros in integers and back."""
+    if proto.input[0] in reader.padded:
+        integers = proto.op_type == "QuantizeLinear"
+        around = replace(reader.padded[proto.input[0]], integers=integers)
+        reader.padded[proto.output[0]] = around
 
 
 def _constant(
@@ -90,7 +104,7 @@ def _scale(reader: Reader, proto: onnx.NodeProto, scale: int, zero: int) -> Acti
 
 def _expect(reader: Reader, proto: onnx.NodeProto, index: int) -> None:
     """Check an input of integers against the scale and zero point behind it."""
-    source = reader.source(proto, index)
+    source = reader.source(proto, index, padded=True)
     scale = _scale(reader, proto, index + 1, index + 2)
     if reader.scales.setdefault(reader.root(source), scale) != scale:
         raise UnsupportedError(f"its input {index} was made with another scale or zero point")
@@ -119,7 +133,11 @@ def _bias(
         return None
     if bias.dtype != np.int32 or bias.size not in (1, scale.size):
         raise UnsupportedError(f"its bias must be int32, one for each of {scale.size} outputs")
-    return bias.reshape(-1) * scale * reader.scales[reader.root(reader.source(proto))].scale
+    return (
+        bias.reshape(-1)
+        * scale
+        * reader.scales[reader.root(reader.source(proto, padded=True))].scale
+    )
 
 
 def _conv(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -163,22 +181,16 @@ def _add(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 def _average(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     found = attributes(proto)
-    source, (channels, height, width) = reader.image(proto)
+    pool = proto.op_type == "QLinearAveragePool"
+    source, (channels, height, width) = reader.image(proto, padded=pool)
     if found.get("channels_last"):
         raise UnsupportedError("must have its channels first")
     _expect(reader, proto, 0)
-    kernel, stride = (height, width), (1, 1)
-    padding, size = (0, 0, 0, 0), (1, 1)
-    if proto.op_type == "QLinearAveragePool":
-        sides = list(found.get("kernel_shape", ()))
-        if len(sides) != 2 or min(sides) < 1:
-            raise UnsupportedError(f"its kernel must have two sides, not {sides}")
-        kernel = (sides[0], sides[1])
-        stride, padding, _, size = windows(found, (height, width), kernel)
-        if any(padding) and not found.get("count_include_pad"):
-            raise UnsupportedError("a mean that leaves the padding out is not supported")
-    node = AveragePool(name, (source,), proto.output[0], kernel, stride, padding)
-    reader.add(proto, node, (channels, *size))
+    if pool:
+        average_pool(reader, proto, name)
+    else:
+        node = AveragePool(name, (source,), proto.output[0], (height, width), (1, 1))
+        reader.add(proto, node, (channels, 1, 1))
     _result(reader, proto, 3)
 
 

@@ -8,10 +8,23 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from systolith_host.model.graph import Conv, Flatten, Graph, LayerWeights, Linear, Node
+from systolith_host.model.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    LayerWeights,
+    Linear,
+    MaxPool,
+    Node,
+    Relu,
+)
 from systolith_host.quantize.scales import ActivationScale
 
-__all__ = ["Handler", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
+__all__ = ["Handler", "Padding", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
 
 _FOLDABLE = frozenset(
     "Add Cast Concat Constant Div Equal Floor Gather Identity Mul Neg ReduceProd Reshape Shape "
@@ -48,6 +61,24 @@ class QuantizedConstant:
 
     scale: np.ndarray
     axis: int
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around an image that the layer behind has to take in.
+
+    Parameters
+    ----------
+    node : str
+        That puts them there.
+    sides : (top, bottom, left, right)
+    integers : bool
+        Whether it is a tensor of integers that is padded.
+    """
+
+    node: str
+    sides: tuple[int, int, int, int] = (0, 0, 0, 0)
+    integers: bool = False
 
 
 @dataclass(eq=False)
@@ -89,6 +120,8 @@ class Reader:
     alias: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    padded: dict[str, Padding] = field(default_factory=dict)
+    """By ONNX's names of tensors, what is around the tensors that those stand for."""
     output: str = ""
 
     def __post_init__(self) -> None:
@@ -128,7 +161,10 @@ class Reader:
 
     def finish(self, output: str) -> None:
         """Note the network's output."""
-        if output in self.alias:
+        if output in self.padded:
+            reason = f"is what {self.padded[output].node} pads; padding needs a layer behind it"
+            self.problems.append(Problem(output, "output", reason))
+        elif output in self.alias:
             self.output = self.alias[output]
         elif not self.problems:
             self.problems.append(Problem(output, "output", "does not depend on the input"))
@@ -145,22 +181,51 @@ class Reader:
         shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
         return Graph(self.name, shapes, tuple(nodes), self.input, self.output)
 
-    def source(self, proto: onnx.NodeProto, index: int = 0) -> str:
+    def source(self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False) -> str:
         """Return the tensor that an input of a node stands for.
+
+        Parameters
+        ----------
+        padded : bool
+            Whether the caller looks at :meth:`padding`.
 
         Raises
         ------
         UnsupportedError
-            If it is a constant or missing.
+            If it is a constant or missing, or padded where that is not expected.
         """
         name = proto.input[index] if index < len(proto.input) else ""
         if name not in self.alias:
             raise UnsupportedError(f"its input {index} must not be constant")
+        if name in self.padded and not padded:
+            raise UnsupportedError(
+                f"takes what {self.padded[name].node} pads; only a convolution or a pool right "
+                "behind it can take the padding in"
+            )
         return self.alias[name]
 
-    def image(self, proto: onnx.NodeProto, index: int = 0) -> tuple[str, tuple[int, int, int]]:
-        """Return an input tensor that must be an image, and its shape."""
-        name = self.source(proto, index)
+    def padding(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, int, int, int]:
+        """Return the zeros around an input: top, bottom, left, right."""
+        return self.padded.get(proto.input[index], Padding("")).sides
+
+    def never_negative(self, tensor: str) -> bool:
+        """Return whether a tensor holds nothing below 0, as far as can be told."""
+        scale = self.scales.get(tensor)
+        if scale is not None and scale.zero_point == scale.low:
+            return True
+        node = next((node for node in self.nodes if node.output == tensor), None)
+        if isinstance(node, Relu):
+            return True
+        if isinstance(node, Clip):
+            return node.low >= 0
+        passes = isinstance(node, MaxPool | AveragePool | Concat | Add)
+        return passes and all(self.never_negative(name) for name in node.inputs)
+
+    def image(
+        self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False
+    ) -> tuple[str, tuple[int, int, int]]:
+        """Return an input tensor that must be an image, and its shape without padding."""
+        name = self.source(proto, index, padded=padded)
         shape = self.shapes[name]
         if len(shape) != 3:
             raise UnsupportedError(f"its input must be an image (NxCxHxW), not Nx{_text(shape)}")

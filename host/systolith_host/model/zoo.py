@@ -112,12 +112,22 @@ def _alexnet(b: _Builder, size: int, classes: int) -> str:
 
 
 def _vgg11_bn(b: _Builder, size: int, classes: int) -> str:
+    return _vgg(b, size, classes, (1, 1, 2, 2, 2), norm=True)
+
+
+def _vgg16(b: _Builder, size: int, classes: int) -> str:
+    return _vgg(b, size, classes, (2, 2, 3, 3, 3), norm=False)
+
+
+def _vgg(b: _Builder, size: int, classes: int, layers: Sequence[int], *, norm: bool) -> str:
     x = "input"
-    for stage, layers in enumerate(((64,), (128,), (256, 256), (512, 512), (512, 512)), 1):
-        for index, channels in enumerate(layers, 1):
+    for stage, (channels, count) in enumerate(
+        zip((64, 128, 256, 512, 512), layers, strict=True), 1
+    ):
+        for index in range(1, count + 1):
             tag = f"{stage}_{index}"
-            x = b.norm(f"norm{tag}", b.conv(f"conv{tag}", x, channels, 3, 1, 1))
-            x = b.relu(f"relu{tag}", x)
+            x = b.conv(f"conv{tag}", x, channels, 3, 1, 1)
+            x = b.relu(f"relu{tag}", b.norm(f"norm{tag}", x) if norm else x)
         x = b.max_pool(f"pool{stage}", x, 2, 2)
     x = b.node("Flatten", "flatten", [x])
     x = b.relu("relu6", b.linear("fc6", x, 512 * (size // 32) ** 2, 4096))
@@ -172,6 +182,7 @@ ZOO: dict[str, tuple[Callable[[_Builder, int, int], str], str]] = {
     "resnet18": (_resnet18, "20 convolutions, 8 residual sums, a mean"),
     "squeezenet1_1": (_squeezenet, "26 convolutions, 8 concatenations, a mean"),
     "vgg11_bn": (_vgg11_bn, "8 convolutions with batch normalisation, 3 fully connected layers"),
+    "vgg16": (_vgg16, "13 convolutions, 3 fully connected layers: the built-in one as a file"),
 }
 """Builders and one line for people, by name; layers are shaped as torchvision's."""
 

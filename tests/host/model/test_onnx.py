@@ -11,6 +11,7 @@ from systolith_host.golden import run_golden
 from systolith_host.model.forward import run_float
 from systolith_host.model.graph import AveragePool, Concat, Conv
 from systolith_host.model.onnx import inspect_onnx, read_onnx
+from systolith_host.model.vgg import build_network
 from systolith_host.model.zoo import ZOO, build_onnx
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize, quantize_input
@@ -89,6 +90,50 @@ CASES = {
             )
         ],
         {},
+    ),
+    "average whose padding no window reaches": (
+        [
+            node("AveragePool", ["x"], "y", kernel_shape=[2, 2], strides=[3, 3], pads=[0, 0, 1, 1]),
+        ],
+        {},
+    ),
+    "zeros before a convolution": (
+        [
+            node("Pad", ["x", "p"], "q"),
+            node("Conv", ["q", "w"], "y", pads=[1, 0, 0, 2], strides=[2, 1]),
+        ],
+        {"p": np.array([0, 0, 2, 1, 0, 0, 0, 3]), "w": values(4, 3, 3, 2)},
+    ),
+    "zeros before a convolution that pads by itself": (
+        [
+            node("Pad", ["x", "p", "zero"], "q", mode="constant"),
+            node("Conv", ["q", "w"], "y", auto_pad="SAME_UPPER", strides=[2, 2], group=3),
+        ],
+        {
+            "p": np.array([0, 0, 1, 0, 0, 0, 0, 0]),
+            "w": values(6, 1, 3, 3),
+            "zero": np.float32(0),
+        },
+    ),
+    "zeros twice, before a mean": (
+        [
+            node("Pad", ["x", "p"], "q"),
+            node("Pad", ["q", "p"], "r"),
+            node("AveragePool", ["r"], "y", kernel_shape=[3, 4], strides=[2, 3]),
+        ],
+        {"p": np.array([0, 0, 1, 0, 0, 0, 0, 1])},
+    ),
+    "zeros before a max-pool behind a clamp": (
+        [
+            node("Relu", ["x"], "r"),
+            node("Pad", ["r", "p"], "q"),
+            node("MaxPool", ["q"], "y", kernel_shape=[3, 3], strides=[2, 2]),
+        ],
+        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+    ),
+    "no zeros at all": (
+        [node("Pad", ["x", "p"], "q"), node("Relu", ["q"], "y")],
+        {"p": np.zeros(8, np.int64)},
     ),
     "mean": ([node("GlobalAveragePool", ["x"], "m"), node("Flatten", ["m"], "y")], {}),
     "mean by reduction": ([node("ReduceMean", ["x"], "y", axes=[2, 3], keepdims=0)], {}),
@@ -217,7 +262,7 @@ def test_external_data_is_read(tmp_path):
         read_onnx(path)
 
 
-@pytest.mark.parametrize("name", sorted(set(ZOO) - {"alexnet", "vgg11_bn"}))
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"alexnet", "vgg11_bn", "vgg16"}))
 def test_well_known_networks(name, tmp_path):
     proto = build_onnx(name, size=64, classes=10)
     onnx.checker.check_model(proto)
@@ -233,6 +278,65 @@ def test_well_known_networks(name, tmp_path):
     target = qgraph.tensors[qgraph.output]
     real = (tensors[qgraph.output].reshape(1, 10).astype(float) - target.zero_point) * target.scale
     assert np.corrcoef(real.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+def test_vgg16_as_a_file_is_the_built_in_one(tmp_path):
+    path = tmp_path / "vgg16.onnx"
+    path.write_bytes(build_onnx("vgg16", size=64).SerializeToString())
+    made, built_in = read_onnx(path).graph, build_network("vgg16")
+    assert made.shapes[made.output] == built_in.shapes[built_in.output]
+    for found, wanted in zip(made.nodes, built_in.nodes, strict=True):
+        assert type(found) is type(wanted)
+        numbers = {
+            name: value
+            for name, value in wanted.__dict__.items()
+            if name not in ("inputs", "output")
+        }
+        assert {name: found.__dict__[name] for name in numbers} == numbers
+
+
+def test_zeros_along_named_axes(tmp_path):
+    nodes = [
+        node("Pad", ["x", "p", "", "axes"], "q"),
+        node("Conv", ["q", "w"], "y"),
+    ]
+    constants = {"p": np.array([1, 2, 0, 3]), "axes": np.array([3, -2]), "w": values(4, 3, 3, 3)}
+    made = agrees(tmp_path, model(nodes, constants, opset=18))
+    (conv,) = made.graph.nodes
+    assert isinstance(conv, Conv)
+    assert conv.padding == (2, 3, 1, 0)
+
+
+ZEROS = np.array([0, 0, 1, 1, 0, 0, 1, 1])
+CONV = node("Conv", ["q", "w"], "y")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "amounts", "reason"),
+    [
+        ([node("Pad", ["x", "p"], "q", mode="reflect"), CONV], ZEROS, r"q \(Pad\): only zeros"),
+        ([node("Pad", ["x", "p", "one"], "q"), CONV], ZEROS, r"q \(Pad\): must fill with 0, not 1"),
+        ([node("Pad", ["x", "p"], "q"), CONV], -ZEROS, r"q \(Pad\): cuts pixels off"),
+        ([node("Pad", ["x", "p"], "q"), CONV], np.arange(8), r"q \(Pad\): adds images or chann"),
+        ([node("Pad", ["x", "p"], "q"), CONV], ZEROS[:6], "Pad"),
+        ([node("Pad", ["x", "p"], "q"), CONV], ZEROS * 70000, r"q \(Pad\): makes an image of more"),
+        (
+            [node("Pad", ["x", "p"], "q"), node("Relu", ["q"], "r"), node("Conv", ["r", "w"], "y")],
+            ZEROS,
+            r"r \(Relu\): takes what q pads; only a convolution or a pool",
+        ),
+        (
+            [node("Pad", ["x", "p"], "q"), node("MaxPool", ["q"], "y", kernel_shape=[3, 3])],
+            ZEROS,
+            r"y \(MaxPool\): takes the zeros of q, which never win only where nothing is below 0",
+        ),
+        ([node("Pad", ["x", "p"], "y")], ZEROS, r"y \(output\): is what y pads"),
+    ],
+)
+def test_padding_that_no_layer_can_take_in_is_refused(tmp_path, nodes, amounts, reason):
+    constants = {"p": amounts, "one": np.float32(1), "w": values(4, 3, 3, 3)}
+    with pytest.raises(SystolithError, match=reason):
+        read(tmp_path, model(nodes, constants))
 
 
 def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):

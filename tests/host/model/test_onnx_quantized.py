@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -143,3 +144,72 @@ def test_half_quantised_networks_are_refused(tmp_path):
     proto.graph.output[0].name = "g"
     with pytest.raises(SystolithError, match=r"gemm \(Linear\): is not quantised while other"):
         read(tmp_path, proto)
+
+
+def padded(nodes, own=(0, 0, 0, 0), fill=7):
+    """Return x -> Q, these nodes from "xq" to "z" (integers), and a QLinearConv behind them."""
+    constants = {
+        "s": np.float32(0.1),
+        "z0": np.uint8(7),
+        "p": np.array([0, 0, 1, 0, 0, 0, 2, 3]),
+        "fill": np.uint8(fill),
+        "zero": np.float32(0),
+        "t": np.float32(0.2),
+        "w": np.ones((2, 1, 3, 3), np.int8),
+        "i": np.int8(0),
+    }
+    conv = ["z", "s", "z0", "w", "s", "i", "s", "z0"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z0"], ["xq"], "xq"),
+        *nodes,
+        helper.make_node("QLinearConv", conv, ["c"], "c", pads=own),
+        helper.make_node("DequantizeLinear", ["c", "s", "z0"], ["y"], "y"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 6, 7])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+INTEGERS = [helper.make_node("Pad", ["xq", "p", "fill"], ["z"], "pad")]
+FLOATS = [
+    helper.make_node("DequantizeLinear", ["xq", "s", "z0"], ["xd"], "xd"),
+    helper.make_node("Pad", ["xd", "p", "zero"], ["q"], "pad"),
+    helper.make_node("QuantizeLinear", ["q", "s", "z0"], ["z"], "q"),
+]
+
+
+@pytest.mark.parametrize("nodes", [INTEGERS, FLOATS])
+def test_padding_with_the_zero_point_is_the_convolutions_own(nodes, tmp_path):
+    proto = padded(nodes)
+    model = read(tmp_path, proto)
+    same = read(
+        tmp_path,
+        padded([helper.make_node("Identity", ["xq"], ["z"], "z")], own=(1, 0, 2, 3)),
+    )
+    assert model.graph.nodes == same.graph.nodes
+    x = np.random.default_rng(0).standard_normal((1, 1, 6, 7)).astype(np.float32)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    wanted = np.asarray(session.run(None, {"x": x})[0])
+    qgraph = quantize_scaled(model.graph, model.weights, model.scales, 24)
+    target = qgraph.tensors[qgraph.output]
+    found = run_golden(qgraph, quantize_input(qgraph, x))[qgraph.output]
+    real = (found.astype(float) - target.zero_point) * target.scale
+    np.testing.assert_allclose(real, wanted, atol=1e-5)
+
+
+def test_padding_with_another_integer_is_refused(tmp_path):
+    with pytest.raises(
+        SystolithError, match=r"pad \(Pad\): must fill with the zero point 7, not 0"
+    ):
+        read(tmp_path, padded(INTEGERS, fill=0))
+
+
+def test_padding_does_not_go_through_another_scale(tmp_path):
+    nodes = [*FLOATS[:2], helper.make_node("QuantizeLinear", ["q", "t", "z0"], ["z"], "q")]
+    with pytest.raises(SystolithError, match=r"q \(QuantizeLinear\): takes what pad pads"):
+        read(tmp_path, padded(nodes))
