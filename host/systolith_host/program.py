@@ -18,6 +18,7 @@ from systolith_hw.spec.registers import VERSION
 __all__ = ["LayerProgram", "Place", "Program"]
 
 _FORMAT = "systolith program"
+"""Name of a file's only entry of text."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,8 @@ class Program:
         }
         tensors = {f"segment{index}": data for index, (_, data) in enumerate(self.segments)}
         try:
-            save_file(tensors, str(path), {"format": _FORMAT, "program": json.dumps(meta)})
+            # One entry: the order in which several are written changes from run to run.
+            save_file(tensors, str(path), {_FORMAT: json.dumps(meta)})
         except (OSError, SafetensorError) as error:
             raise SystolithError(f"{path}: cannot be written: {_one_line(error)}") from None
 
@@ -296,11 +298,11 @@ class Program:
         try:
             with safe_open(str(path), framework="numpy") as file:
                 header = file.metadata() or {}
-                if header.get("format") != _FORMAT:
+                if _FORMAT not in header:
                     raise SystolithError(
                         f"{path}: is not a program; make one with `systolith compile`"
                     )
-                meta = json.loads(header["program"])
+                meta = json.loads(header[_FORMAT])
                 if meta["version"] != VERSION:
                     raise SystolithError(
                         f"{path}: is a program of version {meta['version']}, not {VERSION}; "

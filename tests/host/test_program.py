@@ -111,8 +111,8 @@ def test_foreign_files_are_refused(tmp_path):
     save_file({"conv.weight": np.zeros(3, np.float32)}, str(path))
     with pytest.raises(SystolithError, match="is not a program"):
         Program.load(path)
-    save_file({"a": np.zeros(3, np.uint8)}, str(path), {"format": "systolith program"})
-    with pytest.raises(SystolithError, match=r"is damaged: [^\n]*program"):
+    save_file({"a": np.zeros(3, np.uint8)}, str(path), {"systolith program": "{}"})
+    with pytest.raises(SystolithError, match=r"is damaged: [^\n]*version"):
         Program.load(path)
     with pytest.raises(SystolithError, match="cannot be read"):
         Program.load(tmp_path / "missing")

@@ -48,7 +48,8 @@ def save_qgraph(qgraph: QGraph, path: Path | str) -> None:
         "output": qgraph.output,
     }
     try:
-        save_file(arrays, str(path), {"format": _FORMAT, "network": json.dumps(meta)})
+        # One entry: the order in which several are written changes from run to run.
+        save_file(arrays, str(path), {_FORMAT: json.dumps(meta)})
     except (OSError, SafetensorError) as error:
         raise SystolithError(f"{path}: cannot be written: {error}") from None
 
@@ -64,9 +65,9 @@ def load_qgraph(path: Path | str) -> QGraph:
     try:
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
-            if header.get("format") != _FORMAT:
+            if _FORMAT not in header:
                 raise SystolithError(f"{path}: is not a {_FORMAT}")
-            meta = json.loads(header["network"])
+            meta = json.loads(header[_FORMAT])
             if meta["version"] != _VERSION:
                 raise SystolithError(
                     f"{path}: has version {meta['version']} of the format, not {_VERSION}"

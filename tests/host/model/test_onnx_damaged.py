@@ -1,14 +1,24 @@
 """Damaged and senseless ONNX files: one line that says what is wrong, and never a traceback."""
 
+import contextlib
+import os
 import random
+import sys
+from collections import Counter
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
+from systolith_host import cli
 from systolith_host.errors import SystolithError
+from systolith_host.explore.network import load_network
+from systolith_host.model.graph import node_macs
 from systolith_host.model.onnx import inspect_onnx, read_onnx
+from systolith_host.schedule import compile_network
+from systolith_hw.spec.presets import PRESETS
 
 WEIGHT: np.ndarray = np.ones((4, 3, 3, 3), np.float32)
 
@@ -114,7 +124,8 @@ def test_truncated_files(tmp_path):
 def rich_network():
     """A small network with most operators."""
     nodes = [
-        conv("x", "c", title="c"),
+        helper.make_node("Pad", ["x", "around"], ["o"], "o"),
+        conv("o", "c", title="c"),
         helper.make_node("BatchNormalization", ["c", "s", "s", "s", "s"], ["n"], "n"),
         helper.make_node("Clip", ["n", "low", "high"], ["k"], "k"),
         helper.make_node("AveragePool", ["k"], ["a"], "a", kernel_shape=[2, 2], strides=[1, 1]),
@@ -129,6 +140,7 @@ def rich_network():
     ]
     proto = network(nodes)
     constants = {
+        "around": np.array([0, 0, 1, 0, 0, 0, 1, 0]),
         "s": np.ones(4, np.float32),
         "low": np.float32(0),
         "high": np.float32(6),
@@ -138,6 +150,43 @@ def rich_network():
     }
     for name, array in constants.items():
         proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return proto
+
+
+def quantized_network():
+    """A small network of integers, QDQ and QOperator mixed."""
+    step = ["s", "z"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *step], ["xq"], "xq"),
+        helper.make_node("Pad", ["xq", "around", "z"], ["o"], "o"),
+        helper.make_node("QLinearConv", ["o", *step, "k", "t", "i", *step, "b"], ["c"], "c"),
+        helper.make_node("DequantizeLinear", ["c", *step], ["d"], "d"),
+        helper.make_node("DequantizeLinear", ["k", "t", "i"], ["kd"], "kd", axis=0),
+        helper.make_node("Conv", ["d", "m"], ["e"], "e", pads=[1] * 4),
+        helper.make_node("QuantizeLinear", ["e", *step], ["eq"], "eq"),
+        helper.make_node("DequantizeLinear", ["eq", *step], ["f"], "f"),
+        helper.make_node("Add", ["f", "d"], ["g"], "g"),
+        helper.make_node("QuantizeLinear", ["g", *step], ["gq"], "gq"),
+        helper.make_node("MaxPool", ["gq"], ["p"], "p", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("DequantizeLinear", ["p", *step], ["y"], "y"),
+    ]
+    proto = network(nodes)
+    constants = {
+        "around": np.array([0, 0, 1, 0, 0, 0, 1, 0]),
+        "s": np.float32(0.1),
+        "z": np.uint8(3),
+        "t": np.full(4, 0.02, np.float32),
+        "i": np.zeros(4, np.int8),
+        "k": np.ones((4, 3, 3, 3), np.int8),
+        "b": np.arange(4, dtype=np.int32),
+        "n": np.ones((4, 4, 3, 3), np.int8),
+    }
+    proto.graph.initializer.pop()
+    for name, array in constants.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    proto.graph.node.insert(
+        0, helper.make_node("DequantizeLinear", ["n", "t", "i"], ["m"], "m", axis=0)
+    )
     return proto
 
 
@@ -187,20 +236,119 @@ def rewired(rng, proto):
     return proto.SerializeToString()
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_no_mutation_ends_in_a_traceback(seed, tmp_path):
+def parts_of(message):
+    """Return a message of a file and all messages in it."""
+    found = [message]
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in value if field.is_repeated else [value]:
+                found += parts_of(part)
+    return found
+
+
+def scrambled(rng, proto):
+    """Return a file whose fields, whichever, have other values, or are doubled, or gone."""
+    proto = onnx.ModelProto.FromString(proto.SerializeToString())
+    texts = [b"", b"x", b"\xff\xfe", b"a" * 300, b"Shape", b"../w", b"com.microsoft"]
+    for _ in range(rng.randint(1, 4)):
+        message = rng.choice(parts_of(proto))
+        fields = message.ListFields()
+        if not fields:
+            continue
+        field, value = rng.choice(fields)
+        numbers = [-1, 0, 1, 2, 3, 7, 11, 1 << 20, (1 << 31) - 1]
+        if field.type == field.TYPE_INT64:
+            numbers += [1 << 40, -(1 << 63)]
+        if rng.random() < 0.2:
+            message.ClearField(field.name)
+        elif field.is_repeated and len(value):
+            index = rng.randrange(len(value))
+            if rng.random() < 0.4:
+                del value[index]
+            elif rng.random() < 0.5:
+                value.extend([value[index]])
+            elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
+                value[index] = rng.choice(numbers)
+            elif field.type == field.TYPE_STRING:
+                value[index] = rng.choice(texts).decode("latin-1")
+        elif field.type == field.TYPE_STRING:
+            setattr(message, field.name, rng.choice(texts).decode("latin-1"))
+        elif field.type == field.TYPE_BYTES:
+            data = bytearray(value)
+            if data and rng.random() < 0.7:
+                data[rng.randrange(len(data))] = rng.choice([0, 1, 127, 128, 255])
+            setattr(message, field.name, bytes(data) if rng.random() < 0.7 else rng.choice(texts))
+        elif field.type == field.TYPE_ENUM:
+            setattr(message, field.name, rng.choice(sorted(field.enum_type.values_by_number)))
+        elif field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_INT64):
+            setattr(message, field.name, rng.choice(numbers))
+        elif field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+            setattr(message, field.name, rng.choice([0.0, -1.0, 1e38, float("inf"), float("nan")]))
+    return proto.SerializeToString()
+
+
+EACH = int(os.environ.get("SYSTOLITH_FUZZ", "1200")) // 8 or 1
+FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 8))
+def test_no_mutation_ends_in_a_traceback(seed, tmp_path, monkeypatch, capsys):
+    """`systolith check` ends in one line and a status; what it lets through can be compiled."""
     rng = random.Random(seed)
+    networks = [rich_network(), quantized_network()]
+    path = tmp_path / "net.onnx"
+    monkeypatch.setattr(sys, "argv", ["systolith", "check", str(path)])
+    ended: Counter[object] = Counter({0: 0, 1: 0, 2: 0})
+    for number in range(EACH):
+        proto, choice = rng.choice(networks), rng.random()
+        if choice < 0.25:
+            data = mutated(rng, proto.SerializeToString())
+        else:
+            data = rewired(rng, proto) if choice < 0.6 else scrambled(rng, proto)
+        path.write_bytes(data)
+        with pytest.raises(SystemExit) as raised:
+            cli.main()
+        status, output = raised.value.code, capsys.readouterr()
+        ended[status] += 1
+        assert "Traceback" not in output.out + output.err, number
+        assert (status == 2) == output.err.startswith("error: "), (number, output)
+        assert output.err.count("\n") <= 1, (number, output.err)
+        if status == 0:
+            compiles_or_says_why(path)
+    assert ended[0] + ended[1] + ended[2] == EACH
+    assert min(ended.values()) > 0 or EACH < 100
+
+
+def compiles_or_says_why(path):
+    model = read_onnx(path)
+    if sum(node_macs(model.graph, node) for node in model.graph.nodes) > 1 << 24:
+        return
+    load_network.cache_clear()
+    with contextlib.suppress(SystolithError):
+        compile_network(load_network(str(path)), PRESETS["tiny"])
+
+
+@pytest.mark.parametrize("make", [rich_network, quantized_network])
+def test_what_is_mutated_runs_before(make, tmp_path):
+    found, problems = inspect_onnx(write(tmp_path, make()))
+    assert found is not None
+    assert not problems
+    compiles_or_says_why(tmp_path / "net.onnx")
+
+
+def test_mutations_differ_and_reach_beyond_the_parser(tmp_path):
+    rng = random.Random(1)
     proto = rich_network()
     data = proto.SerializeToString()
-    path = tmp_path / "net.onnx"
-    refused, lines = 0, []
-    for _ in range(150):
-        path.write_bytes(mutated(rng, data) if rng.random() < 0.5 else rewired(rng, proto))
-        try:
-            found, problems = inspect_onnx(path)
-            refused += found is None
-            assert (found is None) == bool(problems)
-        except SystolithError as error:
-            lines.append(str(error))
-    assert not [line for line in lines if "\n" in line]
-    assert refused + len(lines) > 50
+    seen, parsed = set(), 0
+    for _ in range(200):
+        for made in (mutated(rng, data), rewired(rng, proto), scrambled(rng, proto)):
+            seen.add(made)
+            try:
+                onnx.ModelProto.FromString(made)
+            except DecodeError:
+                continue
+            parsed += 1
+    assert len(seen) > 450
+    assert data not in seen or len(seen) > 500
+    assert parsed > 400
