@@ -1,6 +1,7 @@
 # make run    VGG-16 on a photograph, through the simulated accelerator
 # make test   all tests; those of the FPGA tools are skipped before `make fpga-setup`
 # make fuzz   random networks on thousands of small accelerators, emulated; CASES=2000 FIRST=0
+# make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
 # make agreement     the golden model beside onnxruntime, layer by layer
 # make noise         what equalisation and bias correction do to signal over noise: ten minutes
 # make lint   format, lint, types, import rules
@@ -29,8 +30,8 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run report test fuzz agreement noise validate-model bench-explore traffic \
-	resources peers lint setup fpga-setup bitstream clean
+.PHONY: run report test fuzz fuzz-onnx agreement noise validate-model \
+	bench-explore traffic resources peers lint setup fpga-setup bitstream clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
@@ -44,6 +45,10 @@ test: setup
 fuzz: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
 		$(BIN)/pytest -n $(JOBS) -q tests/e2e/test_small_accelerators.py $(ARGS)
+
+fuzz-onnx: setup
+	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
+		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_onnx_damaged.py $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)

@@ -249,7 +249,7 @@ def run(
         typer.Option(
             metavar="FILE",
             help="Run this program instead of compiling one; give the same network, weights, "
-            "images and seed as when it was saved.",
+            "images, calibration and seed as when it was saved.",
         ),
     ] = None,
 ) -> None:
@@ -368,7 +368,9 @@ def run(
         _show(noise_table(prepared.noise))
     if report.groups["all"].mismatches:
         if program is not None:
-            _complain(f"{program} may have been made with other weights, images or another seed")
+            _complain(
+                f"{program} may have been made with other weights, images, calibration or seed"
+            )
         raise typer.Exit(MISMATCH)
 
 

@@ -114,7 +114,7 @@ def test_mismatches_end_in_status_1(command, tmp_path):
     status, out, err = command(*arguments)
     assert status == 1
     assert " 0 mismatches" not in out
-    assert "may have been made with other weights, images or another seed" in err
+    assert "may have been made with other weights, images, calibration or seed" in err
 
 
 def test_weights_file_is_used_and_named(command, tmp_path):

@@ -346,12 +346,16 @@ def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):
         node("Sin", ["b"], "c"),
         node("Conv", ["c", "w"], "d", pads=[-1, 0, 0, 0]),
         node("AveragePool", ["c"], "e", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("Pad", ["c", "p"], "h", mode="edge"),
+        node("Pad", ["c", "p"], "i"),
+        node("Relu", ["i"], "j"),
         node("Mul", ["e", "c"], "f"),
         node("Softmax", ["f"], "g"),
         node("Relu", ["g"], "y"),
     ]
     path = tmp_path / "net.onnx"
-    path.write_bytes(model(nodes, {"w": values(3, 3, 1, 1)}).SerializeToString())
+    constants = {"w": values(3, 3, 1, 1), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    path.write_bytes(model(nodes, constants).SerializeToString())
     found, problems = inspect_onnx(path)
     assert found is None
     assert [(problem.name, problem.operator) for problem in problems] == [
@@ -359,11 +363,13 @@ def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):
         ("c", "Sin"),
         ("d", "Conv"),
         ("e", "AveragePool"),
+        ("h", "Pad"),
+        ("j", "Relu"),
         ("f", "Mul"),
         ("y", "Relu"),
     ]
     assert "has no slopes" in problems[0].reason
-    with pytest.raises(SystolithError, match=r"6 of its nodes cannot run: a \(LeakyRelu\)"):
+    with pytest.raises(SystolithError, match=r"8 of its nodes cannot run: a \(LeakyRelu\)"):
         read_onnx(path)
 
 

@@ -287,7 +287,8 @@ def scrambled(rng, proto):
     return proto.SerializeToString()
 
 
-EACH = int(os.environ.get("SYSTOLITH_FUZZ", "1200")) // 8 or 1
+# Mutations in all and the first seed: `make fuzz-onnx CASES=2000 FIRST=100`.
+EACH = int(os.environ.get("SYSTOLITH_FUZZ", "800")) // 8 or 1
 FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
 
 
@@ -316,7 +317,7 @@ def test_no_mutation_ends_in_a_traceback(seed, tmp_path, monkeypatch, capsys):
         if status == 0:
             compiles_or_says_why(path)
     assert ended[0] + ended[1] + ended[2] == EACH
-    assert min(ended.values()) > 0 or EACH < 100
+    assert EACH < 100 or min(ended.values()) > 0
 
 
 def compiles_or_says_why(path):
