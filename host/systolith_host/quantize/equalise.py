@@ -315,13 +315,13 @@ def divide_channels(weights: Weights, pair: Pair, factors: np.ndarray) -> dict[s
         One for each output channel of the first layer.
     """
     first, second = weights[pair.first.name], weights[pair.second.name]
-    rows = factors.reshape(-1, *[1] * (first.weight.ndim - 1))
-    divided = replace(
-        first, weight=(first.weight / rows).astype(np.float32), bias=first.bias / factors
-    )
+    # In float32: the largest weights have a hundred million elements.
+    narrow = factors.astype(np.float32)
+    rows = narrow.reshape(-1, *[1] * (first.weight.ndim - 1))
+    divided = replace(first, weight=first.weight / rows, bias=first.bias / factors)
     count, inputs, *kernel = second.weight.shape
     groups = pair.second.groups if isinstance(pair.second, Conv) else 1
-    wide = _per_element(factors, groups * inputs).reshape(groups, 1, inputs, *[1] * len(kernel))
+    wide = _per_element(narrow, groups * inputs).reshape(groups, 1, inputs, *[1] * len(kernel))
     weight = second.weight.reshape(groups, count // groups, inputs, *kernel) * wide
-    multiplied = replace(second, weight=weight.reshape(second.weight.shape).astype(np.float32))
+    multiplied = replace(second, weight=weight.reshape(second.weight.shape))
     return {pair.first.name: divided, pair.second.name: multiplied}
