@@ -11,7 +11,8 @@
 # make resources   what a grid of configurations takes of an ECP5, synthesised: half an hour of a core
 # make peers   SCALE-Sim and ZigZag beside our cycles, each in an environment of its own
 # make report        the page of what VGG-16 costs: report.html
-# make fpga-setup    the FPGA tools, in .venv-fpga (pip only, 300 MB)
+# make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
+# make memory-efficiency    what share of their pins' rate the boards' memories give, simulated
 # make bitstream BOARD=ulx3s-85f    accelerator with memory controller and host link, in build/$BOARD
 #
 # Each sets up .venv first, once. PYTHON names another Python 3.11 or newer; ARGS is passed on, as in
@@ -30,8 +31,8 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run report test fuzz fuzz-onnx agreement noise validate-model \
-	bench-explore traffic resources peers lint setup fpga-setup bitstream clean
+.PHONY: run report test fuzz fuzz-onnx agreement noise validate-model bench-explore traffic \
+	resources peers lint setup fpga-setup memory-efficiency bitstream clean
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
@@ -101,6 +102,9 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites
 BOARD ?= ulx3s-85f
 bitstream: setup fpga-setup
 	$(BIN)/systolith build --board $(BOARD) --out build/$(BOARD) $(ARGS)
+
+memory-efficiency: setup fpga-setup
+	$(BIN)/python -m systolith_host.boards.efficiency $(ARGS)
 
 fpga-setup: $(FPGA)/.installed
 

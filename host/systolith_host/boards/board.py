@@ -36,6 +36,9 @@ class Board:
         What openFPGALoader calls the board.
     ethernet_mhz : float, optional
         Clock of the system if it is reached by Ethernet; none if the board has no Ethernet.
+    read_share : float, optional
+        Of the pins' rate that long reads reach in the simulated system, which
+        :mod:`systolith_host.boards.efficiency` measures; none where that was not done.
     link : str
         How the host reaches it, one of :data:`LINKS`.
     """
@@ -50,6 +53,7 @@ class Board:
     system_mhz: float
     programmer: str
     ethernet_mhz: float | None = None
+    read_share: float | None = None
     link: str = "serial"
 
     @property
@@ -71,6 +75,7 @@ BOARDS = {
             cycle_bytes=2,
             system_mhz=50.0,
             programmer="ulx3s",
+            read_share=0.961,  # of ecp5-85f at 62.5 MHz
         ),
         Board(
             name="ecpix5-85f",

@@ -40,6 +40,8 @@ class NetworkSpeed:
         Megabytes a second that the network moves where the memory keeps up.
     memory_rate : float
         Megabytes a second that the memory's pins can move.
+    read_rate : float, optional
+        Megabytes a second that long reads reach, where it was measured.
     memory_bytes : int
         Of weights and the largest activations: the network needs no less.
     """
@@ -53,6 +55,7 @@ class NetworkSpeed:
     convolution_frames: float
     needed_rate: float
     memory_rate: float
+    read_rate: float | None
     memory_bytes: int
 
 
@@ -170,6 +173,7 @@ def network_speed(
         convolution_frames=mhz * 1e6 / convolutions,
         needed_rate=moved / unlimited * mhz,
         memory_rate=board.memory_rate,
+        read_rate=board.memory_rate * board.read_share if board.read_share else None,
         memory_bytes=_least_memory(network),
     )
 

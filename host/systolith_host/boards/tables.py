@@ -3,10 +3,16 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from systolith_host.boards.report import BuildReport
+from systolith_host.boards.report import BuildReport, NetworkSpeed
 from systolith_host.fpga.tables import attempts_table, clock_lines, resources_table
 
 __all__ = ["build_table"]
+
+
+def _read_rate(speed: NetworkSpeed) -> str:
+    if speed.read_rate is None:
+        return "long reads not measured"
+    return f"{speed.read_rate:,.0f} for long reads in the simulated system"
 
 
 def build_table(report: BuildReport) -> RenderableType:
@@ -19,8 +25,8 @@ def build_table(report: BuildReport) -> RenderableType:
         f"{speed.network}: {speed.frames:.2f} frames/s at {report.mhz:g} MHz, "
         f"{speed.convolution_frames:.2f} for the convolutions alone ({speed.cycles:,} and "
         f"{speed.convolution_cycles:,} cycles, counted by {speed.source})",
-        f"memory: {speed.memory_rate:,.0f} MB/s at the pins; the network asks for "
-        f"{speed.needed_rate:,.0f} MB/s where the memory keeps up "
+        f"memory: {speed.memory_rate:,.0f} MB/s at the pins, {_read_rate(speed)}; the network "
+        f"asks for {speed.needed_rate:,.0f} MB/s where the memory keeps up "
         f"({speed.unlimited_cycles:,} cycles)",
     ]
     if speed.memory_bytes > board.memory_bytes:

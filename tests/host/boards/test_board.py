@@ -135,6 +135,7 @@ def test_a_report_says_whether_every_clock_is_met(tmp_path, reached, met):
     assert saved["resources"]["DSP"] == {"used": 16, "available": 156, "left": 140}
     assert [clock["wanted"] for clock in saved["clocks"]] == [50.0, 50.0]
     assert saved["speed"]["memory_rate"] == 100.0
+    assert saved["speed"]["read_rate"] == pytest.approx(96.1)
     console = Console(width=150, record=True, file=(tmp_path / "out").open("w"))
     console.print(build_table(report))
     console.file.close()

@@ -2,13 +2,21 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
+import typer
 
+from systolith_host.boards import build as boards_build
+from systolith_host.boards.board import load_board
+from systolith_host.boards.report import BuildReport, network_speed
 from systolith_host.boards.system import FILE_NAME
 from systolith_host.commands.board import build as build_command
 from systolith_host.commands.board import program
 from systolith_host.errors import SystolithError
+from systolith_host.fpga.parts import load_part
+from systolith_host.fpga.place import Attempt, Clock
+from systolith_hw.spec.presets import PRESETS
 
 FIELDS = {
     "target": "ulx3s-85f",
@@ -89,3 +97,31 @@ def test_an_address_that_is_none_is_refused_before_anything_else(tmp_path):
     ):
         build_command("ecpix5-85f", tmp_path / "out", link="ethernet", ip="board.local")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_a_missed_clock_is_exit_status_1_and_its_report_is_kept(tmp_path, monkeypatch, capsys, met):
+    clock = Clock("accel_clk", 50.0 if met else 49.9, (), 20.0, 2.0, 50.0)
+    best = Attempt(1, "router1", 30.0, "routed", (clock,), {}, Path("seed1-router1.config"))
+    board = load_board("ulx3s-85f")
+    report = BuildReport(
+        config=PRESETS["tiny"],
+        board=board,
+        part=load_part(board.part),
+        mhz=50.0,
+        build="0123456789abcdef",
+        need={"LUT": 100},
+        synthesis_seconds=5.0,
+        attempts=(best,),
+        best=best,
+        speed=network_speed("mini", PRESETS["tiny"], board, 50.0),
+    )
+    monkeypatch.setattr(boards_build, "build_bitstream", lambda *arguments, **more: report)
+    if met:
+        build_command("ulx3s-85f", tmp_path, config="tiny")
+    else:
+        with pytest.raises(typer.Exit) as ended:
+            build_command("ulx3s-85f", tmp_path, config="tiny")
+        assert ended.value.exit_code == 1
+    assert json.loads((tmp_path / "report.json").read_text())["met"] is met
+    assert ("a clock is MISSED" in capsys.readouterr().out) is not met

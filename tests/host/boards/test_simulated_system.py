@@ -10,11 +10,14 @@ import zlib
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from systolith_host.boards import simulation
+from systolith_host.boards.efficiency import StandIn, measure_efficiency
 from systolith_host.boards.line import serial_line
 from systolith_host.boards.system import System
 from systolith_host.errors import SystolithError
+from systolith_host.progress import ProgressLog
 from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.link import Link
 from systolith_host.runtime.litex import CHUNK, LitexDevice
@@ -195,3 +198,11 @@ def test_nobody_there_is_reported():
         SystolithError, match=r"^litex://localhost:1: nobody answers \(Connection refused\); start"
     ):
         Link("litex://localhost:1", 2.0)
+
+
+def test_long_reads_use_most_of_what_the_pins_can(folder):
+    stand_in = StandIn("MT48LC16M16", 50e6, 100e6)  # the simulator that is there already
+    with ProgressLog(Console(stderr=True)) as log:
+        moved, pins = measure_efficiency(CONFIG, stand_in, log)
+    assert pins == 100.0
+    assert 0.5 * pins < moved < pins
