@@ -34,6 +34,7 @@ from systolith_host.runtime.board import BoardRun, check_board, find_system, run
 from systolith_host.runtime.overlay import find_overlay, run_on_overlay
 from systolith_host.runtime.remote import run_remote
 from systolith_host.runtime.session import DeviceOptions, Outcome, build_device, plan_jobs, run_jobs
+from systolith_host.runtime.simulate import MemoryTiming
 from systolith_host.schedule import compile_network
 from systolith_host.tables import config_table, network_table, noise_table, report_table
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
@@ -235,6 +236,10 @@ def run(
     latency: Annotated[
         int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")
     ] = 40,
+    turnaround: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
+    ] = 0,
     clock: Annotated[
         float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For the frames per second.")
     ] = 150.0,
@@ -301,6 +306,8 @@ def run(
                 batch,
                 fuse_pool=fuse_pool,
                 memory_rate=bandwidth if system is None else system.memory_rate,
+                memory_latency=latency,
+                memory_turnaround=turnaround,
                 progress=log.update,
             )
         if save_program is not None:
@@ -314,8 +321,7 @@ def run(
         options = DeviceOptions(
             kind="rtl" if rtl else "emulator",
             simulator=simulator.value,
-            latency=latency,
-            bytes_per_cycle=bandwidth,
+            memory=MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround),
             waves=traced,
             waves_path=Path(f"{traced}.vcd") if traced is not None else None,
         )
@@ -345,8 +351,7 @@ def run(
         else:
             outcomes = run_jobs(loaded, work, options, jobs, tracker.at, tracker.done, log.message)
         wall = time.monotonic() - start
-    rate = bandwidth if bandwidth is not None else target.bus_bytes
-    memory = f"{rate:g} bytes per cycle, latency {latency} cycles" if rtl else None
+    memory = options.memory.described(target.bus_bytes) if rtl else None
     if system is not None:
         bandwidth, clock = system.memory_rate, system.accelerator_hz / 1e6
         memory = f"{system.memory_type}, at most {bandwidth:g} bytes per cycle"

@@ -35,6 +35,10 @@ def report(
     latency: Annotated[
         int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")
     ] = 40,
+    turnaround: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
+    ] = 0,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")] = 1,
     clock: Annotated[
         float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For images a second.")
@@ -106,7 +110,7 @@ def report(
             raise SystolithError(f"{path}: its folder does not exist")
     written: list[Path] = []
     with ProgressLog(Console(stderr=True)) as log:
-        memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth)
+        memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
         subject = load_subject(network, target, memory, batch, log)
         data = assemble(subject, options, log)
         log.stage("drawing")

@@ -72,6 +72,7 @@ def explore(
     post_lanes: Annotated[str | None, _axis("post_lanes")] = None,
     bus_bytes: Annotated[str | None, _axis("bus_bytes")] = None,
     latency: Annotated[str | None, _axis("latency")] = None,
+    turnaround: Annotated[str | None, _axis("turnaround")] = None,
     outstanding: Annotated[str | None, _axis("outstanding")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only so many points, chosen at random.")
@@ -125,6 +126,7 @@ def explore(
         "post_lanes": post_lanes,
         "bus_bytes": bus_bytes,
         "latency": latency,
+        "turnaround": turnaround,
         "outstanding": outstanding,
     }
     load_network(network)
@@ -270,6 +272,7 @@ def _confirm(
             batch,
             memory_rate=point.bandwidth,
             memory_latency=point.latency,
+            memory_turnaround=point.turnaround,
         )
         cases = compare(program, point.memory)
         rows = [

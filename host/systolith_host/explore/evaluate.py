@@ -12,7 +12,7 @@ from systolith_host.schedule.allocate import MemoryMap, place_of
 from systolith_host.schedule.compile import choose_schedule
 from systolith_host.schedule.lower import lower
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import MEMORY_LATENCY, read_rate
+from systolith_host.schedule.order import MEMORY_LATENCY, read_rate, write_rate
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.work import Addresses
 from systolith_hw.spec.config import AcceleratorConfig
@@ -54,6 +54,7 @@ def evaluate(
     bandwidth: float,
     batch: int = 1,
     latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> list[LayerCost]:
     """Return what each layer of a network costs.
 
@@ -61,7 +62,7 @@ def evaluate(
     ----------
     network : str
         A built-in one, or an ONNX file.
-    bandwidth, latency
+    bandwidth, latency, turnaround
         Of the memory, in bytes per cycle and cycles.
 
     Raises
@@ -71,9 +72,10 @@ def evaluate(
     """
     rate = min(bandwidth, float(config.bus_bytes))
     qgraph = load_network(network)
+    memory = (rate, latency, turnaround)
     found = []
     for operation in operations_of(network, config):
-        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, rate, latency)
+        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
         macs = batch * operation.macs
         compulsory = batch * operation.compulsory + operation.weight_elements
         found.append(
@@ -148,8 +150,7 @@ def _schedule(
     operation: Operation,
     config: AcceleratorConfig,
     batch: int,
-    rate: float,
-    latency: int,
+    memory: tuple[float, int, int],
 ) -> tuple[LayerSchedule, int, int]:
     """Return an operation's schedule, number of instructions and cycles; alike layers share it."""
     shape = tuple(
@@ -159,14 +160,16 @@ def _schedule(
     )
     tensors = tuple(qgraph.tensors[name].shape for name in (*operation.inputs, operation.output))
     key = (shape, tensors, *(getattr(config, name) for name in _SCHEDULING), batch)
-    key += (rate, read_rate(config, rate, latency), latency)
+    rate, latency, turnaround = memory
+    rates = (read_rate(config, rate, latency), write_rate(config, rate, turnaround))
+    key += (rate, *rates, latency)
     found = _schedules.get(key)
     if found is None:
         if len(_schedules) >= _MOST_SCHEDULES:
             _schedules.clear()
         addresses = places_of(qgraph, operation, config, batch)
         try:
-            found = choose_schedule(operation, config, addresses, batch, rate, latency)
+            found = choose_schedule(operation, config, addresses, batch, *memory)
         except SystolithError as error:
             found = str(error)
         _schedules[key] = found

@@ -86,7 +86,7 @@ class Result:
 def point_key(network: str, batch: int, point: Point) -> str:
     """Return what tells a point from every other one, in any sweep."""
     config = None if point.config is None else point.config.fingerprint
-    fields = (point.bandwidth, point.latency, point.reason)
+    fields = (point.bandwidth, point.latency, point.turnaround, point.reason)
     text = json.dumps([network_id(network), batch, dict(point.values), config, *fields])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -27,6 +27,7 @@ AXES = {
     "post_lanes": "channels requantised per cycle",
     "bus_bytes": "width of the bus in bytes",
     "latency": "cycles from the address of a read to its first data",
+    "turnaround": "cycles in which no data moves between reading and writing",
     "outstanding": "bursts of reads under way at once; half as many writes",
 }
 """What a sweep may vary, in the order in which points are counted, the last one fastest."""
@@ -55,13 +56,16 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
     Raises
     ------
     SystolithError
-        If the text is no list of positive numbers, or names none.
+        If the text is no list of positive numbers (a turnaround may be 0), or names none.
     """
     found: dict[float, None] = {}
     for part in text.split(","):
         ends, _, step_text = part.partition("step")
         low_text, dots, high_text = ends.partition("..")
         low = _number(low_text, axis)
+        if low == 0 and axis == "turnaround" and not dots and not step_text:
+            found[low] = None
+            continue
         high = _number(high_text, axis) if dots else low
         step = _number(step_text, axis) if step_text else 0.0
         if not 0 < low <= high or (step_text and step <= 0):
@@ -120,7 +124,7 @@ class Point:
         Bytes per cycle.
     reason : str
         Why it cannot be built; "" if it can.
-    latency : int
+    latency, turnaround : int
         Cycles of the memory.
     """
 
@@ -129,11 +133,14 @@ class Point:
     bandwidth: float
     reason: str = ""
     latency: int = MEMORY_LATENCY
+    turnaround: int = 0
 
     @property
     def memory(self) -> MemoryTiming:
         """The memory, as simulation and replay take it."""
-        return MemoryTiming(bytes_per_cycle=self.bandwidth, latency=self.latency)
+        return MemoryTiming(
+            bytes_per_cycle=self.bandwidth, latency=self.latency, turnaround=self.turnaround
+        )
 
     @property
     def resources(self) -> dict[str, int]:
@@ -215,12 +222,13 @@ class Space:
         """Return the point of these values."""
         bandwidth = values.get("bandwidth", float(values.get("bus_bytes", self.base.bus_bytes)))
         latency = int(values.get("latency", MEMORY_LATENCY))
+        turnaround = int(values.get("turnaround", 0))
         try:
             config = self._config(values, bandwidth)
-            point = Point(values, config, bandwidth, latency=latency)
+            point = Point(values, config, bandwidth, latency=latency, turnaround=turnaround)
             _ = point.memory
         except ValueError as error:
-            return Point(values, None, bandwidth, str(error), latency)
+            return Point(values, None, bandwidth, str(error), latency, turnaround)
         if self.max_multipliers is not None and point.multipliers > self.max_multipliers:
             reason = f"{point.multipliers:,} multipliers, more than {self.max_multipliers:,}"
             return replace(point, reason=reason)

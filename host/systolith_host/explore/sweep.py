@@ -125,8 +125,9 @@ class Runner:
 def _evaluate(job: Job) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
+    memory = (point.latency, point.turnaround)
     try:
-        return index, evaluate(network, point.config, point.bandwidth, batch, point.latency), ""
+        return index, evaluate(network, point.config, point.bandwidth, batch, *memory), ""
     except SystolithError as error:
         return index, [], str(error)
 

@@ -39,6 +39,7 @@ PARAMETERS = (
     "drain_latency",
     "memory_latency",
     "memory_rate",
+    "memory_turnaround",
     "memory_reads",
     "memory_writes",
     "read_turn",
@@ -91,7 +92,8 @@ def replay(table, p, times, samples, interval):
     """
     (
         address, rows, block, cols, bus, longest, out_reads, out_writes, queue_depth, out_beats,
-        compute_latency, drain_latency, latency, rate, most_reads, most_writes, turn, limit,
+        compute_latency, drain_latency, latency, rate, turnaround, most_reads, most_writes, turn,
+        limit,
     ) = p  # fmt: skip
     count = table.shape[0]
     out = np.zeros(19, np.int64)
@@ -237,6 +239,8 @@ def replay(table, p, times, samples, interval):
     now = 0
     credit = idle_credit
     read_turn = turn != 0
+    m_writing = False
+    m_moved = -turnaround
     ar_ready = aw_ready = w_ready = True
     m_ar = np.zeros((128, 3), np.int64)
     m_ar_first = m_ar_count = reads_under_way = 0
@@ -436,8 +440,16 @@ def replay(table, p, times, samples, interval):
             (not r_valid or r_ready) and m_ar_count != 0 and now >= m_ar[m_ar_first % 128, 2]
         )
         want_write = w_count != 0 and m_aw_count != 0 and m_b_count != 64
-        available = credit + rate
-        if available < cost:
+        turning = False
+        if turnaround != 0:
+            if w_beat == 0 and w_count < m_aw[m_aw_first % 128] and w_count != WRITE_BEATS:
+                want_write = False
+            if want_read and want_write:
+                want_read = w_beat == 0 if m_writing else r_beat != 0
+                want_write = not want_read
+            turning = (want_read if m_writing else want_write) and now <= m_moved + turnaround
+        available = credit if turning else credit + rate
+        if turning or available < cost:
             want_read = want_write = False
         elif want_read and want_write and available < 2 * cost:
             want_read = read_turn
@@ -448,6 +460,9 @@ def replay(table, p, times, samples, interval):
         if want_write:
             available -= cost
         credit = available if available < cost else idle_credit
+        if want_read or want_write:
+            m_writing = want_write
+            m_moved = now
         # What the accelerator takes is what was there before this edge.
         beat_arrives = r_valid and r_ready
         arriving = (1 if r_fetch else 0) | (2 if r_last else 0)

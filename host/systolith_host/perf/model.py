@@ -161,6 +161,7 @@ def replay_table(
         "drain_latency": config.post_lanes + Latencies.POST,
         "memory_latency": timing.latency,
         "memory_rate": rate,
+        "memory_turnaround": timing.turnaround,
         "memory_reads": timing.reads,
         "memory_writes": timing.writes,
         "read_turn": read_turn,
@@ -190,7 +191,7 @@ def _limit(
     steps = (pixels * column["passes"]).sum() + (column["words"] * (column["reads"] + 4)).sum()
     steps += (column["planes"] * column["tile_rows"] * column["tile_columns"]).sum()
     beats = sum(table.read_beats.values()) + table.write_beats
-    slowest = max(1.0, 256 * config.bus_bytes / rate) + 2 * timing.latency + 100
+    slowest = max(1.0, 256 * config.bus_bytes / rate) + 2 * timing.latency + timing.turnaround + 100
     return int(2 * (steps + beats * slowest + 1000 * len(table.rows))) + 100_000
 
 

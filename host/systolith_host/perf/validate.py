@@ -31,6 +31,9 @@ __all__ = ["CONFIGS", "Case", "compare", "main", "random_cases", "random_memory"
 
 CASES = 300
 
+TURNAROUNDS = (0, 0, 0, 1, 4, 15, 64)
+"""Cycles between reads and writes, as often as they are chosen."""
+
 _SMALL = {
     "act_depth": 1024,
     "param_depth": 64,
@@ -127,13 +130,16 @@ class Case:
         return self.model == self.measured
 
 
-def random_memory(rng: random.Random, bus_bytes: int) -> MemoryTiming:
-    """Return a memory of any latency and bandwidth, without random stalls."""
+def random_memory(
+    rng: random.Random, bus_bytes: int, turnarounds: Sequence[int] = TURNAROUNDS
+) -> MemoryTiming:
+    """Return a memory of any latency, bandwidth and turnaround, without random stalls."""
     return MemoryTiming(
         latency=rng.choice([2, 5, 20, 40, 100, 300]),
         bytes_per_cycle=rng.choice([None, *(bus_bytes * share for share in (2, 0.7, 0.5, 0.2))]),
         reads=rng.choice([1, 2, 4, 64]),
         writes=rng.choice([1, 2, 64]),
+        turnaround=rng.choice(turnarounds),
     )
 
 
@@ -166,13 +172,15 @@ def compare(program: Program, memory: MemoryTiming) -> list[Case]:
     ]
 
 
-def random_cases(config: AcceleratorConfig, count: int, seed: int) -> list[Case]:
+def random_cases(
+    config: AcceleratorConfig, count: int, seed: int, turnarounds: Sequence[int] = TURNAROUNDS
+) -> list[Case]:
     """Return at least `count` random cases of a configuration."""
     rng = random.Random(f"{config.fingerprint} {seed}")
     cases: list[Case] = []
     while len(cases) < count:
         qgraph, batch = random_qgraph(rng), rng.choice([1, 1, 2, 3])
-        memory = random_memory(rng, config.bus_bytes)
+        memory = random_memory(rng, config.bus_bytes, turnarounds)
         try:
             with random_tilings(rng):
                 program = compile_network(qgraph, config, batch, fuse_pool=rng.random() < 0.7)
@@ -188,6 +196,7 @@ def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
     cycles = [case.measured.cycles for case in cases]
     return [
         ("cases", f"{len(cases)}"),
+        ("of them with a turnaround", f"{sum(c.memory.turnaround > 0 for c in cases)}"),
         ("cycles of a case", f"{min(cycles):,} to {max(cycles):,}"),
         ("traffic equal to the RTL's counters", f"{sum(c.traffic_equal for c in cases)}"),
         ("cycles and every engine's states equal", f"{sum(c.exact for c in cases)}"),
@@ -243,12 +252,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make validate-model", description=__doc__)
     parser.add_argument("--cases", type=int, default=CASES, help="random cases, at least")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--turnaround",
+        type=int,
+        nargs="+",
+        default=TURNAROUNDS,
+        metavar="CYCLES",
+        help="of the memories, chosen among these",
+    )
     parser.add_argument("--vgg16", default="", help="presets, e.g. default,large: all its layers")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the results")
     options = parser.parse_args(arguments)
     cases: list[Case] = []
     for config in CONFIGS:
-        cases += random_cases(config, -(-options.cases // len(CONFIGS)), options.seed)
+        count = -(-options.cases // len(CONFIGS))
+        cases += random_cases(config, count, options.seed, options.turnaround)
         print(f"{config.name}: {len(cases)} cases so far", flush=True)
     network: list[Case] = []
     _write(options.out, cases, network)

@@ -48,10 +48,8 @@ class DeviceOptions:
     kind : "emulator" or "rtl"
     simulator : "verilator" or "icarus"
         Of the RTL.
-    latency : int
-        Of the simulated memory, in cycles.
-    bytes_per_cycle : float, optional
-        Bandwidth of the simulated memory; the width of the bus where it is None.
+    memory : MemoryTiming
+        How the simulated memory behaves.
     waves : str, optional
         Layer whose waveforms are written.
     waves_path : Path, optional
@@ -60,8 +58,7 @@ class DeviceOptions:
 
     kind: Literal["emulator", "rtl"]
     simulator: Literal["verilator", "icarus"] = "verilator"
-    latency: int = 40
-    bytes_per_cycle: float | None = None
+    memory: MemoryTiming = field(default_factory=MemoryTiming)
     waves: str | None = None
     waves_path: Path | None = None
 
@@ -265,7 +262,6 @@ def _run_rtl(
     progress: Progress | None,
     message: Message | None,
 ) -> list[Outcome]:
-    timing = MemoryTiming(latency=options.latency, bytes_per_cycle=options.bytes_per_cycle)
     started: dict[str, float] = {}
     seconds: dict[str, float] = {}
 
@@ -296,7 +292,7 @@ def _run_rtl(
                 [layer.name for layer in part],
                 image,
                 simulator=options.simulator,
-                memory=timing,
+                memory=options.memory,
                 progress=report,
                 waves=options.waves_path if with_waves else None,
             )

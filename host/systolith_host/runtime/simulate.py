@@ -258,6 +258,7 @@ def _limit(layer: LayerProgram, config: AcceleratorConfig, timing: MemoryTiming)
     if timing.bytes_per_cycle is not None:
         slower = max(1.0, config.bus_bytes / timing.bytes_per_cycle)
     slower *= (1 + timing.latency / 100) / (1 - timing.stalls) ** 2
+    slower *= 1 + timing.turnaround / 8
     return int(10 * slower * max(layer.predicted_cycles, layer.bound_cycles)) + 1_000_000
 
 

@@ -68,8 +68,8 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     ----------
     items, bounds, steps, stores : ndarray
         An outline with room for its items.
-    settings : (rate, rate of reads, row groups, words of the output buffer, instruction's bytes)
-        Rates in bytes per cycle.
+    settings : (rates of writes and reads, row groups, words of the output buffer, bytes)
+        Rates in bytes per cycle; the bytes are those of an instruction.
     latencies : (load, pipeline, fill, run)
         Cycles before a LOAD's first word, through the requantiser, through the array, and of a
         run of words beside them.
@@ -78,7 +78,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     starts : tuple of three ndarrays of float64
         Are filled with the cycles in which items, CONVs and STOREs start.
     """
-    rate, read_rate, row_groups, out_depth, instruction_bytes = settings
+    write_rate, read_rate, row_groups, out_depth, instruction_bytes = settings
     load_latency, pipeline, fill, run_cycles = latencies
     item_starts, step_starts, store_starts = starts
     ready = np.full(len(items), -1.0)
@@ -109,7 +109,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
                 store_starts[store] = start
                 drain = start + stores[store, DRAIN] + pipeline
                 drained[store] = drain
-                written = max(drain, start + stores[store, BYTES] / rate)
+                written = max(drain, start + stores[store, BYTES] / write_rate)
                 drain = max(drain, written - out_depth)
                 end = max(end, written + load_latency)
                 store += 1
@@ -147,7 +147,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
         start = max(loader, chosen_release)
         while written_back < store and store_starts[written_back] <= start:
             size = stores[written_back, BYTES]
-            bus = max(bus, store_starts[written_back]) + size / rate
+            bus = max(bus, store_starts[written_back]) + size / write_rate
             written_back += 1
         # Nothing else moves while instructions do: a LOAD comes with a CONV, more or less.
         fetched = 2 * items[row, LOADS] * instruction_bytes / read_rate

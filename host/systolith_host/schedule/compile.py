@@ -40,6 +40,7 @@ def compile_network(
     fuse_pool: bool = True,
     memory_rate: float | None = None,
     memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
     progress: Progress | None = None,
 ) -> Program:
     """Compile a network.
@@ -57,6 +58,8 @@ def compile_network(
         the bus if not given.
     memory_latency : int
         Its cycles from an address to the first data, likewise.
+    memory_turnaround : int
+        Its cycles in which no data moves between reading and writing, likewise.
     progress : callable, optional
         Called with the name of each layer before it is scheduled, its number, and how many there
         are.
@@ -71,7 +74,8 @@ def compile_network(
     SystolithError
         If the network cannot run on this accelerator.
     """
-    program, _ = _compile(qgraph, config, batch, fuse_pool, memory_rate, memory_latency, progress)
+    memory = (memory_rate, memory_latency, memory_turnaround)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory, progress)
     return program
 
 
@@ -83,9 +87,11 @@ def explain_network(
     fuse_pool: bool = True,
     memory_rate: float | None = None,
     memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
-    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory_rate, memory_latency, None)
+    memory = (memory_rate, memory_latency, memory_turnaround)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory, None)
     return schedules
 
 
@@ -94,8 +100,7 @@ def _compile(
     config: AcceleratorConfig,
     batch: int,
     fuse_pool: bool,
-    memory_rate: float | None,
-    memory_latency: int,
+    timing: tuple[float | None, int, int],
     progress: Progress | None,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
@@ -131,6 +136,7 @@ def _compile(
             pixel_bytes = packed if name == qgraph.input else 0
             places[name] = place_of(tensor, memory, config, batch, pixel_bytes)
     check_size(memory, config, qgraph.name, batch)
+    memory_rate, *latencies = timing
     rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     layers = []
     schedules = []
@@ -145,7 +151,7 @@ def _compile(
             param_address,
         )
         schedule, instructions, cycles = schedule_layer(
-            operation, config, addresses, batch, rate, memory_latency
+            operation, config, addresses, batch, rate, *latencies
         )
         schedules.append(replace(schedule, estimate=float(cycles)))
         address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
@@ -174,6 +180,7 @@ def schedule_layer(
     batch: int,
     rate: float,
     latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> tuple[LayerSchedule, list[Instruction], int]:
     """Return the best schedule found, its instructions and the cycles they are expected to take.
 
@@ -182,8 +189,8 @@ def schedule_layer(
     SystolithError
         As :func:`choose_schedule`, or if a number does not fit its field.
     """
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency)
-    order, cycles = order_layer(operation, schedule, config, addresses, rate, latency)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency, turnaround)
+    order, cycles = order_layer(operation, schedule, config, addresses, rate, latency, turnaround)
     return schedule, emit_layer(operation, order), cycles
 
 
@@ -194,6 +201,7 @@ def choose_schedule(
     batch: int,
     rate: float,
     latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> tuple[LayerSchedule, int, int]:
     """Return the best schedule found, its number of instructions, and its expected cycles.
 
@@ -208,11 +216,11 @@ def choose_schedule(
     best: tuple[float, LayerSchedule, int, int] | None = None
     tried = 0
     least_steps: int | None = None
-    for schedule in schedule_candidates(operation, config, batch, rate, latency):
+    for schedule in schedule_candidates(operation, config, batch, rate, latency, turnaround):
         if best is not None and schedule.estimate > HOPELESS * best[0]:
             break
         try:
-            cycles, count = trials.cost(schedule, rate, latency)
+            cycles, count = trials.cost(schedule, rate, latency, turnaround)
         except NoRoomError:
             continue
         except TooManyStepsError as error:

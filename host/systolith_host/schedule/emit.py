@@ -23,6 +23,7 @@ def order_layer(
     addresses: Addresses,
     rate: float,
     latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> tuple[Order, int]:
     """Return what a layer does, in order, and the cycles that it is expected to take.
 
@@ -32,6 +33,8 @@ def order_layer(
         Bytes per cycle that the memory can move.
     latency : int
         Cycles from the address of a read to its first data.
+    turnaround : int
+        Cycles in which no data moves between reading and writing.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def order_layer(
     """
     work = make_work(operation, schedule, config, addresses)
     allocate(work, config)
-    order, cycles = simulate(work, config, rate, latency)
+    order, cycles = simulate(work, config, rate, latency, turnaround)
     return order, round(cycles)
 
 

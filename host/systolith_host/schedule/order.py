@@ -17,6 +17,7 @@ __all__ = [
     "order_outline",
     "read_rate",
     "simulate",
+    "write_rate",
 ]
 
 MEMORY_LATENCY = 40
@@ -43,6 +44,11 @@ def read_rate(config: AcceleratorConfig, rate: float, latency: int) -> float:
     """Return the bytes per cycle that reads reach: few bursts under way cannot hide the latency."""
     under_way = config.outstanding_reads * config.burst_bytes
     return min(rate, under_way / (latency + config.burst_beats + BURST))
+
+
+def write_rate(config: AcceleratorConfig, rate: float, turnaround: int) -> float:
+    """Return the bytes per cycle that writes reach if reads come before and after each burst."""
+    return config.burst_bytes / (config.burst_bytes / rate + 2 * turnaround)
 
 
 class NoRoomError(Exception):
@@ -73,23 +79,27 @@ def _depths(config: AcceleratorConfig) -> tuple[int, int, int]:
 
 
 def order_outline(
-    outline: Outline, config: AcceleratorConfig, rate: float, latency: int = MEMORY_LATENCY
+    outline: Outline,
+    config: AcceleratorConfig,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> int | None:
     """Return the cycles that an outline is expected to take; None if the buffers have no room."""
     if not make_room(outline.items, outline.bounds, _depths(config)):
         return None
-    end, _, _ = _run(outline, config, rate, latency)
+    end, _, _ = _run(outline, config, rate, latency, turnaround)
     return None if end < 0 else round(end + START)
 
 
 def _run(
-    outline: Outline, config: AcceleratorConfig, rate: float, latency: int
+    outline: Outline, config: AcceleratorConfig, rate: float, latency: int, turnaround: int
 ) -> tuple[float, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return when the last write ends (negative if never), the LOADs' order, and all starts."""
     counts = (len(outline.items), len(outline.steps), len(outline.stores))
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
     load_order = np.empty(counts[0], np.int64)
-    rates = (float(rate), read_rate(config, rate, latency))
+    rates = (write_rate(config, rate, turnaround), read_rate(config, rate, latency))
     settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
     latencies = (LATENCY + latency - MEMORY_LATENCY, PIPELINE, config.rows + config.cols, RUN)
     end = run_engines(
@@ -100,17 +110,22 @@ def _run(
 
 
 def simulate(
-    work: Work, config: AcceleratorConfig, rate: float, latency: int = MEMORY_LATENCY
+    work: Work,
+    config: AcceleratorConfig,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> tuple[list[Item | Step | Store], float]:
     """Return loads, CONVs and STOREs in the order of the program, and the cycles that they take.
 
     The LOADs run in the order in which a memory of `rate` bytes per cycle, whose first data comes
-    `latency` cycles after an address, can best bring them:
+    `latency` cycles after an address, and which takes `turnaround` cycles to change between
+    reading and writing, can best bring them:
     earliest deadline first among those that have room. In the program every instruction stands
     about where its engine's queue can take it, and after all that it waits for.
     """
     outline = outline_of(work)
-    end, load_order, starts = _run(outline, config, rate, latency)
+    end, load_order, starts = _run(outline, config, rate, latency, turnaround)
     if end < 0:
         raise NoRoomError
     items = [item for buffer in Buffer for item in work.items[buffer]]

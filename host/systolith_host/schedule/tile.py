@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from systolith_host.schedule.geometry import Shape, input_span, split
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import LATENCY, MEMORY_LATENCY, RUN, read_rate
+from systolith_host.schedule.order import LATENCY, MEMORY_LATENCY, RUN, read_rate, write_rate
 from systolith_host.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -22,6 +22,7 @@ def schedule_candidates(
     batch: int,
     rate: float,
     latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
 ) -> list[LayerSchedule]:
     """Return possible schedules of an operation, the most promising first; none if none fits.
 
@@ -31,8 +32,10 @@ def schedule_candidates(
         Bytes per cycle that the memory can move.
     latency : int
         Cycles from the address of a read to its first data.
+    turnaround : int
+        Cycles in which no data moves between reading and writing.
     """
-    search = _Search(operation, config, batch, rate, latency)
+    search = _Search(operation, config, batch, rate, latency, turnaround)
     return sorted(search.candidates(), key=lambda schedule: schedule.estimate)
 
 
@@ -77,12 +80,14 @@ class _Search:
         batch: int,
         rate: float,
         latency: int,
+        turnaround: int,
     ) -> None:
         self.operation = operation
         self.config = config
         self.batch = batch
         self.rate = rate
         self.read_rate = read_rate(config, rate, latency)
+        self.write_rate = write_rate(config, rate, turnaround)
         self.latency = LATENCY + latency - MEMORY_LATENCY
         self.shape = Shape.of(operation, config)
         self.taps = operation.taps[0] * operation.taps[1]
@@ -147,11 +152,15 @@ class _Search:
                     compute_cycles=compute,
                     read_bytes=read,
                     write_bytes=write,
-                    estimate=max(compute, read_cycles, (read + write + fetch) / self.rate)
+                    estimate=max(compute, read_cycles, self._transfer(read + fetch, write))
                     + startup
                     + stall
-                    + TRAFFIC_WEIGHT * (read + write + fetch) / self.rate,
+                    + TRAFFIC_WEIGHT * self._transfer(read + fetch, write),
                 )
+
+    def _transfer(self, read: float, write: float) -> float:
+        """Return the cycles in which the memory moves so many bytes."""
+        return read / self.rate + write / self.write_rate
 
     def _param_bytes(self, tiles: int) -> int:
         fits = len(self.operation.params) <= self.config.param_depth
@@ -333,10 +342,10 @@ class _Search:
         )
         fetch = 64 * (steps + loads + tiles * shape.out_blocks)
         load_cycles = max(act_held + weights + param // 8, read / self.read_rate)
-        total = (read + write + fetch) / self.rate
+        total = self._transfer(read + fetch, write)
         first = (act_words * config.block * self.groups + weight_chunk * config.cols) / self.rate
         startup = max(first, act_words * self.groups + weight_chunk) + self.latency
-        tail = (drain + write / self.rate) / max(tiles * shape.out_blocks, 1)
+        tail = (drain + write / self.write_rate) / max(tiles * shape.out_blocks, 1)
         stall = self._stalls(schedule, chunks, act_slots, act_held, regions, times, compute)
         if weight_slots < 2 and schedule.weights != "layer":
             stall += max(weights, weights * config.cols / self.rate) + steps * self.latency

@@ -62,7 +62,11 @@ class Trials:
         )
 
     def cost(
-        self, schedule: LayerSchedule, rate: float, latency: int = MEMORY_LATENCY
+        self,
+        schedule: LayerSchedule,
+        rate: float,
+        latency: int = MEMORY_LATENCY,
+        turnaround: int = 0,
     ) -> tuple[int, int]:
         """Return the cycles that a schedule is expected to take, and its instructions.
 
@@ -72,6 +76,8 @@ class Trials:
             Bytes per cycle that the memory can move.
         latency : int
             Cycles from the address of a read to its first data.
+        turnaround : int
+            Cycles in which no data moves between reading and writing.
 
         Raises
         ------
@@ -81,7 +87,7 @@ class Trials:
             If it has more than MOST_STEPS CONVs.
         """
         outline = self.outline(schedule)
-        cycles = order_outline(outline, self.config, rate, latency)
+        cycles = order_outline(outline, self.config, rate, latency, turnaround)
         if cycles is None:
             raise NoRoomError
         loads = sum(int(outline.items[low:high, 2].sum()) for low, high in outline.bounds)

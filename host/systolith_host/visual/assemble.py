@@ -90,6 +90,8 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         subject.config,
         subject.batch,
         memory_rate=subject.rate,
+        memory_latency=subject.memory.latency,
+        memory_turnaround=subject.memory.turnaround,
         progress=log.update,
     )
     log.stage("replaying every cycle")

@@ -89,7 +89,12 @@ def bandwidth_curves(
         try:
             found = [
                 choose_schedule(
-                    operation, point.config, subject.addresses(operation), subject.batch, bandwidth
+                    operation,
+                    point.config,
+                    subject.addresses(operation),
+                    subject.batch,
+                    bandwidth,
+                    *subject.latencies,
                 )
                 for operation in operations
             ]

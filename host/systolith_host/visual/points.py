@@ -141,11 +141,11 @@ def read_measured(path: Path, subject: Subject) -> Measured:
 
 def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> None:
     told = fields.get("sources", {}).get("memory")
-    wanted = f"{subject.rate:g} bytes per cycle, latency {subject.memory.latency} cycles"
+    wanted = subject.memory.described(subject.config.bus_bytes)
     if told != wanted:
         raise SystolithError(
             f"--measured: {path} ran with a memory of {told}, the page is for {wanted}; "
-            "give its --bandwidth and --latency"
+            "give its --bandwidth, --latency and --turnaround"
         )
 
 

@@ -50,11 +50,14 @@ def introduction(data: PageData) -> str:
     """Return what the page is about."""
     subject, config = data.subject, data.subject.config
     images = "one image" if subject.batch == 1 else f"{subject.batch} images"
+    cycles = subject.memory.turnaround
+    turnaround = f", {cycles} more between reads and writes" if cycles else ""
     return escape(
         f"What {images} of {subject.name} cost{'s' if subject.batch == 1 else ''} on a "
         f"{config.rows}x{config.cols} systolic array with {config.act_bytes // 1024} KiB of "
         f"activation and {config.weight_bytes // 1024} KiB of weight buffer, and a memory of "
-        f"{subject.rate:g} bytes a cycle and a latency of {subject.memory.latency} cycles."
+        f"{subject.rate:g} bytes a cycle and a latency of {subject.memory.latency} cycles"
+        f"{turnaround}."
     )
 
 

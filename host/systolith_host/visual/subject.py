@@ -51,6 +51,11 @@ class Subject:
         bus = float(self.config.bus_bytes)
         return min(self.memory.bytes_per_cycle or bus, bus)
 
+    @property
+    def latencies(self) -> tuple[int, int]:
+        """Latency and turnaround of the memory, in cycles, as the compiler takes them."""
+        return self.memory.latency, self.memory.turnaround
+
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """What the accelerator does, layer by layer."""

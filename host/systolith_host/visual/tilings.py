@@ -186,7 +186,7 @@ class _Study:
 
     def tiling(self, schedule: LayerSchedule, rate: float) -> Tiling | None:
         try:
-            cycles, count = self.trials.cost(schedule, rate)
+            cycles, count = self.trials.cost(schedule, rate, *self.subject.latencies)
         except (NoRoomError, TooManyStepsError):
             return None
         traffic = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
@@ -196,7 +196,8 @@ class _Study:
         config = self.subject.config
         tried: dict[tuple[int, int], int] = {}
         tiles: dict[tuple[int, int], Tiling] = {}
-        for schedule in schedule_candidates(self.operation, config, self.subject.batch, bandwidth):
+        memory = (bandwidth, *self.subject.latencies)
+        for schedule in schedule_candidates(self.operation, config, self.subject.batch, *memory):
             key = (schedule.rows, schedule.columns)
             if tried.get(key, 0) >= _TRIES:
                 continue
@@ -212,7 +213,12 @@ class _Study:
     def chosen(self, bandwidth: float) -> Tiling:
         subject, operation = self.subject, self.operation
         schedule, _, _ = choose_schedule(
-            operation, subject.config, subject.addresses(operation), subject.batch, bandwidth
+            operation,
+            subject.config,
+            subject.addresses(operation),
+            subject.batch,
+            bandwidth,
+            *subject.latencies,
         )
         tiling = self.tiling(schedule, bandwidth)
         assert tiling is not None  # it has just been tried

@@ -184,6 +184,64 @@ async def reads_and_writes_share_the_rate(master: Master) -> None:
 
 
 @_test
+async def a_turnaround_lies_between_bursts(master: Master) -> None:
+    """Bursts of reads and writes take turns, and nothing moves in the cycles between them."""
+    moves: list[tuple[int, str]] = []
+
+    async def watch() -> None:
+        before = (0, 0)
+        for cycle in range(5000):
+            await RisingEdge(master.dut.clk)
+            counts = (master.dut.memory_read_beats, master.dut.memory_write_beats)
+            now = tuple(count.value.to_unsigned() for count in counts)
+            steps = (now[0] - before[0], now[1] - before[1])
+            assert steps in ((0, 0), (1, 0), (0, 1))
+            if any(steps):
+                moves.append((cycle, "rw"[steps[1]]))
+            before = (now[0], now[1])
+
+    watcher = cocotb.start_soon(watch())
+    await master.transfer(_bursts(master), _bursts(master, BURSTS))
+    await master.run(2)
+    watcher.cancel()
+    turnaround = _argument("turnaround", 0)
+    pace = 256 * master.bus_bytes // _argument("rate", 256 * master.bus_bytes)
+    kinds = "".join(kind for _, kind in moves)
+    assert kinds.count("r") == kinds.count("w") == BEATS * BURSTS
+    bursts = [kinds[first : first + BEATS] for first in range(0, len(kinds), BEATS)]
+    assert all(len(set(burst)) == 1 for burst in bursts)
+    # Reads begin after the latency; from there on both wait, until there are no writes any more.
+    order = "".join(burst[0] for burst in bursts)
+    first, last = order.index("r"), order.rindex("w")
+    assert "rr" not in order[first:last]
+    assert "ww" not in order[first:last]
+    assert last - first > BURSTS
+    begin, end = BEATS * first, BEATS * (last + 1)
+    gaps = [moves[index + 1][0] - moves[index][0] for index in range(begin, end - 1)]
+    changes = [index % BEATS == BEATS - 1 for index in range(len(gaps))]
+    assert gaps == [pace + (turnaround if change else 0) for change in changes]
+    assert master.violations == 0
+
+
+@_test
+async def a_turnaround_passes_while_nothing_waits(master: Master) -> None:
+    """Expect a read long after a write, and a write long after a read, without delay."""
+    for _ in range(2):
+        start = len(master.edges)
+        await master.transfer([], _bursts(master, count=1))
+        wrote = [time for time in master.times("w") if time >= start]
+        answered = [time for time in master.times("b") if time >= start]
+        assert answered == [wrote[-1] + 1 + _argument("latency", 40)]
+        await master.run(_argument("turnaround", 0))
+        start = len(master.edges)
+        await master.transfer(_bursts(master, count=1), [])
+        asked = [time for time in master.times("ar") if time >= start]
+        read = [time for time in master.times("r") if time >= start]
+        assert read[0] == asked[0] + _argument("latency", 40)
+        await master.run(_argument("turnaround", 0))
+
+
+@_test
 async def back_pressure_costs_nothing_but_its_cycles(master: Master) -> None:
     """Where the master takes a beat every third cycle, beats come every third cycle, in order."""
     await master.transfer([], _bursts(master))

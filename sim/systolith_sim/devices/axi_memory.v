@@ -8,7 +8,11 @@
 //     cycle after it was taken, at the earliest, and the response can be taken `latency` cycles
 //     after the last beat has left it;
 //   - each beat that a read or a write moves costs DATA_BYTES of a budget to which each cycle adds
-//     `rate` / 256 bytes; reads and writes take turns when it is short of both.
+//     `rate` / 256 bytes; reads and writes take turns when it is short of both;
+//   - with a `turnaround`, data goes one way at a time, and no beat moves in that many cycles
+//     between the last beat of one way and the first of the other. Where such a beat waits for
+//     nothing else, the budget stands still, too. The way changes at the end of a burst, or where
+//     there is nothing to move; a write's burst starts when all of it, or WRITE_BEATS, is there.
 // Latencies below 2 count as 2. Answers come in the order of the addresses; bursts are INCR and
 // as wide as the bus.
 //
@@ -17,7 +21,7 @@
 // rising sync[0] writes the bytes to +image_out=PATH and a rising sync[1] reads +image again.
 //
 // Plusargs: memory_size (bytes), memory_latency, memory_rate (1/256 bytes a cycle),
-// memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
+// memory_turnaround, memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
 // cycles), memory_seed, memory_error_base, memory_error_end (a range that answers SLVERR),
 // memory_dead (never answers). Addresses and sizes are decimal.
 
@@ -78,7 +82,7 @@ module axi_memory #(
 
   // Settings ------------------------------------------------------------------------------------
   reg [63:0] size, error_base, error_end;
-  reg [31:0] latency, rate, reads, writes, seed;
+  reg [31:0] latency, rate, turnaround, reads, writes, seed;
   reg [31:0] stall_ar, stall_r, stall_aw, stall_w, stall_b;
   reg dead, stalling;
   reg alive;  // has been reset: inputs are unknown before
@@ -113,6 +117,7 @@ module axi_memory #(
   initial begin
     latency = 40;
     rate = COST;
+    turnaround = 0;
     reads = DEPTH;
     writes = DEPTH;
     stall_ar = 0;
@@ -126,6 +131,7 @@ module axi_memory #(
     size = 0;
     if ($value$plusargs("memory_latency=%d", latency) && latency < 2) latency = 2;
     if ($value$plusargs("memory_rate=%d", rate)) begin end
+    if ($value$plusargs("memory_turnaround=%d", turnaround)) begin end
     if ($value$plusargs("memory_reads=%d", reads) && reads > DEPTH) reads = DEPTH;
     if ($value$plusargs("memory_writes=%d", writes) && writes > DEPTH) writes = DEPTH;
     if ($value$plusargs("memory_stall_ar=%d", stall_ar)) begin end
@@ -167,6 +173,8 @@ module axi_memory #(
   reg [63:0] random;
   reg [31:0] credit, available;
   reg read_turn;
+  reg writing, turning;  // the way of the last beat, and whether the next one waits for a change
+  reg [63:0] moved;  // when it moved
 
   // Addresses of reads, and the place in the first of them.
   reg [ADDR_WIDTH-1:0] ar_address[0:DEPTH-1];
@@ -231,10 +239,12 @@ module axi_memory #(
   always @(posedge clk) begin
     if (rst) begin
       alive = 1;
-      now = 0;
+      now = {32'd0, turnaround};  // the first beat waits for no change
       random = {seed, ~seed} ^ 64'h9E3779B97F4A7C15;
       credit = rate < COST ? COST - rate : 0;
       read_turn = 0;
+      writing = 0;
+      moved = 0;
       ar_first = 0;
       ar_count = 0;
       reads_under_way = 0;
@@ -286,8 +296,18 @@ module axi_memory #(
       want_read = (!rvalid || rready) && ar_count != 0 && now >= ar_time[ar_first]
           && !(stalling && random[7:0] < stall_r[8:0]);
       want_write = w_count != 0 && aw_count != 0 && b_count != DEPTH;
-      available = credit + rate;
-      if (available < COST) begin
+      turning = 0;
+      if (turnaround != 0) begin
+        if (w_beat == 0 && w_count <= {24'd0, aw_length[aw_first]} && w_count != WRITE_BEATS)
+          want_write = 0;
+        if (want_read && want_write) begin
+          want_read = writing ? w_beat == 0 : r_beat != 0;
+          want_write = !want_read;
+        end
+        turning = (writing ? want_read : want_write) && now <= moved + {32'd0, turnaround};
+      end
+      available = turning ? credit : credit + rate;
+      if (turning || available < COST) begin
         want_read = 0;
         want_write = 0;
       end else if (want_read && want_write && available < 2 * COST) begin
@@ -298,6 +318,10 @@ module axi_memory #(
       available = available - (want_read ? COST : 0) - (want_write ? COST : 0);
       // Bandwidth that nobody wanted is lost.
       credit = available < COST ? available : rate < COST ? COST - rate : 0;
+      if (want_read || want_write) begin
+        writing = want_write;
+        moved = now;
+      end
 
       // Reads.
       if (rvalid && rready) begin

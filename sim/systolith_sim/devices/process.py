@@ -26,6 +26,9 @@ class MemoryTiming:
         its response, at least 2.
     bytes_per_cycle : float, optional
         Bandwidth shared by reads and writes; the width of the bus where it is None.
+    turnaround : int
+        Cycles in which no data moves between reading and writing, 0 to 64; 0 lets both move at
+        once. With more the way changes at the end of a burst, or where nothing else is to move.
     reads, writes : int
         Transactions that the memory takes before it answers the first, 1 to 64.
     stalls : float
@@ -40,6 +43,7 @@ class MemoryTiming:
 
     latency: int = 40
     bytes_per_cycle: float | None = None
+    turnaround: int = 0
     reads: int = 64
     writes: int = 64
     stalls: float = 0.0
@@ -55,6 +59,7 @@ class MemoryTiming:
                 self.bytes_per_cycle is None or 1 / 256 <= self.bytes_per_cycle <= 1024,
                 "1/256 to 1024",
             ),
+            ("turnaround", 0 <= self.turnaround <= 64, "0 to 64 cycles"),
             ("reads", 1 <= self.reads <= 64, "1 to 64"),
             ("writes", 1 <= self.writes <= 64, "1 to 64"),
             ("stalls", 0 <= self.stalls < 1, "at least 0 and below 1"),
@@ -64,12 +69,19 @@ class MemoryTiming:
             if not kept:
                 raise ValueError(f"memory {field} must be {rule}, not {getattr(self, field)!r}")
 
+    def described(self, bus_bytes: int) -> str:
+        """Return bandwidth, latency and turnaround in words."""
+        rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
+        text = f"{rate:g} bytes per cycle, latency {self.latency} cycles"
+        return f"{text}, turnaround {self.turnaround} cycles" if self.turnaround else text
+
     def plusargs(self, bus_bytes: int) -> list[str]:
         """Return the settings as arguments of the simulation."""
         rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
         settings = {
             "latency": self.latency,
             "rate": round(rate * 256),
+            "turnaround": self.turnaround,
             "reads": self.reads,
             "writes": self.writes,
             "seed": self.seed,

@@ -32,6 +32,14 @@ def test_what_is_no_list_of_values_is_refused(text):
         parse_values("act_buffer", text)
 
 
+def test_a_turnaround_may_be_none():
+    assert parse_values("turnaround", "0,4..16") == (0, 4, 8, 16)
+    with pytest.raises(SystolithError, match="--turnaround: a range must rise"):
+        parse_values("turnaround", "0..16")
+    with pytest.raises(SystolithError, match="--latency: a range must rise"):
+        parse_values("latency", "0,4")
+
+
 def test_an_endless_range_is_refused():
     with pytest.raises(SystolithError, match="more than"):
         parse_values("bandwidth", "1..1000000 step 0.5")
@@ -82,6 +90,7 @@ def test_what_follows_from_an_array_is_legal(rows, bandwidth):
         ({"bandwidth": 128}, "bus_bytes must be"),
         ({"bandwidth": 32, "bus_bytes": 16}, "at least the bandwidth"),
         ({"latency": 1}, "memory latency must be"),
+        ({"turnaround": 65}, "memory turnaround must be"),
         ({"outstanding": 65}, "outstanding_reads must be"),
     ],
 )
@@ -106,13 +115,12 @@ def test_an_fpga_is_a_limit():
     assert next(small.points()).reason == ""
 
 
-def test_latency_and_outstanding_bursts_reach_memory_and_accelerator():
-    point = Space(DEFAULT, {"latency": (7,), "outstanding": (3,)}).point(
-        {"latency": 7, "outstanding": 3}
-    )
+def test_latency_turnaround_and_outstanding_bursts_reach_memory_and_accelerator():
+    values = {"latency": 7, "turnaround": 5, "outstanding": 3}
+    point = Space(DEFAULT, {name: (value,) for name, value in values.items()}).point(values)
     assert point.config is not None
     assert (point.config.outstanding_reads, point.config.outstanding_writes) == (3, 2)
-    assert point.memory.latency == 7
+    assert (point.memory.latency, point.memory.turnaround) == (7, 5)
 
 
 def test_a_sweep_file(tmp_path):

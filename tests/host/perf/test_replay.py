@@ -42,24 +42,46 @@ def test_latencies_are_the_gatewares(preset):
     assert Latencies.POST == ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + 2
 
 
-@pytest.mark.rtl
-def test_cycles_and_traffic_are_those_of_the_rtl():
+def _random_cases(count, turnarounds):
     rng = random.Random(7)
     cases = []
-    while len(cases) < 12:
-        qgraph, memory = random_qgraph(rng), random_memory(rng, PRESETS["tiny"].bus_bytes)
+    while len(cases) < count:
+        qgraph = random_qgraph(rng)
+        memory = random_memory(rng, PRESETS["tiny"].bus_bytes, turnarounds)
         with random_tilings(rng):
             try:
                 program = compile_network(qgraph, PRESETS["tiny"], rng.choice([1, 2]))
             except SystolithError:
                 continue
         cases += compare(program, memory)
+    return cases
+
+
+@pytest.mark.rtl
+def test_cycles_and_traffic_are_those_of_the_rtl():
+    cases = _random_cases(12, (0,))
     # It is exact while it follows the gateware register by register; a stage more or less there
     # must not make it useless, only inexact.
     errors = sorted(abs(case.error) for case in cases)
     assert all(case.traffic_equal for case in cases)
     assert errors[len(errors) // 2] <= 0.02
     assert errors[-1] <= 0.05, [f"{case.layer}, {case.memory}, {case.error}" for case in cases]
+
+
+@pytest.mark.rtl
+def test_turnarounds_of_the_memory_are_those_of_the_rtl():
+    cases = _random_cases(12, (1, 4, 15, 64))
+    assert len({case.memory.turnaround for case in cases}) > 1
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+def test_a_turnaround_costs_cycles_and_no_bytes(mini):
+    plain = replay_program(mini)
+    for turnaround in (1, 8):
+        slow = replay_program(mini, MemoryTiming(turnaround=turnaround))
+        assert sum(layer.cycles for layer in slow) > sum(layer.cycles for layer in plain)
+        assert [layer.read_bytes for layer in slow] == [layer.read_bytes for layer in plain]
 
 
 def test_states_add_up_and_traffic_is_that_of_the_instructions(mini):

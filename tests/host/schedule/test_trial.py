@@ -28,7 +28,7 @@ class Checked(Trials):
 
     tried = 0
 
-    def cost(self, schedule, rate, latency=40):
+    def cost(self, schedule, rate, latency=40, turnaround=0):
         outline = self.outline(schedule)
         work = make_work(self.operation, schedule, self.config, self.addresses)
         expected = outline_of(work)
@@ -42,8 +42,9 @@ class Checked(Trials):
         assert (steps == expected.steps).all()
         assert (stores == expected.stores).all()
         Checked.tried += 1
-        arguments = (self.operation, schedule, self.config, self.addresses, rate, latency)
-        cycles, count = super().cost(schedule, rate, latency)
+        memory = (rate, latency, turnaround)
+        arguments = (self.operation, schedule, self.config, self.addresses, *memory)
+        cycles, count = super().cost(schedule, *memory)
         order, ordered = order_layer(*arguments)
         loads = sum(len(entry.loads) for entry in order if isinstance(entry, Item))
         others = sum(not isinstance(entry, Item) for entry in order)
@@ -58,7 +59,13 @@ def test_a_trial_is_the_work_that_the_compiler_makes(monkeypatch):
     for _ in range(15):
         config, qgraph = random_config(rng), random_qgraph(rng)
         try:
-            compile_network(qgraph, config, rng.choice([1, 2, 3]), memory_rate=rng.choice([1, 2.5]))
+            compile_network(
+                qgraph,
+                config,
+                rng.choice([1, 2, 3]),
+                memory_rate=rng.choice([1, 2.5]),
+                memory_turnaround=rng.choice([0, 9]),
+            )
         except SystolithError:
             continue  # the buffers are too small for it
     assert Checked.tried > 200

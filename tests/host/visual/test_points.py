@@ -67,7 +67,7 @@ def test_measured_points_are_those_of_the_file(subject, data, tmp_path):
         ({"layers": None}, r"is not what `systolith run --device rtl --json` writes"),
         (
             {"sources": {"memory": "2 bytes per cycle, latency 40 cycles"}},
-            r"ran with a memory of 2 bytes per cycle, .*; give its --bandwidth and --latency",
+            r"ran with a memory of 2 bytes per cycle, .*; give its --bandwidth, --latency and",
         ),
     ],
 )

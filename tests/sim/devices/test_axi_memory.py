@@ -62,6 +62,19 @@ def test_timing_is_exact(
     run(simulator, tmp_path, names, timing, bus_bytes)
 
 
+@pytest.mark.parametrize(("turnaround", "share"), [(1, 1.0), (7, 1.0), (12, 0.25)])
+def test_a_turnaround_is_exact(
+    simulator: str, tmp_path: Path, turnaround: int, share: float
+) -> None:
+    timing = MemoryTiming(latency=40, bytes_per_cycle=16 * share, turnaround=turnaround)
+    run(simulator, tmp_path, ["a_turnaround_lies_between_bursts"], timing)
+
+
+def test_a_turnaround_passes_while_nothing_waits(simulator: str, tmp_path: Path) -> None:
+    names = ["a_turnaround_passes_while_nothing_waits"]
+    run(simulator, tmp_path, names, MemoryTiming(latency=5, turnaround=20))
+
+
 def test_transactions_under_way_are_limited(simulator: str, tmp_path: Path) -> None:
     timing = MemoryTiming(reads=3, writes=2)
     run(simulator, tmp_path, ["transactions_under_way_are_limited"], timing)
@@ -93,8 +106,11 @@ def test_reset_forgets_what_was_under_way(simulator: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.5])
-def test_random_transfers_keep_their_data(simulator: str, tmp_path: Path, stalls: float) -> None:
-    timing = MemoryTiming(latency=3, stalls=stalls, seed=7)
+@pytest.mark.parametrize("turnaround", [0, 5])
+def test_random_transfers_keep_their_data(
+    simulator: str, tmp_path: Path, stalls: float, turnaround: int
+) -> None:
+    timing = MemoryTiming(latency=3, stalls=stalls, seed=7, turnaround=turnaround)
     memory = run(simulator, tmp_path, ["random_transfers_keep_their_data"], timing, 8)
     assert memory.size == SIZE
     assert np.count_nonzero(memory[: 1 << 13]) > 100
@@ -103,7 +119,14 @@ def test_random_transfers_keep_their_data(simulator: str, tmp_path: Path, stalls
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("latency", 1), ("bytes_per_cycle", 0), ("reads", 65), ("writes", 0), ("stalls", 1.0)],
+    [
+        ("latency", 1),
+        ("bytes_per_cycle", 0),
+        ("turnaround", 65),
+        ("reads", 65),
+        ("writes", 0),
+        ("stalls", 1.0),
+    ],
 )
 def test_impossible_timing_is_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^memory {field} must be .*, not {value!r}$"):
