@@ -134,7 +134,7 @@ def explore(
     axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}
     if not axes:
         raise SystolithError("nothing to vary: give an axis, e.g. --bandwidth 2,4,8,16")
-    memory = int(parse_values("max_memory", max_memory)[0]) if max_memory else None
+    memory = _bytes("max_memory", max_memory) if max_memory is not None else None
     if search is not None and sample is not None:
         raise SystolithError("--sample and --search exclude each other: give one of them")
     part = load_part(fits) if fits is not None else None
@@ -161,8 +161,24 @@ def explore(
         f"{network}, batch {batch}: {len(found):,} points, {speed}; results in {out}",
         highlight=False,
     )
+    if all(result.reason for result in found):
+        raise SystolithError(f"none of the {len(found):,} points can be built or run")
     if confirm:
         _confirm(console, network, batch, space, found, confirm)
+
+
+def _bytes(option: str, text: str) -> int:
+    """Return the number that an option names.
+
+    Raises
+    ------
+    SystolithError
+        If it names none, or more than one.
+    """
+    values = parse_values(option, text)
+    if len(values) > 1:
+        raise SystolithError(f"--{option.replace('_', '-')}: must be one number, not {text!r}")
+    return int(values[0])
 
 
 def _ask(size: int, count: int, yes: bool) -> None:
@@ -234,7 +250,8 @@ def _show(console: Console, found: Sequence[Result]) -> None:
             f"~{result.ffs:,}",
             "*" if result.key in front else "",
         )
-    console.print(table)
+    if good:
+        console.print(table)
     if len(good) > _SHOWN:
         console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(front):,} on the Pareto front")
     if good:

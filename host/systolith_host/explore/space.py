@@ -35,13 +35,17 @@ AXES = {
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([KM]?)i?B?", re.IGNORECASE)
 _MOST_VALUES = 10_000
+_LARGEST = 1 << 40
 
 
 def _number(text: str, axis: str) -> float:
     match = _NUMBER.fullmatch(text.strip())
     if not match:
         raise SystolithError(f"--{_option(axis)}: not a number: {text.strip()!r}")
-    return float(match[1]) * _UNITS[match[2].upper()]
+    number = float(match[1]) * _UNITS[match[2].upper()]
+    if number > _LARGEST:
+        raise SystolithError(f"--{_option(axis)}: must be at most 1,048,576M, not {text.strip()}")
+    return number
 
 
 def _option(axis: str) -> str:
@@ -58,7 +62,10 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
     SystolithError
         If the text is no list of positive numbers (a turnaround may be 0), or names none.
     """
+    if not text.strip():
+        raise SystolithError(f"--{_option(axis)}: no values; give some, e.g. 8,16,32")
     found: dict[float, None] = {}
+    steps = 0
     for part in text.split(","):
         ends, _, step_text = part.partition("step")
         low_text, dots, high_text = ends.partition("..")
@@ -76,7 +83,8 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
         while value <= high:
             found[value] = None
             value = value + step if step else 2 * value
-            if len(found) > _MOST_VALUES:
+            steps += 1  # a step may be too small to change the value
+            if steps > _MOST_VALUES:
                 raise SystolithError(f"--{_option(axis)}: more than {_MOST_VALUES:,} values")
     if axis != "bandwidth" and any(value != int(value) for value in found):
         raise SystolithError(f"--{_option(axis)}: must be whole numbers, not {text!r}")

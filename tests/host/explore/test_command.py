@@ -1,6 +1,9 @@
 """The command `systolith explore`."""
 
+from types import SimpleNamespace
+
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from systolith_host.cli import app
@@ -29,7 +32,9 @@ def test_a_sweep_is_a_table(command, tmp_path):
     ("arguments", "error"),
     [
         ((), "nothing to vary"),
-        (("--rows", ""), "not a number"),
+        (("--rows", ""), "--rows: no values"),
+        (("--rows", "4", "--max-memory", "64K,128K"), "--max-memory: must be one number"),
+        (("--rows", "4", "--max-memory", ""), "--max-memory: no values"),
         (("--acc-depth", "1..9000 step 1"), "the sweep has 9,000 points"),
         (
             ("--acc-depth", "1..9000 step 1", "--weight-buffer", "1..9000 step 1"),
@@ -53,6 +58,31 @@ def test_bad_sweeps_are_refused_before_the_work(command, arguments, error):
     result = command(*arguments)
     assert result.exit_code != 0
     assert error in str(result.exception)
+
+
+def test_points_that_cannot_be_built_are_listed_even_if_there_are_no_others(command, tmp_path):
+    result = command("--rows", "5,7")
+    assert result.exit_code != 0
+    assert result.output.count("1 x cols must be a multiple or a divisor of rows") == 2
+    assert "none of the 2 points can be built or run" in str(result.exception)
+    assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 3
+
+
+def test_large_sweeps_ask_where_somebody_can_answer(command, monkeypatch):
+    asked = []
+
+    def confirm(text, **_):
+        asked.append(text)
+        raise typer.Abort
+
+    terminal = SimpleNamespace(isatty=lambda: True)
+    streams = SimpleNamespace(stdin=terminal, stdout=terminal)
+    monkeypatch.setattr("systolith_host.explore.command.sys", streams)
+    monkeypatch.setattr("systolith_host.explore.command.typer.confirm", confirm)
+    result = command("--acc-depth", "1..9000 step 1")
+    assert result.exit_code != 0
+    assert len(asked) == 1
+    assert "9,000 points" in asked[0]
 
 
 def test_a_search_runs_no_more_than_it_may(command):

@@ -26,7 +26,9 @@ def test_values(text, values):
     assert parse_values("rows", text) == values
 
 
-@pytest.mark.parametrize("text", ["", "x", "8,", "0", "16..8", "-4", "4..8 step 0", "1.5"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "x", "8,", "0", "16..8", "-4", "4..8 step 0", "1.5", "9" * 400]
+)
 def test_what_is_no_list_of_values_is_refused(text):
     with pytest.raises(SystolithError, match="--act-buffer"):
         parse_values("act_buffer", text)
@@ -43,6 +45,8 @@ def test_a_turnaround_may_be_none():
 def test_an_endless_range_is_refused():
     with pytest.raises(SystolithError, match="more than"):
         parse_values("bandwidth", "1..1000000 step 0.5")
+    with pytest.raises(SystolithError, match="more than"):
+        parse_values("bandwidth", "1000000..1000001 step 0.00000000001")
 
 
 def test_points_are_all_combinations_in_order():
@@ -131,7 +135,7 @@ def test_a_sweep_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "error"),
-    [("depth = 1", "no such axis: depth"), ("rows = [", "not TOML"), ("rows = []", "rows")],
+    [("depth = 1", "no such axis: depth"), ("rows = [", "not TOML"), ("rows = []", "no values")],
 )
 def test_a_bad_sweep_file_is_refused(tmp_path, text, error):
     path = tmp_path / "sweep.toml"
