@@ -95,7 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     good, wall, cpu = sweep_speed(options.points, options.workers)
     print(
         f"sweep of {good:,} points of {NETWORK} with {options.workers} processes: {wall:.1f} s, "
-        f"{good / wall:.2f} points a second; {cpu / good:.3f} CPU s a point"
+        f"{good / wall:.2f} points a second"
+    )
+    share = cpu / wall / options.workers
+    alone = 1000 * cpu / good / options.workers
+    print(
+        f"CPU time: {cpu:.1f} s, {cpu / good:.3f} s a point; each process had {share:.0%} of a "
+        f"core. With all of it 1,000 points take {alone:.0f} s"
     )
     return 0
 

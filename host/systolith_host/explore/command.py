@@ -176,7 +176,7 @@ def _bytes(option: str, text: str) -> int:
         If it names none, or more than one.
     """
     values = parse_values(option, text)
-    if len(values) > 1:
+    if len(values) != 1:
         raise SystolithError(f"--{option.replace('_', '-')}: must be one number, not {text!r}")
     return int(values[0])
 
