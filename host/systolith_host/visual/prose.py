@@ -14,7 +14,7 @@ from systolith_host.visual.explain import (
 )
 from systolith_host.visual.points import LayerPoint, Measured
 from systolith_host.visual.sweep import Sweep
-from systolith_host.visual.tilings import TilingStudy
+from systolith_host.visual.tilings import TilingMap, TilingStudy
 
 __all__ = [
     "bandwidth_text",
@@ -264,13 +264,7 @@ def maps_text(data: PageData) -> str:
         parts.append(
             f"{study.operation.name}: {best.schedule.rows}x{best.schedule.columns} is the best of "
             f"{len(one.tiles)} sizes at {one.bandwidth:g} bytes a cycle, the worst takes "
-            f"{worst / best.cycles:.1f} times its cycles"
-            + (
-                f"; the compiler takes {tile_text(one.chosen.schedule)}, "
-                f"{one.chosen.score / best.score - 1:.3%} worse by what it weighs"
-                if one.chosen.score > best.score
-                else ""
-            )
+            f"{worst / best.cycles:.1f} times its cycles" + _compilers(one)
         )
     how = (
         "Each square is the size of an accumulator tile with the best order and chunks found for "
@@ -280,6 +274,15 @@ def maps_text(data: PageData) -> str:
         "figures."
     )
     return "".join(_learn(f"{part}.") for part in parts) + _how(how)
+
+
+def _compilers(one: TilingMap) -> str:
+    """Return what the compiler takes where that is not the best size."""
+    worse = one.chosen.score / one.best.score - 1
+    if worse <= 0:
+        return ""
+    text = f"; the compiler takes {tile_text(one.chosen.schedule)}, by what it weighs "
+    return text + (f"{worse:.3%} worse" if worse >= 0.00001 else "as good to 0.001 %")
 
 
 def _source(data: PageData) -> str:
@@ -307,7 +310,9 @@ def timeline_text(data: PageData) -> str:
     how = (
         "Bars are instructions: LOADs into the buffers, CONVs in the array (a shade for each "
         "accumulator bank), the drain of sums, and STOREs until the memory acknowledges their "
-        f"last write. Below are averages of {one.interval:,} cycles each. Buttons show the start, "
+        "last write. Below, in averages of "
+        f"{one.interval:,} cycles each: how busy load, array and drain are, in the colours above, "
+        "and what the bus moves. Buttons show the start, "
         "the middle, the end or all of it; drag to zoom, double-click to see everything."
     )
     return _source(data) + _learn(text) + _how(how)

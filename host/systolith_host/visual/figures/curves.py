@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from systolith_host.visual.curves import Curves
-from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
+from systolith_host.visual.figures.style import COLOURS, INK, axis, finish, log_axis
 
 __all__ = ["bandwidth"]
 
@@ -50,10 +50,20 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.add_hline(
         y=total.array_cycles,
         line={"dash": "dot", "color": COLOURS[2]},
-        annotation={"text": "MACs / multipliers", "font": {"size": 11}},
-        annotation_position="bottom left",
         row=1,  # pyright: ignore[reportArgumentType]  # plotly's stubs want a text
         col=1,  # pyright: ignore[reportArgumentType]
+    )
+    # The line's own annotation would stand at the wrong place of a logarithmic axis.
+    figure.add_annotation(
+        x=np.log10(x[0]),
+        y=np.log10(total.array_cycles),
+        text="MACs / multipliers",
+        font={"size": 11, "color": COLOURS[2]},
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+        row=1,
+        col=1,
     )
     knee = total.knee
     figure.add_annotation(
@@ -102,6 +112,9 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.update_xaxes(range=ends)
     ends = [np.log10(total.array_cycles * 0.93), np.log10(max(total.cycles) * 1.07)]
     figure.update_yaxes(**axis("cycles", type="log", exponentformat="SI", range=ends), row=1, col=1)
-    figure.update_yaxes(**axis("times the layer's least cycles", type="log"), row=1, col=2)
+    most = max(max(layer.cycles) / min(layer.cycles) for layer in curves.layers)
+    figure.update_yaxes(
+        **log_axis("times the layer's least cycles", 1.0, max(most, 2.0)), row=1, col=2
+    )
     legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 11}}
     return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 60})

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from systolith_host.explore.results import Result
-from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
+from systolith_host.visual.figures.style import COLOURS, INK, finish, log_axis
 from systolith_host.visual.sweep import Sweep
 
 __all__ = ["front"]
@@ -43,8 +43,10 @@ def front(sweep: Sweep) -> go.Figure:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(**axis(title, type="log"), row=1, col=column)
-    figure.update_yaxes(**axis("", type="log", exponentformat="SI"))
+        values = [getattr(result, field) / unit for result in sweep.points]
+        figure.update_xaxes(**log_axis(title, min(values), max(values)), row=1, col=column)
+    cycles = [result.cycles for result in sweep.points]
+    figure.update_yaxes(**log_axis("", min(cycles), max(cycles)))
     figure.update_yaxes(title={"text": "cycles"}, row=1, col=1)
     return finish(figure, 460)
 

@@ -1,14 +1,17 @@
 """How all pictures look: colours, fonts, axes."""
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "INK", "KINDS", "STATES", "axis", "finish", "short"]
+__all__ = ["COLOURS", "HALO", "INK", "KINDS", "STATES", "axis", "finish", "log_axis", "short"]
 
 INK = "#1f2933"
 MUTED = "#7b8794"
 GRID = "#e4e7eb"
+HALO = ", ".join(f"{x}px {y}px 2px white" for x in (-1, 0, 1) for y in (-1, 0, 1))
+"""A shadow of text that stands on any colour."""
 
 COLOURS = (
     "#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777", "#0891b2", "#ca8a04", "#64748b",
@@ -32,6 +35,26 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     """Return the settings of an axis."""
     look = {"gridcolor": GRID, "zeroline": False, "linecolor": MUTED, "ticks": "outside"}
     return {**look, "title": {"text": title, "font": {"size": 13}}, **more}
+
+
+def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]:
+    """Return the settings of a logarithmic axis for values from `low` to `high`.
+
+    Its numbers are few and round; plotly's own crowd each other, or are single digits.
+    """
+    low, high = low / 1.08, high * 1.08
+    # Below this there are too few round numbers, and plotly counts on evenly.
+    if high < 2 * low:
+        return axis(title, type="log", **more)
+    digits = (1, 1.5, 2, 3, 4, 6, 8) if high < 12 * low else (1, 2, 5)
+    if high > 300 * low:
+        digits = (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [digit * 10**power for power in powers for digit in digits]
+    ticks = [value for value in values if low <= value <= high]
+    labels = [short(value) if value >= 10_000 else f"{value:g}" for value in ticks]
+    ends = [math.log10(low), math.log10(high)]
+    return axis(title, type="log", tickvals=ticks, ticktext=labels, range=ends, **more)
 
 
 def finish(figure: go.Figure, height: int, **more: Any) -> go.Figure:

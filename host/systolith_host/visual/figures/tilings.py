@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from systolith_host.visual.explain import loop_order, weights_text
-from systolith_host.visual.figures.style import INK, axis, finish
+from systolith_host.visual.figures.style import HALO, INK, axis, finish
 from systolith_host.visual.tilings import TilingMap, TilingStudy
 
 __all__ = ["heat_maps"]
@@ -54,14 +54,21 @@ def heat_maps(study: TilingStudy) -> go.Figure:
             "pad": {"b": 28},
         }
     ]
-    figure.update_xaxes(**axis("columns of the accumulator tile, outputs", type="category"))
+    figure.update_xaxes(
+        **axis(
+            "columns of the accumulator tile, outputs",
+            type="category",
+            tickangle=0,
+            tickfont={"size": 10.5},
+        )
+    )
     figure.update_yaxes(type="category")
     figure.update_yaxes(**axis("rows of the accumulator tile, outputs"), row=1, col=1)
     return finish(
         figure,
         max(420, 170 + 17 * len(rows)),
         updatemenus=menus if len(study.maps) > 1 else [],
-        margin={"l": 70, "r": 80, "t": 90, "b": 60},
+        margin={"l": 70, "r": 115, "t": 90, "b": 60},
         showlegend=False,
     )
 
@@ -119,7 +126,7 @@ def _draw(
             marker={"symbol": symbols, "size": 15, "color": INK, "line": {"width": 2.5}},
             text=names,
             textposition="top center",
-            textfont={"color": INK, "size": 12},
+            textfont={"color": INK, "size": 12, "shadow": HALO},
             hoverinfo="skip",
             visible=visible,
             row=1,
