@@ -95,7 +95,7 @@ def _bits(values: int) -> int:
 
 
 def _features(config: AcceleratorConfig) -> list[float]:
-    """Return what LUTs and FFs are taken to be sums of."""
+    """Return what LUTs and FFs outside queues are taken to be sums of."""
     rows, cols = config.rows, config.cols
     address = _bits(config.acc_depth)
     return [
@@ -113,13 +113,14 @@ def _features(config: AcceleratorConfig) -> list[float]:
     ]
 
 
-def _fit(configs: Sequence[AcceleratorConfig], counts: np.ndarray) -> np.ndarray:
+def _fit(resource: str, configs: Sequence[AcceleratorConfig], counts: np.ndarray) -> np.ndarray:
     """Return coefficients, none negative, of the features with the least relative errors."""
     features = np.array([_features(config) for config in configs]) / counts[:, None]
+    known = np.array([_in_queues(config)[resource] for config in configs]) / counts
     found = np.zeros(features.shape[1])
     used = list(range(len(found)))
     while used:
-        numbers = np.linalg.lstsq(features[:, used], np.ones(len(counts)), rcond=None)[0]
+        numbers = np.linalg.lstsq(features[:, used], 1 - known, rcond=None)[0]
         if numbers.min() >= 0:
             found[used] = numbers
             break
@@ -127,11 +128,15 @@ def _fit(configs: Sequence[AcceleratorConfig], counts: np.ndarray) -> np.ndarray
     return found
 
 
+def _fitted(resource: str, coefficients: np.ndarray, config: AcceleratorConfig) -> float:
+    return float(coefficients @ _features(config)) + _in_queues(config)[resource]
+
+
 @cache
 def _coefficients(resource: str) -> np.ndarray:
     samples = read_grid()
     counts = np.array([sample.used[resource] for sample in samples], float)
-    return _fit([sample.config for sample in samples], counts)
+    return _fit(resource, [sample.config for sample in samples], counts)
 
 
 def _multipliers(config: AcceleratorConfig) -> int:
@@ -157,20 +162,33 @@ def _queue(depth: int, width: int) -> int:
     return blocks if 128 * blocks < distributed else 0
 
 
-def _queues(config: AcceleratorConfig) -> int:
+def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:
+    """Return depth and bits of the queues: of beats read and written, and of instructions."""
     bits = 8 * config.bus_bytes
     beats = 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
     written = config.out_depth * config.block // config.bus_bytes
-    instructions = sum(
-        _queue(config.queue_depth, sum(field.width for field in fields))
-        for fields in FIELDS.values()
-    )
-    return _queue(beats, bits) + _queue(written, bits + config.bus_bytes) + instructions
+    instructions = [
+        (config.queue_depth, sum(field.width for field in fields)) for fields in FIELDS.values()
+    ]
+    return [(beats, bits), (written, bits + config.bus_bytes), *instructions]
+
+
+def _in_queues(config: AcceleratorConfig) -> dict[str, float]:
+    """Return LUTs and FFs that hold the words of queues which are no block RAMs."""
+    found = {"LUT": 0.0, "FF": 0.0}
+    for depth, width in _queue_shapes(config):
+        if depth == 2:  # a single word beside the output register
+            found["FF"] += width
+        elif _queue(depth, width) == 0:
+            pieces = -(-(depth - 1) // 16)
+            # 16 words of 4 bits take six; then the choice among the pieces.
+            found["LUT"] += 6 * pieces * -(-width // 4) + width * (pieces - 1) / 2
+    return found
 
 
 def _block_rams(config: AcceleratorConfig) -> int:
     return (
-        _queues(config)
+        sum(_queue(depth, width) for depth, width in _queue_shapes(config))
         + config.rows * _memory(config.act_depth, 8)
         + config.cols * _memory(config.weight_depth, 8)
         + config.post_lanes * _memory(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
@@ -194,7 +212,7 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
         if resource in _COUNTED:
             found[resource] = _COUNTED[resource](config)
         else:
-            found[resource] = round(float(_coefficients(resource) @ _features(config)))
+            found[resource] = round(_fitted(resource, _coefficients(resource), config))
     return found
 
 
@@ -210,8 +228,8 @@ def fit_errors(samples: Sequence[Sample]) -> dict[str, Errors]:
                 predicted.append(_COUNTED[resource](config))
                 continue
             others = configs[:number] + configs[number + 1 :]
-            numbers = _fit(others, np.delete(counts, number))
-            predicted.append(numbers @ _features(config))
+            numbers = _fit(resource, others, np.delete(counts, number))
+            predicted.append(_fitted(resource, numbers, config))
         errors = np.abs(np.array(predicted) / counts - 1)
         found[resource] = Errors(float(np.median(errors)), float(errors.max()))
     return found

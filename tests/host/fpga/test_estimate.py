@@ -31,8 +31,8 @@ def test_the_grid_is_there_and_the_fit_is_close():
     errors = fit_errors(samples)
     assert errors["DSP"].worst == errors["block RAM"].worst == 0
     for resource in ("LUT", "FF"):
-        assert errors[resource].median < 0.1
-        assert errors[resource].worst < 0.25
+        assert errors[resource].median < 0.05
+        assert errors[resource].worst < 0.15
     assert f"{len(samples)} configurations" in error_table(samples)[0]
     assert "LUT" in fit_note()
 
