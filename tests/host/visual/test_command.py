@@ -45,11 +45,11 @@ def test_timeline_comes_from_the_rtl_if_asked_for(command, tmp_path):
 def test_networks_that_branch_have_a_page(command, tmp_path):
     path = tmp_path / "squeezenet.onnx"
     path.write_bytes(build_onnx("squeezenet1_1", seed=0, size=64).SerializeToString())
-    result = command(path, "--bandwidth", 8, "--latency", 80)
+    result = command(path, "--bandwidth", 8, "--latency", 80, "--turnaround", 6)
     assert result.exit_code == 0, result.output
     html = (tmp_path / "report.html").read_text()
     assert "squeezenet on default" in html
-    assert "a memory of 8 bytes a cycle and a latency of 80 cycles" in re.sub(r"\s+", " ", html)
+    assert "latency of 80 cycles, 6 more between reads and writes." in re.sub(r"\s+", " ", html)
 
 
 @pytest.mark.parametrize(
