@@ -90,7 +90,7 @@ def own(network, config, rtl):
         counted = [case.measured for case in cases]
         equal = f"{sum(case.exact for case in cases)} of {len(cases)}"
         how = f"measured in the RTL (Verilator); the replay has {equal} layers equal"
-        speed += f", {children_seconds() - before:.0f} for the RTL with its build"
+        speed += f", {children_seconds() - before:.0f} for the RTL (and its build, if new)"
     found = {
         layer.name: {"cycles": one.cycles, "bytes": one.bytes_read + one.bytes_written}
         for layer, one in zip(program.layers, counted, strict=True)
