@@ -94,6 +94,12 @@ def _bits(values: int) -> int:
     return max(values - 1, 1).bit_length()
 
 
+def _shifted(beat: int, word: int) -> float:
+    """Return the bytes that a gearbox holds, by the stages of a shifter over their units."""
+    units = (beat + word) // math.gcd(beat, word)
+    return (beat + word) * math.log2(units)
+
+
 def _features(config: AcceleratorConfig) -> list[float]:
     """Return what LUTs and FFs outside queues are taken to be sums of."""
     rows, cols = config.rows, config.cols
@@ -107,9 +113,9 @@ def _features(config: AcceleratorConfig) -> list[float]:
         + cols * (_bits(config.weight_depth) + 2 * address + config.acc_width),
         # Requantisers.
         config.post_lanes * (config.acc_width + config.multiplier_width),
-        # Between the bus and the buffers' words: what is shifted, and how much of both is held.
+        # Between the bus and the buffers' words: what passes, and what is shifted to its place.
         config.bus_bytes * (rows + cols),
-        math.lcm(config.bus_bytes, config.block) + math.lcm(config.bus_bytes, cols),
+        _shifted(config.bus_bytes, config.block) + _shifted(config.bus_bytes, cols),
     ]
 
 
