@@ -286,7 +286,7 @@ def replay(table, p, times, samples, interval):
             sizes[linear_buffer] // units[linear_buffer]
         )
         linear_finish = linear_step and words_left == 1
-        free = (not linear or linear_finish) and (not tile_active or tile_finish)
+        free = not linear and not tile_active
         jobs_valid = jobs_queue[READY] != 0
         job = jobs_ring[jobs_queue[POPPED] % 16]
         job_taken = jobs_valid and free

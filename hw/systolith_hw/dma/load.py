@@ -33,7 +33,7 @@ class LoadEngine(wiring.Component):
 
     The tokens of a LOAD are awaited before its first burst is issued; it is finished when its last
     word is in its buffer. Data flows at a bus beat or a word a cycle, whichever is the narrower,
-    with a cycle or two lost between instructions.
+    with two or three cycles lost between instructions.
 
     Parameters
     ----------
@@ -211,8 +211,12 @@ class LoadEngine(wiring.Component):
         m.submodules.tiles = tiles = TileWriter(config)
         connect(m, unpackers[Buffer.ACT].o, tiles.word)
 
+        # No instruction is under way. A register, since all that begins one waits for it: the end
+        # of the one before, known late in its cycle, would have to reach all of that at once.
+        idle = Signal(init=1)
+
         # Weights and parameters: counted word by word.
-        linear, to_weights, to_params = Signal(), Signal(), Signal()
+        to_weights, to_params = Signal(), Signal()
         dest = Signal(24, reset_less=True)
         words, runs, planes = (
             Countdown(width, name) for name, width in (("words", 32), ("runs", 16), ("planes", 16))
@@ -234,21 +238,23 @@ class LoadEngine(wiring.Component):
                 with m.If(runs.last):
                     m.d.sync += [*runs.load(job.runs), *planes.advance()]
         with m.If(finish):
-            m.d.sync += [linear.eq(0), to_weights.eq(0), to_params.eq(0)]
+            m.d.sync += [to_weights.eq(0), to_params.eq(0)]
+        with m.If(finish | tiles.finish):
+            m.d.sync += idle.eq(1)
 
-        free = (~linear | finish) & (~tiles.active | tiles.finish)
-        is_tile = jobs.o.p.buffer == Buffer.ACT.value
+        kind = jobs.o.p.buffer
         m.d.comb += [
-            tiles.job.valid.eq(jobs.o.valid & is_tile & free),
-            jobs.o.ready.eq(free),
+            tiles.job.valid.eq(jobs.o.valid & (kind == Buffer.ACT.value) & idle),
+            jobs.o.ready.eq(idle),
         ]
         m.d.comb += [tiles.job.p[name].eq(jobs.o.p[name]) for name in TILE_JOB.members]
-        with m.If(jobs.o.valid & free):
+        # What is not used until a word is taken, is taken without regard to `valid`.
+        with m.If(idle):
             m.d.sync += [
+                idle.eq(~jobs.o.valid),
                 job.eq(jobs.o.p),
-                linear.eq(~is_tile),
-                to_weights.eq(jobs.o.p.buffer == Buffer.WEIGHT.value),
-                to_params.eq(jobs.o.p.buffer == Buffer.PARAM.value),
+                to_weights.eq(jobs.o.valid & (kind == Buffer.WEIGHT.value)),
+                to_params.eq(jobs.o.valid & (kind == Buffer.PARAM.value)),
                 dest.eq(jobs.o.p.dest),
                 *words.load(jobs.o.p.run_words),
                 *runs.load(jobs.o.p.runs),
@@ -286,7 +292,7 @@ class LoadEngine(wiring.Component):
 
         with m.If(step | tiles.busy):
             m.d.comb += self.state.eq(LoadState.BUSY)
-        with m.Elif(linear | tiles.active | jobs.o.valid):
+        with m.Elif(~idle | jobs.o.valid):
             m.d.comb += self.state.eq(LoadState.WAIT_MEMORY)
         with m.Elif(gate.waiting[0]):
             m.d.comb += self.state.eq(LoadState.WAIT_COMPUTE)

@@ -7,6 +7,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.bus.write_port import write_beat_layout
+from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.gate import TokenGate
 from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout
@@ -100,7 +101,9 @@ class StoreEngine(wiring.Component):
         m.submodules.packer = packer = Packer(config.bus_bytes, config.block)
         skip_shift = packer.unit_bytes.bit_length() - 1
         m.submodules.runs = runs = Queue(
-            data.StructLayout({"skip": range(max(2, packer.beat_units)), "last_word": 32}),
+            data.StructLayout(
+                {"skip": range(max(2, packer.beat_units)), "following": 32, "single": 1}
+            ),
             self.QUEUED_RUNS,
         )
         connect(m, flipped(self.store), gate.i)
@@ -117,9 +120,14 @@ class StoreEngine(wiring.Component):
         m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in region_fields]
         m.d.comb += [drain.job.p[name].eq(gate.o.p[name]) for name in DRAIN_JOB.members]
 
-        last_word = Signal(32, reset_less=True)
+        # Words of a run after its first one.
+        following = Signal(32, reset_less=True)
+        single = Signal(reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
-            m.d.sync += last_word.eq(walker.region.p.run_words - 1)
+            m.d.sync += [
+                following.eq(walker.region.p.run_words - 1),
+                single.eq(walker.region.p.run_words == 1),
+            ]
         fork = splitter.run.ready & runs.i.ready
         m.d.comb += [
             walker.run.ready.eq(fork),
@@ -127,17 +135,19 @@ class StoreEngine(wiring.Component):
             splitter.run.p.eq(walker.run.p),
             runs.i.valid.eq(walker.run.valid & fork),
             runs.i.p.skip.eq(walker.run.p.skip >> skip_shift),
-            runs.i.p.last_word.eq(last_word),
+            runs.i.p.following.eq(following),
+            runs.i.p.single.eq(single),
         ]
 
         # Words, marked with the ends of their runs.
-        index = Signal(32)
-        last = index == runs.o.p.last_word
+        first = Signal(init=1)
+        words = Countdown(32, "words")
+        last = Mux(first, runs.o.p.single, words.last)
         moved = packer.i.valid & packer.i.ready
         m.d.comb += [
             packer.i.valid.eq(drain.word.valid & runs.o.valid),
             packer.i.p.data.eq(drain.word.p),
-            packer.i.p.first.eq(index == 0),
+            packer.i.p.first.eq(first),
             packer.i.p.last.eq(last),
             packer.i.p.skip.eq(runs.o.p.skip),
             drain.word.ready.eq(runs.o.valid & packer.i.ready),
@@ -147,7 +157,9 @@ class StoreEngine(wiring.Component):
             packer.o.ready.eq(self.beat.ready),
         ]
         with m.If(moved):
-            m.d.sync += index.eq(Mux(last, 0, index + 1))
+            m.d.sync += [first.eq(last), *words.advance()]
+            with m.If(first):
+                m.d.sync += words.load(runs.o.p.following)
 
         m.d.comb += [
             self.drain.eq(drain.drain),

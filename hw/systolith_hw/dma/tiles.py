@@ -90,7 +90,7 @@ class _Span:
 
 
 class TileWriter(wiring.Component):
-    """Writes one word a cycle: from memory, or padding; each job costs PREPARE_CYCLES more.
+    """Writes one word a cycle: from memory, or padding; each job costs PREPARE_CYCLES + 1 more.
 
     A packed row of p pixels takes ``pixels per word - 1`` cycles more than its words: they fill
     the window of pixels that the first word holds.
@@ -106,7 +106,6 @@ class TileWriter(wiring.Component):
     addr, data, enable : Out
         The write, registered; `data` belongs to the lane group that the instruction names.
     busy : Out, a word is written or taken
-    active : Out
     finish : Out, pulse in the cycle of the last decision; the write comes one cycle later
     """
 
@@ -116,7 +115,6 @@ class TileWriter(wiring.Component):
     data: Signal
     enable: Signal
     busy: Signal
-    active: Signal
     finish: Signal
 
     PREPARE_CYCLES = _Span.PREPARE_CYCLES
@@ -131,7 +129,6 @@ class TileWriter(wiring.Component):
                 "data": Out(config.block * 8),
                 "enable": Out(1),
                 "busy": Out(1),
-                "active": Out(1),
                 "finish": Out(1),
             }
         )
@@ -151,6 +148,9 @@ class TileWriter(wiring.Component):
 
         body = rows.inside & columns.inside
         packed = Signal(reset_less=True)
+        # Which size a packed pixel has, counted from 1: fewer bits than `pixel_bytes` to look at.
+        pack_sizes = self.config.pack_sizes
+        pack = Signal(range(len(pack_sizes) + 1), reset_less=True)
         current = Signal(block * 8, reset_less=True)
         current_left = Signal(8, reset_less=True)
         current_some = Signal()
@@ -160,7 +160,6 @@ class TileWriter(wiring.Component):
         m.d.comb += [
             self.word.ready.eq(go & need_word),
             self.busy.eq(step),
-            self.active.eq(active),
             self.finish.eq(step & row_done & planes.last),
         ]
 
@@ -173,9 +172,9 @@ class TileWriter(wiring.Component):
         window = Signal(block * 8, reset_less=True)
         value = Signal(block * 8)
         m.d.comb += value.eq(Mux(body, self.word.p, padding))
-        with m.Switch(job.pixel_bytes):
-            for size in self.config.pack_sizes:
-                with m.Case(size):
+        with m.Switch(pack):
+            for index, size in enumerate(pack_sizes, start=1):
+                with m.Case(index):
                     pixel = Mux(body, source[: size * 8], padding[: size * 8])
                     m.d.comb += value.eq(Cat(window[size * 8 :], pixel))
                     with m.If(step & body):
@@ -206,12 +205,12 @@ class TileWriter(wiring.Component):
             with m.If(row_done):
                 m.d.sync += planes.advance()
         with m.If(self.finish):
-            m.d.sync += go.eq(0)
+            m.d.sync += [go.eq(0), active.eq(0)]
 
         # A job is prepared step by step, so that no sum stands before a comparison.
         preparing = Signal(_Span.PREPARE_CYCLES)
         m.d.sync += preparing.eq(preparing << 1)
-        m.d.comb += self.job.ready.eq(~active | self.finish)
+        m.d.comb += self.job.ready.eq(~active)
         with m.If(preparing.any()):
             m.d.sync += [
                 written.eq(first_written == 0),
@@ -224,15 +223,17 @@ class TileWriter(wiring.Component):
         with m.If(self.job.ready):
             new = self.job.p
             extra = Signal(8)
+            new_pack = Signal.like(pack)
             with m.Switch(new.pixel_bytes):
-                for size in self.config.pack_sizes:
+                for index, size in enumerate(pack_sizes, start=1):
                     with m.Case(size):
-                        m.d.comb += extra.eq(block // size - 1)
+                        m.d.comb += [extra.eq(block // size - 1), new_pack.eq(index)]
             m.d.sync += [
                 active.eq(self.job.valid),
                 preparing.eq(self.job.valid),
                 job.eq(new),
                 packed.eq(new.pixel_bytes != 0),
+                pack.eq(new_pack),
                 dest.eq(new.dest),
                 *planes.load(new.planes),
                 first_written.eq(extra),

@@ -93,7 +93,7 @@ def run(config, jobs, words, *, stall=0.0, limit=8000):
             busy.append(working)
             cycle += 1
         assert ctx.get(dut.word.ready) == 0
-        assert ctx.get(dut.active) == 0
+        assert ctx.get(dut.job.ready) == 1
 
     simulate(dut, feed_jobs, feed_words, watch, limit=limit)
     return writes, finishes, busy
@@ -125,8 +125,8 @@ def test_a_word_is_written_every_cycle_and_a_tile_takes_its_preparation():
     got, finishes, busy = run(config, [job] * 3, words * 3)
     assert got == writes * 3
     prepare = TileWriter.PREPARE_CYCLES
-    assert finishes == [(prepare + len(writes)) * count for count in (1, 2, 3)]
-    assert busy[: finishes[-1] + 2] == [0] + ([0] * prepare + [1] * len(writes)) * 3 + [0]
+    assert finishes == [(1 + prepare + len(writes)) * count - 1 for count in (1, 2, 3)]
+    assert busy[: finishes[-1] + 2] == ([0] * (1 + prepare) + [1] * len(writes)) * 3 + [0]
 
 
 def test_a_packed_row_takes_pixels_per_word_minus_one_cycles_more():
