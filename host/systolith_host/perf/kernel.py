@@ -323,9 +323,7 @@ def replay(table, p, times, samples, interval):
 
         # Read port.
         r_ready = queue_free(beats_queue, BEATS_DEPTH)
-        issue_read = (
-            chosen and chosen_checked and (not ar_valid or ar_ready) and outstanding != out_reads
-        )
+        issue_read = chosen and chosen_checked and not ar_valid and outstanding != out_reads
 
         # Load engine: gate, walker, splitter.
         gate_valid = gate_full and gate_met0 and gate_met1 and gate_met2
@@ -388,7 +386,7 @@ def replay(table, p, times, samples, interval):
         issue_write = (
             held
             and held_checked
-            and (not aw_valid or aw_ready)
+            and not aw_valid
             and unclaimed > held_beats - 1
             and write_outstanding != out_writes
         )

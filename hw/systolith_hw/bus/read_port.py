@@ -30,7 +30,7 @@ class ReadPort(wiring.Component):
     load, fetch : In, streams of bursts
     load_beat, fetch_beat : Out, streams of beats
     halt : In
-        Issue nothing more and drop what arrives.
+        Issue nothing more and, a cycle later, drop what arrives.
     window_base, window_end : In
     fault : Out, pulse: a burst outside of the window, not issued
     fault_fetch : Out, it was fetch's
@@ -124,12 +124,11 @@ class ReadPort(wiring.Component):
             checked.eq(chosen_valid & ~leave),
             inside.eq((chosen.burst.addr >= self.window_base) & (end <= self.window_end)),
         ]
-        free = ~bus.arvalid | bus.arready
         issue = (
             chosen_valid
             & checked
             & inside
-            & free
+            & ~bus.arvalid
             & ~self.halt
             & (outstanding != config.outstanding_reads)
         )
@@ -164,13 +163,14 @@ class ReadPort(wiring.Component):
             self.load_beat.p.eq(beats.o.p.data),
             self.fetch_beat.p.eq(beats.o.p.data),
         ]
+        # A cycle late, so that no path leads from the controller through here to the engines.
+        discard = Signal()
+        m.d.sync += discard.eq(self.halt)
         is_fetch = beats.o.p.id == AxiId.FETCH
         m.d.comb += [
-            self.load_beat.valid.eq(beats.o.valid & ~is_fetch & ~self.halt),
-            self.fetch_beat.valid.eq(beats.o.valid & is_fetch & ~self.halt),
-            beats.o.ready.eq(
-                self.halt | Mux(is_fetch, self.fetch_beat.ready, self.load_beat.ready)
-            ),
+            self.load_beat.valid.eq(beats.o.valid & ~is_fetch & ~discard),
+            self.fetch_beat.valid.eq(beats.o.valid & is_fetch & ~discard),
+            beats.o.ready.eq(discard | Mux(is_fetch, self.fetch_beat.ready, self.load_beat.ready)),
         ]
         taken = beats.o.valid & beats.o.ready
         m.d.sync += [

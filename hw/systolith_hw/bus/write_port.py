@@ -113,7 +113,7 @@ class WritePort(wiring.Component):
             held_valid
             & checked
             & inside
-            & (~bus.awvalid | bus.awready)
+            & ~bus.awvalid
             & ~self.halt
             & (unclaimed > held.length)
             & (outstanding != config.outstanding_writes)

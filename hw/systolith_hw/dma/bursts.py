@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -100,14 +100,15 @@ class RegionWalker(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):  # until a region comes
                 m.d.comb += self.region.ready.eq(1)
+                # Nothing of it is used until it is valid.
+                m.d.sync += [
+                    region.eq(self.region.p),
+                    addr.eq(self.region.p.addr),
+                    plane_addr.eq(self.region.p.addr),
+                    *runs.load(self.region.p.runs),
+                    *planes.load(self.region.p.planes),
+                ]
                 with m.If(self.region.valid):
-                    m.d.sync += [
-                        region.eq(self.region.p),
-                        addr.eq(self.region.p.addr),
-                        plane_addr.eq(self.region.p.addr),
-                        *runs.load(self.region.p.runs),
-                        *planes.load(self.region.p.planes),
-                    ]
                     m.next = "SIZE"
             with m.State("SIZE"):  # one cycle
                 sizes = Array(_times(region.run_words, number)[:32] for number in self.word_bytes)
@@ -193,14 +194,21 @@ class BurstSplitter(wiring.Component):
             self.burst.p.last.eq(final & last),
         ]
         taken = self.burst.valid & self.burst.ready
+        place_bits = longest.bit_length() - 1
+
+        def at_most_longest(beats: Any, place: Any) -> Any:
+            # Only the low bits are added: a sum of all would stand before the comparison.
+            low = beats[: place_bits + 1] + place
+            return ~beats[place_bits + 1 :].any() & (low <= longest)
+
         with m.If(taken):
-            whole = rest >= longest
+            whole = rest[place_bits:].any()
             m.d.sync += [
                 addr.eq(addr + (beats << shift)),
                 beats.eq(Mux(whole, longest, rest)),
                 length.eq(Mux(whole, longest - 1, rest - 1)),
                 rest.eq(rest - longest),
-                final.eq(rest <= longest),
+                final.eq(at_most_longest(rest, 0)),
             ]
             with m.If(final):
                 m.d.sync += active.eq(0)
@@ -208,21 +216,20 @@ class BurstSplitter(wiring.Component):
 
         place = Signal(range(max(2, longest)))
         reach = Signal(range(longest + 1))
-        beyond = Signal(signed(33))
         m.d.comb += [
             place.eq((self.run.p.addr >> shift) & (longest - 1)),
             reach.eq(longest - place),
-            beyond.eq(self.run.p.beats - reach),
         ]
-        short = beyond < 0
-        with m.If(self.run.valid & self.run.ready):
+        short = at_most_longest(self.run.p.beats, place)
+        # What is not used until `active` is taken without regard to `valid`.
+        with m.If(self.run.ready):
             m.d.sync += [
-                active.eq(1),
+                active.eq(self.run.valid),
                 addr.eq(self.run.p.addr),
                 beats.eq(Mux(short, self.run.p.beats, reach)),
                 length.eq(Mux(short, self.run.p.beats - 1, longest - 1 - place)),
-                rest.eq(beyond),
-                final.eq(short | (beyond == 0)),
+                rest.eq(self.run.p.beats - reach),
+                final.eq(short),
                 last.eq(self.run.p.last),
             ]
         return m

@@ -79,12 +79,16 @@ class _Span:
             self.last.eq(self._last_place == 0),
         ]
 
+    def next_inside(self) -> Any:
+        """Return what `inside` will be at the next place."""
+        inside = (self.following >= self._start) & (self.following < self._end)
+        return Mux(self.last, self._first_inside, inside)
+
     def advance(self) -> list[Any]:
         """Return the statements that go to the next place, after the last to the first."""
-        inside = (self.following >= self._start) & (self.following < self._end)
         return [
             self.following.eq(Mux(self.last, 1, self.following + 1)),
-            self.inside.eq(Mux(self.last, self._first_inside, inside)),
+            self.inside.eq(self.next_inside()),
             self.last.eq(Mux(self.last, self._single, self.following == self._last_place)),
         ]
 
@@ -138,7 +142,9 @@ class TileWriter(wiring.Component):
         block = self.config.block
         job = Signal(TILE_JOB, reset_less=True)
         active = Signal()
-        go = Signal()
+        # This step takes a word; it takes none. Neither while a job is prepared.
+        wants, pads = Signal(), Signal()
+        body = Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
         planes = Countdown(16, "planes")
         rows = _Span("row", TILE_JOB["rows"].width + 1)
@@ -146,7 +152,6 @@ class TileWriter(wiring.Component):
         first_written = Signal(8, reset_less=True)
         written = Signal(reset_less=True)
 
-        body = rows.inside & columns.inside
         packed = Signal(reset_less=True)
         # Which size a packed pixel has, counted from 1: fewer bits than `pixel_bytes` to look at.
         pack_sizes = self.config.pack_sizes
@@ -154,11 +159,10 @@ class TileWriter(wiring.Component):
         current = Signal(block * 8, reset_less=True)
         current_left = Signal(8, reset_less=True)
         current_some = Signal()
-        need_word = body & ~(packed & current_some)
-        step = go & (~need_word | self.word.valid)
+        step = pads | (wants & self.word.valid)
         row_done = columns.last & rows.last
         m.d.comb += [
-            self.word.ready.eq(go & need_word),
+            self.word.ready.eq(wants),
             self.busy.eq(step),
             self.finish.eq(step & row_done & planes.last),
         ]
@@ -179,17 +183,27 @@ class TileWriter(wiring.Component):
                     m.d.comb += value.eq(Cat(window[size * 8 :], pixel))
                     with m.If(step & body):
                         m.d.sync += current.eq(source >> (size * 8))
+        # The next step, in time to be in registers before it.
+        next_some = Signal()
+        m.d.comb += next_some.eq(current_some)
+        with m.If(columns.last):
+            # What a row leaves of its last word is no pixel.
+            m.d.comb += next_some.eq(0)
+        with m.Elif(body & packed):
+            # `first_written` is also what a word holds of pixels beyond its first.
+            m.d.comb += next_some.eq(Mux(current_some, current_left != 1, first_written != 0))
+        next_row_inside = Mux(columns.last, rows.next_inside(), rows.inside)
+        next_body = next_row_inside & columns.next_inside()
         with m.If(step):
-            m.d.sync += window.eq(value)
-            with m.If(columns.last):
-                # What a row leaves of its last word is no pixel.
-                m.d.sync += current_some.eq(0)
-            with m.Elif(body & packed):
-                # `first_written` is also what a word holds of pixels beyond its first.
-                m.d.sync += [
-                    current_left.eq(Mux(current_some, current_left - 1, first_written)),
-                    current_some.eq(Mux(current_some, current_left != 1, first_written != 0)),
-                ]
+            m.d.sync += [
+                window.eq(value),
+                current_some.eq(next_some),
+                body.eq(next_body),
+                wants.eq(next_body & ~next_some),
+                pads.eq(~next_body | next_some),
+            ]
+            with m.If(body & packed):
+                m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
 
         m.d.sync += [self.enable.eq(step & written), self.addr.eq(dest), self.data.eq(value)]
         with m.If(step):
@@ -205,7 +219,7 @@ class TileWriter(wiring.Component):
             with m.If(row_done):
                 m.d.sync += planes.advance()
         with m.If(self.finish):
-            m.d.sync += [go.eq(0), active.eq(0)]
+            m.d.sync += [wants.eq(0), pads.eq(0), active.eq(0)]
 
         # A job is prepared step by step, so that no sum stands before a comparison.
         preparing = Signal(_Span.PREPARE_CYCLES)
@@ -218,7 +232,8 @@ class TileWriter(wiring.Component):
                 *columns.prepare(job.pad_left, job.pixels, job.pad_right, first_written),
             ]
         with m.If(preparing[-1]):
-            m.d.sync += go.eq(1)
+            first = rows.inside & columns.inside
+            m.d.sync += [body.eq(first), wants.eq(first), pads.eq(~first)]
         # What is not used until `active` is taken without regard to `valid`.
         with m.If(self.job.ready):
             new = self.job.p

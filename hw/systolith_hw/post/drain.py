@@ -107,6 +107,7 @@ class Drain(wiring.Component):
         }
         blocks = Countdown(8, "blocks")
         group = Signal(range(max(2, groups)), reset_less=True)
+        group_last = Signal(reset_less=True)
         window_first = Signal(reset_less=True)
         word_first = Signal(reset_less=True)
         addr = Signal(16, reset_less=True)
@@ -118,7 +119,7 @@ class Drain(wiring.Component):
         issue = active & (~word_first | has_room)
         last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
-        word_last = window_last & (group == groups - 1)
+        word_last = window_last & group_last
         # What changes with a word, and the step to the next word. Where a word takes two cycles at
         # least, there is a cycle to find it.
         last_place = Signal(reset_less=True)
@@ -148,11 +149,13 @@ class Drain(wiring.Component):
                 m.d.sync += [advance("dx"), addr.eq(addr + job.dx_step)]
             with m.Elif(~last["dy"]):
                 m.d.sync += [advance("dy"), addr.eq(addr + job.dy_step), *reload("dx")]
-            with m.Elif(group != groups - 1):
-                m.d.sync += [group.eq(group + 1), addr.eq(base), *reload("dx", "dy")]
+            with m.Elif(~group_last):
+                m.d.sync += [group.eq(group + 1), group_last.eq(group == groups - 2)]
+                m.d.sync += [addr.eq(base), *reload("dx", "dy")]
             with m.Else():
                 following = Mux(last_place, job.acc_base, base + step)[:16]
-                m.d.sync += [group.eq(0), addr.eq(following), base.eq(following)]
+                m.d.sync += [group.eq(0), group_last.eq(groups == 1)]
+                m.d.sync += [addr.eq(following), base.eq(following)]
                 m.d.sync += reload("dx", "dy")
                 with m.If(~last["x"]):
                     m.d.sync += advance("x")
@@ -175,12 +178,14 @@ class Drain(wiring.Component):
             m.d.sync += settle.eq(settle - 1)
             with m.If(settle == 1):
                 m.d.sync += idle.eq(1)
-        with m.If(self.job.valid & self.job.ready):
+        # What is not used until `active` is taken without regard to `valid`.
+        with m.If(idle):
             m.d.sync += [
-                active.eq(1),
-                idle.eq(0),
+                active.eq(self.job.valid),
+                idle.eq(~self.job.valid),
                 job.eq(self.job.p),
                 group.eq(0),
+                group_last.eq(groups == 1),
                 window_first.eq(1),
                 word_first.eq(1),
                 addr.eq(self.job.p.acc_base),
@@ -208,7 +213,7 @@ class Drain(wiring.Component):
             flags.valid.eq(issue),
             flags.first.eq(window_first),
             flags.last.eq(window_last),
-            flags.word_last.eq(group == groups - 1),
+            flags.word_last.eq(group_last),
             flags.group.eq(group),
             self.drain.bank.eq(job.bank),
             self.drain.addr.eq(addr),

@@ -50,7 +50,7 @@ class Requantizer(wiring.Component):
     output: Any
     value: Signal
 
-    LATENCY = 8
+    LATENCY = 9
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -73,18 +73,20 @@ class Requantizer(wiring.Component):
 
         m.submodules.low = low = Multiplier(unsigned(_LOW_PART), unsigned(factor_width))
         m.submodules.high = high = Multiplier(signed(width - _LOW_PART), unsigned(factor_width))
-        biased = Signal(signed(width))
-        shifts = [register(f"shift_{stage}", unsigned(6)) for stage in range(4)]
+        # A cycle for the sum alone: the multipliers' sites may be far from the accumulators.
+        biased = register("biased", signed(width))
+        factor = register("factor", unsigned(factor_width))
+        shifts = [register(f"shift_{stage}", unsigned(6)) for stage in range(5)]
+        m.d.sync += [biased.eq(self.sum + self.param.bias), factor.eq(self.param.multiplier)]
         m.d.comb += [
-            biased.eq(self.sum + self.param.bias),
             low.a.eq(biased[:_LOW_PART]),
             high.a.eq(biased[_LOW_PART:].as_signed()),
-            low.b.eq(self.param.multiplier),
-            high.b.eq(self.param.multiplier),
+            low.b.eq(factor),
+            high.b.eq(factor),
         ]
         # One less: the last bit of the shift rounds.
         m.d.sync += shifts[0].eq(self.param.shift - 1)
-        m.d.sync += [shifts[stage].eq(shifts[stage - 1]) for stage in range(1, 4)]
+        m.d.sync += [shifts[stage].eq(shifts[stage - 1]) for stage in range(1, 5)]
 
         product = register("product", signed(width + factor_width))
         m.d.sync += product.eq((high.product << _LOW_PART) + low.product)
@@ -92,8 +94,8 @@ class Requantizer(wiring.Component):
         coarse = register("coarse", product.shape())
         fine = register("fine", product.shape())
         m.d.sync += [
-            coarse.eq(product >> (shifts[2][3:] << 3)),
-            fine.eq(coarse >> shifts[3][:3]),
+            coarse.eq(product >> (shifts[3][3:] << 3)),
+            fine.eq(coarse >> shifts[4][:3]),
         ]
         top = fine[_SCALED_WIDTH - 1 :]
         saturated = register("saturated", signed(_SCALED_WIDTH))

@@ -292,6 +292,7 @@ def test_halt_issues_nothing_more_and_drops_what_arrives(halt_at):
             await ctx.tick()
         ctx.set(dut.halt, 1)
         ctx.set(dut.load_beat.ready, 0)
+        await ctx.tick()
         for _ in range(150):
             _, _, valid = await ctx.tick().sample(dut.load_beat.valid)
             assert not valid
