@@ -108,7 +108,9 @@ def replay(table, p, times, samples, interval):
     fetch_pending = True
     fetch_queue = np.zeros(3, np.int64)
     fetch_room = fetch_depth
+    fetch_fits = False
     fetch_beat = 0
+    word_valid = False
     complete = False
     checked = False
     fetched = 0
@@ -304,7 +306,8 @@ def replay(table, p, times, samples, interval):
         run_free = not run_active or (load_push and run_left == 1)
 
         # Fetch: instructions to their queues.
-        popped = fetch_queue[READY] != 0 and not complete
+        fetch_free = not word_valid or not complete
+        popped = fetch_queue[READY] != 0 and fetch_free
         sent_load = sent_conv = sent_store = False
         if checked and fetched < count:
             opcode = table[fetched, OPCODE]
@@ -316,8 +319,7 @@ def replay(table, p, times, samples, interval):
                 sent_store = queue_free(store_queue, queue_depth)
         sent_any = sent_load or sent_conv or sent_store
         fetch_beats = burst_beats(fetch_split, longest, bus)
-        fetch_asks = fetch_split[0] != 0 and fetch_room > fetch_beats - 1
-        fetch_asked = fetch_asks and not fetch_waits
+        fetch_asked = fetch_split[0] != 0 and fetch_fits and not fetch_waits
         load_asked = splitter[0] != 0 and not load_waits
         load_beats = burst_beats(splitter, longest, bus)
 
@@ -554,15 +556,19 @@ def replay(table, p, times, samples, interval):
         store_dispatched += sent_store
 
         # Fetch.
+        fetch_fits = fetch_split[0] != 0 and fetch_room > fetch_beats - 1 and not fetch_asked
         split_step(
             fetch_split, longest, bus, fetch_asked, fetch_pending, count * instruction_beats,
             address, 1,
         )  # fmt: skip
         fetch_pending = False
         fetch_room += popped - (fetch_beats if fetch_asked else 0)
-        queue_step(fetch_queue, fetch_push, not complete)
+        queue_step(fetch_queue, fetch_push, fetch_free)
         checked = complete and not sent_any
-        if popped:
+        word_taken = word_valid and not complete
+        if fetch_free:
+            word_valid = popped
+        if word_taken:
             if fetch_beat == instruction_beats - 1:
                 fetch_beat = 0
                 complete = True

@@ -44,7 +44,7 @@ MOST_SAMPLES = 4096
 class Latencies:
     """Cycles through the gateware's pipelines; tests hold them against the gateware's own."""
 
-    CORE = 7
+    CORE = 8
     """From a pixel's issue to its sum, beyond the rows and columns that it passes."""
 
     POST = 14

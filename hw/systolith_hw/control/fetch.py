@@ -92,7 +92,7 @@ class Fetch(wiring.Component):
         # A burst is asked for when the queue has room for all of it.
         room = Signal(range(depth + 1), init=depth)
         length = splitter.burst.p.length
-        fits = room > length
+        fits = Signal()
         m.d.comb += [
             self.burst.valid.eq(splitter.burst.valid & fits),
             self.burst.p.eq(splitter.burst.p),
@@ -100,18 +100,26 @@ class Fetch(wiring.Component):
         ]
         asked = self.burst.valid & self.burst.ready
         popped = queue.o.valid & queue.o.ready
-        m.d.sync += room.eq(room + popped - Mux(asked, length + 1, 0))
+        # Known a cycle before it is used: until a burst is asked for, room only grows.
+        m.d.sync += [
+            fits.eq(splitter.burst.valid & (room > length) & ~asked),
+            room.eq(room + popped - Mux(asked, length + 1, 0)),
+        ]
 
-        # Beats make an instruction.
+        # Beats make an instruction. Each stands in a register first: the queue is a block RAM.
+        word = Signal(config.bus_bytes * 8, reset_less=True)
+        word_valid = Signal()
         layout = packed_instruction_layout()
         instruction = Signal(layout, reset_less=True)
         complete = Signal()
         beat = Signal(range(max(2, beats)))
         sent = Signal()
-        m.d.comb += queue.o.ready.eq(~complete)
-        with m.If(popped):
+        m.d.comb += queue.o.ready.eq(~word_valid | ~complete)
+        with m.If(queue.o.ready):
+            m.d.sync += [word.eq(queue.o.p), word_valid.eq(queue.o.valid)]
+        with m.If(word_valid & ~complete):
             raw = instruction.as_value()
-            m.d.sync += raw.eq(Cat(raw[config.bus_bytes * 8 :], queue.o.p))
+            m.d.sync += raw.eq(Cat(raw[config.bus_bytes * 8 :], word))
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]

@@ -64,5 +64,5 @@ class TokenGate(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [held.eq(self.i.p), full.eq(1)]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [full.eq(0), met.eq(0)]
+            m.d.sync += full.eq(0)
         return m

@@ -43,7 +43,7 @@ class SkewedMemory(wiring.Component):
     r_addr: Signal
     r_data: Any
 
-    LATENCY = RegisteredMemory.LATENCY
+    LATENCY = RegisteredMemory.LATENCY + 1
 
     def __init__(self, *, lanes: int, groups: int, depth: int, width: int) -> None:
         if lanes % groups:
@@ -74,8 +74,11 @@ class SkewedMemory(wiring.Component):
                 store.w_data.eq(self.w_data[lane % per_group]),
                 store.w_en.eq(self.w_en[lane // per_group]),
                 store.r_addr.eq(addr),
-                self.r_data[lane].eq(store.r_data),
             ]
+            # From the block RAM to where it is used is a long way: a cycle for it.
+            output = Signal(self.width, name=f"output_{lane}", reset_less=True)
+            m.d.sync += output.eq(store.r_data)
+            m.d.comb += self.r_data[lane].eq(output)
             if lane + 1 < self.lanes:
                 travelling = Signal(range(self.depth), name=f"addr_{lane + 1}", reset_less=True)
                 m.d.sync += travelling.eq(addr)

@@ -121,11 +121,13 @@ class Drain(wiring.Component):
         window_last = last["dx"] & last["dy"]
         word_last = window_last & group_last
         # What changes with a word, and the step to the next word. Where a word takes two cycles at
-        # least, there is a cycle to find it.
+        # least, its place may come a cycle late; where it takes three, there is one to look at it.
+        word_done = Signal()
         last_place = Signal(reset_less=True)
         last_of_all = Signal(reset_less=True)
         step = Signal(16, reset_less=True)
-        m.d["comb" if groups == 1 else "sync"] += [
+        m.d["comb" if groups == 1 else "sync"] += word_done.eq(issue & word_last)
+        m.d["comb" if groups < 3 else "sync"] += [
             last_place.eq(last["x"] & last["y"] & last["n"]),
             last_of_all.eq(last["x"] & last["y"] & last["n"] & blocks.last),
             step.eq(Mux(~last["x"], job.x_step, Mux(~last["y"], job.y_step, job.n_step))),
@@ -157,19 +159,21 @@ class Drain(wiring.Component):
                 m.d.sync += [group.eq(0), group_last.eq(groups == 1)]
                 m.d.sync += [addr.eq(following), base.eq(following)]
                 m.d.sync += reload("dx", "dy")
-                with m.If(~last["x"]):
-                    m.d.sync += advance("x")
-                with m.Elif(~last["y"]):
-                    m.d.sync += [advance("y"), *reload("x")]
-                with m.Elif(~last["n"]):
-                    m.d.sync += [advance("n"), *reload("x", "y")]
-                with m.Else():
+                with m.If(last_place):
                     m.d.sync += [
                         *blocks.advance(),
                         param_word.eq(param_word + groups),
                         column_group.eq(column_group + groups),
-                        *reload("x", "y", "n"),
                     ]
+        with m.If(word_done):
+            with m.If(~last["x"]):
+                m.d.sync += advance("x")
+            with m.Elif(~last["y"]):
+                m.d.sync += [advance("y"), *reload("x")]
+            with m.Elif(~last["n"]):
+                m.d.sync += [advance("n"), *reload("x", "y")]
+            with m.Else():
+                m.d.sync += reload("x", "y", "n")
         with m.If(finish):
             m.d.sync += active.eq(0)
         with m.If(self.drained):
@@ -206,7 +210,6 @@ class Drain(wiring.Component):
 
         flags = Signal(drain_flags(self.config))
         param_addr = Signal(17, reset_less=True)
-        param: Any = Signal(self.param_data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
         param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
         m.d.sync += [
@@ -219,8 +222,6 @@ class Drain(wiring.Component):
             self.drain.addr.eq(addr),
             self.drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
-            # The parameter buffer is a cycle faster than the drain.
-            param.eq(self.param_data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
             self.fault_addr.eq(Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))),
@@ -233,7 +234,7 @@ class Drain(wiring.Component):
             post.flags.eq(flags),
             post.sum.eq(self.sum),
             self.param_addr.eq(param_addr),
-            post.param.eq(param),
+            post.param.eq(self.param_data),
             post.output.eq(shared),
             queue.i.p.eq(post.word),
             queue.i.valid.eq(post.word_valid),

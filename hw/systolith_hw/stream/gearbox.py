@@ -154,11 +154,31 @@ class Packer(wiring.Component):
         )
         pop = self.o.valid & self.o.ready
         push = self.i.valid & self.i.ready
-        kept = Signal(range(size + 1))
-        m.d.comb += kept.eq(Mux(pop, Mux(full_beat, fill - out_units, 0), fill))
-        start = Signal(range(size + 1))
-        m.d.comb += start.eq(Mux(self.i.p.first, self.i.p.skip, kept))
-        m.d.sync += fill.eq(Mux(push, start + in_units, kept))
+        # What comes next, whether a beat leaves or not: that is known last, so it chooses last.
+        next_held, next_fill = {}, {}
+        for leaves in (False, True):
+            suffix = "leave" if leaves else "stay"
+            next_held[leaves] = Signal(size * unit, name=f"held_{suffix}")
+            next_fill[leaves] = Signal(range(size + 1), name=f"fill_{suffix}")
+            start = Signal(range(size + 1), name=f"start_{suffix}")
+            kept = Mux(full_beat, fill - out_units, 0) if leaves else fill
+            left = held >> (out_units * unit) if leaves else held
+            m.d.comb += [
+                start.eq(Mux(self.i.p.first, self.i.p.skip, kept)),
+                next_fill[leaves].eq(Mux(push, start + in_units, kept)),
+                next_held[leaves].eq(left),
+            ]
+            # Only with a push: the first word of the next run may already wait while this one
+            # leaves.
+            with m.If(push), m.Switch(start):
+                for level in range(size - in_units + 1):
+                    with m.Case(level):
+                        m.d.comb += next_held[leaves].eq(Cat(left[: level * unit], self.i.p.data))
+        m.d.sync += [
+            held.eq(Mux(pop, next_held[True], next_held[False])),
+            fill.eq(Mux(pop, next_fill[True], next_fill[False])),
+        ]
+        empties = ~full_beat | (fill == out_units)
         with m.If(pop):
             m.d.sync += lead.eq(0)
         with m.If(push & self.i.p.first):
@@ -166,15 +186,6 @@ class Packer(wiring.Component):
             m.d.sync += lead.eq(self.i.p.skip)
         with m.If(push & self.i.p.last):
             m.d.sync += flush.eq(1)
-        with m.Elif(flush & (kept == 0)):
+        with m.Elif(flush & Mux(pop, empties, fill == 0)):
             m.d.sync += flush.eq(0)
-
-        shifted = Signal(size * unit)
-        m.d.comb += shifted.eq(Mux(pop, held >> (out_units * unit), held))
-        m.d.sync += held.eq(shifted)
-        # Only with a push: the first word of the next run may already wait while this one leaves.
-        with m.If(push), m.Switch(start):
-            for level in range(size - in_units + 1):
-                with m.Case(level):
-                    m.d.sync += held.eq(Cat(shifted[: level * unit], self.i.p.data))
         return m
