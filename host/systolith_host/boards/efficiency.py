@@ -55,9 +55,8 @@ class StandIn:
 STAND_INS = {
     # The chip and the clock of the board.
     "ulx3s-85f": StandIn("MT48LC16M16", 50e6, 62.5e6),
-    # LiteX's model moves a burst of DDR3 in one cycle, the board in two of 75 MHz: here the
-    # bridge's eight bytes a cycle are the limit, not the pins. No share of the board's comes of it.
-    "ecpix5-85f": StandIn("MT41K64M16", 40e6, 100e6),
+    # A quarter of the board's memory, at its clock but for the simulator's whole picoseconds.
+    "ecpix5-85f": StandIn("MT41K64M16", 1e12 / 13334, 100e6),
 }
 """By the board's name."""
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from litedram import modules as memory_modules
+from litedram.common import PhySettings, get_default_cl_cwl, get_sys_latency, get_sys_phase
 from litedram.init import get_sdram_phy_init_sequence, get_sdram_phy_py_header
-from litedram.phy.model import SDRAMPHYModel
+from litedram.phy.model import SDRAMPHYModel, get_sdram_phy_settings
 from liteeth.mac.crc import LiteEthMACCRCEngine
 from litex.build.generic_platform import Pins
 from litex.build.sim import SimPlatform
@@ -181,6 +182,34 @@ class SimulatedClocks(LiteXModule):
             self.comb += [domain.clk.eq(clock), start.clk.eq(clock), domain.rst.eq(reset)]
 
 
+def _sdr(frequency: int) -> tuple[str, Any]:
+    return "1:1", get_sdram_phy_settings("SDR", 16, frequency)
+
+
+def _ddr3(frequency: int) -> tuple[str, Any]:
+    """As ECP5DDRPHY has them: a burst takes two cycles, which the model's own settings halve."""
+    phases = 2
+    cl, cwl = get_default_cl_cwl("DDR3", 1 / (phases * frequency))
+    cl_latency, cwl_latency = get_sys_latency(phases, cl), get_sys_latency(phases, cwl)
+    return "1:2", PhySettings(
+        phytype="SDRAMPHYModel",
+        memtype="DDR3",
+        databits=16,
+        dfi_databits=4 * 16,
+        nphases=phases,
+        rdphase=get_sys_phase(phases, cl_latency, cl),
+        wrphase=get_sys_phase(phases, cwl_latency, cwl),
+        cl=cl,
+        cwl=cwl,
+        read_latency=cl_latency + 10,
+        write_latency=cwl_latency,
+    )
+
+
+SIMULATED_PHYS = {"SDR": _sdr, "DDR3": _ddr3}
+"""From the type of memory and the clock to the controller's rate and the PHY's settings."""
+
+
 def simulated_soc(job: dict[str, Any]) -> Any:
     """Return the system with models of memory and serial port."""
     platform = SimPlatform("SIM", _SIMULATION_IO)
@@ -188,10 +217,10 @@ def simulated_soc(job: dict[str, Any]) -> Any:
     frequency = int(job["system_hz"])
     soc = SoCCore(platform, clk_freq=frequency, bus_timeout=job["bus_timeout"], **BARE)
     soc.crg = SimulatedClocks(platform)
-    rate = {"SDR": "1:1", "DDR3": "1:4"}
     chip = getattr(memory_modules, job["memory_chip"])
-    module = chip(int(100e6), rate[chip.memtype])
-    soc.sdrphy = SDRAMPHYModel(module=module, data_width=16, clk_freq=int(100e6))
+    rate, settings = SIMULATED_PHYS[chip.memtype](frequency)
+    module = chip(frequency, rate)
+    soc.sdrphy = SDRAMPHYModel(module=module, settings=settings, clk_freq=frequency)
     soc.add_sdram("sdram", phy=soc.sdrphy, module=module, l2_cache_size=0)
     soc.comb += platform.trace.eq(1)
     add_simulated_link(soc, job)

@@ -21,6 +21,7 @@ from systolith_host.perf.parts import (
     walk_step,
 )
 from systolith_host.perf.stream import COLUMNS
+from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 
 __all__ = ["PARAMETERS", "RESULTS", "TILE_PREPARE", "replay"]
 
@@ -60,7 +61,7 @@ REGION = (ADDR, RUN_WORDS, RUNS, RUN_PITCH, PLANES, PLANE_PITCH, WORD_BYTES)
 
 RUNS_DEPTH, JOBS_DEPTH, BEATS_DEPTH, DRAIN_DEPTH, STORE_RUNS_DEPTH = 16, 8, 4, 32, 4
 WRITE_BEATS = 32
-COOLDOWN = 3
+COOLDOWN = ACCUMULATOR_UPDATE - 1
 TILE_PREPARE = 3
 SETTLE = 7
 RING = 256
@@ -350,9 +351,7 @@ def replay(table, p, times, samples, interval):
         weight_job = wgate_full and wgate_met and (not loader_active or loader_finish)
         pixel_job = pgate_full and pgate_met0 and pgate_met1 and (not seq_active or seq_finish)
         conv_valid = conv_queue[READY] != 0
-        weight_taken = weight_given or not wgate_full
-        pixel_taken = pixel_given or not pgate_full
-        conv_taken = conv_valid and weight_taken and pixel_taken
+        conv_taken = weight_given and pixel_given
         computed_pulse = (
             compute_popped != compute_pushed and compute_done[compute_popped % RING] == now
         )
@@ -578,7 +577,7 @@ def replay(table, p, times, samples, interval):
             complete = False
             fetched += 1
         queue_step(load_queue, sent_load, not gate_full)
-        queue_step(conv_queue, sent_conv, weight_taken and pixel_taken)
+        queue_step(conv_queue, sent_conv, conv_taken)
         queue_step(store_queue, sent_store, not sgate_full)
 
         # Read port.
@@ -703,12 +702,12 @@ def replay(table, p, times, samples, interval):
         next_weight_job, next_pixel_job = wgate_row, pgate_row
         if conv_valid and not weight_given and not wgate_full:
             wgate_row = row
-            wgate_full = True
+            wgate_full = weight_given = True
         if conv_valid and not pixel_given and not pgate_full:
             pgate_row = row
-            pgate_full = True
-        weight_given = conv_valid and not conv_taken and weight_taken
-        pixel_given = conv_valid and not conv_taken and pixel_taken
+            pgate_full = pixel_given = True
+        if conv_taken:
+            weight_given = pixel_given = False
         if weight_job:
             wgate_full = wgate_met = False
         if pixel_job:

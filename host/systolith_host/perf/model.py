@@ -47,7 +47,7 @@ class Latencies:
     CORE = 8
     """From a pixel's issue to its sum, beyond the rows and columns that it passes."""
 
-    POST = 14
+    POST = 15
     """From a sum's read to its word, beyond the lanes behind the first one."""
 
 

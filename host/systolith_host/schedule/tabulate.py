@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from systolith_hw.spec.config import ACCUMULATOR_UPDATE
+
 __all__ = ["tabulate"]
 
 
@@ -102,7 +104,7 @@ def tabulate(images, columns, tiles, regions, shares, blocks, sources, settings,
                                 weight_until[weight_key] = mark
                                 words = passes * rows
                                 items[weight, :6] = (words, words * cols, 1, 1, step, step)
-                            cycles = passes * max(pixels, max(rows, 4))
+                            cycles = passes * max(pixels, max(rows, ACCUMULATOR_UPDATE))
                             steps[step] = (tile, act, weight, cycles, int(index == first_share))
                             step += 1
                         param_key = out_block * out_channels // share

@@ -124,7 +124,7 @@ class _Search:
                 mode: Weights = "layer" if once else "stream"
                 loads = weight_words * (1 if once else tiles)
                 compute = sum(
-                    self.shape.out_blocks * words * max(count, config.rows, 4)
+                    self.shape.out_blocks * words * max(count, config.least_pass)
                     for _, count in split(self.batch, images)
                 )
                 act = self.batch * words * self.groups

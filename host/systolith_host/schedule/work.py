@@ -377,7 +377,7 @@ class _Builder:
                     weight,
                     offset,
                     self.walks[walk],
-                    chunk.passes * max(pixels, self.config.rows, 4),
+                    chunk.passes * max(pixels, self.config.least_pass),
                     chunk is chunks[0],
                     chunk.shift,
                 )

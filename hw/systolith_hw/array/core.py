@@ -112,11 +112,10 @@ class DirectCore(wiring.Component):
 
         # Each instruction goes to both gates, to either as soon as it is free: the weights of short
         # CONVs must start while the pixels of the CONV before still wait in their gate.
+        # That both have it is known from registers: the queue is far from the gates.
         weight_given, pixel_given = Signal(), Signal()
-        weight_taken = weight_given | weight_gate.i.ready
-        pixel_taken = pixel_given | pixel_gate.i.ready
         m.d.comb += [
-            self.conv.ready.eq(weight_taken & pixel_taken),
+            self.conv.ready.eq(weight_given & pixel_given),
             weight_gate.i.valid.eq(self.conv.valid & ~weight_given),
             pixel_gate.i.valid.eq(self.conv.valid & ~pixel_given),
             weight_gate.progress.eq(self.progress),
@@ -124,10 +123,9 @@ class DirectCore(wiring.Component):
             loader.job.valid.eq(weight_gate.o.valid),
             weight_gate.o.ready.eq(loader.job.ready),
         ]
-        m.d.sync += [
-            weight_given.eq(self.conv.valid & ~self.conv.ready & weight_taken),
-            pixel_given.eq(self.conv.valid & ~self.conv.ready & pixel_taken),
-        ]
+        for given, gate in ((weight_given, weight_gate), (pixel_given, pixel_gate)):
+            taken = given | (self.conv.valid & gate.i.ready)
+            m.d.sync += given.eq(~self.conv.ready & taken)
         m.d.comb += [weight_gate.i.p[name].eq(self.conv.p[name]) for name in _WEIGHT_GATE.members]
         m.d.comb += [pixel_gate.i.p[name].eq(self.conv.p[name]) for name in PIXEL_JOB.members]
         m.d.comb += [loader.job.p[name].eq(weight_gate.o.p[name]) for name in WEIGHT_JOB.members]

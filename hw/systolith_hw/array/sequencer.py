@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -98,7 +98,9 @@ class PixelSequencer(wiring.Component):
 
         last = {level: counter.last for level, counter in left.items()}
         last_pixel = last["x"] & last["y"] & last["n"]
-        last_pass = last["s"] & last["r"] & last["c"]
+        # A pass is either long enough for this to be known, or the accumulators make it wait.
+        last_pass = Signal(reset_less=True)
+        m.d.sync += last_pass.eq(last["s"] & last["r"] & last["c"])
         finish = issue & last_pixel & last_pass
 
         with m.If(self.swap):
@@ -136,6 +138,7 @@ class PixelSequencer(wiring.Component):
                 first_pass.eq(1),
                 restart.eq(1),
                 step.eq(self.job.p.act_base),
+                last_pass.eq(Cat(self.job.p[f"{level}_count"] == 1 for level in "src").all()),
             ]
             for level in _LEVELS:
                 m.d.sync += left[level].load(self.job.p[f"{level}_count"])

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.primitives.memory import RegisteredMemory
-from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.config import ACCUMULATOR_UPDATE, AcceleratorConfig
 from systolith_hw.spec.isa import SHIFT_BITS
 
 __all__ = ["AccumulatorColumn", "accumulate_layout", "drain_layout"]
@@ -66,8 +66,8 @@ class AccumulatorColumn(wiring.Component):
     drain_next: Any
     sum: Signal
 
-    READ_LATENCY = RegisteredMemory.LATENCY
-    UPDATE_LATENCY = 4
+    READ_LATENCY = RegisteredMemory.LATENCY + 1
+    UPDATE_LATENCY = ACCUMULATOR_UPDATE
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -88,12 +88,14 @@ class AccumulatorColumn(wiring.Component):
         stage_1 = Signal(layout, reset_less=True)
         stage_2 = Signal(layout, reset_less=True)
         stage_3 = Signal(layout, reset_less=True)
+        stage_4 = Signal(layout, reset_less=True)
         drain_1 = Signal(drain_layout(self.config), reset_less=True)
         drain_bank = Signal(reset_less=True)
         m.d.sync += [
             stage_1.eq(self.accumulate),
             stage_2.eq(stage_1),
             stage_3.eq(stage_2),
+            stage_4.eq(stage_3),
             drain_1.eq(self.drain),
             drain_bank.eq(drain_1.bank),
         ]
@@ -108,13 +110,18 @@ class AccumulatorColumn(wiring.Component):
             filling = self.accumulate.valid & (self.accumulate.bank == bank)
             m.d.comb += [
                 store.r_addr.eq(Mux(filling, self.accumulate.addr, self.drain.addr)),
-                store.w_addr.eq(stage_3.addr),
+                store.w_addr.eq(stage_4.addr),
                 store.w_data.eq(total),
-                store.w_en.eq(stage_3.valid & (stage_3.bank == bank)),
+                store.w_en.eq(stage_4.valid & (stage_4.bank == bank)),
             ]
             olds.append(store.r_data)
+        # The block RAMs are not beside the adder: a cycle for the way.
         old = Mux(stage_2.bank, olds[1], olds[0])
-        base = Mux(stage_2.shift, old << SHIFT_BITS, old)
-        m.d.sync += total.eq(Mux(stage_2.overwrite, 0, base) + self.psum)
-        m.d.comb += self.sum.eq(Mux(drain_bank, olds[1], olds[0]))
+        shifted = Mux(stage_2.shift, old << SHIFT_BITS, old)
+        base = Signal(width, reset_less=True)
+        m.d.sync += [
+            base.eq(Mux(stage_2.overwrite, 0, shifted)),
+            total.eq(base + self.psum),
+            self.sum.eq(Mux(drain_bank, olds[1], olds[0])),
+        ]
         return m

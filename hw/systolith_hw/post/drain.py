@@ -210,6 +210,7 @@ class Drain(wiring.Component):
 
         flags = Signal(drain_flags(self.config))
         param_addr = Signal(17, reset_less=True)
+        param: Any = Signal(self.param_data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
         param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
         m.d.sync += [
@@ -222,6 +223,8 @@ class Drain(wiring.Component):
             self.drain.addr.eq(addr),
             self.drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
+            # The parameter buffer is a cycle faster than the drain.
+            param.eq(self.param_data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
             self.fault_addr.eq(Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))),
@@ -234,7 +237,7 @@ class Drain(wiring.Component):
             post.flags.eq(flags),
             post.sum.eq(self.sum),
             self.param_addr.eq(param_addr),
-            post.param.eq(self.param_data),
+            post.param.eq(param),
             post.output.eq(shared),
             queue.i.p.eq(post.word),
             queue.i.valid.eq(post.word_valid),

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AcceleratorConfig", "ConfigError", "least_out_depth"]
+__all__ = ["ACCUMULATOR_UPDATE", "AcceleratorConfig", "ConfigError", "least_out_depth"]
+
+ACCUMULATOR_UPDATE = 5
+"""Cycles from the read of a sum to the read of what has become of it."""
 
 
 class ConfigError(ValueError):
@@ -164,6 +167,11 @@ class AcceleratorConfig:
     def pack_sizes(self) -> tuple[int, ...]:
         """Bytes a pixel may have in a packed tensor: the divisors of :attr:`block` below it."""
         return tuple(size for size in range(1, self.block) if self.block % size == 0)
+
+    @property
+    def least_pass(self) -> int:
+        """Cycles of the shortest pass: its weights come row by row, and each sum is updated."""
+        return max(self.rows, ACCUMULATOR_UPDATE)
 
     @property
     def multipliers(self) -> int:

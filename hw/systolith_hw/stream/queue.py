@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Queue"]
+__all__ = ["SMALL_BITS", "Queue"]
+
+SMALL_BITS = 4096
+"""Up to so many bits a queue is distributed memory: a block RAM is slow to read, and far away."""
 
 
 class Queue(wiring.Component):
@@ -43,16 +46,38 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = len(self.i.p.as_value() if hasattr(self.i.p, "as_value") else self.i.p)
-        store: Any = fifo.SyncFIFOBuffered(width=width, depth=self.depth)
-        m.submodules.store = store
+        shape = unsigned(Shape.cast(self.i.p.shape()).width)
+        # The last word stands in the storage's output register.
+        depth = self.depth - 1
+        attributes = {"ram_style": "distributed"} if depth * shape.width <= SMALL_BITS else {}
+        m.submodules.storage = storage = memory.Memory(
+            shape=shape, depth=depth, init=[], attrs=attributes
+        )
+        write: Any = storage.write_port()
+        read: Any = storage.read_port()
+        # What the level says of its ends is in registers: neither side waits for a comparison.
+        stored = Signal(range(depth + 1))
+        some = Signal()
+        room = Signal(init=1)
+        push = self.i.valid & room
+        move = some & (~self.o.valid | self.o.ready)
         m.d.comb += [
-            store.w_data.eq(self.i.p),
-            store.w_en.eq(self.i.valid),
-            self.i.ready.eq(store.w_rdy),
-            self.o.p.eq(store.r_data),
-            self.o.valid.eq(store.r_rdy),
-            store.r_en.eq(self.o.ready),
-            self.level.eq(store.level),
+            self.i.ready.eq(room),
+            write.data.eq(self.i.p),
+            write.en.eq(push),
+            read.en.eq(move),
+            self.o.p.eq(read.data),
+            self.level.eq(stored + self.o.valid),
         ]
+        for port, moved in ((write, push), (read, move)):
+            with m.If(moved):
+                m.d.sync += port.addr.eq(Mux(port.addr == depth - 1, 0, port.addr + 1))
+        with m.If(push & ~move):
+            m.d.sync += [stored.eq(stored + 1), some.eq(1), room.eq(stored != depth - 1)]
+        with m.If(move & ~push):
+            m.d.sync += [stored.eq(stored - 1), some.eq(stored != 1), room.eq(1)]
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         return m

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 
 from systolith_hw.array.core import ConvCoreSignature, DirectCore
 from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 from systolith_hw.spec.isa import FIELDS, Instruction, Opcode, walk_steps
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_sim.testing.configs import small_config
@@ -240,7 +241,7 @@ def test_a_conv_takes_passes_times_pixels_and_convs_follow_without_a_pause(rows,
     ]
     _, states, dones, _ = run(config, jobs, read_back=False)
     working = only_busy(states)
-    a_pass = max(pixels, rows, 4)
+    a_pass = max(pixels, rows, ACCUMULATOR_UPDATE)
     # The last pass needs no more than its pixels.
     assert len(working) == len(jobs) * 6 * a_pass - (a_pass - pixels)
     assert working.count("busy") == len(jobs) * 6 * pixels
@@ -252,7 +253,7 @@ def test_a_conv_takes_passes_times_pixels_and_convs_follow_without_a_pause(rows,
 @pytest.mark.parametrize("extra", [0, 3])
 def test_convs_of_one_pass_follow_without_a_pause(rows, cols, extra):
     config = small_config(rows, cols)
-    pixels = max(rows, 4) + extra
+    pixels = max(rows, ACCUMULATOR_UPDATE) + extra
     jobs = [
         conv(
             (pixels, 1, 1, 1, 1, 1),

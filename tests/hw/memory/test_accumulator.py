@@ -121,7 +121,12 @@ def test_the_same_address_may_come_again_after_update_latency_cycles():
 
 def test_a_shift_makes_room_for_the_next_byte():
     config = small_config(acc_depth=8)
-    commands = [(1, 1, 0, 0, 1, -3), *[NOTHING] * 3, (1, 0, 1, 0, 1, 200), *[NOTHING] * 8]
+    commands = [
+        (1, 1, 0, 0, 1, -3),
+        *[NOTHING] * (UPDATE - 1),
+        (1, 0, 1, 0, 1, 200),
+        *[NOTHING] * 8,
+    ]
     sums, _ = run(config, commands, [(0, 1)] * len(commands))
     assert sums[-1] == -3 * 256 + 200
 
@@ -131,7 +136,7 @@ def test_a_sum_wraps_at_the_accumulators_width():
     step = (1 << 17) - 1
     commands = [(1, 1, 0, 0, 0, step)]
     for _ in range(5):
-        commands += [NOTHING] * 3 + [(1, 0, 0, 0, 0, step)]
+        commands += [NOTHING] * (UPDATE - 1) + [(1, 0, 0, 0, 0, step)]
     commands += [NOTHING] * 8
     sums, _ = run(config, commands, [(0, 0)] * len(commands))
     assert sums[-1] == wrap(6 * step, 20) < 0
