@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.config import DISTRIBUTED_BITS, AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, PARAM_BYTES
 
 __all__ = [
@@ -156,7 +156,7 @@ def _memory(depth: int, width: int) -> int:
 
 
 def _queue(depth: int, width: int) -> int:
-    """Return the block RAMs of a queue: none where Yosys finds distributed memory cheaper.
+    """Return the block RAMs of a queue: none if it is small, or where Yosys finds that cheaper.
 
     Its costs are 128 for a block RAM, 4 for 16 words of 4 bits, and a half for each bit that is
     chosen from one more of these.
@@ -165,7 +165,7 @@ def _queue(depth: int, width: int) -> int:
     pieces = -(-words // 16)
     distributed = 4 * pieces * -(-width // 4) + width * (pieces - 1) / 2
     blocks = _memory(words, width)
-    return blocks if 128 * blocks < distributed else 0
+    return blocks if words * width > DISTRIBUTED_BITS and 128 * blocks < distributed else 0
 
 
 def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:

@@ -134,6 +134,7 @@ def replay(table, p, times, samples, interval):
     chosen_beats = 0
     chosen_checked = False
     outstanding = 0
+    burst_ended = False
     ar_valid = False
     ar_fetch = False
     ar_beats = 0
@@ -585,8 +586,8 @@ def replay(table, p, times, samples, interval):
             outstanding == 0 and not ar_valid and not chosen and not fetch_waits and not load_waits
         )
         outstanding += issue_read
-        if beat_taken and beat & 2 != 0:
-            outstanding -= 1
+        outstanding -= burst_ended
+        burst_ended = beat_taken and beat & 2 != 0
         if issue_read:
             ar_valid = True
             ar_fetch = chosen_fetch

@@ -173,8 +173,10 @@ class ReadPort(wiring.Component):
             beats.o.ready.eq(discard | Mux(is_fetch, self.fetch_beat.ready, self.load_beat.ready)),
         ]
         taken = beats.o.valid & beats.o.ready
+        ended = Signal()
         m.d.sync += [
-            outstanding.eq(outstanding + issue - (taken & beats.o.p.last)),
+            ended.eq(taken & beats.o.p.last),
+            outstanding.eq(outstanding + issue - ended),
             self.beat_taken.eq(taken),
             self.bus_error_fetch.eq(is_fetch),
             self.bus_error.eq(

@@ -226,13 +226,23 @@ class LoadEngine(wiring.Component):
         weight_step = to_weights & weights.valid
         param_step = to_params & params.valid
         step = weight_step | param_step
-        finish = step & words.last & runs.last & planes.last
+        # The last word of all, known from a register as the ends of each level are.
+        final = Signal(reset_less=True)
+        finish = step & final
+        row_done = words.last & runs.last
+        next_words = Mux(words.last, job.run_words == 1, words.left == 1)
+        next_runs = Mux(row_done, job.runs == 1, Mux(words.last, runs.left == 1, runs.last))
+        next_planes = Mux(row_done, planes.left == 1, planes.last)
         m.d.comb += [
             weights.ready.eq(to_weights),
             params.ready.eq(to_params),
         ]
         with m.If(step):
-            m.d.sync += [dest.eq(dest + 1), *words.advance()]
+            m.d.sync += [
+                dest.eq(dest + 1),
+                final.eq(next_words & next_runs & next_planes),
+                *words.advance(),
+            ]
             with m.If(words.last):
                 m.d.sync += [*words.load(job.run_words), *runs.advance()]
                 with m.If(runs.last):
@@ -259,6 +269,7 @@ class LoadEngine(wiring.Component):
                 *words.load(jobs.o.p.run_words),
                 *runs.load(jobs.o.p.runs),
                 *planes.load(jobs.o.p.planes),
+                final.eq((jobs.o.p.run_words == 1) & (jobs.o.p.runs == 1) & (jobs.o.p.planes == 1)),
             ]
 
         # The tile writer's lane group, delayed with its write.

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACCUMULATOR_UPDATE", "AcceleratorConfig", "ConfigError", "least_out_depth"]
+__all__ = [
+    "ACCUMULATOR_UPDATE",
+    "DISTRIBUTED_BITS",
+    "AcceleratorConfig",
+    "ConfigError",
+    "least_out_depth",
+]
 
 ACCUMULATOR_UPDATE = 5
 """Cycles from the read of a sum to the read of what has become of it."""
+
+DISTRIBUTED_BITS = 4096
+"""Queues up to this size are distributed memory: a block RAM is slow to read, and often far away."""
 
 
 class ConfigError(ValueError):

@@ -6,10 +6,9 @@ from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["SMALL_BITS", "Queue"]
+from systolith_hw.spec.config import DISTRIBUTED_BITS
 
-SMALL_BITS = 4096
-"""Up to so many bits a queue is distributed memory: a block RAM is slow to read, and far away."""
+__all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
@@ -49,7 +48,7 @@ class Queue(wiring.Component):
         shape = unsigned(Shape.cast(self.i.p.shape()).width)
         # The last word stands in the storage's output register.
         depth = self.depth - 1
-        attributes = {"ram_style": "distributed"} if depth * shape.width <= SMALL_BITS else {}
+        attributes = {"ram_style": "distributed"} if depth * shape.width <= DISTRIBUTED_BITS else {}
         m.submodules.storage = storage = memory.Memory(
             shape=shape, depth=depth, init=[], attrs=attributes
         )
