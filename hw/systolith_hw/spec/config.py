@@ -20,7 +20,7 @@ ACCUMULATOR_UPDATE = 5
 """Cycles from the read of a sum to the read of what has become of it."""
 
 DISTRIBUTED_BITS = 4096
-"""Queues up to this size are distributed memory: a block RAM is slow to read, and often far away."""
+"""Queues up to this size are distributed memory: a block RAM is slow to read, and far away."""
 
 
 class ConfigError(ValueError):
