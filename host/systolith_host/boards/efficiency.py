@@ -55,8 +55,8 @@ class StandIn:
 STAND_INS = {
     # The chip and the clock of the board.
     "ulx3s-85f": StandIn("MT48LC16M16", 50e6, 62.5e6),
-    # A quarter of the board's memory, at its clock but for the simulator's whole picoseconds.
-    "ecpix5-85f": StandIn("MT41K64M16", 1e12 / 13334, 100e6),
+    # The clock but for the simulator's whole picoseconds; a gigabyte of memory while it runs.
+    "ecpix5-85f": StandIn("MT41K256M16", 1e12 / 13334, 100e6),
 }
 """By the board's name."""
 

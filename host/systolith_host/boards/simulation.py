@@ -36,7 +36,7 @@ START_SECONDS = 60
 TURN_SECONDS = 60
 """That a simulated system with Ethernet waits for another one to end."""
 
-MEMORY_CHIPS = {"MT48LC16M16": 2, "MT41K64M16": 16}
+MEMORY_CHIPS = {"MT48LC16M16": 2, "MT41K64M16": 16, "MT41K256M16": 16}
 """Bytes that the model's controller moves a cycle, by the memory's name."""
 
 _CONFIG = "sim_config.js"
