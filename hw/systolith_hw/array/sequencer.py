@@ -1,5 +1,6 @@
 """The pixel sequencer: walks a tile's activations pass by pass, one address a cycle."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -14,9 +15,9 @@ from systolith_hw.spec.isa import FIELDS, Opcode
 
 __all__ = ["PIXEL_JOB", "PixelSequencer"]
 
-_LEVELS = ("x", "y", "n", "s", "r", "c")
-_PIXEL_LEVELS = 3
-"""The first three levels are the pixels of a pass."""
+_PIXEL_LEVELS = ("x", "y", "n")
+_PASS_LEVELS = ("s", "r", "c")
+_LEVELS = (*_PIXEL_LEVELS, *_PASS_LEVELS)
 
 PIXEL_JOB = data.StructLayout(
     {
@@ -26,6 +27,11 @@ PIXEL_JOB = data.StructLayout(
     }
 )
 """The fields of a CONV that the pixel sequencer needs."""
+
+
+def _first_clear(bits: Sequence[Any]) -> list[Any]:
+    """Return a bit for each: it is clear and all before it are set; and one for: all are set."""
+    return [Cat(*bits[:index]).all() & ~bit for index, bit in enumerate(bits)] + [Cat(*bits).all()]
 
 
 class PixelSequencer(wiring.Component):
@@ -87,27 +93,26 @@ class PixelSequencer(wiring.Component):
         left = {level: Countdown(PIXEL_JOB[f"{level}_count"].width, level) for level in _LEVELS}
         pass_start = Signal()
         first_pass = Signal(reset_less=True)
-        claimed = Signal()
         # The same accumulator address must not come again before its last sum is stored.
         cooldown = Signal(range(AccumulatorColumn.UPDATE_LATENCY))
         cold = Signal(init=1)
 
-        begin = self.weights_ready & ~claimed & cold
+        begin = self.weights_ready & cold
         issue = active & (~pass_start | begin)
         m.d.comb += [self.busy.eq(issue), self.wait_weights.eq(active & ~issue)]
 
         last = {level: counter.last for level, counter in left.items()}
         last_pixel = last["x"] & last["y"] & last["n"]
-        # A pass is either long enough for this to be known, or the accumulators make it wait.
-        last_pass = Signal(reset_less=True)
-        m.d.sync += last_pass.eq(last["s"] & last["r"] & last["c"])
+        # Which level the next pass advances, a bit for each, or that there is none. A pass is long
+        # enough for this to come a cycle late, or the accumulators make the next one wait.
+        advances = Signal(len(_PASS_LEVELS) + 1, reset_less=True)
+        m.d.sync += advances.eq(Cat(_first_clear([last[level] for level in _PASS_LEVELS])))
+        last_pass = advances[-1]
         finish = issue & last_pixel & last_pass
 
-        with m.If(self.swap):
-            m.d.sync += claimed.eq(0)
+        # So long is also what a pass claims the weights for, until `swap` takes them.
         with m.If(issue & pass_start):
             m.d.sync += [
-                claimed.eq(1),
                 cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1),
                 cold.eq(0),
             ]
@@ -121,13 +126,14 @@ class PixelSequencer(wiring.Component):
             m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
             with m.If(last_pixel):
                 m.d.sync += first_pass.eq(0)
-            condition = m.If
-            for level in _LEVELS:
-                with condition(~last[level]):
+            enables = _first_clear([last[level] for level in _PIXEL_LEVELS])
+            last_of_pass = enables.pop()
+            enables += [last_of_pass & advances[index] for index in range(len(_PASS_LEVELS))]
+            for index, (level, enable) in enumerate(zip(_LEVELS, enables, strict=True)):
+                with m.If(enable):
                     m.d.sync += [left[level].advance(), step.eq(job[f"{level}_step"])]
-                    for inner in _LEVELS[: _LEVELS.index(level)]:
+                    for inner in _LEVELS[:index]:
                         m.d.sync += left[inner].load(job[f"{inner}_count"])
-                condition = m.Elif
         # What is not used until `active` is taken without regard to `valid`.
         m.d.comb += self.job.ready.eq(~active | finish)
         with m.If(self.job.ready):
@@ -138,7 +144,9 @@ class PixelSequencer(wiring.Component):
                 first_pass.eq(1),
                 restart.eq(1),
                 step.eq(self.job.p.act_base),
-                last_pass.eq(Cat(self.job.p[f"{level}_count"] == 1 for level in "src").all()),
+                advances.eq(
+                    Cat(_first_clear([self.job.p[f"{level}_count"] == 1 for level in _PASS_LEVELS]))
+                ),
             ]
             for level in _LEVELS:
                 m.d.sync += left[level].load(self.job.p[f"{level}_count"])

@@ -73,7 +73,6 @@ class WeightLoader(wiring.Component):
         finish = issue & last_beat & s.last & r.last & c.last
         issued = Signal()
         m.d.comb += [
-            self.ready.eq(full | last_beat),
             self.job.ready.eq(~active | finish),
             self.fault.eq(issued & (self.addr >= self.config.weight_depth)),
         ]
@@ -86,7 +85,11 @@ class WeightLoader(wiring.Component):
                 first_beat.eq(last_beat),
                 last_beat.eq(beat == 1),
             ]
-        with m.If(issue & last_beat):
+        # `ready` is kept equal to: full or last_beat.
+        fills = issue & last_beat
+        still_full = fills | (full & ~self.swap)
+        m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))
+        with m.If(fills):
             m.d.sync += full.eq(1)
             with m.If(~s.last):
                 m.d.sync += s.advance()
