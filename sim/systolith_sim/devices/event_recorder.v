@@ -39,7 +39,7 @@ module event_recorder (
   integer file, interval, state;
   reg [47:0] now, reads_before, writes_before, conv_busy, store_busy;
   reg [47:0] counts[0:3*STATES-1];
-  reg runs, load_waited, load_active, load_taken, conv_known, conv_fresh, store_fresh;
+  reg runs, load_active, load_taken, conv_known, conv_fresh, store_fresh;
 
   initial begin
     file = 0;
@@ -56,7 +56,6 @@ module event_recorder (
       if (!runs) begin
         runs = 1;
         now = 0;
-        load_waited = 0;
         load_active = 0;
         conv_known = 0;
         conv_fresh = 0;
@@ -65,12 +64,11 @@ module event_recorder (
       end
       now = now + 1;
 
-      // What ended is told a cycle later; what takes its place began in that very cycle.
-      load_taken = load_waited && (!load_active || load_done);
+      // What ended is told a cycle later, in which what takes its place begins.
       if (load_done) $fwrite(file, "L2 %0d\n", now - 1);
-      if (load_taken) $fwrite(file, "L1 %0d\n", now - 1);
+      load_taken = load_waits && (!load_active || load_done);
+      if (load_taken) $fwrite(file, "L1 %0d\n", now);
       load_active = load_taken || (load_active && !load_done);
-      load_waited = load_waits;
       if (load_passes) $fwrite(file, "L0 %0d\n", now);
 
       if (compute_state == BUSY) begin
