@@ -106,7 +106,7 @@ class Fetch(wiring.Component):
             room.eq(room + popped - Mux(asked, length + 1, 0)),
         ]
 
-        # Beats make an instruction. Each stands in a register first: the queue is a block RAM.
+        # Beats make an instruction. Each stands in a register first: the queue may be a block RAM.
         word = Signal(config.bus_bytes * 8, reset_less=True)
         word_valid = Signal()
         layout = packed_instruction_layout()
