@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
-from systolith_hw.control.layouts import ADDRESS_BITS
+from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
@@ -63,16 +63,16 @@ class ReadPort(wiring.Component):
         super().__init__(
             {
                 "bus": Out(wiring.Signature(axi4_read_members(config))),
-                "load": In(stream.Signature(burst_layout())),
-                "fetch": In(stream.Signature(burst_layout())),
+                "load": In(stream.Signature(burst_layout(config))),
+                "fetch": In(stream.Signature(burst_layout(config))),
                 "load_beat": Out(stream.Signature(bits)),
                 "fetch_beat": Out(stream.Signature(bits)),
                 "halt": In(1),
-                "window_base": In(ADDRESS_BITS),
-                "window_end": In(ADDRESS_BITS),
+                "window_base": In(address_bits(config)),
+                "window_end": In(address_bits(config)),
                 "fault": Out(1),
                 "fault_fetch": Out(1),
-                "fault_addr": Out(ADDRESS_BITS),
+                "fault_addr": Out(address_bits(config)),
                 "bus_error": Out(1),
                 "bus_error_fetch": Out(1),
                 "quiet": Out(1),
@@ -89,9 +89,9 @@ class ReadPort(wiring.Component):
         # bus. Stage 1 chooses and finds the end, stage 2 checks the window; then the address
         # channel.
         users = {"fetch": self.fetch, "load": self.load}
-        waiting = {name: Signal(burst_layout(), name=f"waiting_{name}") for name in users}
+        waiting = {name: Signal(burst_layout(config), name=f"waiting_{name}") for name in users}
         waits = {name: Signal(name=f"waits_{name}") for name in users}
-        layout = data.StructLayout({"fetch": 1, "burst": burst_layout()})
+        layout = data.StructLayout({"fetch": 1, "burst": burst_layout(config)})
         chosen = Signal(layout)
         chosen_valid = Signal()
         checked = Signal()
@@ -107,10 +107,10 @@ class ReadPort(wiring.Component):
                 m.d.sync += [waits[name].eq(user.valid), waiting[name].eq(user.p)]
             with m.Elif(choose[name]):
                 m.d.sync += waits[name].eq(0)
-        next_burst = Signal(burst_layout())
+        next_burst = Signal(burst_layout(config))
         m.d.comb += next_burst.eq(Mux(waits["fetch"], waiting["fetch"], waiting["load"]))
         size = (next_burst.length + 1) << (config.bus_bytes.bit_length() - 1)
-        end = Signal(ADDRESS_BITS + 1, reset_less=True)
+        end = Signal(address_bits(config) + 1, reset_less=True)
         with m.If(~chosen_valid):
             m.d.sync += [
                 chosen_valid.eq(waits["fetch"] | waits["load"]),

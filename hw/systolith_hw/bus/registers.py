@@ -4,11 +4,12 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import axi_lite_members
+from systolith_hw.control.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import ADDR_WIDTH, IDENTITY, REGISTERS, VERSION, Register
 
@@ -47,7 +48,8 @@ class RegisterFile(wiring.Component):
         members: dict[str, Any] = {"bus": Out(wiring.Signature(axi_lite_members()))}
         for register in REGISTERS.values():
             if register.access == "rw":
-                members[f"write_{register.name}"] = Out(register.width)
+                bits = address_bits(config) if register.external else register.width
+                members[f"write_{register.name}"] = Out(bits)
             elif register.access in ("w1", "w1c"):
                 members[f"pulse_{register.name}"] = Out(register.width)
             if register.access in ("ro", "w1c") and register.name not in self._constants():
@@ -78,15 +80,24 @@ class RegisterFile(wiring.Component):
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         for register in REGISTERS.values():
-            for offset, low in _words(register):
+            kept = Signal(self.config.addr_width, name=f"{register.name.lower()}_address")
+            beyond = Signal(len(_words(register)), name=f"{register.name.lower()}_beyond")
+            for index, (offset, low) in enumerate(_words(register)):
                 hit = write & (addr[2:] == offset >> 2)
                 bits = slice(low, min(low + 32, register.width))
-                if register.access == "rw":
+                if register.external:
+                    bits = slice(*slice(low, low + 32).indices(len(kept)))
+                    with m.If(hit):
+                        m.d.sync += kept[bits].eq(word)
+                        m.d.sync += beyond[index].eq(word[max(0, len(kept) - low) :].any())
+                elif register.access == "rw":
                     with m.If(hit):
                         m.d.sync += getattr(self, f"write_{register.name}")[bits].eq(word)
                 elif register.access in ("w1", "w1c"):
                     pulse = getattr(self, f"pulse_{register.name}")
                     m.d.sync += pulse[bits].eq(Mux(hit, word, 0))
+            if register.external:
+                m.d.comb += getattr(self, f"write_{register.name}").eq(Cat(kept, beyond.any()))
 
     def _build_read(self, m: Module) -> None:
         bus = self.bus

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import Response, axi4_write_members
-from systolith_hw.control.layouts import ADDRESS_BITS
+from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
@@ -60,13 +60,13 @@ class WritePort(wiring.Component):
         super().__init__(
             {
                 "bus": Out(wiring.Signature(axi4_write_members(config))),
-                "burst": In(stream.Signature(burst_layout())),
+                "burst": In(stream.Signature(burst_layout(config))),
                 "beat": In(stream.Signature(write_beat_layout(config))),
                 "halt": In(1),
-                "window_base": In(ADDRESS_BITS),
-                "window_end": In(ADDRESS_BITS),
+                "window_base": In(address_bits(config)),
+                "window_end": In(address_bits(config)),
                 "fault": Out(1),
-                "fault_addr": Out(ADDRESS_BITS),
+                "fault_addr": Out(address_bits(config)),
                 "bus_error": Out(1),
                 "acknowledged": Out(1),
                 "quiet": Out(1),
@@ -87,11 +87,11 @@ class WritePort(wiring.Component):
         unclaimed = Signal(range(depth + 1))
         outstanding = Signal(range(config.outstanding_writes + 1))
         # A burst comes early, is held with its end known, and is then held against the window.
-        early = Signal(burst_layout(), reset_less=True)
+        early = Signal(burst_layout(config), reset_less=True)
         early_valid = Signal()
-        held = Signal(burst_layout(), reset_less=True)
+        held = Signal(burst_layout(config), reset_less=True)
         held_valid = Signal()
-        end = Signal(ADDRESS_BITS + 1, reset_less=True)
+        end = Signal(address_bits(config) + 1, reset_less=True)
         checked = Signal()
         inside = Signal()
         leave = Signal()

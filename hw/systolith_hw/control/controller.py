@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.control.layouts import ADDRESS_BITS, COUNTER_BITS, PROGRESS_LAYOUT
+from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT, address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import Engine, ErrorCode
 
@@ -89,6 +89,8 @@ class Controller(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
+        # An address, or an instruction's number.
+        info_bits = max(address_bits(config), 32)
         super().__init__(
             {
                 "start": In(1),
@@ -101,7 +103,7 @@ class Controller(wiring.Component):
                 "activity": In(1),
                 "quiet": In(1),
                 "faults": In(len(FAULTS)),
-                "infos": In(data.ArrayLayout(ADDRESS_BITS, len(FAULTS))),
+                "infos": In(data.ArrayLayout(info_bits, len(FAULTS))),
                 "running": Out(1),
                 "done": Out(1),
                 "failed": Out(1),
@@ -114,7 +116,7 @@ class Controller(wiring.Component):
                 "stores_pending": Out(1),
                 "error_code": Out(ErrorCode),
                 "error_engine": Out(Engine),
-                "error_info": Out(ADDRESS_BITS),
+                "error_info": Out(info_bits),
             }
         )
 
@@ -162,11 +164,11 @@ class Controller(wiring.Component):
 
         # Faults are pulses: gathered for a cycle, in the next one the first of them is found.
         faults = Signal(len(FAULTS) + 1)
-        infos: Any = Signal(data.ArrayLayout(ADDRESS_BITS, len(FAULTS)), reset_less=True)
+        infos: Any = Signal(self.infos.shape(), reset_less=True)
         m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
         winners = [fault & ~faults[:index].any() for index, fault in enumerate(faults)]
         first = Signal(len(faults))
-        info = Signal(ADDRESS_BITS, reset_less=True)
+        info = Signal(len(self.error_info), reset_less=True)
         chosen = [Mux(winner, value, 0) for winner, value in zip(winners[:-1], infos, strict=True)]
         m.d.sync += [first.eq(Cat(winners)), info.eq(reduce(or_, chosen))]
 

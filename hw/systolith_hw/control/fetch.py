@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.control.layouts import (
-    ADDRESS_BITS,
+    address_bits,
     instruction_layout,
     packed_instruction_layout,
 )
@@ -55,14 +55,14 @@ class Fetch(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "addr": In(ADDRESS_BITS),
+                "addr": In(address_bits(config)),
                 "count": In(32),
                 "halt": In(1),
-                "burst": Out(stream.Signature(burst_layout())),
+                "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": In(stream.Signature(config.bus_bytes * 8)),
-                "load": Out(stream.Signature(instruction_layout(Opcode.LOAD))),
-                "conv": Out(stream.Signature(instruction_layout(Opcode.CONV))),
-                "store": Out(stream.Signature(instruction_layout(Opcode.STORE))),
+                "load": Out(stream.Signature(instruction_layout(Opcode.LOAD, config))),
+                "conv": Out(stream.Signature(instruction_layout(Opcode.CONV, config))),
+                "store": Out(stream.Signature(instruction_layout(Opcode.STORE, config))),
                 "fetched": Out(32),
                 "fault": Out(1),
             }
@@ -82,10 +82,14 @@ class Fetch(wiring.Component):
             m.d.sync += pending.eq(1)
         with m.Elif(splitter.run.ready):
             m.d.sync += pending.eq(0)
+        # A program larger than the memory is read up to the memory's end, where it is refused.
+        total = Signal(splitter.run.p.beats.shape(), reset_less=True)
+        needed = self.count * beats
+        m.d.sync += total.eq(Mux(needed >> len(total) == 0, needed, ~0))
         m.d.comb += [
             splitter.run.valid.eq(pending),
             splitter.run.p.addr.eq(self.addr),
-            splitter.run.p.beats.eq(self.count * beats),
+            splitter.run.p.beats.eq(total),
             splitter.run.p.last.eq(1),
         ]
 
@@ -131,12 +135,16 @@ class Fetch(wiring.Component):
         legal = Signal(len(targets))
         for index, (opcode, target) in enumerate(targets.items()):
             mine = instruction.opcode == opcode.value
-            raw = target.p.as_value()
-            m.d.comb += raw.eq(instruction.fields[: len(raw)])
-            fields: Any = Signal(target.p.shape(), name=f"{opcode.name.lower()}_fields")
-            m.d.comb += fields.as_value().eq(raw)
+            fields: Any = Signal(instruction_layout(opcode), name=f"{opcode.name.lower()}_fields")
+            m.d.comb += fields.as_value().eq(instruction.fields)
+            m.d.comb += [target.p[f.name].eq(fields[f.name]) for f in FIELDS[opcode]]
             tests = [fields[f.name] >= f.least for f in FIELDS[opcode] if f.least is not None]
             tests += [fields[f.name] <= f.most for f in FIELDS[opcode] if f.most is not None]
+            tests += [
+                fields[f.name] >> config.addr_width == 0
+                for f in FIELDS[opcode]
+                if f.external and f.width > config.addr_width
+            ]
             m.d.sync += legal[index].eq(mine & Cat(tests).all())
             m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)
         m.d.comb += sent.eq(Cat(target.valid & target.ready for target in targets.values()).any())

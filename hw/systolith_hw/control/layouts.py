@@ -3,33 +3,46 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode
 
 __all__ = [
-    "ADDRESS_BITS",
     "COUNTER_BITS",
     "PROGRESS_LAYOUT",
+    "address_bits",
     "instruction_layout",
     "packed_instruction_layout",
 ]
 
 COUNTER_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name.startswith("after_"))
 
-ADDRESS_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name == "addr")
-"""Of an external address in instructions, whatever the bus has: too large ones are refused."""
-
 PROGRESS_LAYOUT = data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_BITS))
 """The counters of finished instructions, which are the dependency tokens."""
 
 
-def instruction_layout(opcode: Opcode) -> data.StructLayout:
-    """Layout of the fields of an instruction, without its opcode."""
-    return data.StructLayout(
-        {
-            field.name: signed(field.width) if field.signed else unsigned(field.width)
-            for field in FIELDS[opcode]
-        }
-    )
+def address_bits(config: AcceleratorConfig) -> int:
+    """Return the bits of an external address within the accelerator.
+
+    One more than the bus has: what lies beyond the end of memory is to be seen and refused.
+    """
+    return config.addr_width + 1
+
+
+def instruction_layout(
+    opcode: Opcode, config: AcceleratorConfig | None = None
+) -> data.StructLayout:
+    """Layout of the fields of an instruction, without its opcode.
+
+    Without a configuration they are as in memory; with one, external fields have the bits that
+    their legal values need.
+    """
+    members = {}
+    for field in FIELDS[opcode]:
+        width = field.width
+        if field.external and config is not None:
+            width = min(width, config.addr_width)
+        members[field.name] = signed(width) if field.signed else unsigned(width)
+    return data.StructLayout(members)
 
 
 def packed_instruction_layout() -> data.StructLayout:

@@ -8,25 +8,27 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.control.countdown import Countdown
-from systolith_hw.control.layouts import ADDRESS_BITS
+from systolith_hw.control.layouts import address_bits, instruction_layout
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 
 __all__ = ["BurstSplitter", "RegionWalker", "burst_layout", "region_layout", "run_layout"]
 
 
-def region_layout(kinds: int) -> data.StructLayout:
+def region_layout(config: AcceleratorConfig, kinds: int) -> data.StructLayout:
     """Return the layout of a region, as in an instruction; ``kind`` gives the word size."""
+    fields = instruction_layout(Opcode.LOAD, config)
     return data.StructLayout(
         {
-            "addr": ADDRESS_BITS,
-            "run_words": 32,
-            "runs": 16,
-            "run_pitch": 32,
-            "planes": 16,
-            "plane_pitch": 32,
+            **{name: fields[name].shape for name in REGION_FIELDS},
             "kind": range(max(2, kinds)),
         }
     )
+
+
+def _beat_bits(config: AcceleratorConfig) -> int:
+    """Return the bits of a run's beats: as many as there are addresses, and its two ends."""
+    return address_bits(config) - config.bus_bytes.bit_length() + 2
 
 
 def run_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -37,8 +39,8 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "addr": ADDRESS_BITS,
-            "beats": 32,
+            "addr": address_bits(config),
+            "beats": _beat_bits(config),
             "skip": range(config.bus_bytes),
             "end": range(config.bus_bytes + 1),
             "last": 1,
@@ -46,9 +48,9 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
-def burst_layout() -> data.StructLayout:
+def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Return the layout of a burst: address, beats minus one, whether it ends its region."""
-    return data.StructLayout({"addr": ADDRESS_BITS, "length": 8, "last": 1})
+    return data.StructLayout({"addr": address_bits(config), "length": 8, "last": 1})
 
 
 def _times(value: Any, factor: int) -> Any:
@@ -80,7 +82,7 @@ class RegionWalker(wiring.Component):
         self.word_bytes = tuple(word_bytes)
         super().__init__(
             {
-                "region": In(stream.Signature(region_layout(len(self.word_bytes)))),
+                "region": In(stream.Signature(region_layout(config, len(self.word_bytes)))),
                 "run": Out(stream.Signature(run_layout(config))),
             }
         )
@@ -89,10 +91,10 @@ class RegionWalker(wiring.Component):
         m = Module()
         bus = self.config.bus_bytes
         shift = bus.bit_length() - 1
-        region = Signal(region_layout(len(self.word_bytes)), reset_less=True)
-        size = Signal(32, reset_less=True)
-        addr = Signal(ADDRESS_BITS, reset_less=True)
-        plane_addr = Signal(ADDRESS_BITS, reset_less=True)
+        region = Signal(self.region.p.shape(), reset_less=True)
+        size = Signal(address_bits(self.config), reset_less=True)
+        addr = Signal(address_bits(self.config), reset_less=True)
+        plane_addr = Signal.like(addr)
         runs = Countdown(16, "runs")
         planes = Countdown(16, "planes")
         last = runs.last & planes.last
@@ -111,7 +113,9 @@ class RegionWalker(wiring.Component):
                 with m.If(self.region.valid):
                     m.next = "SIZE"
             with m.State("SIZE"):  # one cycle
-                sizes = Array(_times(region.run_words, number)[:32] for number in self.word_bytes)
+                # Of a size beyond all of memory the low bits are left: the LOAD or STORE does not
+                # end, which the watchdog sees.
+                sizes = Array(_times(region.run_words, number) for number in self.word_bytes)
                 m.d.sync += size.eq(sizes[region.kind])
                 m.next = "SHAPE"
             with m.State("SHAPE"):  # one cycle: the next run as beats
@@ -168,7 +172,7 @@ class BurstSplitter(wiring.Component):
         super().__init__(
             {
                 "run": In(stream.Signature(run_layout(config))),
-                "burst": Out(stream.Signature(burst_layout())),
+                "burst": Out(stream.Signature(burst_layout(config))),
             }
         )
 
@@ -178,12 +182,12 @@ class BurstSplitter(wiring.Component):
         shift = config.bus_bytes.bit_length() - 1
         longest = config.burst_beats
         active = Signal()
-        addr = Signal(ADDRESS_BITS, reset_less=True)
+        addr = Signal(address_bits(config), reset_less=True)
         # Of this burst, and what is left of the run after it, if this is not the last: both are
         # known when it begins.
         beats = Signal(range(longest + 1), reset_less=True)
         length = Signal(range(longest), reset_less=True)
-        rest = Signal(32, reset_less=True)
+        rest = Signal(_beat_bits(config), reset_less=True)
         final = Signal(reset_less=True)
         last = Signal(reset_less=True)
 

@@ -12,7 +12,7 @@ from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
 from systolith_hw.dma.tiles import TILE_JOB, TileWriter
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Opcode
+from systolith_hw.spec.isa import PARAM_BYTES, REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.stream.gearbox import Unpacker
 from systolith_hw.stream.queue import Queue
@@ -23,9 +23,7 @@ LoadState: Any = enum.Enum(
     "LoadState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.LOAD])}
 )
 
-_SINK_JOB = data.StructLayout(
-    {**TILE_JOB.members, "buffer": 2, "lane": 8, "run_words": 32, "runs": 16}
-)
+_SINK_FIELDS = (*TILE_JOB.members, "buffer", "lane", "run_words", "runs")
 
 
 class LoadEngine(wiring.Component):
@@ -79,9 +77,9 @@ class LoadEngine(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "load": In(stream.Signature(instruction_layout(Opcode.LOAD))),
+                "load": In(stream.Signature(instruction_layout(Opcode.LOAD, config))),
                 "progress": In(PROGRESS_LAYOUT),
-                "burst": Out(stream.Signature(burst_layout())),
+                "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": In(stream.Signature(config.bus_bytes * 8)),
                 "act_addr": Out(range(config.act_depth)),
                 "act_data": Out(config.block * 8),
@@ -108,7 +106,7 @@ class LoadEngine(wiring.Component):
             Buffer.PARAM: PARAM_BYTES,
         }
         m.submodules.gate = gate = TokenGate(
-            instruction_layout(Opcode.LOAD),
+            instruction_layout(Opcode.LOAD, config),
             {
                 "after_computed": "computed",
                 "after_drained": "drained",
@@ -120,13 +118,14 @@ class LoadEngine(wiring.Component):
         m.submodules.runs = runs = Queue(
             data.StructLayout({"run": run_layout(config), "buffer": 2}), self.QUEUED_RUNS
         )
-        m.submodules.jobs = jobs = Queue(_SINK_JOB, self.QUEUED_JOBS)
+        fields = instruction_layout(Opcode.LOAD, config)
+        sink_job = data.StructLayout({name: fields[name].shape for name in _SINK_FIELDS})
+        m.submodules.jobs = jobs = Queue(sink_job, self.QUEUED_JOBS)
         connect(m, flipped(self.load), gate.i)
         connect(m, splitter.burst, flipped(self.burst))
 
         # An instruction goes to the side that asks and to the side that takes.
         both = walker.region.ready & jobs.i.ready
-        region_fields = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
         m.d.comb += [
             gate.progress.eq(self.progress),
             gate.o.ready.eq(both),
@@ -134,8 +133,8 @@ class LoadEngine(wiring.Component):
             jobs.i.valid.eq(gate.o.valid & both),
             walker.region.p.kind.eq(gate.o.p.buffer),
         ]
-        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in region_fields]
-        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _SINK_JOB.members]
+        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
+        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _SINK_FIELDS]
 
         kind = Signal(2, reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
@@ -164,7 +163,7 @@ class LoadEngine(wiring.Component):
         run = runs.o.p.run
         bus_bytes = self.config.bus_bytes
         active = Signal()
-        beats = Countdown(32, "beats")
+        beats = Countdown(len(run.beats), "beats")
         end = Signal(range(bus_bytes + 1), reset_less=True)
         skip = Signal(range(bus_bytes), reset_less=True)
         take = Signal(range(bus_bytes + 1), reset_less=True)
@@ -218,10 +217,11 @@ class LoadEngine(wiring.Component):
         # Weights and parameters: counted word by word.
         to_weights, to_params = Signal(), Signal()
         dest = Signal(24, reset_less=True)
+        job = Signal(jobs.o.p.shape(), reset_less=True)
         words, runs, planes = (
-            Countdown(width, name) for name, width in (("words", 32), ("runs", 16), ("planes", 16))
+            Countdown(len(job[field]), name)
+            for name, field in (("words", "run_words"), ("runs", "runs"), ("planes", "planes"))
         )
-        job = Signal(_SINK_JOB, reset_less=True)
         weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
         weight_step = to_weights & weights.valid
         param_step = to_params & params.valid

@@ -15,7 +15,7 @@ from systolith_hw.memory.accumulator import drain_layout
 from systolith_hw.post.drain import DRAIN_JOB, Drain
 from systolith_hw.post.requantize import PARAM_LAYOUT
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import Opcode
+from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.stream.gearbox import Packer
 from systolith_hw.stream.queue import Queue
@@ -71,14 +71,14 @@ class StoreEngine(wiring.Component):
         lanes = config.post_lanes
         super().__init__(
             {
-                "store": In(stream.Signature(instruction_layout(Opcode.STORE))),
+                "store": In(stream.Signature(instruction_layout(Opcode.STORE, config))),
                 "progress": In(PROGRESS_LAYOUT),
                 "drain": Out(drain_layout(config)),
                 "drain_group": Out(range(max(2, config.cols // lanes))),
                 "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
                 "param_addr": Out(range(config.param_depth // lanes)),
                 "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
-                "burst": Out(stream.Signature(burst_layout())),
+                "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": Out(stream.Signature(write_beat_layout(config))),
                 "pending": In(1),
                 "drained": Out(1),
@@ -92,7 +92,7 @@ class StoreEngine(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.gate = gate = TokenGate(
-            instruction_layout(Opcode.STORE),
+            instruction_layout(Opcode.STORE, config),
             {"after_computed": "computed", "after_loaded": "loaded"},
         )
         m.submodules.walker = walker = RegionWalker(config, [config.block])
@@ -102,7 +102,11 @@ class StoreEngine(wiring.Component):
         skip_shift = packer.unit_bytes.bit_length() - 1
         m.submodules.runs = runs = Queue(
             data.StructLayout(
-                {"skip": range(max(2, packer.beat_units)), "following": 32, "single": 1}
+                {
+                    "skip": range(max(2, packer.beat_units)),
+                    "following": len(walker.region.p.run_words),
+                    "single": 1,
+                }
             ),
             self.QUEUED_RUNS,
         )
@@ -110,18 +114,17 @@ class StoreEngine(wiring.Component):
         connect(m, splitter.burst, flipped(self.burst))
 
         both = walker.region.ready & drain.job.ready
-        region_fields = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
         m.d.comb += [
             gate.progress.eq(self.progress),
             gate.o.ready.eq(both),
             walker.region.valid.eq(gate.o.valid & both),
             drain.job.valid.eq(gate.o.valid & both),
         ]
-        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in region_fields]
+        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
         m.d.comb += [drain.job.p[name].eq(gate.o.p[name]) for name in DRAIN_JOB.members]
 
         # Words of a run after its first one.
-        following = Signal(32, reset_less=True)
+        following = Signal(len(walker.region.p.run_words), reset_less=True)
         single = Signal(reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
             m.d.sync += [
@@ -141,7 +144,7 @@ class StoreEngine(wiring.Component):
 
         # Words, marked with the ends of their runs.
         first = Signal(init=1)
-        words = Countdown(32, "words")
+        words = Countdown(len(following), "words")
         last = Mux(first, runs.o.p.single, words.last)
         moved = packer.i.valid & packer.i.ready
         m.d.comb += [

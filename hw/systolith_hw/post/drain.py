@@ -12,18 +12,16 @@ from systolith_hw.memory.accumulator import drain_layout
 from systolith_hw.post.lanes import PostLanes, drain_flags
 from systolith_hw.post.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, Opcode
+from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["DRAIN_JOB", "Drain"]
-
-_REGION_FIELDS = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
 
 DRAIN_JOB = data.StructLayout(
     {
         field.name: instruction_layout(Opcode.STORE)[field.name].shape
         for field in FIELDS[Opcode.STORE]
-        if field.name not in _REGION_FIELDS and not field.name.startswith("after_")
+        if field.name not in REGION_FIELDS and not field.name.startswith("after_")
     }
 )
 """The fields of a STORE that the drain needs."""

@@ -60,6 +60,7 @@ __all__ = [
     "INSTRUCTION_BYTES",
     "OPCODE_WIDTH",
     "PARAM_BYTES",
+    "REGION_FIELDS",
     "SHIFT_BITS",
     "Buffer",
     "Field",
@@ -100,8 +101,9 @@ class Buffer(IntEnum):
 class Field:
     """One field: its name, its width in bits, what it means, and its legal values.
 
-    They are all that fit the width unless `least` or `most` say otherwise; the accelerator refuses
-    an instruction with any other.
+    They are all that fit the width unless `least` or `most` say otherwise; those of an `external`
+    field, an address or a distance in external memory, are also below 2**addr_width of the
+    configuration. The accelerator refuses an instruction with any other.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Field:
     signed: bool = False
     least: int | None = None
     most: int | None = None
+    external: bool = False
 
     @property
     def low(self) -> int:
@@ -133,12 +136,12 @@ class Field:
 
 def _region() -> tuple[Field, ...]:
     return (
-        Field("addr", 48, "external address of the region in bytes"),
-        Field("run_words", 32, "words of a contiguous run", least=1),
+        Field("addr", 48, "external address of the region in bytes", external=True),
+        Field("run_words", 32, "words of a contiguous run", least=1, external=True),
         Field("runs", 16, "runs of a plane", least=1),
-        Field("run_pitch", 32, "bytes from run to run"),
+        Field("run_pitch", 32, "bytes from run to run", external=True),
         Field("planes", 16, "planes of the region", least=1),
-        Field("plane_pitch", 32, "bytes from plane to plane"),
+        Field("plane_pitch", 32, "bytes from plane to plane", external=True),
     )
 
 
@@ -208,6 +211,10 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
 }
 
 
+REGION_FIELDS = tuple(field.name for field in _region())
+"""The fields of a LOAD or STORE that say where its region is."""
+
+
 def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Return the steps of a walk: what is added when a level advances and the inner ones restart.
 
@@ -270,8 +277,8 @@ class Instruction:
         return word.to_bytes(INSTRUCTION_BYTES, "little")
 
 
-def decode(data: bytes) -> Instruction:
-    """Return the instruction in 64 bytes.
+def decode(data: bytes, addr_width: int) -> Instruction:
+    """Return the instruction in 64 bytes, for a configuration with such addresses.
 
     Raises
     ------
@@ -289,6 +296,8 @@ def decode(data: bytes) -> Instruction:
         value = (word >> position) & ((1 << field.width) - 1)
         if field.signed and value >> (field.width - 1):
             value -= 1 << field.width
+        if field.external and value >> addr_width:
+            raise ValueError(f"{opcode.name} {field.name} must be below 2**{addr_width}")
         values[field.name] = value
         position += field.width
     return Instruction(opcode, values)

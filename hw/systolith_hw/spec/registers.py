@@ -39,8 +39,8 @@ STATUS_BUSY = 1 << 0
 STATUS_DONE = 1 << 1
 STATUS_ERROR = 1 << 2
 
-COUNTER_WIDTH = 48
-"""Bits of a performance counter."""
+COUNTER_WIDTH = 40
+"""Bits of a performance counter: three hours of one program at 100 MHz."""
 
 
 class Engine(IntEnum):
@@ -96,6 +96,9 @@ class Register:
 
     Access is "ro", "rw", "w1" (writing a 1 is a pulse) or "w1c" (writing a 1 clears). Of a register
     of single bits, `bits` names them from bit 0.
+
+    An `external` one holds an address: addr_width bits of it and one more, which says that it is
+    beyond them.
     """
 
     name: str
@@ -104,6 +107,17 @@ class Register:
     doc: str
     width: int = 32
     bits: tuple[str, ...] = ()
+    external: bool = False
+
+    def held(self, value: int, addr_width: int) -> int:
+        """Return what is held of a value written."""
+        if not self.external or value >> addr_width == 0:
+            return value
+        return value & ((1 << addr_width) - 1) | 1 << addr_width
+
+
+def _external(name: str, offset: int, doc: str) -> Register:
+    return Register(name, offset, "rw", doc, 64, external=True)
 
 
 def _registers() -> dict[str, Register]:
@@ -127,11 +141,11 @@ def _registers() -> dict[str, Register]:
         ),
         Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out", bits=("end",)),
         Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed", bits=("end",)),
-        Register("PROGRAM_ADDR", 0x20, "rw", "address of the first instruction, 64-aligned", 64),
+        _external("PROGRAM_ADDR", 0x20, "address of the first instruction, 64-aligned"),
         Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
         Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),
-        Register("WINDOW_BASE", 0x30, "rw", "first address that may be accessed", 64),
-        Register("WINDOW_END", 0x38, "rw", "address after the last that may be accessed", 64),
+        _external("WINDOW_BASE", 0x30, "first address that may be accessed"),
+        _external("WINDOW_END", 0x38, "address after the last that may be accessed"),
         Register("ERROR_CODE", 0x40, "ro", "an ErrorCode"),
         Register("ERROR_ENGINE", 0x44, "ro", "the Engine that saw the error"),
         Register("ERROR_INFO", 0x48, "ro", "see ErrorCode", 64),

@@ -103,7 +103,10 @@ class Emulator:
         register, shift = _find(offset)
         if register.access == "ro":
             self._run()
-        return self._values[register.name] >> shift & 0xFFFFFFFF
+        return self._held(register.name) >> shift & 0xFFFFFFFF
+
+    def _held(self, name: str) -> int:
+        return REGISTERS[name].held(self._values[name], self.config.addr_width)
 
     def wait_interrupt(self, limit: int, progress: Callable[[int], None] | None = None) -> bool:
         """Run the program; return whether the interrupt is raised. It takes no cycles."""
@@ -122,11 +125,11 @@ class Emulator:
             return
         self._started = False
         values, engines = self._values, self._engines
-        engines.window = (values["WINDOW_BASE"], values["WINDOW_END"])
+        engines.window = (self._held("WINDOW_BASE"), self._held("WINDOW_END"))
         engines.bytes_read = engines.bytes_written = 0
         status = STATUS_DONE
         try:
-            self._execute(values["PROGRAM_ADDR"], values["PROGRAM_COUNT"])
+            self._execute(self._held("PROGRAM_ADDR"), values["PROGRAM_COUNT"])
         except Fault as fault:
             status = STATUS_ERROR
             values["ERROR_CODE"] = fault.code
@@ -148,7 +151,7 @@ class Emulator:
             engines.check_region(start, end, Engine.FETCH)
             engines.bytes_read += engines.bus_bytes(start, end)
             try:
-                instruction = decode(self.memory[start:end].tobytes())
+                instruction = decode(self.memory[start:end].tobytes(), self.config.addr_width)
             except ValueError:
                 raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number) from None
             self._values["FETCHED"] += 1

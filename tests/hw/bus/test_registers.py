@@ -17,8 +17,8 @@ CONSTANTS = ("ID", "VERSION", "FINGERPRINT")
 class Bench:
     """A register file and an AXI4-Lite master."""
 
-    def __init__(self, dut=None, *, seed=0, stall=0.0):
-        self.config = small_config()
+    def __init__(self, dut=None, *, seed=0, stall=0.0, config=None):
+        self.config = config or small_config()
         self.dut: Any = dut or RegisterFile(self.config)
         self.random = Random(seed)
         self.stall = stall
@@ -73,6 +73,12 @@ class Bench:
         ]
         return sum(word << 32 * index for index, word in enumerate(words))
 
+    async def write_register(self, ctx, name, value, first="both"):
+        register = REGISTERS[name]
+        for bit in range(0, register.width, 32):
+            word = value >> bit & 0xFFFFFFFF
+            await self.write(ctx, register.offset + bit // 8, word, first)
+
     async def rules(self, ctx):
         bus = self.dut.bus
         await check_handshake(ctx, bus.rvalid, bus.rready, bus.rdata, bus.rresp)
@@ -101,12 +107,26 @@ def test_read_write_registers_keep_what_is_written(first, stall):
 
     async def test(ctx):
         for name in names:
-            for bit in range(0, REGISTERS[name].width, 32):
-                word = values[name] >> bit & 0xFFFFFFFF
-                await bench.write(ctx, REGISTERS[name].offset + bit // 8, word, first)
+            await bench.write_register(ctx, name, values[name], first)
         for name in names:
-            assert await bench.read_register(ctx, name) == values[name]
-            assert ctx.get(getattr(bench.dut, f"write_{name}")) == values[name]
+            held = REGISTERS[name].held(values[name], bench.config.addr_width)
+            assert await bench.read_register(ctx, name) == held
+            assert ctx.get(getattr(bench.dut, f"write_{name}")) == held
+
+    bench.run(test)
+
+
+@pytest.mark.parametrize("addr_width", [20, 32, 40])
+@pytest.mark.parametrize("more", [1, 1 << 12, 1 << 15])
+def test_of_an_address_beyond_memory_its_place_is_kept_and_that_it_is_beyond(addr_width, more):
+    bench = Bench(seed=5, config=small_config(addr_width=addr_width))
+    low = bench.random.getrandbits(addr_width)
+
+    async def test(ctx):
+        for value, held in ((more << addr_width | low, 1 << addr_width | low), (low, low)):
+            await bench.write_register(ctx, "WINDOW_END", value)
+            assert await bench.read_register(ctx, "WINDOW_END") == held
+            assert ctx.get(bench.dut.write_WINDOW_END) == held
 
     bench.run(test)
 

@@ -13,12 +13,16 @@ from systolith_sim.testing.streams import collect, sample_when, simulate
 BUSES = [(4, 4), (8, 16), (16, 256), (64, 1)]
 
 
-def random_program(random, count):
+def highest(field, addr_width):
+    return min(field.high, (1 << addr_width) - 1) if field.external else field.high
+
+
+def random_program(random, count, addr_width=32):
     program = []
     for _ in range(count):
         opcode = random.choice(list(Opcode))
         fields = {
-            field.name: random.randint(field.low, field.high)
+            field.name: random.randint(field.low, highest(field, addr_width))
             if not field.name.endswith("_step")
             else random.getrandbits(field.width)
             for field in FIELDS[opcode]
@@ -171,6 +175,7 @@ CASES = [
     for value in (
         *([field.least - 1] if field.least is not None else []),
         *([field.most + 1] if field.most is not None else []),
+        *([1 << 20, 1 << field.width - 1] if field.external else []),
     )
 ]
 
@@ -185,7 +190,7 @@ def test_a_field_without_a_legal_value_is_a_fault(opcode, name, value):
             data ^= (good[name] ^ value) << position
         position += field.width
     image = good.encode() + data.to_bytes(INSTRUCTION_BYTES, "little") + good.encode()
-    bench = Bench(small_config(bus_bytes=64, out_depth=1024), image, 0)
+    bench = Bench(small_config(bus_bytes=64, out_depth=1024, addr_width=20), image, 0)
     dut = bench.dut
 
     async def test(ctx):
@@ -215,6 +220,18 @@ def test_halt_hands_out_nothing_more():
 
     bench.run(test)
     assert sum(len(taken) for taken in bench.taken.values()) == 2
+
+
+def test_a_program_larger_than_memory_is_asked_for_up_to_memorys_end():
+    config = small_config(bus_bytes=64, burst_beats=16, out_depth=1024, addr_width=16)
+    bench = Bench(config, Instruction(Opcode.CONV, {}).encode() * (1 << 10), 0)
+
+    async def test(ctx):
+        await bench.start(ctx, 1 << 31 | 1)
+        while not bench.bursts or bench.bursts[-1][0] < 1 << 16:
+            await ctx.tick()
+
+    bench.run(test, limit=6000)
 
 
 def test_a_program_of_no_instructions_asks_for_nothing():

@@ -32,7 +32,7 @@ def instructions(draw):
 def test_decoding_undoes_encoding(instruction):
     data = instruction.encode()
     assert len(data) == INSTRUCTION_BYTES
-    assert decode(data) == instruction
+    assert decode(data, 48) == instruction
 
 
 @pytest.mark.parametrize("opcode", Opcode)
@@ -103,14 +103,23 @@ def test_steps_wrap():
 @pytest.mark.parametrize("number", [0, 4, 15])
 def test_an_unknown_opcode_is_refused(number):
     with pytest.raises(ValueError, match=rf"^opcode must be one of \[1, 2, 3\], not {number}$"):
-        decode(bytes([number]) + bytes(63))
+        decode(bytes([number]) + bytes(63), 32)
 
 
 def test_a_decoded_field_without_a_legal_value_is_refused():
     data = bytearray(Instruction(Opcode.LOAD, {}).encode())
     data[(OPCODE_WIDTH + 3 * 24) // 8] |= 0b11 << (OPCODE_WIDTH + 3 * 24) % 8  # the buffer
     with pytest.raises(ValueError, match=r"^LOAD buffer must be between 0 and 2, not 3$"):
-        decode(bytes(data))
+        decode(bytes(data), 32)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
+@pytest.mark.parametrize("name", ["addr", "run_words", "run_pitch", "plane_pitch"])
+def test_a_decoded_address_or_distance_beyond_memory_is_refused(opcode, name):
+    data = Instruction(opcode, {name: 1 << 20}).encode()
+    assert decode(data, 21)[name] == 1 << 20
+    with pytest.raises(ValueError, match=rf"^{opcode.name} {name} must be below 2\*\*20$"):
+        decode(data, 20)
 
 
 @PROPERTY
