@@ -52,9 +52,14 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        reset = Signal()
+        # The reset goes from engine to engine, a register each: one for all would have to be all
+        # over the chip in a cycle.
+        resets = [Signal(name="reset")]
 
         def engine(name: str, component: Any) -> Any:
+            reset = Signal(name=f"{name}_reset")
+            m.d.sync += reset.eq(resets[-1])
+            resets.append(reset)
             m.submodules[name] = ResetInserter(reset)(component)
             return component
 
@@ -135,7 +140,7 @@ class Accelerator(wiring.Component):
             registers,
             controller,
             counters,
-            reset,
+            resets[0],
             fetch,
             load,
             core,

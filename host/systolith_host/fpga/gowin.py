@@ -49,7 +49,7 @@ def synthesise_gowin(rtlil: str, top: str, folder: Path, part: Part) -> Netlist:
     """Synthesise for a family of Gowin's; otherwise as :func:`run_yosys`."""
     # Without wide multiplexers more flip-flops share a cell with the LUT before them.
     command = f"synth_gowin -family {part.size} -nowidelut -top {top}"
-    ours = f"t:$mem_v2 r:WIDTH>=8 %i r:WIDTH<{RAM_BITS} %i"
+    ours = f"t:$mem_v2 r:WIDTH>=8 %i r:WIDTH<{RAM_BITS} %i r:SIZE>1 %i"
     commands = [
         f"{command} -run :map_ram",
         f'setattr -set ram_style "block" {ours}',

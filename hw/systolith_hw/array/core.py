@@ -13,6 +13,7 @@ from systolith_hw.control.gate import TokenGate
 from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.memory.accumulator import AccumulatorColumn, accumulate_layout, drain_layout
 from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
@@ -148,9 +149,10 @@ class DirectCore(wiring.Component):
 
         self._build_edges(m, loader, sequencer, mesh)
         self._build_accumulators(m, sequencer, mesh)
+        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
         m.d.sync += [
             self.fault.eq(loader.fault | sequencer.fault),
-            self.fault_addr.eq(Mux(loader.fault, loader.addr, sequencer.fault_addr)),
+            fault_addr.eq(Mux(loader.fault, loader.addr, sequencer.fault_addr)),
         ]
         return m
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import instruction_layout
 from systolith_hw.memory.accumulator import AccumulatorColumn, accumulate_layout
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, Opcode
 
@@ -108,7 +109,6 @@ class PixelSequencer(wiring.Component):
         advances = Signal(len(_PASS_LEVELS) + 1, reset_less=True)
         m.d.sync += advances.eq(Cat(_first_clear([last[level] for level in _PASS_LEVELS])))
         last_pass = advances[-1]
-        finish = issue & last_pixel & last_pass
 
         # So long is also what a pass claims the weights for, until `swap` takes them.
         with m.If(issue & pass_start):
@@ -122,34 +122,55 @@ class PixelSequencer(wiring.Component):
         # Stage 0: counters, and the step that leads to the next pixel.
         step = Signal(24, reset_less=True)
         restart = Signal(reset_less=True)
-        with m.If(issue):
+        # What is not used until `active` is taken without regard to `valid`. What the last pixel of
+        # all leaves is not used either: so no level has to look at those outside of it.
+        moves = ~active | issue
+        renews = ~active | (last_pixel & last_pass)
+        m.d.comb += self.job.ready.eq(moves & renews)
+
+        def advance(level: str, ends: Any) -> None:
+            with m.If(ends):
+                m.d.sync += left[level].load(job[f"{level}_count"])
+            with m.Else():
+                m.d.sync += left[level].advance()
+
+        enables = _first_clear([last[level] for level in _PIXEL_LEVELS])
+        last_of_pass = enables.pop()
+        enables += [last_of_pass & advances[index] for index in range(len(_PASS_LEVELS))]
+        with m.If(moves):
             m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
             with m.If(last_pixel):
                 m.d.sync += first_pass.eq(0)
-            enables = _first_clear([last[level] for level in _PIXEL_LEVELS])
-            last_of_pass = enables.pop()
-            enables += [last_of_pass & advances[index] for index in range(len(_PASS_LEVELS))]
-            for index, (level, enable) in enumerate(zip(_LEVELS, enables, strict=True)):
+            for level, enable in zip(_LEVELS, enables, strict=True):
                 with m.If(enable):
-                    m.d.sync += [left[level].advance(), step.eq(job[f"{level}_step"])]
-                    for inner in _LEVELS[:index]:
-                        m.d.sync += left[inner].load(job[f"{inner}_count"])
-        # What is not used until `active` is taken without regard to `valid`.
-        m.d.comb += self.job.ready.eq(~active | finish)
-        with m.If(self.job.ready):
-            m.d.sync += [
-                active.eq(self.job.valid),
-                job.eq(self.job.p),
-                pass_start.eq(1),
-                first_pass.eq(1),
-                restart.eq(1),
-                step.eq(self.job.p.act_base),
-                advances.eq(
-                    Cat(_first_clear([self.job.p[f"{level}_count"] == 1 for level in _PASS_LEVELS]))
-                ),
-            ]
-            for level in _LEVELS:
-                m.d.sync += left[level].load(self.job.p[f"{level}_count"])
+                    m.d.sync += step.eq(job[f"{level}_step"])
+            inner: Any = Const(1)
+            for level in _PIXEL_LEVELS:
+                with m.If(inner):
+                    advance(level, last[level])
+                inner = inner & last[level]
+            with m.If(last_pixel):
+                for index, level in enumerate(_PASS_LEVELS):
+                    with m.If(~advances[:index].any()):
+                        advance(level, ~advances[index])
+            with m.If(renews):
+                m.d.sync += [
+                    active.eq(self.job.valid),
+                    job.eq(self.job.p),
+                    pass_start.eq(1),
+                    first_pass.eq(1),
+                    restart.eq(1),
+                    step.eq(self.job.p.act_base),
+                    advances.eq(
+                        Cat(
+                            _first_clear(
+                                [self.job.p[f"{level}_count"] == 1 for level in _PASS_LEVELS]
+                            )
+                        )
+                    ),
+                ]
+                for level in _LEVELS:
+                    m.d.sync += left[level].load(self.job.p[f"{level}_count"])
 
         # Stage 1: what this pixel adds to the address, and its flags.
         valid_1 = Signal()
@@ -189,12 +210,13 @@ class PixelSequencer(wiring.Component):
             done_2.eq(valid_1 & done_1),
             bank_2.eq(bank_1),
         ]
+        act_addr = drive(m, self.act_addr, "act_addr_out")
         with m.If(valid_1):
             m.d.sync += [
-                self.act_addr.eq(Mux(absolute, 0, self.act_addr) + delta),
+                act_addr.eq(Mux(absolute, 0, act_addr) + delta),
                 acc_addr.eq(Mux(first_1, acc_base, acc_addr + 1)),
             ]
-        act_fault = self.act_addr >= self.config.act_depth
+        act_fault = act_addr >= self.config.act_depth
         m.d.comb += [
             self.accumulate.valid.eq(valid_2),
             self.accumulate.overwrite.eq(overwrite_2),
@@ -203,6 +225,6 @@ class PixelSequencer(wiring.Component):
             self.accumulate.bank.eq(bank_2),
             self.accumulate.addr.eq(acc_addr),
             self.fault.eq(valid_2 & (act_fault | (acc_addr >= self.config.acc_depth))),
-            self.fault_addr.eq(Mux(act_fault, self.act_addr, acc_addr)),
+            self.fault_addr.eq(Mux(act_fault, act_addr, acc_addr)),
         ]
         return m

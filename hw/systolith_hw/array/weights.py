@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.control.countdown import Countdown
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["WEIGHT_JOB", "WeightLoader"]
@@ -76,10 +77,11 @@ class WeightLoader(wiring.Component):
             self.job.ready.eq(~active | finish),
             self.fault.eq(issued & (self.addr >= self.config.weight_depth)),
         ]
+        addr = drive(m, self.addr, "addr_out")
         m.d.sync += [issued.eq(issue), self.capture.eq(issue & first_beat)]
         with m.If(issue):
             m.d.sync += [
-                self.addr.eq(next_addr),
+                addr.eq(next_addr),
                 next_addr.eq(next_addr + 1),
                 beat.eq(Mux(last_beat, rows - 1, beat - 1)),
                 first_beat.eq(last_beat),

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
 from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
 
@@ -89,10 +90,13 @@ class ReadPort(wiring.Component):
         # bus. Stage 1 chooses and finds the end, stage 2 checks the window; then the address
         # channel.
         users = {"fetch": self.fetch, "load": self.load}
-        waiting = {name: Signal(burst_layout(config), name=f"waiting_{name}") for name in users}
+        waiting = {
+            name: Signal(burst_layout(config), name=f"waiting_{name}", reset_less=True)
+            for name in users
+        }
         waits = {name: Signal(name=f"waits_{name}") for name in users}
         layout = data.StructLayout({"fetch": 1, "burst": burst_layout(config)})
-        chosen = Signal(layout)
+        chosen = Signal(layout, reset_less=True)
         chosen_valid = Signal()
         checked = Signal()
         inside = Signal()
@@ -134,17 +138,22 @@ class ReadPort(wiring.Component):
         )
         refuse = chosen_valid & checked & ~inside & ~self.halt
         m.d.comb += leave.eq(issue | refuse)
+        fault_fetch = drive(m, self.fault_fetch, "fault_fetch_out")
+        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
         m.d.sync += [
             self.fault.eq(refuse),
-            self.fault_fetch.eq(chosen.fetch),
-            self.fault_addr.eq(chosen.burst.addr),
+            fault_fetch.eq(chosen.fetch),
+            fault_addr.eq(chosen.burst.addr),
         ]
+        arid, araddr, arlen = (
+            drive(m, getattr(bus, name), f"{name}_out") for name in ("arid", "araddr", "arlen")
+        )
         with m.If(issue):
             m.d.sync += [
                 bus.arvalid.eq(1),
-                bus.arid.eq(chosen.fetch),
-                bus.araddr.eq(chosen.burst.addr),
-                bus.arlen.eq(chosen.burst.length),
+                arid.eq(chosen.fetch),
+                araddr.eq(chosen.burst.addr),
+                arlen.eq(chosen.burst.length),
             ]
         with m.Elif(bus.arready):
             m.d.sync += bus.arvalid.eq(0)

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.bus.axi import Response, axi4_write_members
 from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
 
@@ -126,12 +127,14 @@ class WritePort(wiring.Component):
             answers.i.valid.eq(issue),
             answers.i.p.eq(held.last),
         ]
-        m.d.sync += [self.fault.eq(refuse), self.fault_addr.eq(held.addr)]
+        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
+        m.d.sync += [self.fault.eq(refuse), fault_addr.eq(held.addr)]
+        awaddr, awlen = drive(m, bus.awaddr, "awaddr_out"), drive(m, bus.awlen, "awlen_out")
         with m.If(issue):
             m.d.sync += [
                 bus.awvalid.eq(1),
-                bus.awaddr.eq(held.addr),
-                bus.awlen.eq(held.length),
+                awaddr.eq(held.addr),
+                awlen.eq(held.length),
             ]
         with m.Elif(bus.awready):
             m.d.sync += bus.awvalid.eq(0)

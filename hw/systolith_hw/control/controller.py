@@ -87,6 +87,9 @@ class Controller(wiring.Component):
     error_engine: Signal
     error_info: Signal
 
+    RESET_TRAVEL = 16
+    """Cycles that ``engine_reset`` has to reach, and to leave, the last engine."""
+
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         # An address, or an instruction's number.
@@ -123,7 +126,7 @@ class Controller(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # No pipeline is longer than an array's diagonal and the post-processing behind it.
-        hold = 2 * (self.config.rows + self.config.cols) + 128
+        hold = 2 * (self.config.rows + self.config.cols) + 128 + self.RESET_TRAVEL
         held = Signal(range(hold + 1))
         idle_cycles = Signal(32)
 
@@ -182,7 +185,7 @@ class Controller(wiring.Component):
             # These two go everywhere.
             m.d.sync += [
                 self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
-                self.engine_reset.eq(fsm.ongoing("RESET") & (held != 0)),
+                self.engine_reset.eq(fsm.ongoing("RESET") & (held > self.RESET_TRAVEL)),
             ]
             with m.State("IDLE"):  # until a start
                 with m.If(self.start):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import address_bits, instruction_layout
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 
@@ -98,6 +99,7 @@ class RegionWalker(wiring.Component):
         runs = Countdown(16, "runs")
         planes = Countdown(16, "planes")
         last = runs.last & planes.last
+        run = drive(m, self.run.p, "run")
 
         with m.FSM():
             with m.State("IDLE"):  # until a region comes
@@ -123,11 +125,11 @@ class RegionWalker(wiring.Component):
                 low_end = Signal(shift)
                 m.d.comb += low_end.eq(size + offset - 1)
                 m.d.sync += [
-                    self.run.p.addr.eq(addr & ~(bus - 1)),
-                    self.run.p.beats.eq((size + (offset + (bus - 1))) >> shift),
-                    self.run.p.skip.eq(offset),
-                    self.run.p.end.eq(low_end + 1),
-                    self.run.p.last.eq(last),
+                    run.addr.eq(addr & ~(bus - 1)),
+                    run.beats.eq((size + (offset + (bus - 1))) >> shift),
+                    run.skip.eq(offset),
+                    run.end.eq(low_end + 1),
+                    run.last.eq(last),
                 ]
                 with m.If(~runs.last):
                     m.d.sync += [*runs.advance(), addr.eq(addr + region.run_pitch)]
@@ -144,7 +146,7 @@ class RegionWalker(wiring.Component):
                 m.d.comb += self.run.valid.eq(1)
                 with m.If(self.run.ready):
                     m.next = "SHAPE"
-                    with m.If(self.run.p.last):
+                    with m.If(run.last):
                         m.next = "IDLE"
         return m
 

@@ -11,6 +11,7 @@ from systolith_hw.control.gate import TokenGate
 from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
 from systolith_hw.dma.tiles import TILE_JOB, TileWriter
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
@@ -277,23 +278,30 @@ class LoadEngine(wiring.Component):
         m.d.sync += lane.eq(job.lane)
         lane_shift = lanes.bit_length() - 1
         param_word = dest >> lane_shift
+        act_addr, act_data, weight_addr, weight_data, param_addr, param_data, fault_addr = (
+            drive(m, getattr(self, name), f"{name}_out")
+            for name in (
+                *("act_addr", "act_data", "weight_addr", "weight_data", "param_addr", "param_data"),
+                "fault_addr",
+            )
+        )
         # The activation buffer is all over the chip: a cycle for the way. Its tokens take longer.
         for group in range(config.row_groups):
             m.d.sync += self.act_en[group].eq(tiles.enable & (lane == group))
         m.d.sync += [
-            self.act_addr.eq(tiles.addr),
-            self.act_data.eq(tiles.data),
-            self.weight_addr.eq(dest),
-            self.weight_data.eq(weights.p),
+            act_addr.eq(tiles.addr),
+            act_data.eq(tiles.data),
+            weight_addr.eq(dest),
+            weight_data.eq(weights.p),
             self.weight_en.eq(weight_step),
-            self.param_addr.eq(param_word),
-            self.param_data.eq(params.p),
+            param_addr.eq(param_word),
+            param_data.eq(params.p),
         ]
         for index in range(lanes):
             m.d.sync += self.param_en[index].eq(param_step & ((dest & (lanes - 1)) == index))
         m.d.sync += [
             self.done.eq(finish | tiles.finish),
-            self.fault_addr.eq(Mux(tiles.enable, tiles.addr, dest)),
+            fault_addr.eq(Mux(tiles.enable, tiles.addr, dest)),
             self.fault.eq(
                 (tiles.enable & (tiles.addr >= config.act_depth))
                 | (weight_step & (dest >= config.weight_depth))

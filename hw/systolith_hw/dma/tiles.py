@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.layouts import instruction_layout
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Opcode
 
@@ -47,6 +48,8 @@ class _Span:
         The place after this one.
     inside, last : Signal
         This place is in the body; it is the last one.
+    first_inside : Signal
+        The first place is in the body; known a cycle before the others are prepared.
     """
 
     PREPARE_CYCLES = 3
@@ -58,37 +61,51 @@ class _Span:
         self.following = register("following", width)
         self.inside = register("inside")
         self.last = register("last")
-        self._start = register("start", width)
-        self._end = register("end", width)
+        # The following place begins the body, or is the first behind it; then the places before
+        # these two, less than 0 if there is none.
+        self._enters = register("enters")
+        self._leaves = register("leaves")
+        self._before_start = register("before_start", signed(width + 1))
+        self._before_end = register("before_end", signed(width + 1))
         self._tail = register("tail", signed(width))
         self._last_place = register("last_place", width)
-        self._first_inside = register("first_inside")
         self._single = register("single")
+        self.first_inside = register("first_inside")
+        self._first_enters = register("first_enters")
+        self._first_leaves = register("first_leaves")
 
     def prepare(self, before: Any, body: Any, *after: Any) -> list[Any]:
         """Return what, done for PREPARE_CYCLES, brings it to the first place of these lengths."""
         return [
-            self._start.eq(before),
-            self._end.eq(before + body),
-            self._tail.eq(sum(after[1:], after[0]) - 1),
-            self._last_place.eq(self._end + self._tail),
-            self._first_inside.eq((self._start == 0) & (self._end != 0)),
+            self._before_start.eq(before - 1),
+            self._before_end.eq(before + body - 1),
+            self._tail.eq(sum(after[1:], after[0])),
+            self._last_place.eq(self._before_end + self._tail),
+            self.first_inside.eq((self._before_start < 0) & (self._before_end >= 0)),
+            self._first_enters.eq(self._before_start == 0),
+            self._first_leaves.eq(self._before_end == 0),
             self._single.eq(self._last_place == 0),
             self.following.eq(1),
-            self.inside.eq((self._start == 0) & (self._end != 0)),
+            self.inside.eq(self.first_inside),
+            self._enters.eq(self._first_enters),
+            self._leaves.eq(self._first_leaves),
             self.last.eq(self._last_place == 0),
         ]
 
     def next_inside(self) -> Any:
         """Return what `inside` will be at the next place."""
-        inside = (self.following >= self._start) & (self.following < self._end)
-        return Mux(self.last, self._first_inside, inside)
+        inside = (self.inside | self._enters) & ~self._leaves
+        return Mux(self.last, self.first_inside, inside)
 
     def advance(self) -> list[Any]:
         """Return the statements that go to the next place, after the last to the first."""
         return [
             self.following.eq(Mux(self.last, 1, self.following + 1)),
             self.inside.eq(self.next_inside()),
+            self._enters.eq(
+                Mux(self.last, self._first_enters, self.following == self._before_start)
+            ),
+            self._leaves.eq(Mux(self.last, self._first_leaves, self.following == self._before_end)),
             self.last.eq(Mux(self.last, self._single, self.following == self._last_place)),
         ]
 
@@ -205,7 +222,8 @@ class TileWriter(wiring.Component):
             with m.If(body & packed):
                 m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
 
-        m.d.sync += [self.enable.eq(step & written), self.addr.eq(dest), self.data.eq(value)]
+        addr, written_value = drive(m, self.addr, "addr_out"), drive(m, self.data, "data_out")
+        m.d.sync += [self.enable.eq(step & written), addr.eq(dest), written_value.eq(value)]
         with m.If(step):
             m.d.sync += [
                 dest.eq(dest + written),
@@ -232,7 +250,7 @@ class TileWriter(wiring.Component):
                 *columns.prepare(job.pad_left, job.pixels, job.pad_right, first_written),
             ]
         with m.If(preparing[-1]):
-            first = rows.inside & columns.inside
+            first = rows.first_inside & columns.first_inside
             m.d.sync += [body.eq(first), wants.eq(first), pads.eq(~first)]
         # What is not used until `active` is taken without regard to `valid`.
         with m.If(self.job.ready):

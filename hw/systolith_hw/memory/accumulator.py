@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.primitives.memory import RegisteredMemory
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import ACCUMULATOR_UPDATE, AcceleratorConfig
 from systolith_hw.spec.isa import SHIFT_BITS
 
@@ -119,9 +120,10 @@ class AccumulatorColumn(wiring.Component):
         old = Mux(stage_2.bank, olds[1], olds[0])
         shifted = Mux(stage_2.shift, old << SHIFT_BITS, old)
         base = Signal(width, reset_less=True)
+        drained = drive(m, self.sum, "drained")
         m.d.sync += [
             base.eq(Mux(stage_2.overwrite, 0, shifted)),
             total.eq(base + self.psum),
-            self.sum.eq(Mux(drain_bank, olds[1], olds[0])),
+            drained.eq(Mux(drain_bank, olds[1], olds[0])),
         ]
         return m

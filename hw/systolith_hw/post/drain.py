@@ -11,6 +11,7 @@ from systolith_hw.control.layouts import instruction_layout
 from systolith_hw.memory.accumulator import drain_layout
 from systolith_hw.post.lanes import PostLanes, drain_flags
 from systolith_hw.post.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
 from systolith_hw.stream.queue import Queue
@@ -211,21 +212,26 @@ class Drain(wiring.Component):
         param: Any = Signal(self.param_data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
         param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
+        drain = drive(m, self.drain, "drain_out")
+        drain_group = drive(m, self.drain_group, "drain_group_out")
+        fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
+        fault_addr = Signal(fault_place.shape(), reset_less=True)
+        m.d.comb += self.fault_addr.eq(fault_addr)
         m.d.sync += [
             flags.valid.eq(issue),
             flags.first.eq(window_first),
             flags.last.eq(window_last),
             flags.word_last.eq(group_last),
             flags.group.eq(group),
-            self.drain.bank.eq(job.bank),
-            self.drain.addr.eq(addr),
-            self.drain_group.eq(column_group + group),
+            drain.bank.eq(job.bank),
+            drain.addr.eq(addr),
+            drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
             # The parameter buffer is a cycle faster than the drain.
             param.eq(self.param_data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
-            self.fault_addr.eq(Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))),
+            fault_addr.eq(fault_place),
         ]
         shared = Signal(OUTPUT_LAYOUT)
         m.d.comb += [

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.array.core import ConvCoreSignature
 from systolith_hw.post.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT, Requantizer
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["PostLanes", "drain_flags"]
@@ -90,21 +91,25 @@ class PostLanes(wiring.Component):
                 value = later
             values.append(value)
 
+        # Of what travels with the sums only `valid` is reset.
         flags = before = pooling = self.flags
+        valid = self.flags.valid
         for stage in range(self.latency(self.config)):
-            later = Signal(drain_flags(self.config), name=f"flags_{stage}")
-            m.d.sync += later.eq(flags)
-            flags, before = later, flags
+            later = Signal(drain_flags(self.config), name=f"flags_{stage}", reset_less=True)
+            arrives = Signal(name=f"arrives_{stage}")
+            m.d.sync += [later.eq(flags), arrives.eq(valid)]
+            flags, before, valid = later, flags, arrives
             if stage == self.latency(self.config) - 3:
                 pooling = later
         # `pooling` comes with the aligned values, `before` with the maxima, `flags` with the word.
 
         groups = self.config.block // lanes
+        word = drive(m, self.word, "word_out")
         for lane, value in enumerate(values):
             best = Signal(signed(8), name=f"best_{lane}", reset_less=True)
             m.d.sync += best.eq(Mux(pooling.first | (value > best), value, best))
             for group in range(groups):
                 with m.If(before.group == group):
-                    m.d.sync += self.word.word_select(group * lanes + lane, 8).eq(best)
-        m.d.comb += self.word_valid.eq(flags.valid & flags.last & flags.word_last)
+                    m.d.sync += word.word_select(group * lanes + lane, 8).eq(best)
+        m.d.comb += self.word_valid.eq(valid & flags.last & flags.word_last)
         return m

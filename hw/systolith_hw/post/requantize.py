@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.primitives.multiplier import Multiplier
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["OUTPUT_LAYOUT", "PARAM_LAYOUT", "Requantizer"]
@@ -109,7 +110,8 @@ class Requantizer(wiring.Component):
         )
         shifted = register("shifted", signed(_SCALED_WIDTH))
         m.d.sync += shifted.eq(((saturated + 1) >> 1) + self.output.zero_point)
-        m.d.sync += self.value.eq(
+        value = drive(m, self.value, "value_out")
+        m.d.sync += value.eq(
             Mux(
                 shifted < self.output.low,
                 self.output.low,
