@@ -58,7 +58,7 @@ def random_config(rng: random.Random) -> AcceleratorConfig:
         burst_beats=burst_beats,
         outstanding_reads=rng.choice([1, 2, 8]),
         outstanding_writes=rng.choice([1, 4]),
-        queue_depth=rng.choice([2, 3, 8, 16]),
+        queue_depth=rng.choice([1, 2, 3, 8, 16]),
     )
 
 

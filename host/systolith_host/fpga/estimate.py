@@ -183,8 +183,8 @@ def _in_queues(config: AcceleratorConfig) -> dict[str, float]:
     """Return LUTs and FFs that hold the words of queues which are no block RAMs."""
     found = {"LUT": 0.0, "FF": 0.0}
     for depth, width in _queue_shapes(config):
-        if depth == 2:  # a single word beside the output register
-            found["FF"] += width
+        if depth <= 2:  # at most a single word beside the output register
+            found["FF"] += width * (depth - 1)
         elif _queue(depth, width) == 0:
             pieces = -(-(depth - 1) // 16)
             # 16 words of 4 bits take six; then the choice among the pieces.

@@ -577,9 +577,9 @@ def replay(table, p, times, samples, interval):
         if sent_any:
             complete = False
             fetched += 1
-        queue_step(load_queue, sent_load, not gate_full)
-        queue_step(conv_queue, sent_conv, conv_taken)
-        queue_step(store_queue, sent_store, not sgate_full)
+        queue_step(load_queue, sent_load, not gate_full, queue_depth)
+        queue_step(conv_queue, sent_conv, conv_taken, queue_depth)
+        queue_step(store_queue, sent_store, not sgate_full, queue_depth)
 
         # Read port.
         read_quiet = (

@@ -31,12 +31,22 @@ IDLE, SIZE, SHAPE, RUN = 0, 1, 2, 3
 @njit(inline="always", cache=True)
 def queue_free(queue, depth):
     """Return whether a queue of `depth` items takes one in this cycle."""
+    if depth == 1:  # a register
+        return queue[READY] == 0
     return queue[PUSHED] - queue[POPPED] - queue[READY] != depth - 1
 
 
 @njit(inline="always", cache=True)
-def queue_step(queue, push, take):
+def queue_step(queue, push, take, depth=2):
     """Move a queue one cycle on; `push` only if it is free, `take` whether the reader is ready."""
+    if depth == 1:
+        if queue[READY] != 0 and take:
+            queue[POPPED] += 1
+            queue[READY] = 0
+        if push:
+            queue[PUSHED] += 1
+            queue[READY] = 1
+        return
     inner = queue[PUSHED] - queue[POPPED] - queue[READY]
     move = inner != 0 and (queue[READY] == 0 or take)
     if queue[READY] != 0 and take:

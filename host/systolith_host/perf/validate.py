@@ -55,7 +55,7 @@ CONFIGS = (
         burst_beats=4,
         outstanding_reads=1,
         outstanding_writes=1,
-        queue_depth=2,
+        queue_depth=1,
         **_SMALL,
     ),
     AcceleratorConfig(

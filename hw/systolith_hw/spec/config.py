@@ -75,7 +75,7 @@ class AcceleratorConfig:
     outstanding_reads, outstanding_writes : int
         AXI4 bursts under way at once, 1 to 64.
     queue_depth : int
-        Instructions that wait in front of each engine, 2 to 64.
+        Instructions that wait in front of each engine, 1 to 64.
 
     Raises
     ------
@@ -144,7 +144,7 @@ class AcceleratorConfig:
         self._check_range("addr_width", 16, 48)
         self._check_range("outstanding_reads", 1, 64)
         self._check_range("outstanding_writes", 1, 64)
-        self._check_range("queue_depth", 2, 64)
+        self._check_range("queue_depth", 1, 64)
         self._check_range("out_depth", 4, 1 << 16)
         least = least_out_depth(self.bus_bytes, self.burst_beats, self.block)
         if self.out_depth < least:

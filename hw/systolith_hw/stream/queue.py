@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import DISTRIBUTED_BITS
 
 __all__ = ["Queue"]
@@ -14,12 +15,14 @@ __all__ = ["Queue"]
 class Queue(wiring.Component):
     """First in, first out; one word a cycle, at least two cycles from input to output.
 
+    A queue of one word is a register: a word every two cycles, a cycle from input to output.
+
     Parameters
     ----------
     shape : ShapeLike
         Of the payload.
     depth : int
-        Words held, at least 2.
+        Words held, at least 1.
 
     Members
     -------
@@ -32,8 +35,8 @@ class Queue(wiring.Component):
     level: Signal
 
     def __init__(self, shape: Any, depth: int) -> None:
-        if depth < 2:
-            raise ValueError(f"Queue depth must be at least 2, not {depth}")
+        if depth < 1:
+            raise ValueError(f"Queue depth must be at least 1, not {depth}")
         self.depth = depth
         super().__init__(
             {
@@ -45,6 +48,9 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.depth == 1:
+            self._build_register(m)
+            return m
         shape = unsigned(Shape.cast(self.i.p.shape()).width)
         # The last word stands in the storage's output register.
         depth = self.depth - 1
@@ -80,3 +86,11 @@ class Queue(wiring.Component):
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m
+
+    def _build_register(self, m: Module) -> None:
+        payload = drive(m, self.o.p, "payload")
+        m.d.comb += [self.i.ready.eq(~self.o.valid), self.level.eq(self.o.valid)]
+        with m.If(~self.o.valid):
+            m.d.sync += [self.o.valid.eq(self.i.valid), payload.eq(self.i.p)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)

@@ -52,7 +52,7 @@ def config(**changes):
         ({"addr_width": 49}, "addr_width must be between 16 and 48, not 49"),
         ({"outstanding_reads": 0}, "outstanding_reads must be between 1 and 64, not 0"),
         ({"outstanding_writes": 65}, "outstanding_writes must be between 1 and 64, not 65"),
-        ({"queue_depth": 1}, "queue_depth must be between 2 and 64, not 1"),
+        ({"queue_depth": 0}, "queue_depth must be between 1 and 64, not 0"),
         ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
         ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
         (

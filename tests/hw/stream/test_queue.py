@@ -12,13 +12,13 @@ from systolith_sim.testing.streams import simulate, stream_get, stream_put, trac
 LAYOUT = data.StructLayout({"value": signed(8), "flag": 1})
 
 
-@pytest.mark.parametrize("depth", [1, 0, -3])
-def test_a_depth_below_two_is_refused(depth):
-    with pytest.raises(ValueError, match=rf"^Queue depth must be at least 2, not {depth}$"):
+@pytest.mark.parametrize("depth", [0, -3])
+def test_a_depth_below_one_is_refused(depth):
+    with pytest.raises(ValueError, match=rf"^Queue depth must be at least 1, not {depth}$"):
         Queue(8, depth)
 
 
-@pytest.mark.parametrize("depth", [2, 3, 8, 33])
+@pytest.mark.parametrize("depth", [1, 2, 3, 8, 33])
 @pytest.mark.parametrize(
     ("stall_in", "stall_out"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.7), (0.4, 0.5)]
 )
@@ -59,7 +59,7 @@ def test_other_shapes_pass_too(shape, word):
     assert got == word
 
 
-@pytest.mark.parametrize("depth", [2, 5, 16])
+@pytest.mark.parametrize("depth", [1, 2, 5, 16])
 def test_it_holds_depth_words_and_no_more(depth):
     dut = Queue(8, depth)
 
@@ -87,6 +87,21 @@ def test_a_word_a_cycle_two_cycles_from_input_to_output():
         rows = await trace(ctx, 24, dut.o.valid, dut.o.p)
         assert [payload for valid, payload in rows if valid] == list(range(20))
         assert [valid for valid, _ in rows] == [0, 0] + [1] * 20 + [0, 0]
+
+    simulate(dut, feed, take)
+
+
+def test_a_queue_of_one_word_passes_one_every_two_cycles_after_a_cycle():
+    dut = Queue(8, 1)
+
+    async def feed(ctx):
+        await stream_put(ctx, dut.i, range(10))
+
+    async def take(ctx):
+        ctx.set(dut.o.ready, 1)
+        rows = await trace(ctx, 22, dut.o.valid, dut.o.p)
+        assert [payload for valid, payload in rows if valid] == list(range(10))
+        assert [valid for valid, _ in rows] == [0, 1] * 10 + [0, 0]
 
     simulate(dut, feed, take)
 
