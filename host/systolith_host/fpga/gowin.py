@@ -51,6 +51,7 @@ def synthesise_gowin(rtlil: str, top: str, folder: Path, part: Part) -> Netlist:
     command = f"synth_gowin -family {part.size} -nowidelut -top {top}"
     ours = f"t:$mem_v2 r:WIDTH>=8 %i r:WIDTH<{RAM_BITS} %i r:SIZE>1 %i"
     commands = [
+        "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2",
         f"{command} -run :map_ram",
         f'setattr -set ram_style "block" {ours}',
         f"{command} -run map_ram:",

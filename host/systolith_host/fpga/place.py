@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def place_and_route(
     options: Sequence[str] = (),
     ended: Callable[[Attempt], None] = lambda attempt: None,
 ) -> list[Attempt]:
-    """Try seeds side by side; those that one router leaves unfinished are routed by the second.
+    """Try seeds side by side; if the first router ends none of them, the second one follows.
 
     On an ECP5 router 1 gives the better timing, but on a full part it sometimes never ends.
 
@@ -176,17 +177,15 @@ def place_and_route(
         ended(done)
         return done
 
-    def both(seed: int) -> list[Attempt]:
-        tried = []
-        for router in placer.routers:
-            tried.append(attempt(seed, router))
-            if tried[-1].result != "limit":
-                break
-        return tried
-
+    attempts: list[Attempt] = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            attempts = [one for several in pool.map(both, seeds) for one in several]
+            unfinished = list(seeds)
+            for router in placer.routers:
+                attempts += pool.map(attempt, unfinished, repeat(router))
+                if any(one.result == "routed" for one in attempts):
+                    break
+                unfinished = [one.seed for one in attempts if one.result == "limit"]
         except BaseException:  # an interrupt, too: nothing is left running
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -99,13 +99,18 @@ def test_each_seed_is_tried_and_reported(folder):
     assert all(one.config.exists() for one in attempts)
 
 
-def test_a_seed_that_reaches_the_limit_is_routed_by_the_second_router(folder):
-    attempts = run(folder, [2, 3], limit=2.0)
-    assert [(one.seed, one.router, one.result, one.mhz) for one in attempts] == [
-        (2, "router1", "limit", 0.0),
-        (2, "router2", "routed", 102.5),
-        (3, "router1", "routed", 103.0),
-    ]
+@pytest.mark.parametrize(
+    ("seeds", "tried"),
+    [
+        ([2, 3], [(2, "router1", "limit", 0.0), (3, "router1", "routed", 103.0)]),
+        ([2, 13], [(2, "router1", "limit", 0.0), (13, "router1", "failed", 0.0)]),
+    ],
+)
+def test_the_second_router_follows_where_the_first_has_routed_nothing(folder, seeds, tried):
+    attempts = run(folder, seeds, limit=2.0)
+    if not any(result == "routed" for *_, result, _ in tried):
+        tried = [*tried, (2, "router2", "routed", 102.5)]
+    assert [(one.seed, one.router, one.result, one.mhz) for one in attempts] == tried
 
 
 def test_one_failed_seed_does_not_fail_the_others(folder):
