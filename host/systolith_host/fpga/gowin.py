@@ -50,9 +50,9 @@ def synthesise_gowin(rtlil: str, top: str, folder: Path, part: Part) -> Netlist:
     # Without wide multiplexers more flip-flops share a cell with the LUT before them.
     command = f"synth_gowin -family {part.size} -nowidelut -top {top}"
     ours = f"t:$mem_v2 r:WIDTH>=8 %i r:WIDTH<{RAM_BITS} %i r:SIZE>1 %i"
-    # No word is read in the cycle in which it is written, or what is read then is of no use: the two
-    # ends of a queue differ, tokens keep loads away from what is read, and a sum comes again only when
-    # it is stored. Yosys would keep the old word with flip-flops around each block RAM.
+    # No word is read in the cycle in which it is written, or what is read then is of no use: the
+    # two ends of a queue differ, tokens keep loads away from what is read, and a sum comes again
+    # only when it is stored. Yosys would keep the old word in flip-flops around each block RAM.
     commands = [
         "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2",
         f"{command} -run :map_ram",

@@ -92,7 +92,7 @@ class RegionWalker(wiring.Component):
         m = Module()
         bus = self.config.bus_bytes
         shift = bus.bit_length() - 1
-        region = Signal(self.region.p.shape(), reset_less=True)
+        region: Any = Signal(self.region.p.shape(), reset_less=True)
         size = Signal(address_bits(self.config), reset_less=True)
         addr = Signal(address_bits(self.config), reset_less=True)
         plane_addr = Signal.like(addr)

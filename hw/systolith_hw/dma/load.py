@@ -218,7 +218,7 @@ class LoadEngine(wiring.Component):
         # Weights and parameters: counted word by word.
         to_weights, to_params = Signal(), Signal()
         dest = Signal(24, reset_less=True)
-        job = Signal(jobs.o.p.shape(), reset_less=True)
+        job: Any = Signal(jobs.o.p.shape(), reset_less=True)
         words, runs, planes = (
             Countdown(len(job[field]), name)
             for name, field in (("words", "run_words"), ("runs", "runs"), ("planes", "planes"))
