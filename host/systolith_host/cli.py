@@ -527,6 +527,7 @@ def timing(
     part: Annotated[str, typer.Option(help="The FPGA.")] = "lfe5u-85f-6",
     clock: Annotated[float, typer.Option(min=1, metavar="MHZ", help="The clock to reach.")] = 100,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=1, help="Of them.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
     limit: Annotated[
         float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
@@ -548,7 +549,7 @@ def timing(
             fpga,
             out,
             mhz=clock,
-            seeds=range(1, seeds + 1),
+            seeds=range(first_seed, first_seed + seeds),
             jobs=jobs,
             limit=limit,
             stage=log.stage,

@@ -54,6 +54,9 @@ def build(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
+    first_seed: Annotated[
+        int, typer.Option(min=1, help="Of them; with --seeds 1 a placement known to be good.")
+    ] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
     limit: Annotated[
         float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
@@ -67,7 +70,8 @@ def build(
     from systolith_host.boards.tables import build_table
 
     target, chosen = load_config(config), load_board(board, link)
-    options = BuildOptions(clock, range(1, seeds + 1), jobs, limit, _address(ip), measured)
+    tried = range(first_seed, first_seed + seeds)
+    options = BuildOptions(clock, tried, jobs, limit, _address(ip), measured)
     with ProgressLog(Console(stderr=True)) as log:
 
         def tell(one: Attempt) -> None:

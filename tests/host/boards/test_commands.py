@@ -125,3 +125,12 @@ def test_a_missed_clock_is_exit_status_1_and_its_report_is_kept(tmp_path, monkey
         assert ended.value.exit_code == 1
     assert json.loads((tmp_path / "report.json").read_text())["met"] is met
     assert ("a clock is MISSED" in capsys.readouterr().out) is not met
+
+
+def test_the_seeds_begin_where_they_are_told_to(tmp_path, monkeypatch):
+    def stop(config, board, folder, options, **more):
+        raise SystolithError(f"seeds {list(options.seeds)}")
+
+    monkeypatch.setattr(boards_build, "build_bitstream", stop)
+    with pytest.raises(SystolithError, match=r"^seeds \[4, 5\]$"):
+        build_command("ulx3s-85f", tmp_path, config="tiny", seeds=2, first_seed=4)

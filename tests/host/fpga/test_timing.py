@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from systolith_host.cli import timing as timing_command
 from systolith_host.errors import SystolithError
 from systolith_host.fpga import timing, tools
 from systolith_host.fpga.parts import ECP5, load_part
@@ -55,6 +56,15 @@ def test_an_array_larger_than_the_part_is_refused_before_any_tool_runs(tmp_path,
     ):
         measure(PRESETS["large"], "lfe5u-85f-6", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_seeds_begin_where_they_are_told_to(tmp_path, monkeypatch):
+    def stop(config, part, folder, *, seeds, **more):
+        raise SystolithError(f"seeds {list(seeds)}")
+
+    monkeypatch.setattr(timing, "measure_timing", stop)
+    with pytest.raises(SystolithError, match=r"^seeds \[4, 5\]$"):
+        timing_command(tmp_path, seeds=2, first_seed=4)
 
 
 def test_a_tool_is_stopped_at_its_limit(tmp_path):
