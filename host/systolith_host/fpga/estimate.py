@@ -174,7 +174,8 @@ def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:
     beats = 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
     written = config.out_depth * config.block // config.bus_bytes
     instructions = [
-        (config.queue_depth, sum(field.width for field in fields)) for fields in FIELDS.values()
+        (config.queue_depth, sum(field.bits(config.addr_width) for field in fields))
+        for fields in FIELDS.values()
     ]
     return [(beats, bits), (written, bits + config.bus_bytes), *instructions]
 

@@ -38,9 +38,7 @@ def instruction_layout(
     """
     members = {}
     for field in FIELDS[opcode]:
-        width = field.width
-        if field.external and config is not None:
-            width = min(width, config.addr_width)
+        width = field.width if config is None else field.bits(config.addr_width)
         members[field.name] = signed(width) if field.signed else unsigned(width)
     return data.StructLayout(members)
 

@@ -133,6 +133,10 @@ class Field:
         """Value of a field that is not given: 0, or the smallest where 0 is not legal."""
         return max(0, self.low)
 
+    def bits(self, addr_width: int) -> int:
+        """Return the bits that its legal values need with external addresses of `addr_width`."""
+        return min(self.width, addr_width) if self.external else self.width
+
 
 def _region() -> tuple[Field, ...]:
     return (
