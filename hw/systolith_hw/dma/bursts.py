@@ -100,10 +100,12 @@ class RegionWalker(wiring.Component):
         planes = Countdown(16, "planes")
         last = runs.last & planes.last
         run = drive(m, self.run.p, "run")
+        # State IDLE, in a register of its own: the source of regions may be far from the states.
+        idle = Signal(init=1)
+        m.d.comb += self.region.ready.eq(idle)
 
         with m.FSM():
             with m.State("IDLE"):  # until a region comes
-                m.d.comb += self.region.ready.eq(1)
                 # Nothing of it is used until it is valid.
                 m.d.sync += [
                     region.eq(self.region.p),
@@ -113,6 +115,7 @@ class RegionWalker(wiring.Component):
                     *planes.load(self.region.p.planes),
                 ]
                 with m.If(self.region.valid):
+                    m.d.sync += idle.eq(0)
                     m.next = "SIZE"
             with m.State("SIZE"):  # one cycle
                 # Of a size beyond all of memory the low bits are left: the LOAD or STORE does not
@@ -147,6 +150,7 @@ class RegionWalker(wiring.Component):
                 with m.If(self.run.ready):
                     m.next = "SHAPE"
                     with m.If(run.last):
+                        m.d.sync += idle.eq(1)
                         m.next = "IDLE"
         return m
 

@@ -215,8 +215,10 @@ class LoadEngine(wiring.Component):
         # of the one before, known late in its cycle, would have to reach all of that at once.
         idle = Signal(init=1)
 
-        # Weights and parameters: counted word by word.
+        # Weights and parameters: counted word by word. `takes` tell the unpackers what `to` tell
+        # the counters: one register would stand between two places that are far apart.
         to_weights, to_params = Signal(), Signal()
+        takes_weights, takes_params = Signal(reset_less=True), Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
         job: Any = Signal(jobs.o.p.shape(), reset_less=True)
         words, runs, planes = (
@@ -235,8 +237,8 @@ class LoadEngine(wiring.Component):
         next_runs = Mux(row_done, job.runs == 1, Mux(words.last, runs.left == 1, runs.last))
         next_planes = Mux(row_done, planes.left == 1, planes.last)
         m.d.comb += [
-            weights.ready.eq(to_weights),
-            params.ready.eq(to_params),
+            weights.ready.eq(takes_weights),
+            params.ready.eq(takes_params),
         ]
         with m.If(step):
             m.d.sync += [
@@ -249,7 +251,7 @@ class LoadEngine(wiring.Component):
                 with m.If(runs.last):
                     m.d.sync += [*runs.load(job.runs), *planes.advance()]
         with m.If(finish):
-            m.d.sync += [to_weights.eq(0), to_params.eq(0)]
+            m.d.sync += [one.eq(0) for one in (to_weights, to_params, takes_weights, takes_params)]
         with m.If(finish | tiles.finish):
             m.d.sync += idle.eq(1)
 
@@ -264,8 +266,14 @@ class LoadEngine(wiring.Component):
             m.d.sync += [
                 idle.eq(~jobs.o.valid),
                 job.eq(jobs.o.p),
-                to_weights.eq(jobs.o.valid & (kind == Buffer.WEIGHT.value)),
-                to_params.eq(jobs.o.valid & (kind == Buffer.PARAM.value)),
+                *(
+                    one.eq(jobs.o.valid & (kind == buffer.value))
+                    for buffer, pair in (
+                        (Buffer.WEIGHT, (to_weights, takes_weights)),
+                        (Buffer.PARAM, (to_params, takes_params)),
+                    )
+                    for one in pair
+                ),
                 dest.eq(jobs.o.p.dest),
                 *words.load(jobs.o.p.run_words),
                 *runs.load(jobs.o.p.runs),

@@ -84,18 +84,26 @@ class _Span:
             self.first_inside.eq((self._before_start < 0) & (self._before_end >= 0)),
             self._first_enters.eq(self._before_start == 0),
             self._first_leaves.eq(self._before_end == 0),
-            self._single.eq(self._last_place == 0),
+            self._single.eq(self.is_single()),
             self.following.eq(1),
             self.inside.eq(self.first_inside),
             self._enters.eq(self._first_enters),
             self._leaves.eq(self._first_leaves),
-            self.last.eq(self._last_place == 0),
+            self.last.eq(self.is_single()),
         ]
+
+    def is_single(self) -> Any:
+        """Return whether there is one place only; known in the last cycle of preparing."""
+        return self._last_place == 0
 
     def next_inside(self) -> Any:
         """Return what `inside` will be at the next place."""
         inside = (self.inside | self._enters) & ~self._leaves
         return Mux(self.last, self.first_inside, inside)
+
+    def next_last(self) -> Any:
+        """Return what `last` will be at the next place."""
+        return Mux(self.last, self._single, self.following == self._last_place)
 
     def advance(self) -> list[Any]:
         """Return the statements that go to the next place, after the last to the first."""
@@ -106,7 +114,7 @@ class _Span:
                 Mux(self.last, self._first_enters, self.following == self._before_start)
             ),
             self._leaves.eq(Mux(self.last, self._first_leaves, self.following == self._before_end)),
-            self.last.eq(Mux(self.last, self._single, self.following == self._last_place)),
+            self.last.eq(self.next_last()),
         ]
 
 
@@ -159,8 +167,11 @@ class TileWriter(wiring.Component):
         block = self.config.block
         job = Signal(TILE_JOB, reset_less=True)
         active = Signal()
-        # This step takes a word; it takes none. Neither while a job is prepared.
+        # This step takes a word; it takes none. Neither while a job is prepared. `takes` tells the
+        # source of words what `wants` tells the counters, and `waits` the registers of data, which
+        # may do what they like between jobs: one register would be far from most of them.
         wants, pads = Signal(), Signal()
+        takes, waits = Signal(reset_less=True), Signal(reset_less=True)
         body = Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
         planes = Countdown(16, "planes")
@@ -177,11 +188,14 @@ class TileWriter(wiring.Component):
         current_left = Signal(8, reset_less=True)
         current_some = Signal()
         step = pads | (wants & self.word.valid)
+        data_step = ~waits | self.word.valid
         row_done = columns.last & rows.last
+        # The last step of all, known from a register as the ends of each level are.
+        final = Signal(reset_less=True)
         m.d.comb += [
-            self.word.ready.eq(wants),
+            self.word.ready.eq(takes),
             self.busy.eq(step),
-            self.finish.eq(step & row_done & planes.last),
+            self.finish.eq(step & final),
         ]
 
         source = Signal(block * 8)
@@ -198,7 +212,7 @@ class TileWriter(wiring.Component):
                 with m.Case(index):
                     pixel = Mux(body, source[: size * 8], padding[: size * 8])
                     m.d.comb += value.eq(Cat(window[size * 8 :], pixel))
-                    with m.If(step & body):
+                    with m.If(data_step & body):
                         m.d.sync += current.eq(source >> (size * 8))
         # The next step, in time to be in registers before it.
         next_some = Signal()
@@ -211,13 +225,18 @@ class TileWriter(wiring.Component):
             m.d.comb += next_some.eq(Mux(current_some, current_left != 1, first_written != 0))
         next_row_inside = Mux(columns.last, rows.next_inside(), rows.inside)
         next_body = next_row_inside & columns.next_inside()
+        next_row_last = Mux(columns.last, rows.next_last(), rows.last)
+        next_plane_last = Mux(row_done, planes.left == 1, planes.last)
+        with m.If(data_step):
+            m.d.sync += window.eq(value)
         with m.If(step):
+            next_wants = next_body & ~next_some
             m.d.sync += [
-                window.eq(value),
                 current_some.eq(next_some),
                 body.eq(next_body),
-                wants.eq(next_body & ~next_some),
-                pads.eq(~next_body | next_some),
+                *(one.eq(next_wants) for one in (wants, takes, waits)),
+                pads.eq(~next_wants),
+                final.eq(columns.next_last() & next_row_last & next_plane_last),
             ]
             with m.If(body & packed):
                 m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
@@ -237,7 +256,7 @@ class TileWriter(wiring.Component):
             with m.If(row_done):
                 m.d.sync += planes.advance()
         with m.If(self.finish):
-            m.d.sync += [wants.eq(0), pads.eq(0), active.eq(0)]
+            m.d.sync += [wants.eq(0), takes.eq(0), pads.eq(0), active.eq(0)]
 
         # A job is prepared step by step, so that no sum stands before a comparison.
         preparing = Signal(_Span.PREPARE_CYCLES)
@@ -251,7 +270,11 @@ class TileWriter(wiring.Component):
             ]
         with m.If(preparing[-1]):
             first = rows.first_inside & columns.first_inside
-            m.d.sync += [body.eq(first), wants.eq(first), pads.eq(~first)]
+            m.d.sync += [
+                *(one.eq(first) for one in (body, wants, takes, waits)),
+                pads.eq(~first),
+                final.eq(rows.is_single() & columns.is_single() & planes.last),
+            ]
         # What is not used until `active` is taken without regard to `valid`.
         with m.If(self.job.ready):
             new = self.job.p
@@ -271,5 +294,6 @@ class TileWriter(wiring.Component):
                 *planes.load(new.planes),
                 first_written.eq(extra),
                 current_some.eq(0),
+                takes.eq(0),
             ]
         return m

@@ -56,17 +56,28 @@ class Unpacker(wiring.Component):
         size = in_units + 2 * out_units - 1
         held = Signal(size * unit, reset_less=True)
         fill = Signal(range(size + 1))
+        # What the fill count says of its ends is in registers: much waits for either side.
+        some = Signal()
+        room = Signal(init=1)
 
         m.d.comb += [
-            self.o.valid.eq(fill >= out_units),
+            self.o.valid.eq(some),
             self.o.p.eq(held[: out_units * unit]),
-            self.i.ready.eq(fill <= size - in_units),
+            self.i.ready.eq(room),
         ]
-        pop = self.o.valid & self.o.ready
-        push = self.i.valid & self.i.ready
+        pop = some & self.o.ready
+        push = self.i.valid & room
         kept = Signal(range(size + 1))
-        m.d.comb += kept.eq(Mux(pop, fill - out_units, fill))
-        m.d.sync += fill.eq(kept + Mux(push, self.i.p.take, 0))
+        next_fill = Signal(range(size + 1))
+        m.d.comb += [
+            kept.eq(Mux(pop, fill - out_units, fill)),
+            next_fill.eq(kept + Mux(push, self.i.p.take, 0)),
+        ]
+        m.d.sync += [
+            fill.eq(next_fill),
+            some.eq(next_fill >= out_units),
+            room.eq(next_fill <= size - in_units),
+        ]
 
         shifted = Signal(size * unit)
         m.d.comb += shifted.eq(Mux(pop, held >> (out_units * unit), held))
