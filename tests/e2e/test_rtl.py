@@ -61,7 +61,11 @@ def random_timing(rng: random.Random, config: AcceleratorConfig) -> MemoryTiming
 
 
 def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
-    """Return a program of at most that many predicted cycles, its network and its images."""
+    """Return the first program of at most that many predicted cycles, its network and its images.
+
+    On the slowest configurations no network is so short; then it is the shortest that was tried.
+    """
+    tried = []
     for _ in range(100):
         qgraph = random_qgraph(rng)
         batch = rng.randint(1, 3)
@@ -70,9 +74,13 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
         except ShortageError:
             # A tile of one output can be too much for the smallest buffers; nothing else may be.
             continue
-        if sum(layer.predicted_cycles for layer in program.layers) <= limit:
-            return program, qgraph, random_input(rng, qgraph, batch)
-    raise AssertionError(f"no network of at most {limit} cycles for {config}")
+        cycles = sum(layer.predicted_cycles for layer in program.layers)
+        tried.append((cycles, program, qgraph, batch))
+        if cycles <= limit:
+            break
+    assert tried, f"none of 100 networks runs on {config}"
+    _, program, qgraph, batch = min(tried, key=lambda entry: entry[0])
+    return program, qgraph, random_input(rng, qgraph, batch)
 
 
 def memory_in_rtl(
