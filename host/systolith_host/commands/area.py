@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from systolith_host.commands.options import AcceleratorOption
+from systolith_host.commands.output import show
 from systolith_host.fpga.xilinx import FAMILIES, load_family, measure_area
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.presets import load_config
@@ -15,9 +17,7 @@ __all__ = ["area"]
 
 def area(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for netlist, log, report.json.")],
-    config: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A preset or a TOML file.")
-    ] = "default",
+    config: AcceleratorOption = "default",
     family: Annotated[str, typer.Option(help=f"One of {', '.join(FAMILIES)}.")] = "xc7",
 ) -> None:
     """Estimate what the accelerator takes of AMD's FPGAs: LUT, FF, DSP48, block RAM.
@@ -34,4 +34,4 @@ def area(
         f"  of the {chosen.dsp}: "
         + ", ".join(f"{count:,} {what}" for what, count in report.multipliers.items())
     )
-    Console().print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    show("\n".join(lines))

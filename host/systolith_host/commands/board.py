@@ -9,6 +9,14 @@ from rich.console import Console
 
 from systolith_host.boards.board import BOARDS, check_link, load_board
 from systolith_host.boards.job import DEFAULT_IP
+from systolith_host.commands.options import (
+    AcceleratorOption,
+    FirstSeedOption,
+    LimitOption,
+    PlacementJobsOption,
+    SeedsOption,
+)
+from systolith_host.commands.output import MISMATCH, show
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.place import Attempt
 from systolith_host.progress import ProgressLog
@@ -16,14 +24,7 @@ from systolith_hw.spec.presets import load_config
 
 __all__ = ["build", "program", "serve"]
 
-MISSED = 1
-"""Exit status of a build that misses a clock."""
-
 PROGRAM_SECONDS = 300
-
-_TABLE_WIDTH = 150
-
-ConfigOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="The accelerator.")]
 
 
 def build(
@@ -31,7 +32,7 @@ def build(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for bitstream, system.json, logs, report.")
     ],
-    config: ConfigOption = "ecp5-85f",
+    config: AcceleratorOption = "ecp5-85f",
     clock: Annotated[
         float, typer.Option(min=10, metavar="MHZ", help="Of the accelerator; it has its own.")
     ] = 50,
@@ -53,14 +54,10 @@ def build(
             "faster than the board's: the report goes by its cycles, not by the model's.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")] = 3,
-    first_seed: Annotated[
-        int, typer.Option(min=1, help="Of them; with --seeds 1 a placement known to be good.")
-    ] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")] = 1,
-    limit: Annotated[
-        float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
-    ] = 1800,
+    seeds: SeedsOption = 3,
+    first_seed: FirstSeedOption = 1,
+    jobs: PlacementJobsOption = 1,
+    limit: LimitOption = 1800,
 ) -> None:
     """Build a board's bitstream: accelerator, memory controller and host link.
 
@@ -90,13 +87,10 @@ def build(
             ended=tell,
         )
     report.save(out / "report.json")
-    console = Console()
-    width = max(console.width, _TABLE_WIDTH)
-    Console(width=width).print(
-        build_table(report), f"{out / BITSTREAM}: build {report.build}", markup=False, sep="\n"
-    )
+    show(build_table(report))
+    show(f"{out / BITSTREAM}: build {report.build}")
     if not report.met:
-        raise typer.Exit(MISSED)
+        raise typer.Exit(MISMATCH)
 
 
 def _address(text: str) -> str:
@@ -133,11 +127,11 @@ def program(
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         reason = "no end" if run.status is None else (lines or ["no output"])[-1].strip()
         raise SystolithError(f"openFPGALoader failed: {reason} (all of it in {log})")
-    Console().print(f"{board.title} holds {bitstream}", markup=False, highlight=False)
+    show(f"{board.title} holds {bitstream}")
 
 
 def serve(
-    config: ConfigOption = "tiny",
+    config: AcceleratorOption = "tiny",
     clock: Annotated[
         float, typer.Option(min=1, metavar="MHZ", help="Of the accelerator; the bus has 50.")
     ] = 100,
@@ -169,7 +163,5 @@ def serve(
         tempfile.TemporaryDirectory(prefix="systolith-serve-") as logs,
         served_system(folder, Path(logs)) as (address, wait),
     ):
-        Console().print(
-            f"--device {address} --board {folder}", markup=False, highlight=False, soft_wrap=True
-        )
+        show(f"--device {address} --board {folder}")
         wait(seconds)

@@ -81,7 +81,7 @@ def save_explanation(explanation: Explanation, path: Path) -> None:
 def _title(e: Explanation) -> str:
     return (
         f"{' + '.join(e.covers)}, batch {e.batch}, on {e.config.name} "
-        f"({e.config.rows}x{e.config.cols} array, {e.rate:g} bytes per cycle)"
+        f"({e.config.rows}x{e.config.cols} array; memory: {e.memory})"
     )
 
 

@@ -6,9 +6,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from systolith_host.commands.options import (
+    DEFAULT_LATENCY,
+    AcceleratorOption,
+    BandwidthOption,
+    BatchOption,
+    LatencyOption,
+    NetworkArgument,
+    TurnaroundOption,
+)
+from systolith_host.commands.output import show
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
-from systolith_host.model.vgg import NETWORKS
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.presets import load_config
 from systolith_sim.devices.process import MemoryTiming
@@ -17,29 +26,13 @@ __all__ = ["report"]
 
 
 def report(
-    network: Annotated[
-        str,
-        typer.Argument(help=f"A built-in network ({', '.join(NETWORKS)}) or an ONNX file."),
-    ] = "vgg16",
+    network: NetworkArgument = "vgg16",
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("report.html"),
-    config: Annotated[str, typer.Option(metavar="NAME|FILE", help="The accelerator.")] = "default",
-    bandwidth: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01,
-            max=1024,
-            metavar="BYTES",
-            help="Of the memory, in bytes per cycle. Default: the width of the bus.",
-        ),
-    ] = None,
-    latency: Annotated[
-        int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")
-    ] = 40,
-    turnaround: Annotated[
-        int,
-        typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
-    ] = 0,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")] = 1,
+    config: AcceleratorOption = "default",
+    bandwidth: BandwidthOption = None,
+    latency: LatencyOption = DEFAULT_LATENCY,
+    turnaround: TurnaroundOption = 0,
+    batch: BatchOption = 1,
     clock: Annotated[
         float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For images a second.")
     ] = 150.0,
@@ -128,6 +121,4 @@ def report(
             drawn = [picture for part in parts for picture in part.pictures]
             written += save_pictures(out, drawn, pictures, "png" if png else "svg")
     for path in written:
-        Console().print(
-            f"{path}: {path.stat().st_size:,} bytes", markup=False, highlight=False, soft_wrap=True
-        )
+        show(f"{path}: {path.stat().st_size:,} bytes")

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from systolith_host.commands.options import BatchOption, NetworkArgument
 from systolith_host.errors import SystolithError
 from systolith_host.explore.network import load_network
 from systolith_host.explore.results import Result, Results, pareto
@@ -27,7 +28,6 @@ from systolith_host.explore.space import AXES, Point, Space, parse_values, read_
 from systolith_host.explore.sweep import Runner
 from systolith_host.fpga.estimate import fit_note
 from systolith_host.fpga.parts import PARTS, load_part
-from systolith_host.model.vgg import NETWORKS
 from systolith_host.schedule import compile_network
 from systolith_hw.spec.presets import load_config
 
@@ -52,10 +52,7 @@ def _axis(name: str) -> typer.models.OptionInfo:
 
 
 def explore(
-    network: Annotated[
-        str,
-        typer.Argument(help=f"A built-in network ({', '.join(NETWORKS)}) or an ONNX file."),
-    ] = "vgg16",
+    network: NetworkArgument = "vgg16",
     config: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What is not varied.")
     ] = "default",
@@ -84,7 +81,7 @@ def explore(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample or search.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")] = 1,
+    batch: BatchOption = 1,
     max_multipliers: Annotated[
         int | None, typer.Option(min=1, help="Leave out points with more multipliers.")
     ] = None,

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from systolith_host.commands.options import AcceleratorOption
+from systolith_host.commands.output import show
 from systolith_host.errors import SystolithError
 from systolith_host.package.core import write_core
 from systolith_host.package.vivado import write_scripts
@@ -18,9 +20,7 @@ __all__ = ["package"]
 
 def package(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the package.")],
-    config: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A preset or a TOML file.")
-    ] = "default",
+    config: AcceleratorOption = "default",
     board: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,4 +63,4 @@ def package(
         except OSError as error:
             raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
     lines = [core.vlnv, *(f"{path}: {path.stat().st_size:,} bytes" for path in paths), *notes]
-    Console().print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    show("\n".join(lines))

@@ -15,7 +15,7 @@ from systolith_host.schedule.compile import choose_schedule, schedule_layer
 from systolith_host.schedule.geometry import Shape
 from systolith_host.schedule.lower import lower
 from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import NoRoomError
+from systolith_host.schedule.order import MEMORY_LATENCY, NoRoomError
 from systolith_host.schedule.schedule import LayerSchedule
 from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
 from systolith_host.schedule.trial import Trials
@@ -106,6 +106,8 @@ class Explanation:
     batch : int
     rate : float
         Bytes per cycle that the memory moves.
+    memory : str
+        Its rate, latency and turnaround in words.
     source, target : (channels, height, width)
         Of the largest input and the output.
     kernel : (vertical, horizontal)
@@ -137,6 +139,7 @@ class Explanation:
     config: AcceleratorConfig
     batch: int
     rate: float
+    memory: str
     source: tuple[int, int, int]
     target: tuple[int, int, int]
     kernel: tuple[int, int]
@@ -201,6 +204,8 @@ def explain_layer(
     *,
     fuse_pool: bool = True,
     memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
 ) -> Explanation:
     """Return why a layer runs as :func:`systolith_host.schedule.compile_network` has it.
 
@@ -219,17 +224,21 @@ def explain_layer(
     operation = _find(lower(qgraph, config, fuse_pool=fuse_pool), qgraph.name, layer)
     rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     addresses = _addresses(qgraph, operation, config, batch)
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate)
-    _, instructions, _ = schedule_layer(operation, config, addresses, batch, rate)
-    found = schedule_candidates(operation, config, batch, rate)
-    tried = list(_simulate(found, schedule, Trials(operation, config, addresses), rate))
+    timing = (rate, memory_latency, memory_turnaround)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, *timing)
+    _, instructions, _ = schedule_layer(operation, config, addresses, batch, *timing)
+    found = schedule_candidates(operation, config, batch, *timing)
+    tried = list(_simulate(found, schedule, Trials(operation, config, addresses), *timing))
     best: dict[str, Alternative] = {}
     for one in sorted(tried, key=lambda one: one.score):
         best.setdefault(one.order, one)
     chosen = next(one for one in tried if one.schedule == schedule)
     others = sorted((one for one in tried if one is not chosen), key=lambda one: one.score)
     table = make_table(instructions, config, 0)
-    replay = replay_table(table, config, MemoryTiming(bytes_per_cycle=memory_rate))
+    memory = MemoryTiming(
+        latency=memory_latency, bytes_per_cycle=rate, turnaround=memory_turnaround
+    )
+    replay = replay_table(table, config, memory)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
     compulsory = batch * operation.compulsory + operation.weight_elements
@@ -240,6 +249,7 @@ def explain_layer(
         config=config,
         batch=batch,
         rate=rate,
+        memory=memory.described(config.bus_bytes),
         source=(operation.channels, operation.height, operation.width),
         target=(operation.out_channels, operation.out_height, operation.out_width),
         kernel=operation.taps,
@@ -284,7 +294,12 @@ def _addresses(
 
 
 def _simulate(
-    candidates: Iterable[LayerSchedule], chosen: LayerSchedule, trials: Trials, rate: float
+    candidates: Iterable[LayerSchedule],
+    chosen: LayerSchedule,
+    trials: Trials,
+    rate: float,
+    latency: int,
+    turnaround: int,
 ) -> Iterator[Alternative]:
     """Yield the chosen schedule and the most promising ones of each loop order, simulated."""
     counts: dict[str, int] = {}
@@ -293,7 +308,7 @@ def _simulate(
         if schedule != chosen and counts.get(order, 0) >= _SIMULATED:
             continue
         try:
-            cycles, count = trials.cost(schedule, rate)
+            cycles, count = trials.cost(schedule, rate, latency, turnaround)
         except (NoRoomError, TooManyStepsError):
             continue
         counts[order] = counts.get(order, 0) + 1

@@ -15,6 +15,7 @@ from systolith_host.model.vgg import build_network
 from systolith_host.model.zoo import build_onnx
 from systolith_host.perf.model import replay_program
 from systolith_host.perf.network import timing_network
+from systolith_host.program import Program
 from systolith_host.quantize.qgraph import QConv, QGraph, QTensor
 from systolith_host.schedule import compile_network, explain_network
 from systolith_host.schedule.explain import explain_layer
@@ -112,7 +113,7 @@ def test_the_command_explains_layers_of_files_and_writes_json(monkeypatch, capsy
     assert command(monkeypatch, *arguments) == 0
     title = capsys.readouterr().out.splitlines()[0]
     assert title.startswith(layer)
-    assert ", batch 1, on tiny (4x4 array, 8 bytes per cycle)" in title
+    assert ", batch 1, on tiny (4x4 array; memory: 8 bytes per cycle, latency 40 cycles)" in title
     page = json.loads(path.read_text())
     assert page["layer"] == layer
     assert page["chosen"]["cycles"] > 0
@@ -120,3 +121,27 @@ def test_the_command_explains_layers_of_files_and_writes_json(monkeypatch, capsy
         *("activations", "weights", "parameters", "accumulators")
     }
     assert page["bottleneck"]
+
+
+def test_the_explanation_is_for_the_memory_that_is_given(mini):
+    memory = {"memory_rate": 1.0, "memory_latency": 200, "memory_turnaround": 8}
+    program = compile_network(mini, TINY, **memory)
+    fast, slow = (explain_layer(mini, TINY, "conv2_1", **given) for given in ({}, memory))
+    layer = next(layer for layer in program.layers if layer.name == slow.layer)
+    assert slow.chosen.cycles == layer.predicted_cycles
+    assert slow.cycles > fast.cycles
+    assert slow.read_bytes["activations"] < fast.read_bytes["activations"]
+    assert "memory: 1 bytes per cycle, latency 200 cycles, turnaround 8 cycles" in text(slow)
+
+
+def test_programs_are_compiled_for_the_memory_that_is_given(monkeypatch, capsys, tmp_path):
+    memory = ("--bandwidth", 1, "--latency", 200, "--turnaround", 8)
+    cycles = {}
+    for given in ((), memory):
+        path = tmp_path / f"{len(given)}.program"
+        assert (
+            command(monkeypatch, "compile", "mini", "--config", "tiny", "--out", path, *given) == 0
+        )
+        cycles[given] = sum(layer.predicted_cycles for layer in Program.load(path).layers)
+        assert f"{cycles[given]:,} cycles predicted" in capsys.readouterr().out
+    assert cycles[memory] > cycles[()]
