@@ -7,7 +7,7 @@ from typing import Any
 from litedram.frontend.axi import LiteDRAMAXI2Native
 from litex.gen import LiteXModule
 from litex.soc.interconnect import axi, stream
-from migen import Array, If, Mux, Signal, log2_int
+from migen import Array, ClockDomainsRenamer, If, Mux, Signal, log2_int
 
 __all__ = ["MemoryBridge"]
 
@@ -65,7 +65,14 @@ class AxiCrossing(LiteXModule):
                 source.description, *clocks, depth=FIFO_DEPTH, buffered=True
             )
             self.add_module(name=f"{name}_crossing", module=crossing)
-            self.comb += [source.connect(crossing.sink), crossing.source.connect(sink)]
+            self.comb += crossing.source.connect(sink)
+            if name == "w":
+                # Written data come straight out of a block RAM, and would go into the crossing's.
+                stage = ClockDomainsRenamer(cd_from)(stream.Buffer(source.description))
+                self.add_module(name=f"{name}_stage", module=stage)
+                self.comb += [source.connect(stage.sink), stage.source.connect(crossing.sink)]
+            else:
+                self.comb += source.connect(crossing.sink)
 
 
 class ReadIdentifiers(LiteXModule):

@@ -3,8 +3,7 @@
 """The system around the accelerator, in LiteX: host link, memory controller, identification.
 
 Runs as a program in the Python that has LiteX: ``python -m systolith_host.boards.soc JOB.json``.
-The job is what :class:`systolith_host.boards.job.SocJob` writes; the files that come of it are
-named there.
+The job is what :func:`systolith_host.boards.job.system_job` returns, as JSON.
 """
 
 import json
