@@ -35,14 +35,21 @@ def test_specification_imports_the_standard_library_alone():
     assert done.stdout.strip() == "[]"
 
 
+def pins(file):
+    lines = (ROOT / file).read_text().splitlines()
+    pinned = [line.partition("==") for line in lines if "==" in line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, _, version in pinned}
+
+
 def test_every_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    constraints = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = {
-        canonicalize_name(line.partition("==")[0])
-        for line in constraints
-        if "==" in line and not line.startswith("#")
-    }
-    missing = {canonicalize_name(Requirement(each).name) for each in wanted} - pinned
-    assert not missing
+    names = {canonicalize_name(Requirement(each).name) for each in wanted}
+    assert not names - pins("constraints.txt").keys()
+
+
+def test_the_fpga_tools_that_are_set_up_are_those_of_the_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pinned = pins("constraints-fpga.txt")
+    for each in map(Requirement, project["project"]["optional-dependencies"]["fpga"]):
+        assert str(each.specifier) == f"=={pinned[canonicalize_name(each.name)]}"

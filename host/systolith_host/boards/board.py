@@ -61,6 +61,11 @@ class Board:
         """Megabytes a second that the memory's pins can move."""
         return self.cycle_bytes * self.system_mhz
 
+    @property
+    def read_rate(self) -> float:
+        """Megabytes a second that long reads get; as the pins where that was not measured."""
+        return self.memory_rate * (self.read_share or 1.0)
+
 
 BOARDS = {
     board.name: board

@@ -1,6 +1,7 @@
 """From a configuration to a bitstream for a board."""
 
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from systolith_host.boards.job import DEFAULT_IP, make_system, system_job
 from systolith_host.boards.pack import PACKER, UNPACKER, pack
 from systolith_host.boards.report import BuildReport, NetworkSpeed, check_memory, network_speed
 from systolith_host.errors import SystolithError
+from systolith_host.fpga.estimate import counted
 from systolith_host.fpga.parts import Part, check_fits, load_part
 from systolith_host.fpga.place import Attempt, place_and_route
 from systolith_host.fpga.synthesis import Netlist, resources, synthesise
@@ -20,9 +22,10 @@ from systolith_host.fpga.watch import watch
 from systolith_host.runs import read_run
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["BITSTREAM", "BuildOptions", "build_bitstream"]
+__all__ = ["BITSTREAM", "REPORT", "BuildOptions", "build_bitstream"]
 
 BITSTREAM = "system.bit"
+REPORT = "report.json"
 TOP = "system"
 
 REFERENCE = "vgg16"
@@ -101,11 +104,13 @@ def build_bitstream(
         check_memory(measured, board, options.mhz)
     for tool in (part.placer.tool, PACKER, UNPACKER, "litex_server"):
         find_tool(tool)
-    # What the array takes is known before a tool has run.
-    check_fits(config.name, {"DSP": config.multipliers}, part)
+    # What array and buffers take is known before a tool has run.
+    check_fits(config.name, counted(config), part)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / BITSTREAM).unlink(missing_ok=True)
+        for left in (BITSTREAM, REPORT):  # of a build before, should this one not end
+            (folder / left).unlink(missing_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise SystolithError(f"{folder}: cannot be written: {error.strerror}") from None
     stage("generating")

@@ -55,8 +55,8 @@ class StandIn:
 STAND_INS = {
     # The chip and the clock of the board.
     "ulx3s-85f": StandIn("MT48LC16M16", 50e6, 62.5e6),
-    # The clock but for the simulator's whole picoseconds; a gigabyte of memory while it runs.
-    "ecpix5-85f": StandIn("MT41K256M16", 1e12 / 13334, 100e6),
+    # The same; a gigabyte of memory while it runs.
+    "ecpix5-85f": StandIn("MT41K256M16", 75e6, 100e6),
 }
 """By the board's name."""
 

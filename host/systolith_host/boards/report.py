@@ -147,17 +147,17 @@ def network_speed(
     mhz : float
         The accelerator's clock.
     measured : MeasuredRun, optional
-        Cycles to go by; those of the performance model if None, the memory moving what its pins
-        can. See :func:`check_memory`.
+        Cycles to go by; those of the performance model if None, the memory moving what long reads
+        get of it. See :func:`check_memory`.
     """
     bus = float(config.bus_bytes)
     free = evaluate(network, config, bus)
     unlimited = sum(cost.cycles for cost in free)
     moved = sum(cost.read_bytes + cost.write_bytes for cost in free)
     if measured is None:
-        rate = min(board.memory_rate / mhz, bus)
+        rate = min(board.read_rate / mhz, bus)
         costs = evaluate(network, config, rate)
-        source = f"the performance model, {rate:g} bytes per cycle"
+        source = f"the performance model, {rate:.4g} bytes per cycle"
         cycles = sum(cost.cycles for cost in costs)
         convolutions = sum(cost.cycles for cost in costs if not cost.name.startswith("fc"))
     else:
@@ -173,7 +173,7 @@ def network_speed(
         convolution_frames=mhz * 1e6 / convolutions,
         needed_rate=moved / unlimited * mhz,
         memory_rate=board.memory_rate,
-        read_rate=board.memory_rate * board.read_share if board.read_share else None,
+        read_rate=board.read_rate if board.read_share else None,
         memory_bytes=_least_memory(network),
     )
 
@@ -186,11 +186,11 @@ def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
     SystolithError
         With both figures, and the bandwidth to run with.
     """
-    there = board.memory_rate / mhz
+    there = math.floor(100 * board.read_rate / mhz) / 100
     if measured.bytes_per_cycle > there:
         raise SystolithError(
             f"--measured: {measured.path} ran with {measured.bytes_per_cycle:g} bytes per cycle; "
-            f"at {mhz:g} MHz {board.title} has {there:g}: run with --bandwidth {there:g} or less"
+            f"at {mhz:g} MHz {board.title} gives {there:g}: run with --bandwidth {there:g} or less"
         )
 
 

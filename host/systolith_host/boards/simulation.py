@@ -83,7 +83,7 @@ def build_system_simulator(
     memory_chip : str
         One of :data:`MEMORY_CHIPS`.
     system_hz, accelerator_hz : float
-        The clocks, whose half periods must be whole picoseconds.
+        The clocks; half their periods are rounded to whole picoseconds.
     link : str
         How the host reaches it, one of :data:`systolith_host.boards.board.LINKS`.
     stage : callable
@@ -101,7 +101,7 @@ def build_system_simulator(
     options = {
         "native_bytes": MEMORY_CHIPS[memory_chip],
         "memory_chip": memory_chip,
-        "system_hz": system_hz,
+        "system_hz": _even(system_hz),
         "link": link,
         "ip": BOARD_IP,
     }
@@ -110,7 +110,7 @@ def build_system_simulator(
         None,
         cache_folder(),
         verilog=verilog,
-        accelerator_hz=accelerator_hz,
+        accelerator_hz=_even(accelerator_hz),
         options=options,
     )
     folder = cache_folder() / f"system-{job['build']}"
@@ -126,6 +126,11 @@ def build_system_simulator(
             _compile(folder)
             (folder / "done").touch()
     return folder
+
+
+def _even(hz: float) -> float:
+    """Return the nearest clock whose period is an even number of picoseconds."""
+    return 1e12 / (2 * round(1e12 / hz / 2))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Commands for boards: build a bitstream, program a board, serve a simulated system."""
 
+import json
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from systolith_host.commands.options import (
     PlacementJobsOption,
     SeedsOption,
 )
-from systolith_host.commands.output import MISMATCH, show
+from systolith_host.commands.output import MISMATCH, complain, show
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.place import Attempt
 from systolith_host.progress import ProgressLog
@@ -56,14 +57,14 @@ def build(
     ] = None,
     seeds: SeedsOption = 3,
     first_seed: FirstSeedOption = 1,
-    jobs: PlacementJobsOption = 1,
+    jobs: PlacementJobsOption = 2,
     limit: LimitOption = 1800,
 ) -> None:
     """Build a board's bitstream: accelerator, memory controller and host link.
 
     The best placement is kept. Exit status: 0 if every clock is met, 1 if one is missed.
     """
-    from systolith_host.boards.build import BITSTREAM, BuildOptions, build_bitstream
+    from systolith_host.boards.build import BITSTREAM, REPORT, BuildOptions, build_bitstream
     from systolith_host.boards.tables import build_table
 
     target, chosen = load_config(config), load_board(board, link)
@@ -86,7 +87,7 @@ def build(
             update=log.update,
             ended=tell,
         )
-    report.save(out / "report.json")
+    report.save(out / REPORT)
     show(build_table(report))
     show(f"{out / BITSTREAM}: build {report.build}")
     if not report.met:
@@ -109,7 +110,7 @@ def program(
     ] = False,
 ) -> None:
     """Load a bitstream into a board that is connected by USB (openFPGALoader)."""
-    from systolith_host.boards.build import BITSTREAM
+    from systolith_host.boards.build import BITSTREAM, REPORT
     from systolith_host.boards.system import System
     from systolith_host.fpga.tools import find_tool, run_tool
 
@@ -117,6 +118,8 @@ def program(
     bitstream = out / BITSTREAM
     if not bitstream.exists():
         raise SystolithError(f"{bitstream} is missing; run `systolith build --out {out}` again")
+    if _missed(out / REPORT):
+        complain(f"{out / REPORT}: a clock is missed, so values may be wrong", "warning")
     log = out / "openfpgaloader.log"
     command = [find_tool("openfpgaloader-cli"), "-b", board.programmer]
     command += [*(["-f"] if flash else []), str(bitstream.absolute())]
@@ -126,8 +129,18 @@ def program(
     if run.status != 0:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         reason = "no end" if run.status is None else (lines or ["no output"])[-1].strip()
+        if "cannot open shared object" in reason:
+            reason += "; apt-get install libusb-1.0-0 libftdi1-2"
         raise SystolithError(f"openFPGALoader failed: {reason} (all of it in {log})")
     show(f"{board.title} holds {bitstream}")
+
+
+def _missed(report: Path) -> bool:
+    """Whether a build's report says that a clock was missed; a bitstream may have none."""
+    try:
+        return json.loads(report.read_text()).get("met") is False
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def serve(

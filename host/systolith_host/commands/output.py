@@ -20,8 +20,8 @@ def show(content: RenderableType) -> None:
     Console(width=width).print(content, markup=False, highlight=False, soft_wrap=True)
 
 
-def complain(text: str) -> None:
-    """Print an error, one line of it, to standard error."""
+def complain(text: str, what: str = "error") -> None:
+    """Print an error or a warning, one line of it, to standard error."""
     Console(stderr=True).print(
-        f"error: {text}", markup=False, highlight=False, soft_wrap=True, style="red"
+        f"{what}: {text}", markup=False, highlight=False, soft_wrap=True, style="red"
     )

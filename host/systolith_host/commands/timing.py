@@ -29,7 +29,7 @@ def timing(
     clock: Annotated[float, typer.Option(min=1, metavar="MHZ", help="The clock to reach.")] = 100,
     seeds: SeedsOption = 3,
     first_seed: FirstSeedOption = 1,
-    jobs: PlacementJobsOption = 1,
+    jobs: PlacementJobsOption = 2,
     limit: LimitOption = 900,
 ) -> None:
     """Measure the accelerator on an FPGA: what it takes of the part, and how fast it is.

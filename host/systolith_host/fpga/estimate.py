@@ -209,6 +209,11 @@ _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
 }
 
 
+def counted(config: AcceleratorConfig) -> dict[str, int]:
+    """Return the DSPs and block RAMs that a configuration takes of an ECP5."""
+    return {resource: count(config) for resource, count in _COUNTED.items()}
+
+
 def estimate(config: AcceleratorConfig) -> dict[str, int]:
     """Return what a configuration takes of an ECP5, by the names of RESOURCES.
 

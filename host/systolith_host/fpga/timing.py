@@ -9,6 +9,7 @@ from typing import Any
 
 from systolith_host.errors import SystolithError
 from systolith_host.fpga import gowin
+from systolith_host.fpga.estimate import counted
 from systolith_host.fpga.parts import GOWIN, Part, check_fits
 from systolith_host.fpga.place import Attempt, place_and_route
 from systolith_host.fpga.synthesis import resources, synthesise
@@ -138,8 +139,9 @@ def measure_timing(
     is_gowin = part.placer is GOWIN
     for tool in (part.placer.tool, *([gowin.PACKER] if is_gowin else [])):
         find_tool(tool)
-    # What the array takes is known before a tool has run.
-    check_fits(config.name, {multiplier_name(part): config.multipliers}, part)
+    # What the array takes is known before a tool has run; of an ECP5 all multipliers and buffers.
+    known = {multiplier_name(part): config.multipliers} if is_gowin else counted(config)
+    check_fits(config.name, known, part)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

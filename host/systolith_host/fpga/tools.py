@@ -62,10 +62,19 @@ def run_tool(
 
     It is stopped, with whatever it started, when `seconds` have passed, when this thread is
     interrupted, or when another one sets `stop`. `environment` is added to ours.
+
+    Raises
+    ------
+    SystolithError
+        If the log cannot be written.
     """
     start = time.monotonic()
     stop = stop or threading.Event()
-    with log.open("w") as output:
+    try:
+        output = log.open("w")
+    except OSError as error:
+        raise SystolithError(f"{log}: cannot be written: {error.strerror}") from None
+    with output:
         process = subprocess.Popen(
             command,
             cwd=folder,

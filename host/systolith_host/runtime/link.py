@@ -2,6 +2,7 @@
 
 import importlib
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ DEFAULT_PORT = 1234
 PACKET_WORDS = 240
 """Of a packet; Etherbone allows 255, and the simulator's serial line holds 2 KiB."""
 
+_NOT_LITEX = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+"""What LiteX's decoder raises for bytes that are no packet of Etherbone's."""
+
 
 def parse_address(address: str) -> tuple[str, int]:
     """Return host and port of ``litex://HOST:PORT``; the port may be left out.
@@ -32,6 +36,10 @@ def parse_address(address: str) -> tuple[str, int]:
         raise SystolithError(f"--device must be litex://HOST:PORT, not {address!r}")
     if not port:
         return host, DEFAULT_PORT
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise SystolithError(f"--device: {host!r} is no name of a machine") from None
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise SystolithError(f"--device: port must be a number from 1 to 65535, not {port!r}")
     return host, int(port)
@@ -63,8 +71,7 @@ class Link:
         client_class = _client_class()
         self._client: Any = client_class(host, port)
         try:
-            self._client.open()
-            self._client.socket.settimeout(seconds)
+            self._client.open(seconds)
             # Accesses are small and wait for each other.
             self._client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
@@ -99,6 +106,8 @@ class Link:
             words = self._client.read(address, size)
         except OSError as error:
             raise self._cut(error) from None
+        except _NOT_LITEX as error:
+            raise self._strange(error) from None
         if len(words) != size:
             raise self._error("the answer is of another length than what was asked for")
         return words
@@ -109,6 +118,12 @@ class Link:
                 f"no answer within {self.seconds:g} s; is the board on, and its bitstream loaded?"
             )
         return self._error(f"the connection is cut ({_reason(error)}); run again to go on")
+
+    def _strange(self, error: Exception) -> SystolithError:
+        return self._error(
+            f"what answers is no litex_server ({type(error).__name__} in its packet); "
+            "give the port that litex_server names"
+        )
 
     def _error(self, text: str) -> SystolithError:
         return SystolithError(f"{self.address}: {text}")
@@ -145,6 +160,16 @@ def _client_class() -> Any:
             self.debug = self.binded = False
             self.base_address = 0
             self.csr_data_width = self.csr_bus_address_width = 32
+
+        def open(self, seconds: float) -> None:
+            """Connect; base waits for as long as the kernel does."""
+            self.socket = socket.create_connection((self.host, self.port), seconds)
+            try:
+                self._receive_server_info()
+            except BaseException:
+                self.socket.close()
+                raise
+            self.binded = True
 
         def receive_packet(self, connection: Any, addr_size: int) -> Any:
             """Return a packet, or raise: base returns 0 at the limit and at the end."""

@@ -119,7 +119,10 @@ def _widest(works: list[bool]) -> tuple[int, int]:
 
 
 def _set(device: MemoryPort, lane: int, bitslip: int, delay: int) -> None:
-    """Set a lane's timing; while it is selected its clock stands."""
+    """Set a lane's timing; while it is selected its clock stands.
+
+    At the end the clocks of all lanes stand and go on together, which brings them into step.
+    """
     device.set_csr("ddrphy_dly_sel", 1 << lane)
     device.set_csr("ddrphy_rdly_dq_bitslip_rst", 1)
     for _ in range(bitslip):
@@ -127,7 +130,8 @@ def _set(device: MemoryPort, lane: int, bitslip: int, delay: int) -> None:
     device.set_csr("ddrphy_rdly_dq_rst", 1)
     for _ in range(delay):
         device.set_csr("ddrphy_rdly_dq_inc", 1)
-    device.set_csr("ddrphy_dly_sel", 0)
+    for selected in (0, (1 << device.system.memory_lanes) - 1, 0):
+        device.set_csr("ddrphy_dly_sel", selected)
 
 
 def _works(device: MemoryPort, timing: ReadTiming, lane: int, random: np.random.Generator) -> bool:

@@ -1,6 +1,7 @@
 """Commands for boards: programming with a stand-in for openFPGALoader, and misuse."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -68,6 +69,26 @@ def test_the_boards_own_bitstream_is_loaded(build, capsys, flash, option):
     program(build, flash=flash)
     assert (build / "called").read_text() == f"-b ulx3s {option}{build / 'system.bit'}"
     assert "Radiona ULX3S 85F holds" in capsys.readouterr().out
+
+
+def test_a_bitstream_that_misses_a_clock_is_loaded_with_a_warning(build, capsys):
+    for met in (True, False):
+        (build / "report.json").write_text(json.dumps({"met": met}))
+        program(build, flash=False)
+        output = capsys.readouterr()
+        assert "holds" in output.out
+        assert ("warning: " in output.err and "a clock is missed" in output.err) is not met
+
+
+def test_what_the_loader_lacks_is_named(build):
+    loader = Path(os.environ["PATH"]) / "openfpgaloader-cli"
+    loader.write_text(
+        f"#!{sys.executable}\n"
+        "print('libftdi1.so.2: cannot open shared object file: No such file')\n"
+        "raise SystemExit(1)\n"
+    )
+    with pytest.raises(SystolithError, match=r"No such file; apt-get install libusb-1.0-0 "):
+        program(build, flash=False)
 
 
 def test_a_board_that_is_not_there_is_one_line(build):

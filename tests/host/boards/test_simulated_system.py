@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -71,7 +72,19 @@ def start(folder, tmp_path):
 
 
 def test_a_networks_tensors_equal_the_golden_models(start, tmp_path):
-    running = start()
+    run_mini_twice(start(), tmp_path)
+
+
+def test_so_do_those_of_a_ddr3_memory_whose_words_are_wider_than_the_bus(tmp_path):
+    # The model of the memory holds it all: this is the smallest chip.
+    folder = simulation.build_system_simulator(
+        CONFIG, memory_chip="MT41K64M16", accelerator_hz=62.5e6
+    )
+    with contextlib.ExitStack() as stack:
+        run_mini_twice(Running(folder, tmp_path, stack, lambda data: data), tmp_path)
+
+
+def run_mini_twice(running, tmp_path):
     config = tmp_path / "small.toml"
     config.write_text(
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in CONFIG.to_dict().items())
@@ -198,6 +211,38 @@ def test_nobody_there_is_reported():
         SystolithError, match=r"^litex://localhost:1: nobody answers \(Connection refused\); start"
     ):
         Link("litex://localhost:1", 2.0)
+
+
+def test_whatever_answers_there_instead_is_reported():
+    with socket.create_server(("localhost", 0)) as listener:
+
+        def answer():
+            with listener.accept()[0] as connection:
+                connection.sendall(b"220 mail ready\r\n")
+                connection.recv(100)
+                connection.sendall(b"500 what do you mean?\r\n" * 400)
+
+        threading.Thread(target=answer).start()
+        address = f"litex://localhost:{listener.getsockname()[1]}"
+        with contextlib.closing(Link(address, 2.0)) as link:
+            with pytest.raises(
+                SystolithError, match=rf"^{address}: what answers is no litex_server "
+            ):
+                link.read(0)
+
+
+def test_a_machine_that_does_not_answer_is_reported_at_the_limit(monkeypatch):
+    def connect(address, seconds):
+        raise TimeoutError(f"{address} for {seconds} s")
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    with pytest.raises(SystolithError, match=r"^litex://far:1: nobody answers \(.* for 2.0 s\); "):
+        Link("litex://far:1", 2.0)
+
+
+def test_a_name_of_no_machine_is_refused():
+    with pytest.raises(SystolithError, match=r"^--device: 'a..b' is no name of a machine$"):
+        Link("litex://a..b:1", 2.0)
 
 
 def test_long_reads_use_most_of_what_the_pins_can(folder):

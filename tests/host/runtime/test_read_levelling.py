@@ -32,6 +32,7 @@ class Phy:
         self.bitslip = [0] * LANES
         self.delay = [0] * LANES
         self.selected = 0
+        self.in_step = True
         self.row_open = False
         self.memory = [0] * PHASES
         self.read = [0] * PHASES
@@ -42,6 +43,9 @@ class Phy:
     def set_csr(self, name, value):
         self.values[name] = value
         if name == "ddrphy_dly_sel":
+            if value == 0 and self.selected:
+                # Only lanes whose clocks stood go on together.
+                self.in_step = self.selected == (1 << LANES) - 1
             self.selected = value
         elif name.startswith("ddrphy_rdly"):
             for lane in range(LANES):
@@ -70,6 +74,7 @@ class Phy:
 
     def _command(self, phase, command):
         assert self.selected == 0, "a lane's clock stands while it is selected"
+        assert self.in_step, "the lanes' clocks have not gone on together"
         assert command & 1
         if command == 0x09:
             self.row_open = True
