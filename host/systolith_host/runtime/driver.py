@@ -233,3 +233,11 @@ class Driver:
         self.device.write_register(register.offset, value & 0xFFFFFFFF)
         if register.width == 64:
             self.device.write_register(register.offset + 4, value >> 32)
+        if register.access != "rw":
+            return
+        # A link may lose a write, and a program must not start with what was set before.
+        wanted, found = register.held(value, self.config.addr_width), self._read(name)
+        if found != wanted:
+            raise SystolithError(
+                f"{name} holds {found:#x}, not the {wanted:#x} that was written; run again"
+            )

@@ -106,6 +106,22 @@ def test_set_up_gives_window_watchdog_and_interrupt():
     assert {name: device.get(name) for name in wanted} == wanted
 
 
+@pytest.mark.parametrize("lost", ["PROGRAM_ADDR", "PROGRAM_COUNT"])
+def test_a_lost_write_is_seen_before_the_program_starts(lost):
+    device = ScriptedDevice()
+    ready = driver(device)
+    write = device.write_register
+
+    def lossy(offset: int, value: int) -> None:
+        if offset != REGISTERS[lost].offset:
+            write(offset, value)
+
+    device.write_register = lossy
+    with pytest.raises(SystolithError, match=rf"^{lost} holds 0x\w+, not the 0x\w+ that was wri"):
+        ready.run_layer(LAYER, 5000)
+    assert ("CONTROL", CONTROL_START) not in device.log
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
