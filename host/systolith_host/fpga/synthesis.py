@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
+from systolith_host.fpga.constants import localise
 from systolith_host.fpga.tools import run_tool
 
 __all__ = ["Netlist", "resources", "run_yosys", "synthesise"]
@@ -33,15 +34,12 @@ class Netlist:
         Yosys' JSON, which nextpnr reads.
     cells : mapping of str to int
         Cells of each type.
-    verilog : Path
-        The netlist as Verilog, to simulate.
     seconds : float
         What synthesis took.
     """
 
     path: Path
     cells: Mapping[str, int]
-    verilog: Path
     seconds: float
 
 
@@ -62,6 +60,8 @@ def resources(cells: Mapping[str, int]) -> dict[str, int]:
 def synthesise(rtlil: str, top: str, folder: Path, verilog: Sequence[str] = ()) -> Netlist:
     """Synthesise Yosys' own text for ECP5; files go to `folder`.
 
+    Constants are near to their cells then, see :mod:`systolith_host.fpga.constants`.
+
     Parameters
     ----------
     rtlil : str
@@ -76,7 +76,12 @@ def synthesise(rtlil: str, top: str, folder: Path, verilog: Sequence[str] = ()) 
     SystolithError
         If Yosys fails.
     """
-    return run_yosys(rtlil, top, folder, [f"synth_ecp5 -top {top}"], verilog)
+    netlist = run_yosys(rtlil, top, folder, [f"synth_ecp5 -top {top}"], verilog)
+    design = json.loads(netlist.path.read_text())
+    added = localise(design["modules"][top])
+    netlist.path.write_text(json.dumps(design))
+    cells = {**netlist.cells, "LUT4": netlist.cells.get("LUT4", 0) + added}
+    return replace(netlist, cells=cells)
 
 
 def run_yosys(
@@ -90,7 +95,6 @@ def run_yosys(
         *commands,
         f"write_json {top}.json",
         f"tee -q -o {top}.stat.json stat -json",
-        f"write_verilog -noattr {top}_netlist.v",
     ]
     log = folder / "yosys.log"
     driver = _DRIVER.replace("COMMANDS", repr(script))
@@ -102,4 +106,4 @@ def run_yosys(
         ending = "no end" if run.status is None else errors[-1].strip()
         raise SystolithError(f"Yosys failed: {ending} (all of it in {log})")
     cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
-    return Netlist(folder / f"{top}.json", cells, folder / f"{top}_netlist.v", run.seconds)
+    return Netlist(folder / f"{top}.json", cells, run.seconds)

@@ -117,7 +117,7 @@ def test_what_an_earlier_build_left_is_gone_when_a_build_fails(tmp_path, monkeyp
 
 def test_a_system_larger_than_the_part_is_refused_before_placement(tmp_path, monkeypatch):
     cells = {"LUT4": 90_000, "TRELLIS_FF": 10, "MULT18X18D": 20, "DP16KD": 300}
-    netlist = Netlist(tmp_path / "n.json", cells, tmp_path / "n.v", 1.0)
+    netlist = Netlist(tmp_path / "n.json", cells, 1.0)
     monkeypatch.setattr(build, "find_tool", lambda name: name)
     monkeypatch.setattr(build, "make_system", lambda job: None)
     monkeypatch.setattr(build, "synthesise", lambda *arguments: netlist)
