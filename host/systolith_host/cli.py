@@ -146,7 +146,7 @@ app.command(epilog="Example:\n\n  systolith area --config tiny --family xcup --o
 app.command(
     epilog="Examples:\n\n"
     "  systolith build --board ulx3s-85f --config tiny --out build/ulx3s\n\n"
-    "  systolith build --board ecpix5-85f --clock 80 --seeds 8 --jobs 2 --out build/ecpix5"
+    "  systolith build --board ecpix5-85f --clock 125 --seeds 8 --out build/ecpix5"
 )(board_commands.build)
 app.command()(board_commands.program)
 app.command()(board_commands.serve)

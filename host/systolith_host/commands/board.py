@@ -36,7 +36,7 @@ def build(
     config: AcceleratorOption = "ecp5-85f",
     clock: Annotated[
         float, typer.Option(min=10, metavar="MHZ", help="Of the accelerator; it has its own.")
-    ] = 50,
+    ] = 100,
     link: Annotated[
         str,
         typer.Option(
