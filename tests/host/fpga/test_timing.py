@@ -103,22 +103,19 @@ def test_a_report_says_what_is_used_and_whether_the_clock_is_met(tmp_path, mhz, 
 
 
 @pytest.mark.fpga
-def test_the_real_tools_place_and_route_a_requantiser_on_hard_multipliers(request):
+def test_the_real_tools_place_and_route_a_requantiser_on_hard_multipliers(tmp_path):
     try:
         find_tool(ECP5.tool)
     except SystolithError as error:
         pytest.skip(str(error))
-    # Not the system's temporary folder: the tools, compiled to WASM, do not see it.
-    folder = request.config.rootpath / "build" / "fpga-test"
-    folder.mkdir(parents=True, exist_ok=True)
     dut = Harness(Requantizer(small_config()))
-    netlist = synthesise(component_rtlil(dut, "harness", Ecp5()), "harness", folder)
+    netlist = synthesise(component_rtlil(dut, "harness", Ecp5()), "harness", tmp_path)
     need = resources(netlist.cells)
     assert need["DSP"] == 2
     (attempt,) = place_and_route(
         netlist.path,
         load_part("lfe5u-85f-6"),
-        folder,
+        tmp_path,
         mhz=100,
         seeds=[1],
         jobs=1,
