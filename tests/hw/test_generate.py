@@ -77,7 +77,6 @@ def test_failure_of_yosys_is_one_line(monkeypatch):
         component_verilog(Table([]), "top", Flavour.PLAIN)
 
 
-@pytest.mark.rtl
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 32])
 @pytest.mark.parametrize("flavour", list(Flavour))
 def test_any_number_of_lanes_can_be_written(lanes, flavour: Flavour):
@@ -90,6 +89,7 @@ def test_the_largest_preset_can_be_written():
     assert "module accelerator" in accelerator_verilog(PRESETS["large"])
 
 
+@pytest.mark.rtl
 def test_accelerator_is_written_with_its_facts(tmp_path):
     config = PRESETS["tiny"]
     plain, simulation, facts_path = write_accelerator(config, tmp_path / "new" / "folder")
