@@ -215,8 +215,8 @@ class Drain(wiring.Component):
         drain = drive(m, self.drain, "drain_out")
         drain_group = drive(m, self.drain_group, "drain_group_out")
         fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
-        # Yosys takes upper bits that never change for a conflict of initial values, if the register
-        # is as wide as the port.
+        # Shifted by a number, an entry has upper bits that are never set. Yosys takes those for a
+        # conflict of initial values, if the register is as wide as the port.
         width = min(len(fault_place), len(self.fault_addr) - 1)
         fault_addr = Signal(width, reset_less=True)
         m.d.comb += self.fault_addr.eq(fault_addr)
