@@ -93,8 +93,8 @@ BOARDS = {
             system_mhz=75.0,
             programmer="ecpix5",
             read_share=0.763,  # of ecp5-85f at 100 MHz
-            # Etherbone's stack reaches 59 to 76 MHz on this part. ECP5DDRPHY has no least clock of its
-            # own; LiteX's target of the OrangeCrab runs it at 48 MHz.
+            # Etherbone's stack reaches 59 to 76 MHz on this part. ECP5DDRPHY has no least clock of
+            # its own; LiteX's target of the OrangeCrab runs it at 48 MHz.
             ethernet_mhz=50.0,
         ),
     )
