@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
+from systolith_hw.bus.window import is_inside
 from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.primitives.register import drive
@@ -126,7 +127,7 @@ class ReadPort(wiring.Component):
             m.d.sync += chosen_valid.eq(0)
         m.d.sync += [
             checked.eq(chosen_valid & ~leave),
-            inside.eq((chosen.burst.addr >= self.window_base) & (end <= self.window_end)),
+            inside.eq(is_inside(config, chosen.burst.addr, end, self.window_base, self.window_end)),
         ]
         issue = (
             chosen_valid

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import Response, axi4_write_members
+from systolith_hw.bus.window import is_inside
 from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
 from systolith_hw.primitives.register import drive
@@ -108,7 +109,7 @@ class WritePort(wiring.Component):
             m.d.sync += held_valid.eq(0)
         m.d.sync += [
             checked.eq(held_valid & ~leave),
-            inside.eq((held.addr >= self.window_base) & (end <= self.window_end)),
+            inside.eq(is_inside(config, held.addr, end, self.window_base, self.window_end)),
         ]
         issue = (
             held_valid

@@ -32,9 +32,9 @@ FAULTS = (
 class Controller(wiring.Component):
     """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
 
-    After a fault nothing more is issued, three cycles later at the latest. ``reset_request`` then
-    waits until nothing is outstanding on the bus and holds the engines in reset long enough for
-    their pipelines to empty.
+    After a fault nothing more is issued, three cycles later at the latest. ``reset_request``, at
+    any time, waits until nothing is outstanding on the bus and holds the engines in reset long
+    enough for their pipelines to empty. A ``start`` counts only when idle and without a reset.
 
     Parameters
     ----------
@@ -187,8 +187,10 @@ class Controller(wiring.Component):
                 self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
                 self.engine_reset.eq(fsm.ongoing("RESET") & (held > self.RESET_TRAVEL)),
             ]
-            with m.State("IDLE"):  # until a start
-                with m.If(self.start):
+            with m.State("IDLE"):  # until a start or a reset
+                with m.If(self.reset_request):
+                    m.next = "DRAIN"
+                with m.Elif(self.start):
                     m.d.comb += self.begin.eq(1)
                     m.d.sync += [
                         self.done.eq(0),
@@ -198,8 +200,6 @@ class Controller(wiring.Component):
                     ]
                     m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
                     m.next = "RUN"
-                with m.Elif(self.reset_request):
-                    m.next = "DRAIN"
             with m.State("RUN"):  # until everything is done, a fault, or a reset
                 with m.If(settle != 0):  # `complete` may still be that of the program before
                     m.d.sync += settle.eq(settle - 1)

@@ -129,7 +129,7 @@ def _registers() -> dict[str, Register]:
             "CONTROL",
             0x10,
             "w1",
-            "bit 0 starts the program, bit 1 resets the engines",
+            "bit 0 starts a program unless an error stands, bit 1 resets the engines and wins",
             bits=("start", "reset"),
         ),
         Register(
@@ -145,7 +145,9 @@ def _registers() -> dict[str, Register]:
         Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
         Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),
         _external("WINDOW_BASE", 0x30, "first address that may be accessed"),
-        _external("WINDOW_END", 0x38, "address after the last that may be accessed"),
+        _external(
+            "WINDOW_END", 0x38, "address after the last that may be accessed, 2**addr_width at most"
+        ),
         Register("ERROR_CODE", 0x40, "ro", "an ErrorCode"),
         Register("ERROR_ENGINE", 0x44, "ro", "the Engine that saw the error"),
         Register("ERROR_INFO", 0x48, "ro", "see ErrorCode", 64),

@@ -87,9 +87,10 @@ class Emulator:
         value &= 0xFFFFFFFF
         if register.name == "CONTROL":
             if value & CONTROL_RESET:
-                self._reset()
-            if value & CONTROL_START:
-                self._reset()
+                self._started = False
+                self._values["STATUS"] = self._values["FETCHED"] = 0
+            elif value & CONTROL_START and not self._values["STATUS"] & STATUS_ERROR:
+                self._clear()
                 self._values["STATUS"] = STATUS_BUSY
                 self._started = True
         elif register.access == "w1c":
@@ -113,8 +114,7 @@ class Emulator:
         self._run()
         return bool(self._values["IRQ_PENDING"] & self._values["IRQ_ENABLE"] & 1)
 
-    def _reset(self) -> None:
-        self._started = False
+    def _clear(self) -> None:
         kept = ("ID", "VERSION", "FINGERPRINT")
         for register in REGISTERS.values():
             if register.access == "ro" and register.name not in kept:
@@ -125,7 +125,8 @@ class Emulator:
             return
         self._started = False
         values, engines = self._values, self._engines
-        engines.window = (self._held("WINDOW_BASE"), self._held("WINDOW_END"))
+        memory_end = 1 << self.config.addr_width
+        engines.window = (self._held("WINDOW_BASE"), min(self._held("WINDOW_END"), memory_end))
         engines.bytes_read = engines.bytes_written = 0
         status = STATUS_DONE
         try:

@@ -256,6 +256,31 @@ def test_the_window_may_reach_the_end_of_the_address_space():
     assert beats == beats_of([burst], config)
 
 
+@pytest.mark.parametrize("addr_width", [16, 32, 48])
+@pytest.mark.parametrize("end", [0, 0x1000, -1])
+def test_a_window_that_reaches_beyond_memory_ends_with_it(addr_width, end):
+    config = small_config(bus_bytes=8, addr_width=addr_width)
+    dut = ReadPort(config)
+    memory = Memory(dut)
+    top = 1 << addr_width
+    places = [(top - 64, 7), (top - 64, 8), (top - 8, 0), (top - 8, 1), (top, 0), (top + 64, 7)]
+    faults = []
+
+    async def bench(ctx):
+        open_window(ctx, dut, (top - 0x4000, top + end % top))
+        ctx.set(dut.load_beat.ready, 1)
+        for addr, length in places:
+            await stream_put(ctx, dut.load, [{"addr": addr, "length": length, "last": 1}])
+            for _ in range(20):
+                _, _, fault, addr = await ctx.tick().sample(dut.fault, dut.fault_addr)
+                if fault:
+                    faults.append(addr)
+
+    simulate(dut, bench, background=[memory.run])
+    assert faults == [top - 64, top - 8, top, top + 64]
+    assert [(addr, beats) for _, addr, beats in memory.bursts] == [(top - 64, 8), (top - 8, 1)]
+
+
 def test_an_error_answer_is_reported_for_its_beat():
     config = small_config(bus_bytes=8)
     dut = ReadPort(config)

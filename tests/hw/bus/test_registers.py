@@ -116,7 +116,7 @@ def test_read_write_registers_keep_what_is_written(first, stall):
     bench.run(test)
 
 
-@pytest.mark.parametrize("addr_width", [20, 32, 40])
+@pytest.mark.parametrize("addr_width", [20, 32, 40, 48])
 @pytest.mark.parametrize("more", [1, 1 << 12, 1 << 15])
 def test_of_an_address_beyond_memory_its_place_is_kept_and_that_it_is_beyond(addr_width, more):
     bench = Bench(seed=5, config=small_config(addr_width=addr_width))
@@ -127,6 +127,18 @@ def test_of_an_address_beyond_memory_its_place_is_kept_and_that_it_is_beyond(add
             await bench.write_register(ctx, "WINDOW_END", value)
             assert await bench.read_register(ctx, "WINDOW_END") == held
             assert ctx.get(bench.dut.write_WINDOW_END) == held
+
+    bench.run(test)
+
+
+@pytest.mark.parametrize("addr_width", [16, 32, 48])
+def test_the_window_can_end_where_the_address_space_does(addr_width):
+    bench = Bench(config=small_config(addr_width=addr_width))
+
+    async def test(ctx):
+        await bench.write_register(ctx, "WINDOW_END", 1 << addr_width)
+        assert await bench.read_register(ctx, "WINDOW_END") == 1 << addr_width
+        assert ctx.get(bench.dut.write_WINDOW_END) == 1 << addr_width
 
     bench.run(test)
 

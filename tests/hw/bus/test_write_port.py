@@ -286,6 +286,20 @@ def test_the_window_may_reach_the_end_of_the_address_space():
     assert not pulses["fault"]
 
 
+@pytest.mark.parametrize("addr_width", [16, 32, 48])
+@pytest.mark.parametrize("end", [0, 0x1000, -1])
+def test_a_window_that_reaches_beyond_memory_ends_with_it(addr_width, end):
+    config = small_config(bus_bytes=8, addr_width=addr_width)
+    top = 1 << addr_width
+    places = [(top - 64, 7), (top - 64, 8), (top - 8, 0), (top - 8, 1), (top, 0), (top + 64, 7)]
+    bursts = [{"addr": addr, "length": length, "last": 1} for addr, length in places]
+    window = (top - 0x4000, top + end % top)
+    beats = random_beats(Random(0), config, [bursts[0], bursts[2]])
+    memory, pulses = run(config, bursts, beats, window=window, cycles=150)
+    assert pulses["fault"] == [top - 64, top - 8, top, top + 64]
+    assert memory.bursts == [(top - 64, 8), (top - 8, 1)]
+
+
 @pytest.mark.parametrize("answer", [Response.SLVERR, Response.DECERR])
 def test_an_error_answer_is_reported_once(answer):
     config = small_config(bus_bytes=8)

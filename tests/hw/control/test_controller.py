@@ -270,6 +270,43 @@ def test_reset_waits_for_the_bus_then_holds_the_engines_then_allows_a_start(when
     bench.run(test)
 
 
+@pytest.mark.parametrize("when", ["idle", "running", "failed", "draining", "resetting", "done"])
+def test_a_reset_outranks_a_start_in_the_same_cycle(when):
+    bench = Bench()
+    dut = bench.dut
+
+    async def test(ctx):
+        if when != "idle":
+            await bench.start(ctx, count=0 if when == "done" else 5)
+            await bench.wait(ctx, 20)
+        if when == "failed":
+            await bench.pulse(ctx, dut.faults, 1)
+            await bench.wait(ctx, 5)
+        if when in ("draining", "resetting"):
+            ctx.set(dut.quiet, when == "resetting")
+            await bench.pulse(ctx, dut.reset_request)
+            await bench.wait(ctx, 10)
+        begins = bench.begins
+        ctx.set(dut.start, 1)
+        await bench.pulse(ctx, dut.reset_request)
+        ctx.set(dut.start, 0)
+        ctx.set(dut.quiet, 1)
+        assert ctx.get(dut.resetting) == 1
+        held = 0
+        while ctx.get(dut.resetting):
+            held += ctx.get(dut.engine_reset)
+            await ctx.tick()
+        assert held > 0
+        await bench.wait(ctx, 20)
+        assert bench.status(ctx) == IDLE
+        assert bench.begins == begins
+        await bench.start(ctx, count=0)
+        await bench.wait(ctx, 20)
+        assert bench.status(ctx) == DONE
+
+    bench.run(test)
+
+
 def test_error_registers_survive_a_reset_until_the_next_start():
     bench = Bench()
     dut = bench.dut

@@ -157,7 +157,7 @@ def test_memory_beyond_its_end_is_refused():
         Emulator(CONFIG, np.zeros(4, np.int8))
 
 
-def test_errors_are_reported_in_registers_and_gone_after_a_reset():
+def test_errors_are_reported_in_registers_until_the_start_after_a_reset():
     device = prepare(program())
     good = device.read_memory(3 * INSTRUCTION_BYTES, 1)
     device.write_memory(3 * INSTRUCTION_BYTES, np.array([0xF], np.uint8))
@@ -165,11 +165,31 @@ def test_errors_are_reported_in_registers_and_gone_after_a_reset():
     assert read(device, "ERROR_CODE") == ErrorCode.ILLEGAL
     assert read(device, "ERROR_ENGINE") == Engine.FETCH
     assert read(device, "ERROR_INFO") == 3
+    device.write_memory(3 * INSTRUCTION_BYTES, good)
+    assert run(device) == STATUS_ERROR  # a start does not cure it
     write(device, "CONTROL", CONTROL_RESET)
     assert read(device, "STATUS") == 0
-    assert read(device, "ERROR_CODE") == ErrorCode.NONE
-    device.write_memory(3 * INSTRUCTION_BYTES, good)
+    assert read(device, "ERROR_CODE") == ErrorCode.ILLEGAL
     assert run(device) == STATUS_DONE
+    assert read(device, "ERROR_CODE") == ErrorCode.NONE
+
+
+def test_a_reset_outranks_a_start():
+    device = prepare(program())
+    write(device, "CONTROL", CONTROL_START | CONTROL_RESET)
+    assert read(device, "STATUS") == 0
+    assert run(device) == STATUS_DONE
+    write(device, "CONTROL", CONTROL_START | CONTROL_RESET)
+    assert read(device, "STATUS") == 0
+
+
+@pytest.mark.parametrize("end", [SIZE, 1 << 32, 1 << 32 | 0x1000, (1 << 64) - 1])
+def test_a_window_beyond_the_memory_ends_with_it(end):
+    device = prepare(program(input0={"addr": (1 << 32) - 2}))
+    write(device, "WINDOW_END", end)
+    assert run(device) == STATUS_ERROR
+    assert read(device, "ERROR_CODE") == ErrorCode.ADDRESS
+    assert read(device, "ERROR_INFO") == (1 << 32 if end > SIZE else (1 << 32) - 2)
 
 
 def test_each_engine_reports_its_errors():
