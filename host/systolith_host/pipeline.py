@@ -152,7 +152,7 @@ def prepare(
             raise SystolithError(f"{option}: {network} is quantised, with scales of its own")
         log.stage("quantisation")
         qgraph = quantize_scaled(graph, values, scales, multiplier_width, log.update)
-        float_output = _float_output(graph, values, inputs)
+        float_output = _float_output(graph, values, inputs, scales)
     else:
         log.stage("calibration")
         samples = inputs
@@ -195,8 +195,14 @@ def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: Progres
     return made
 
 
-def _float_output(graph: Graph, weights: Weights, x: np.ndarray) -> np.ndarray:
-    return next(y for name, y in run_float(graph, weights, x) if name == graph.output)
+def _float_output(
+    graph: Graph,
+    weights: Weights,
+    x: np.ndarray,
+    scales: Mapping[str, ActivationScale] | None = None,
+) -> np.ndarray:
+    tensors = run_float(graph, weights, x, scales=scales)
+    return next(y for name, y in tensors if name == graph.output)
 
 
 def is_onnx(network: str) -> bool:

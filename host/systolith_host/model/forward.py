@@ -1,6 +1,6 @@
 """The float network computed with NumPy, for calibration and comparison."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from systolith_host.model.graph import (
     Weights,
     node_macs,
 )
+from systolith_host.quantize.scales import ActivationScale
 
 __all__ = ["input_windows", "run_float"]
 
@@ -31,7 +32,12 @@ _COLUMN_BYTES = 64 << 20
 
 
 def run_float(
-    graph: Graph, weights: Weights, x: np.ndarray, progress: Progress | None = None
+    graph: Graph,
+    weights: Weights,
+    x: np.ndarray,
+    progress: Progress | None = None,
+    *,
+    scales: Mapping[str, ActivationScale] | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Compute the network in float32 and yield every tensor, name and values, in order.
 
@@ -44,23 +50,32 @@ def run_float(
     x : ndarray of float32, shape (N, channels, height, width)
     progress : callable, optional
         Called before each node with its name, the multiply-accumulates done and those of all.
+    scales : mapping of str to ActivationScale, optional
+        Of a network that was quantised before. Its tensors saturate where their integers do,
+        without being rounded: a ReLU may exist as the end of such a range alone.
     """
+    scales = scales or {}
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
     last_use[graph.output] = len(graph.nodes)
     total = sum(node_macs(graph, node) for node in graph.nodes) * len(x)
     done = 0
-    tensors = {graph.input: x}
-    yield graph.input, x
+    tensors = {graph.input: _saturated(x, scales.get(graph.input))}
+    yield graph.input, tensors[graph.input]
     for index, node in enumerate(graph.nodes):
         if progress is not None:
             progress(node.name, done, total)
         y = _run_node(node, weights, [tensors[name] for name in node.inputs])
+        y = _saturated(y, scales.get(node.output))
         yield node.output, y
         tensors[node.output] = y
         for name in set(node.inputs):
             if last_use[name] == index:
                 del tensors[name]
         done += node_macs(graph, node) * len(x)
+
+
+def _saturated(values: np.ndarray, scale: ActivationScale | None) -> np.ndarray:
+    return values if scale is None else scale.saturate(values)
 
 
 def _run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:

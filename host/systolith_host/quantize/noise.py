@@ -9,6 +9,7 @@ from systolith_host.model.forward import run_float
 from systolith_host.model.graph import Graph, Weights
 from systolith_host.quantize.fold import fold
 from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.scales import ActivationScale
 
 __all__ = ["layer_noise"]
 
@@ -19,7 +20,7 @@ def layer_noise(
     qgraph: QGraph,
     tensors: Mapping[str, np.ndarray],
     x: np.ndarray,
-    scales: Mapping[str, object] | None = None,
+    scales: Mapping[str, ActivationScale] | None = None,
 ) -> dict[str, float]:
     """Return, for each layer of the float network, signal over noise in decibels.
 
@@ -37,11 +38,11 @@ def layer_noise(
     x : ndarray of float32, shape (N, ...)
         The inputs.
     scales : mapping, optional
-        Of a network that was quantised before.
+        Of a network that was quantised before; the float network saturates where it does.
     """
     names = {layer.output: layer.node.name for layer in fold(graph, scales)}
     result = {}
-    for name, values in run_float(graph, weights, x):
+    for name, values in run_float(graph, weights, x, scales=scales):
         if name not in names:
             continue
         target = qgraph.tensors[names[name]]

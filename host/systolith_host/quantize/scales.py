@@ -46,6 +46,11 @@ class ActivationScale:
         ]
         return round(steps[0]), round(steps[1])
 
+    def saturate(self, values: np.ndarray) -> np.ndarray:
+        """Return real values held within what the type's integers stand for, in float32."""
+        low, high = ((end - self.zero_point) * self.scale for end in (self.low, self.high))
+        return np.clip(values, low, high).astype(np.float32)
+
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Return real values as integers of the type, rounded to nearest and clamped."""
         steps = np.rint(values / np.float32(self.scale)) + self.zero_point

@@ -5,13 +5,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from systolith_host.errors import SystolithError
 from systolith_host.golden import run_golden
+from systolith_host.model.forward import run_float
 from systolith_host.model.onnx import read_onnx
+from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.qgraph import QConv
 from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
@@ -213,3 +217,61 @@ def test_padding_does_not_go_through_another_scale(tmp_path):
     nodes = [*FLOATS[:2], helper.make_node("QuantizeLinear", ["q", "t", "z0"], ["z"], "q")]
     with pytest.raises(SystolithError, match=r"q \(QuantizeLinear\): takes what pad pads"):
         read(tmp_path, padded(nodes))
+
+
+class Samples(CalibrationDataReader):
+    """Four random images."""
+
+    def __init__(self):
+        rng = np.random.default_rng(1)
+        self.images = iter(rng.standard_normal((4, 1, 3, 8, 8)).astype(np.float32))
+
+    def get_next(self):  # pyright: ignore  # it ends with None
+        image = next(self.images, None)
+        return None if image is None else {"x": image}
+
+
+@pytest.mark.parametrize("kind", ["QUInt8", "QInt8"])
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser has several of its own
+def test_the_float_network_saturates_where_a_relu_became_the_end_of_a_range(form, kind, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], "first"),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("Conv", ["r", "v"], ["d"], "second"),
+        helper.make_node("Flatten", ["d"], ["y"], "flatten"),
+    ]
+    shapes = {"w": (8, 3, 3, 3), "b": (8,), "v": (4, 8, 3, 3)}
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [
+            numpy_helper.from_array(rng.normal(size=shape).astype(np.float32) * 0.3, name)
+            for name, shape in shapes.items()
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "q.onnx"
+    quantize_static(
+        proto,
+        path,
+        Samples(),
+        quant_format=QuantFormat[form],
+        activation_type=QuantType[kind],
+        weight_type=QuantType.QInt8,
+    )
+    assert "Relu" not in [node.op_type for node in onnx.load(path).graph.node]
+    model = read_onnx(path)
+    # A third of the pixels lies outside of what the input's integers can hold.
+    x = np.random.default_rng(2).standard_normal((2, 3, 8, 8)).astype(np.float32) * 3
+    session = onnxruntime.InferenceSession(path)
+    wanted = np.concatenate([np.asarray(session.run(None, {"x": image[None]})[0]) for image in x])
+    output = dict(run_float(model.graph, model.weights, x, scales=model.scales))[model.graph.output]
+    qgraph = quantize_scaled(model.graph, model.weights, model.scales, 16)
+    assert np.abs(output - wanted).max() < 4 * qgraph.tensors[qgraph.output].scale
+    tensors = run_golden(qgraph, quantize_input(qgraph, x))
+    noise = layer_noise(model.graph, model.weights, qgraph, tensors, x, model.scales)
+    assert min(noise.values()) > 30
