@@ -141,7 +141,7 @@ def prepare(
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
-    inputs = image_batch(_load_all(paths, shape), batch)
+    inputs = image_batch(_load_all(paths, shape, log), batch)
     if scales:
         given = {
             "--calibrate": bool(calibration_images),
@@ -157,7 +157,7 @@ def prepare(
         log.stage("calibration")
         samples = inputs
         if calibration_images:
-            samples = np.stack(_load_all(find_inputs(calibration_images), shape))
+            samples = np.stack(_load_all(find_inputs(calibration_images), shape, log))
         refine = bool(calibration_images)
         if refine if equalisation is None else equalisation:
             values = _equalised(graph, values, samples, log)
@@ -230,8 +230,13 @@ def _load(
     return graph, load_weights(weights, graph, log.update), str(weights), {}
 
 
-def _load_all(paths: Sequence[Path], shape: tuple[int, ...]) -> list[np.ndarray]:
-    return [image for path in paths for image in load_inputs(path, shape)]
+def _load_all(paths: Sequence[Path], shape: tuple[int, ...], log: ProgressLog) -> list[np.ndarray]:
+    overlaid: list[Path] = []
+    images = [image for path in paths for image in load_inputs(path, shape, overlaid.append)]
+    if overlaid:
+        more = f" and {len(overlaid) - 1} more" if overlaid[1:] else ""
+        log.message(f"{overlaid[0]}{more}: transparent pixels are laid over white")
+    return images
 
 
 def select_layers(program: Program, text: str | None) -> tuple[LayerProgram, ...]:

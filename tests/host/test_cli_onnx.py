@@ -223,3 +223,28 @@ def test_weights_of_a_file_are_its_own(command, model, tmp_path):
     status, _, err = command("run", model, "--weights", tmp_path / "w.safetensors")
     assert status == 2
     assert "has its own weights" in err
+
+
+def test_wide_and_transparent_pictures_are_taken_and_transparency_is_said(command, model, tmp_path):
+    pixels = np.arange(120, dtype=np.uint16).reshape(10, 12) * 2
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "narrow.png")
+    Image.fromarray(257 * pixels).save(tmp_path / "wide.png")
+    Image.fromarray(pixels.astype(np.uint8)).convert("LA").save(tmp_path / "opaque.png")
+    Image.new("LA", (12, 10), (30, 128)).save(tmp_path / "clear.png")
+    found = {}
+    for name in ("narrow", "wide", "opaque", "clear"):
+        path = tmp_path / f"{name}.png"
+        status, out, err = command("run", model, *EMULATOR, "--image", path)
+        assert status == 0
+        assert ("transparent pixels are laid over white" in err) == (name == "clear")
+        found[name] = next(line for line in out.splitlines() if line.startswith("top 5"))
+    assert found["narrow"] == found["wide"] == found["opaque"] != found["clear"]
+
+
+def test_a_picture_in_floats_outside_of_0_to_1_is_refused_with_one_line(command, model, tmp_path):
+    path = tmp_path / "image.tiff"
+    Image.fromarray(np.full((10, 12), 255, np.float32)).save(path)
+    status, _, err = command("run", model, *EMULATOR, "--image", path)
+    assert status == 2
+    (line,) = (line for line in err.replace("\n", " ").split("error: ")[1:])
+    assert "values from 255 to 255" in line

@@ -2,13 +2,14 @@
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from systolith_host.errors import SystolithError
+from systolith_host.model.decode import decode_image
 
 __all__ = [
     "MEAN",
@@ -59,7 +60,9 @@ def find_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def load_inputs(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def load_inputs(
+    path: Path, shape: tuple[int, ...], overlaid: Callable[[Path], None] | None = None
+) -> np.ndarray:
     """Return a file as inputs of a network.
 
     A NumPy file (.npy) holds one input or several, which are taken as they are; anything else is
@@ -70,6 +73,8 @@ def load_inputs(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     path : Path
     shape : tuple of int
         Of the network's input for one image: (channels, height, width) or (features,).
+    overlaid : callable, optional
+        As in :func:`load_image`.
 
     Returns
     -------
@@ -100,16 +105,22 @@ def load_inputs(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
             "gives; use a NumPy file (.npy)"
         )
-    return load_image(path, shape[1], shape[2], gray=shape[0] == 1)[None]
+    return load_image(path, shape[1], shape[2], gray=shape[0] == 1, overlaid=overlaid)[None]
 
 
 def load_image(
-    path: Path, size: int, width: int | None = None, *, gray: bool = False
+    path: Path,
+    size: int,
+    width: int | None = None,
+    *,
+    gray: bool = False,
+    overlaid: Callable[[Path], None] | None = None,
 ) -> np.ndarray:
     """Return a photograph as network input.
 
-    It is scaled until 256/224 of the wanted size fits into it, the middle is cut out, and the
-    values are normalised with :data:`MEAN` and :data:`STD`; gray values are only scaled to 1.
+    Pixels become 8-bit gray or RGB as :func:`decode_image` says. The photograph is scaled until
+    256/224 of the wanted size fits into it, the middle is cut out, and the values are normalised
+    with :data:`MEAN` and :data:`STD`; gray values are only scaled to 1.
 
     Parameters
     ----------
@@ -120,6 +131,8 @@ def load_image(
         As the height if not given.
     gray : bool
         One channel instead of red, green and blue.
+    overlaid : callable, optional
+        Called with the path if the photograph has transparent pixels, which are laid over white.
 
     Returns
     -------
@@ -128,7 +141,7 @@ def load_image(
     Raises
     ------
     SystolithError
-        If the file is missing, damaged, or no image.
+        If the file is missing, damaged, no image, or its values lie outside of the scale.
     """
     if not path.is_file():
         raise SystolithError(f"{path}: no such file")
@@ -136,8 +149,7 @@ def load_image(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file).convert("L" if gray else "RGB")
+            image, transparent = decode_image(path, gray=gray)
     except UnidentifiedImageError:
         raise SystolithError(f"{path}: not an image that can be read (JPEG, PNG, ...)") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -145,6 +157,8 @@ def load_image(
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())
         raise SystolithError(f"{path}: image cannot be read: {reason}") from None
+    if transparent and overlaid is not None:
+        overlaid(path)
     sides = (width or size, size)
     least = tuple(round(side * _RESIZE) for side in sides)
     scale = max(short / side for short, side in zip(least, image.size, strict=True))
