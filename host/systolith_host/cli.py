@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
 from systolith_host.commands import board as board_commands
@@ -24,6 +23,7 @@ from systolith_host.package.command import package
 from systolith_host.pipeline import load_graph
 from systolith_host.progress import ProgressLog
 from systolith_host.tables import config_table, network_table
+from systolith_host.terminal import error_console
 from systolith_hw.spec.config import ConfigError
 from systolith_hw.spec.presets import PRESETS, load_config
 
@@ -112,7 +112,7 @@ def generate(
     from systolith_hw.generate import GenerateError, write_accelerator  # takes a second to import
 
     target = load_config(config)
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         log.stage(f"generating {target.name}")
         try:
             paths = write_accelerator(target, out)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from systolith_host.boards.simulation import build_system_simulator, served_system
 from systolith_host.boards.system import System
@@ -24,6 +23,7 @@ from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.link import Link
 from systolith_host.runtime.litex import LitexDevice
 from systolith_host.schedule import compile_network
+from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import load_config
 
@@ -112,9 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     config = load_config(options.config)
     for board in options.board or STAND_INS:
-        with ProgressLog(Console(stderr=True)) as log:
+        with ProgressLog(error_console()) as log:
             moved, pins = measure_efficiency(config, STAND_INS[board], log)
-        Console().print(
+        SafeConsole().print(
             f"{board}, {config.name}: {moved:.1f} of {pins:.0f} MB/s, {moved / pins:.1%}",
             highlight=False,
         )

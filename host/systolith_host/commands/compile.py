@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import (
     DEFAULT_LATENCY,
@@ -29,6 +28,7 @@ from systolith_host.pipeline import prepare
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.simulate import MemoryTiming
 from systolith_host.schedule import compile_network
+from systolith_host.terminal import error_console
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import load_config
 
@@ -80,7 +80,7 @@ def compile_(
         _explain(network, target, explain, batch, memory, json)
     if out is None:
         return
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         prepared = prepare(
             network,
             images=image or (),
@@ -125,7 +125,7 @@ def _explain(
     from systolith_host.commands.explain import explanation_page, save_explanation, shape_network
     from systolith_host.schedule.explain import explain_layer
 
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         log.stage("reading the network")
         qgraph = shape_network(network, config.multiplier_width)
         log.stage(f"trying schedules of {layer}")

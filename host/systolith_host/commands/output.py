@@ -1,6 +1,8 @@
 """How commands print, and their exit statuses."""
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+
+from systolith_host.terminal import SafeConsole, error_console
 
 __all__ = ["INTERRUPTED", "MISMATCH", "MISUSE", "TERMINATED", "complain", "show"]
 
@@ -16,12 +18,10 @@ _TABLE_WIDTH = 150
 def show(content: RenderableType) -> None:
     """Print to standard output."""
     # A narrow terminal wraps lines; it must not lose columns.
-    width = max(Console().width, _TABLE_WIDTH)
-    Console(width=width).print(content, markup=False, highlight=False, soft_wrap=True)
+    width = max(SafeConsole().width, _TABLE_WIDTH)
+    SafeConsole(width=width).print(content, soft_wrap=True)
 
 
 def complain(text: str, what: str = "error") -> None:
     """Print an error or a warning, one line of it, to standard error."""
-    Console(stderr=True).print(
-        f"{what}: {text}", markup=False, highlight=False, soft_wrap=True, style="red"
-    )
+    error_console().print(f"{what}: {text}", soft_wrap=True, style="red")

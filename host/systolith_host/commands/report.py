@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import (
     DEFAULT_LATENCY,
@@ -19,6 +18,7 @@ from systolith_host.commands.output import show
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
 from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
 from systolith_sim.devices.process import MemoryTiming
 
@@ -102,7 +102,7 @@ def report(
         if path is not None and not path.absolute().parent.is_dir():
             raise SystolithError(f"{path}: its folder does not exist")
     written: list[Path] = []
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
         subject = load_subject(network, target, memory, batch, log)
         data = assemble(subject, options, log)

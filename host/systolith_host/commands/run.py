@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import (
     DEFAULT_LATENCY,
@@ -37,6 +36,7 @@ from systolith_host.runtime.session import DeviceOptions, Outcome, build_device,
 from systolith_host.runtime.simulate import MemoryTiming
 from systolith_host.schedule import compile_network
 from systolith_host.tables import noise_table, report_table
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import PRESETS, load_config
 
 __all__ = ["run"]
@@ -164,7 +164,7 @@ def run(
     if scheduler is not None and on_board:
         raise SystolithError("--scheduler spreads layers, a board runs them all: choose one")
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         prepared = prepare(
             network,
             images=image or (),

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import (
     AcceleratorOption,
@@ -15,6 +14,7 @@ from systolith_host.commands.options import (
 )
 from systolith_host.commands.output import MISMATCH, show
 from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["timing"]
@@ -42,7 +42,7 @@ def timing(
     from systolith_host.fpga.timing import measure_timing
 
     target, fpga = load_config(config), load_part(part, PARTS | GOWIN_PARTS)
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         report = measure_timing(
             target,
             fpga,

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
 from systolith_host.explore.evaluate import operations_of, places_of
@@ -18,6 +17,7 @@ from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
 from systolith_host.schedule.compile import choose_schedule
 from systolith_host.schedule.tile import schedule_candidates
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import PRESETS
 
 __all__ = ["main"]
@@ -61,7 +61,7 @@ def sweep_speed(points: int, workers: int) -> tuple[int, float, float]:
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        Progress(console=Console(stderr=True)) as progress,
+        Progress(console=error_console()) as progress,
     ):
         task = progress.add_task("points", total=min(points, space.size))
         found = run_sweep(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +28,7 @@ from systolith_host.explore.sweep import Runner
 from systolith_host.fpga.estimate import fit_note
 from systolith_host.fpga.parts import PARTS, load_part
 from systolith_host.schedule import compile_network
+from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["explore"]
@@ -138,7 +138,7 @@ def explore(
     space = Space(load_config(config), axes, max_multipliers, memory, part)
     count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=_WIDTH)
     results = Results(out)
     before = len(results.done)
     started = time.monotonic()
@@ -201,14 +201,14 @@ def _ask(size: int, count: int, yes: bool) -> None:
 
 def _progress() -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=error_console())
 
 
 def _run(runner: Runner, points: Sequence[Point]) -> list[Result]:
@@ -227,7 +227,7 @@ def _search(runner: Runner, space: Space, budget: int, seed: int) -> list[Result
         return search_front(space, lambda some: runner.run(some, report), budget, seed=seed)
 
 
-def _show(console: Console, found: Sequence[Result]) -> None:
+def _show(console: SafeConsole, found: Sequence[Result]) -> None:
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
     front = {result.key for result in pareto(good)}
     axes = [axis for axis in AXES if any(axis in result.values for result in found)]
@@ -261,7 +261,7 @@ def _show(console: Console, found: Sequence[Result]) -> None:
 
 
 def _confirm(
-    console: Console,
+    console: SafeConsole,
     network: str,
     batch: int,
     space: Space,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from systolith_host.commands.output import complain
 from systolith_host.errors import SystolithError
 from systolith_host.explore.bound import least_traffic
 from systolith_host.explore.evaluate import evaluate, operations_of, places_of
@@ -21,6 +21,7 @@ from systolith_host.schedule.order import NoRoomError
 from systolith_host.schedule.tile import schedule_candidates
 from systolith_host.schedule.trial import Trials
 from systolith_host.schedule.work import Addresses, TooManyStepsError
+from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.presets import load_config
@@ -271,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load_network(options.network)
         jobs = [(size, aim) for size in options.sizes for aim in ("cycles", "traffic")]
         steps = len(list(splits(options.parts, options.parts)))
-        with Progress(console=Console(stderr=True)) as progress:
+        with Progress(console=error_console()) as progress:
             task = progress.add_task("splits", total=steps * len(jobs))
             found = [
                 traffic_at(
@@ -292,12 +293,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         options.json.write_text(json.dumps(kept, indent=1) + "\n")
     except (SystolithError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(str(error))
         return 2
     except OSError as error:
-        print(f"error: {options.json}: cannot be written: {error.strerror}", file=sys.stderr)
+        complain(f"{options.json}: cannot be written: {error.strerror}")
         return 2
-    Console(width=_WIDTH).print(_table(found), highlight=False)
+    SafeConsole(width=_WIDTH).print(_table(found), highlight=False)
     return 0
 
 

@@ -1,6 +1,5 @@
 """The state of reading an ONNX graph: tensors, nodes and weights so far, and what went wrong."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +7,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from systolith_host.escape import layer_name
 from systolith_host.model.graph import (
     Add,
     AveragePool,
@@ -52,7 +52,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Return a line for people."""
-        return f"{self.name} ({self.operator}): {self.reason}"
+        return " ".join(f"{self.name} ({self.operator}): {self.reason}".split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,8 +292,7 @@ class Reader:
         return None
 
     def _unique(self, proto: onnx.NodeProto) -> str:
-        title = re.sub(r"[/:,\s]+", ".", proto.name).strip(".")
-        title = re.sub(r"\.{2,}", ".", title) or f"{proto.op_type}_{self._count}"
+        title = layer_name(proto.name) or f"{layer_name(proto.op_type)}_{self._count}"
         name, number = title, 1
         while name in self._names:
             number += 1

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from systolith_host.commands.options import AcceleratorOption
 from systolith_host.commands.output import show
@@ -13,6 +12,7 @@ from systolith_host.package.core import write_core
 from systolith_host.package.vivado import write_scripts
 from systolith_host.package.zynq import ZYNQ_BOARDS, check_board, load_board
 from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["package"]
@@ -50,7 +50,7 @@ def package(
             if board:
                 raise
             notes.append(f"no script: {error}")
-    with ProgressLog(Console(stderr=True)) as log:
+    with ProgressLog(error_console()) as log:
         log.stage(f"generating {target.name}")
         try:
             core = write_core(target, out / "core", mhz=clock)

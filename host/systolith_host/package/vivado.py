@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from systolith_host.escape import comment, tcl_word
 from systolith_host.package.core import Core
 from systolith_host.package.ipxact import ADDRESS_BLOCK
 from systolith_host.package.zynq import ZynqBoard
@@ -47,11 +48,12 @@ def block_design_script(core: Core, board: ZynqBoard, mhz: float) -> str:
         "other_segments": " ".join(system.other_segments),
     }
     common = resources.files("systolith_host.package").joinpath("block_design.tcl").read_text()
-    return f"# {core.config.name} on {board.title}, at {mhz:g} MHz.\n\n{_sets(values)}\n{common}"
+    title = comment(f"{core.config.name} on {board.title}, at {mhz:g} MHz.")
+    return f"# {title}\n\n{_sets(values)}\n{common}"
 
 
 def _sets(values: Mapping[str, str]) -> str:
-    return "".join(f"set {name} {{{value}}}\n" for name, value in values.items())
+    return "".join(f"set {name} {tcl_word(value)}\n" for name, value in values.items())
 
 
 def write_scripts(core: Core, board: ZynqBoard, out: Path, mhz: float) -> list[Path]:
@@ -64,5 +66,5 @@ def write_scripts(core: Core, board: ZynqBoard, out: Path, mhz: float) -> list[P
     script = folder / f"{board.name}.tcl"
     script.write_text(block_design_script(core, board, mhz))
     constraints = folder / f"{board.name}.xdc"
-    constraints.write_text(_CONSTRAINTS.format(title=board.title))
+    constraints.write_text(_CONSTRAINTS.format(title=comment(board.title)))
     return [script, constraints]

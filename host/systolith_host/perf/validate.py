@@ -46,7 +46,7 @@ _SMALL = {
 CONFIGS = (
     PRESETS["tiny"],
     AcceleratorConfig(
-        name="4x8, one burst",
+        name="4x8-one-burst",
         rows=4,
         cols=8,
         weight_depth=96,
@@ -59,7 +59,7 @@ CONFIGS = (
         **_SMALL,
     ),
     AcceleratorConfig(
-        name="8x4, wide bus",
+        name="8x4-wide-bus",
         rows=8,
         cols=4,
         weight_depth=400,
@@ -72,7 +72,7 @@ CONFIGS = (
         **_SMALL,
     ),
     AcceleratorConfig(
-        name="3x6, narrow bus",
+        name="3x6-narrow-bus",
         rows=3,
         cols=6,
         weight_depth=70,
@@ -85,7 +85,7 @@ CONFIGS = (
         **{**_SMALL, "param_depth": 18},
     ),
     AcceleratorConfig(
-        name="8x8, long bursts",
+        name="8x8-long-bursts",
         rows=8,
         cols=8,
         weight_depth=1024,

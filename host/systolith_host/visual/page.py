@@ -8,6 +8,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from systolith_host.escape import slug
 from systolith_host.visual.assemble import PageData
 from systolith_host.visual.figures.curves import bandwidth
 from systolith_host.visual.figures.front import front
@@ -97,7 +98,7 @@ def sections(data: PageData) -> list[Section]:
     ]
     if data.studies:
         maps = [
-            Picture(f"tilings-{study.operation.name}", heat_maps(study), study.operation.name)
+            Picture(slug(f"tilings-{study.operation.name}"), heat_maps(study), study.operation.name)
             for study in data.studies
         ]
         low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ ACCUMULATOR_UPDATE = 5
 
 DISTRIBUTED_BITS = 4096
 """Queues up to this size are distributed memory: a block RAM is slow to read, and far away."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+"""Names go into Tcl, Verilog, XML, HTML, file names: nothing that means anything there."""
 
 
 class ConfigError(ValueError):
@@ -46,7 +50,8 @@ class AcceleratorConfig:
     Parameters
     ----------
     name : str
-        What reports call it; not part of :attr:`fingerprint`.
+        What reports call it: up to 64 letters, digits and ``. _ + -``, the first a letter or digit;
+        not part of :attr:`fingerprint`.
     rows, cols : int
         Size of the systolic array, 2 to 128 each; the larger is a multiple of the smaller. Rows
         take input channels, columns give output channels.
@@ -107,6 +112,11 @@ class AcceleratorConfig:
             wanted = str if field.name == "name" else int
             if type(value) is not wanted:
                 raise ConfigError(f"{field.name} must be of type {wanted.__name__}, not {value!r}")
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                "name must be at most 64 letters, digits, '.', '_', '+' and '-' and begin with a "
+                f"letter or digit, not {self.name[:80]!r}"
+            )
         self._check_range("rows", 2, 128)
         self._check_range("cols", 2, 128)
         if max(self.rows, self.cols) % min(self.rows, self.cols):

@@ -102,6 +102,19 @@ def test_partial_sums_hold_the_largest_products(rows):
     assert rows * 128 * 128 < 1 << (made.psum_width - 1)
 
 
+@pytest.mark.parametrize(
+    "name", ["a\nexec rm", "", "a" * 65, "[exec ls]", "$x", "../x", "a b", "\u0430", "a\n", "-x"]
+)
+def test_a_name_is_of_plain_characters(name):
+    with pytest.raises(ConfigError, match=r"^name must be at most 64 letters, digits, .*, not "):
+        config(name=name)
+
+
+@pytest.mark.parametrize("name", ["a", "8x8", "ecp5-85f", "a_b.c+d", "Z" * 64])
+def test_plain_names_are_taken(name):
+    assert config(name=name).name == name
+
+
 def test_the_fingerprint_is_that_of_every_field_but_the_name():
     base = config()
     assert config(name="other").fingerprint == base.fingerprint
