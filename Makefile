@@ -1,24 +1,34 @@
-# make run    VGG-16 on a photograph, through the simulated accelerator
-# make test   all tests; those of the FPGA tools are skipped before `make fpga-setup`
-# make fuzz   random networks on thousands of small accelerators, emulated; CASES=2000 FIRST=0
-# make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
-# make agreement     the golden model beside onnxruntime, layer by layer
-# make noise         what equalisation and bias correction do to signal over noise: ten minutes
-# make lint   format, lint, types, import rules
-# make validate-model   the performance model against the RTL: 300 random cases, about 10 minutes
-# make bench-explore    the explorer's speed: tilings and points a second, some two minutes
-# make traffic   VGG-16's DRAM traffic with 64 to 512 KiB on the chip, and the lower bound: minutes
-# make resources   what a grid of configurations takes of an ECP5, synthesised: half an hour of a core
-# make peers   SCALE-Sim and ZigZag beside our cycles, each in an environment of its own
-# make report        the page of what VGG-16 costs: report.html
-# make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
-# make memory-efficiency    what share of their pins' rate the boards' memories give, simulated
-# make bitstream BOARD=ulx3s-85f    accelerator with memory controller and host link, in build/$BOARD
+# Systolith. Each target sets up .venv first, once.
 #
-# Each sets up .venv first, once. PYTHON names another Python 3.11 or newer; ARGS is passed on, as in
-# make run ARGS="--config large --bandwidth 8"    make test ARGS="-k golden"
+#   make run           VGG-16 on a photograph, through the simulated accelerator
+#   make test          all tests; those of the FPGA tools are skipped before `make fpga-setup`
+#   make lint          format, lint, types, import rules
+#   make docs          whether the commands, targets and files that the documentation names exist
+#   make setup         the environment alone: .venv, with pinned packages
+#   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
+#   make clean         removes the environments and build/
+#
+#   make report        the page of what VGG-16 costs: report.html
+#   make bitstream BOARD=ulx3s-85f    accelerator, memory controller and host link: build/$BOARD
+#
+#   make fuzz          random networks on thousands of small accelerators; CASES=2000 FIRST=0
+#   make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
+#   make agreement     the golden model beside onnxruntime, layer by layer
+#   make noise         what equalisation and bias correction do to signal over noise: ten minutes
+#   make validate-model     the performance model against the RTL: 300 random cases, ten minutes
+#   make bench-explore      the explorer's speed: tilings and points a second, some two minutes
+#   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB on the chip: minutes
+#   make resources          what a grid of configurations takes of an ECP5: half an hour of a core
+#   make peers              SCALE-Sim and ZigZag beside our cycles, each in its own environment
+#   make memory-efficiency  what share of their pins' rate the boards' memories give, simulated
+#
+# PYTHON names the Python of a new environment, 3.11 or newer; without it the newest one that
+# can be used is taken. JOBS is the number of tests at a time. ARGS is passed on, as in
+#   make run ARGS="--config large --bandwidth 8"        make test ARGS="-k golden"
 
-PYTHON ?= python3.11
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell bash tools/find-python)
+endif
 JOBS ?= 2
 ARGS ?=
 CASES ?= 2000
@@ -31,8 +41,13 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
-.PHONY: run report test fuzz fuzz-onnx agreement noise validate-model bench-explore traffic \
-	resources peers lint setup fpga-setup memory-efficiency bitstream clean
+.DEFAULT_GOAL := help
+.PHONY: help run report test fuzz fuzz-onnx agreement noise validate-model bench-explore traffic \
+	resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
+
+# The comment at the top of this file.
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 run: setup
 	$(BIN)/systolith run vgg16 --device rtl --config default $(ARGS)
@@ -89,11 +104,14 @@ lint: setup
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+docs: setup
+	$(BIN)/pytest -q tests/test_docs.py $(ARGS)
+
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt tools/prerequisites
+$(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.py
 	@bash tools/prerequisites "$(PYTHON)"
-	@echo "Setting up $(VENV): a minute or two, once"
+	@echo "Setting up $(VENV) with $(PYTHON), $$("$(PYTHON)" -V): a minute or two, once"
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable . --group dev
@@ -110,7 +128,7 @@ fpga-setup: $(FPGA)/.installed
 
 $(FPGA)/.installed: pyproject.toml constraints-fpga.txt tools/prerequisites
 	@bash tools/prerequisites "$(PYTHON)" fpga
-	@echo "Setting up $(FPGA): a few minutes, once"
+	@echo "Setting up $(FPGA) with $(PYTHON), $$("$(PYTHON)" -V): a few minutes, once"
 	@"$(PYTHON)" -m venv $(FPGA)
 	@$(FPGA)/bin/python -m pip install -qq --requirement constraints-fpga.txt
 	@touch $@

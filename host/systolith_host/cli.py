@@ -24,6 +24,7 @@ from systolith_host.pipeline import load_graph
 from systolith_host.progress import ProgressLog
 from systolith_host.tables import config_table, network_table
 from systolith_host.terminal import error_console
+from systolith_host.version import describe
 from systolith_hw.spec.config import ConfigError
 from systolith_hw.spec.presets import PRESETS, load_config
 
@@ -32,12 +33,33 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="systolith",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="A generator of systolic CNN accelerators, with the tools to run networks on them.",
     epilog="Start with [bold]systolith run vgg16[/bold]; every command explains itself: --help",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        show(describe())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show the version and the commit, and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 app.command(
@@ -164,9 +186,10 @@ def main() -> None:
         # An exception, so that what was started is stopped on the way out.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="systolith")
     except TyperException as error:
-        complain(" ".join(error.format_message().split()))
+        if text := " ".join(error.format_message().split()):  # none where help was shown instead
+            complain(text)
         sys.exit(MISUSE)
     except (SystolithError, ConfigError) as error:
         complain(" ".join(str(error).split()))

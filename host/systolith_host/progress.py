@@ -3,7 +3,6 @@
 import threading
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -54,7 +53,7 @@ class ProgressLog:
                 transient=True,
             )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressLog":
         if self._bar is not None:
             self._bar.start()
         return self

@@ -1,0 +1,129 @@
+"""The commands, targets and files that the documentation names are there, as it writes them."""
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from systolith_host.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/*.md")])
+COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?systolith ")
+
+
+@cache
+def command_line():
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
+
+
+def code_lines(text):
+    """Yield the lines of indented and fenced code, continued ones joined."""
+    fenced = False
+    pending = ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+            continue
+        if not fenced and not line.startswith("    "):
+            continue
+        line = pending + line.strip()
+        pending = ""
+        if line.endswith("\\"):
+            pending = line[:-1]
+            continue
+        yield line
+
+
+def mentions(text):
+    """Return what stands between backticks."""
+    return [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", text)]
+
+
+def words(line):
+    """Return the arguments of a command, without a comment or a redirection."""
+    line = COMMAND.sub("", line)
+    found = shlex.split(line, comments=True)
+    return found[: next((i for i, word in enumerate(found) if word in ("|", ">", "&", "&&")), None)]
+
+
+def commands_of(page):
+    text = page.read_text()
+    return [line for line in [*code_lines(text), *mentions(text)] if COMMAND.match(line)]
+
+
+def problem(line):
+    """Return what the command line does not know of a command, or None."""
+    name, *arguments = words(line)
+    if name.startswith("-"):
+        known = {option for each in command_line().params for option in each.opts}
+        return None if name in known else f"no option {name}"
+    command = command_line().commands.get(name)
+    if command is None:
+        return f"no command {name}"
+    known = {"--help", "-h"}
+    for each in command.params:
+        known.update(each.opts, each.secondary_opts)
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in known:
+            return f"{name} has no option {option}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_their_options_exist(page):
+    wrong = {line: reason for line in commands_of(page) if (reason := problem(line))}
+    assert not wrong
+
+
+def test_commands_were_found_and_a_wrong_one_is_noticed():
+    found = {words(line)[0] for page in PAGES for line in commands_of(page)}
+    assert {"run", "compile", "check", "explore", "report", "build"} <= found
+    assert problem("systolith run vgg16 --bandwith 8") == "run has no option --bandwith"
+    assert problem("systolith walk") == "no command walk"
+
+
+def complete_commands():
+    """Commands on a line of their own: what a reader copies."""
+    for page in PAGES:
+        for line in code_lines(page.read_text()):
+            if COMMAND.match(line) and "..." not in line:
+                yield pytest.param(line, id=f"{page.name}: {line[:60]}")
+
+
+@pytest.mark.parametrize("line", [*complete_commands()])
+def test_a_command_that_stands_alone_is_complete(line):
+    name, *arguments = words(line)
+    if name.startswith("-"):
+        return
+    command = command_line().commands[name]
+    command.make_context(name, arguments)  # raises on what is missing or of the wrong kind
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", makefile, re.MULTILINE))
+    named = {}
+    for page in PAGES:
+        text = page.read_text()
+        for line in [*code_lines(text), *mentions(text)]:
+            if match := re.match(r"make ([a-z][a-z-]*)\b", line):
+                named.setdefault(match[1], page.name)
+    assert {"run", "test"} <= named.keys()
+    assert {target: page for target, page in named.items() if target not in targets} == {}
+
+
+def test_links_lead_to_files():
+    missing = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                missing.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not missing
