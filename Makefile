@@ -13,6 +13,7 @@
 #
 #   make fuzz          random networks on thousands of small accelerators; CASES=2000 FIRST=0
 #   make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
+#   make formal        proofs about the gateware, and broken gateware that they refuse: 2 minutes
 #   make agreement     the golden model beside onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: ten minutes
 #   make validate-model     the performance model against the RTL: 300 random cases, ten minutes
@@ -65,6 +66,9 @@ fuzz: setup
 fuzz-onnx: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
 		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_onnx_damaged.py $(ARGS)
+
+formal: setup
+	$(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)

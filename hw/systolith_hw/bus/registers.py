@@ -67,7 +67,7 @@ class RegisterFile(wiring.Component):
 
     def _build_write(self, m: Module) -> None:
         bus = self.bus
-        addr, word = Signal(ADDR_WIDTH), Signal(32)
+        addr, word = Signal(ADDR_WIDTH, name="write_addr"), Signal(32, name="write_word")
         have_addr, have_word = Signal(), Signal()
         write = have_addr & have_word & ~bus.bvalid
         m.d.comb += [bus.awready.eq(~have_addr), bus.wready.eq(~have_word)]

@@ -1,15 +1,15 @@
 """Driving, taking and watching streams in the Amaranth simulator, with random stalls."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from random import Random
 from typing import Any
 
+from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
+from systolith_sim.formal.stream_contract import StreamContract
+
 __all__ = [
-    "check_handshake",
-    "check_stream",
     "collect",
     "simulate",
     "stream_get",
@@ -34,8 +34,8 @@ def simulate(
     dut : Elaboratable
     testbenches : async functions of a simulator context
         Those that stand first also act first in a cycle.
-    watch : sequence of stream
-        Streams that `dut` gives; each obeys :func:`check_stream`.
+    watch : sequence of stream or StreamContract
+        Handshakes that `dut` offers; each keeps its contract.
     background : sequence of async functions
         Models of the surroundings; they need not end.
     limit : int
@@ -44,19 +44,22 @@ def simulate(
     Raises
     ------
     AssertionError
-        If the limit is reached or a watched stream breaks a rule.
+        If the limit is reached or a watched handshake breaks its contract.
     """
+    top = Module()
+    top.submodules.dut = dut
+    for stream in watch:
+        contract = stream if isinstance(stream, StreamContract) else StreamContract.of(stream)
+        top.submodules += contract.asserting()
 
     async def expire(ctx: Any) -> None:
         for _ in range(limit):  # `repeat` and `until` complain when left unfinished
             await ctx.tick()
         raise AssertionError(f"testbenches have not ended after {limit} cycles")
 
-    simulator = Simulator(dut)
+    simulator = Simulator(top)
     simulator.add_clock(CLOCK_PERIOD)
     simulator.add_testbench(expire, background=True)
-    for stream in watch:
-        simulator.add_testbench(partial(check_stream, stream=stream), background=True)
     for bench in background:
         simulator.add_testbench(bench, background=True)
     for bench in testbenches:
@@ -98,22 +101,6 @@ async def collect(ctx: Any, stream: Any, taken: list[Any], *, seed: int = 1, sta
     while True:
         taken += await stream_get(ctx, stream, 1, seed=seed, stall=stall)
         seed += 1
-
-
-async def check_stream(ctx: Any, stream: Any) -> None:
-    """Assert that an offered payload stays, unchanged, until it is taken."""
-    await check_handshake(ctx, stream.valid, stream.ready, stream.payload)
-
-
-async def check_handshake(ctx: Any, valid: Any, ready: Any, *payload: Any) -> None:
-    """Assert that `valid` and the payload signals stay as they are until `ready`."""
-    waiting = None
-    while True:
-        _, _, is_valid, is_ready, *now = await ctx.tick().sample(valid, ready, *payload)
-        if waiting is not None:
-            assert is_valid, "valid was withdrawn before the payload was taken"
-            assert now == waiting, f"payload changed from {waiting!r} to {now!r}"
-        waiting = now if is_valid and not is_ready else None
 
 
 async def sample_when(ctx: Any, condition: Any, *signals: Any) -> list[Any]:

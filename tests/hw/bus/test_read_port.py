@@ -7,8 +7,9 @@ import pytest
 
 from systolith_hw.bus.axi import AxiId, Response
 from systolith_hw.bus.read_port import ReadPort
+from systolith_sim.formal.stream_contract import StreamContract
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.streams import check_handshake, simulate, stream_get, stream_put
+from systolith_sim.testing.streams import simulate, stream_get, stream_put
 
 OPEN = (0, 1 << 32)
 
@@ -86,6 +87,10 @@ def beats_of(bursts, config):
     ]
 
 
+def ar_contract(bus):
+    return StreamContract(bus.arvalid, bus.arready, bus.araddr, bus.arlen, bus.arid)
+
+
 def open_window(ctx, dut, window=OPEN):
     ctx.set(dut.window_base, window[0])
     ctx.set(dut.window_end, window[1])
@@ -130,10 +135,6 @@ def test_each_user_gets_its_beats_in_order(bus, stall, burst_stall, beat_stall):
         assert ctx.get(dut.quiet) == 1
         assert ctx.get(dut.bus_error) == 0
 
-    async def ar_rules(ctx):
-        bus = dut.bus
-        await check_handshake(ctx, bus.arvalid, bus.arready, bus.araddr, bus.arlen, bus.arid)
-
     simulate(
         dut,
         feed_load,
@@ -141,8 +142,8 @@ def test_each_user_gets_its_beats_in_order(bus, stall, burst_stall, beat_stall):
         take_load,
         take_fetch,
         end,
-        watch=[dut.load_beat, dut.fetch_beat],
-        background=[memory.run, ar_rules],
+        watch=[dut.load_beat, dut.fetch_beat, ar_contract(dut.bus)],
+        background=[memory.run],
     )
     assert got["load"] == beats_of(loads, config)
     assert got["fetch"] == beats_of(fetches, config)
@@ -328,9 +329,5 @@ def test_halt_issues_nothing_more_and_drops_what_arrives(halt_at):
         issued.append(len(memory.bursts))
         assert memory.finished == len(memory.bursts)
 
-    async def ar_rules(ctx):
-        bus = dut.bus
-        await check_handshake(ctx, bus.arvalid, bus.arready, bus.araddr, bus.arlen, bus.arid)
-
-    simulate(dut, bench, background=[memory.run, ar_rules, feed])
+    simulate(dut, bench, background=[memory.run, feed], watch=[ar_contract(dut.bus)])
     assert issued[0] == issued[1] < 100

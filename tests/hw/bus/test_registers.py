@@ -8,8 +8,9 @@ import pytest
 
 from systolith_hw.bus.registers import RegisterFile
 from systolith_hw.spec.registers import ADDR_WIDTH, IDENTITY, REGISTERS, VERSION
+from systolith_sim.formal.stream_contract import StreamContract
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.streams import check_handshake, sample_when, simulate
+from systolith_sim.testing.streams import sample_when, simulate
 
 CONSTANTS = ("ID", "VERSION", "FINGERPRINT")
 
@@ -79,12 +80,10 @@ class Bench:
             word = value >> bit & 0xFFFFFFFF
             await self.write(ctx, register.offset + bit // 8, word, first)
 
-    async def rules(self, ctx):
-        bus = self.dut.bus
-        await check_handshake(ctx, bus.rvalid, bus.rready, bus.rdata, bus.rresp)
-
     def run(self, test):
-        simulate(self.dut, test, background=[self.rules])
+        bus = self.dut.bus
+        reads = StreamContract(bus.rvalid, bus.rready, bus.rdata, bus.rresp)
+        simulate(self.dut, test, watch=[reads, StreamContract(bus.bvalid, bus.bready, bus.bresp)])
 
 
 def test_constants_identify_the_accelerator():

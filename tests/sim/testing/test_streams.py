@@ -30,7 +30,7 @@ class Source(wiring.Component):
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [("withdraw", r"^valid was withdrawn before"), ("change", r"^payload changed from \[0\] to")],
+    [("withdraw", r"valid was withdrawn before"), ("change", r"the payload changed before")],
 )
 def test_a_broken_stream_is_noticed(fault, message):
     dut = Source(fault)

@@ -1,0 +1,1 @@
+"""Proofs about the gateware by k-induction."""

