@@ -1,6 +1,5 @@
 """From the name of a network and some photographs to a report: the stages, one after the other."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.golden import run_golden
+from systolith_host.least import cycle_bound
 from systolith_host.model.forward import run_float
 from systolith_host.model.graph import Graph, Weights
 from systolith_host.model.images import find_inputs, image_batch, load_inputs, sample_images
@@ -328,7 +328,6 @@ def make_report(
     wall_seconds : float
     """
     config = program.config
-    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
     results = {outcome.layer: outcome for outcome in outcomes}
     rows = []
     top: tuple[tuple[int, float], ...] = ()
@@ -344,9 +343,9 @@ def make_report(
                 covers=layer.covers,
                 kind=layer.kind,
                 macs=layer.macs,
-                bound_cycles=max(
-                    -(-layer.macs // config.multipliers), math.ceil(layer.compulsory_bytes / rate)
-                ),
+                bound_cycles=cycle_bound(
+                    layer.macs, layer.compulsory_bytes, config, memory_rate
+                ).cycles,
                 predicted_cycles=layer.predicted_cycles,
                 compulsory_bytes=layer.compulsory_bytes,
                 cycles=counters.cycles if counts_cycles else None,

@@ -191,7 +191,8 @@ class LayerProgram:
     macs : int
         Multiply-accumulates that the layer needs; 0 for a pool.
     compulsory_bytes : int
-        Each input activation and weight read once, each output activation written once.
+        Each input activation that is needed and each weight read once, each output activation
+        written once: no order of the work moves less.
     bound_cycles : int
         max(macs / multipliers, compulsory_bytes / bus_bytes), rounded up.
     predicted_cycles : int

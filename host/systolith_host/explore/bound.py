@@ -16,7 +16,7 @@ class TrafficBound:
     Parameters
     ----------
     compulsory : int
-        Inputs, weights and outputs once each.
+        What is needed of inputs and weights, and outputs, once each.
     memory : int
         By what the on-chip memory can hold; 0 if that says nothing.
     """
@@ -71,7 +71,7 @@ def least_traffic(
     """
     if memory_bytes <= 0 or sum_bytes <= 0:
         raise ValueError(f"sizes must be positive, not {memory_bytes} and {sum_bytes}")
-    compulsory = operation.compulsory + operation.weight_elements
+    compulsory = operation.compulsory_bytes()
     layer = next(one for one in qgraph.layers if one.name == operation.covers[0])
     if not isinstance(layer, QConv) or not operation.macs:
         return TrafficBound(compulsory, 0)

@@ -7,6 +7,7 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.network import load_network
+from systolith_host.least import cycle_bound
 from systolith_host.quantize.qgraph import QGraph, QMaxPool
 from systolith_host.schedule.allocate import MemoryMap, place_of
 from systolith_host.schedule.compile import choose_schedule
@@ -77,14 +78,14 @@ def evaluate(
     for operation in operations_of(network, config):
         schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
         macs = batch * operation.macs
-        compulsory = batch * operation.compulsory + operation.weight_elements
+        bound = cycle_bound(macs, operation.compulsory_bytes(batch), config, rate)
         found.append(
             LayerCost(
                 name=operation.name,
                 cycles=cycles,
                 read_bytes=schedule.read_bytes + instructions * INSTRUCTION_BYTES,
                 write_bytes=schedule.write_bytes,
-                bound_cycles=max(-(-macs // config.multipliers), int(-(-compulsory // rate))),
+                bound_cycles=bound.cycles,
                 schedule=schedule,
             )
         )

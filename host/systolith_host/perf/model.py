@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.least import cycle_bound
 from systolith_host.perf.kernel import PARAMETERS, replay
 from systolith_host.perf.stream import (
     COLUMNS,
@@ -229,8 +230,7 @@ def _replay(
     done = replay_table(table, config, memory, read_turn, interval)
     counters = done.counters
     rate = memory.bytes_per_cycle if memory else None
-    rate = min(rate or config.bus_bytes, config.bus_bytes)
-    bound = max(-(-layer.macs // config.multipliers), int(-(-layer.compulsory_bytes // rate)))
+    bound = cycle_bound(layer.macs, layer.compulsory_bytes, config, rate).cycles
     bus = config.bus_bytes
     performance = LayerPerformance(
         name=layer.name,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.least import cycle_bound
 from systolith_host.program import LayerProgram, Place, Program
 from systolith_host.quantize.qgraph import QGraph
 from systolith_host.schedule.allocate import MemoryMap, aligned, check_size, place_inside, place_of
@@ -277,7 +278,7 @@ def _layer_program(
     cycles: int,
 ) -> LayerProgram:
     macs = batch * operation.macs
-    compulsory = batch * operation.compulsory + operation.weight_elements
+    compulsory = operation.compulsory_bytes(batch)
     return LayerProgram(
         name=operation.name,
         covers=operation.covers,
@@ -288,7 +289,7 @@ def _layer_program(
         instruction_count=count,
         macs=macs,
         compulsory_bytes=compulsory,
-        bound_cycles=max(-(-macs // config.multipliers), -(-compulsory // config.bus_bytes)),
+        bound_cycles=cycle_bound(macs, compulsory, config).cycles,
         predicted_cycles=cycles,
         more_inputs=operation.inputs[1:],
     )

@@ -13,6 +13,7 @@ from systolith_host.schedule.pack import (
     overflow,
 )
 from systolith_host.schedule.shortage import ShortageError, depth_change
+from systolith_host.schedule.touched import touched
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset, fits_signed
 
@@ -34,6 +35,16 @@ def lower_pool(qgraph: QGraph, config: AcceleratorConfig, layer: QMaxPool) -> Op
     channels, height, width = source.shape
     _, out_height, out_width = target.shape
     ones = np.ones(channels, np.int64)
+    used = [
+        touched(
+            source.shape[1 + axis],
+            target.shape[1 + axis],
+            kernel=layer.kernel[axis],
+            stride=layer.stride[axis],
+            padding=layer.padding[2 * axis],
+        )
+        for axis in (0, 1)
+    ]
     return Operation(
         name=layer.name,
         kind="pool",
@@ -59,7 +70,7 @@ def lower_pool(qgraph: QGraph, config: AcceleratorConfig, layer: QMaxPool) -> Op
         # (2 * sum + 1) >> 1 is the sum.
         params=entries(config, 0 * ones, 2 * ones, ones),
         macs=0,
-        compulsory=channels * (height * width + out_height * out_width),
+        activations=channels * (used[0] * used[1] + out_height * out_width),
         weight_elements=0,
     )
 
@@ -109,7 +120,7 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
         weights=weights,
         params=entries(config, np.full(channels, bias), *numbers),
         macs=0,
-        compulsory=3 * channels * height * width,
+        activations=(len(set(layer.inputs)) + 1) * channels * height * width,
         weight_elements=0,
     )
 
@@ -124,6 +135,7 @@ def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> O
     rows, cols = config.rows, config.cols
     widest = max(source.shape[0] for source in sources)
     blocks, groups = -(-widest // rows), -(-channels // cols)
+    parts = sum(qgraph.tensors[name].shape[0] for name in set(layer.inputs))
     moves = np.zeros((len(sources), blocks * rows, groups * cols), np.int8)
     first = 0
     for number, source in enumerate(sources):
@@ -153,7 +165,7 @@ def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> O
         weights=np.ascontiguousarray(weights),
         params=entries(config, 0 * ones, 2 * ones, ones),
         macs=0,
-        compulsory=2 * channels * height * width,
+        activations=(parts + channels) * height * width,
         weight_elements=0,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.least import cycle_bound
 from systolith_host.perf.model import replay_table
 from systolith_host.perf.stream import make_table
 from systolith_host.quantize.qgraph import QGraph
@@ -241,7 +242,8 @@ def explain_layer(
     replay = replay_table(table, config, memory)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
-    compulsory = batch * operation.compulsory + operation.weight_elements
+    compulsory = operation.compulsory_bytes(batch)
+    bound = cycle_bound(macs, compulsory, config, rate)
     beats = config.bus_bytes
     return Explanation(
         layer=operation.name,
@@ -256,8 +258,8 @@ def explain_layer(
         blocks=(shape.in_blocks, shape.out_blocks),
         macs=macs,
         compulsory_bytes=compulsory,
-        array_bound=-(-macs // config.multipliers),
-        bus_bound=int(-(-compulsory // rate)),
+        array_bound=bound.array,
+        bus_bound=bound.memory,
         candidates=len(found),
         simulated=len(tried),
         chosen=chosen,

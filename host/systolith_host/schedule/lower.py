@@ -10,6 +10,7 @@ from systolith_host.schedule.elementwise import (
 )
 from systolith_host.schedule.operation import LARGEST_SIDE, LARGEST_TAPS, Operation
 from systolith_host.schedule.pack import conv_params, pack_blocks, pack_groups, pack_taps
+from systolith_host.schedule.touched import touched
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset
 
@@ -183,6 +184,17 @@ def _lower_conv(
     out_channels, out_height, out_width = target.shape
     elements = 0 if layer.kind == "pool" else layer.weight.size
     macs = elements * out_height * window[0] * out_width * window[1]
+    used = [
+        touched(
+            source.shape[1 + axis],
+            target.shape[1 + axis] * window[axis],
+            kernel=kernel[axis],
+            stride=layer.stride[axis],
+            padding=layer.padding[2 * axis],
+            dilation=layer.dilation[axis],
+        )
+        for axis in (0, 1)
+    ]
     return Operation(
         name=layer.name,
         kind=layer.kind,
@@ -212,8 +224,8 @@ def _lower_conv(
         weights=weights,
         params=conv_params(layer, config, zero_point),
         macs=macs,
-        compulsory=channels * height * width + out_channels * out_height * out_width,
-        weight_elements=elements,
+        activations=channels * used[0] * used[1] + out_channels * out_height * out_width,
+        weight_elements=min(elements, weights.size),
     )
 
 

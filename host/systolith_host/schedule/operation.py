@@ -58,10 +58,11 @@ class Operation:
         Passes are input blocks in reach, for one sweep after the other. Weight groups repeat over
         the output blocks.
     params : ndarray of uint8, shape (output channels, padded to cols, 8)
-    macs, compulsory : int
-        Multiply-accumulates and elements of activations of one image.
+    macs, activations : int
+        Multiply-accumulates of one image, and its elements that must move: those of each input
+        tensor that a tap or window touches, once, and all of the output.
     weight_elements : int
-        Elements of weights that the network has.
+        Weights that must move: those of the network, or the one diagonal that stands for all.
     """
 
     name: str
@@ -92,8 +93,16 @@ class Operation:
     weights: np.ndarray
     params: np.ndarray
     macs: int
-    compulsory: int
+    activations: int
     weight_elements: int
+
+    def compulsory_bytes(self, batch: int = 1) -> int:
+        """Return the least traffic: what must be read or written, once.
+
+        No order of the work moves less; whole blocks, words and bursts, halos, parameters and
+        instructions come on top.
+        """
+        return batch * self.activations + self.weight_elements
 
     @property
     def input(self) -> str:

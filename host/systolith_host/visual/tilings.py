@@ -167,7 +167,7 @@ def study_tilings(
         operation=operation,
         rows=config.rows,
         array_cycles=-(-subject.batch * operation.macs // config.multipliers),
-        compulsory_bytes=subject.batch * operation.compulsory + operation.weight_elements,
+        compulsory_bytes=operation.compulsory_bytes(subject.batch),
         weight_bytes=weight_bytes,
         weight_buffer=config.weight_bytes,
         input_bytes=operation.height * operation.width * pixel,

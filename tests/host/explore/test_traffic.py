@@ -157,7 +157,7 @@ def test_more_memory_never_raises_the_bound():
     for operation in operations_of("vgg16", DEFAULT):
         bounds = [least_traffic(qgraph, operation, 1 << bits).bytes for bits in range(10, 24)]
         assert bounds == sorted(bounds, reverse=True)
-        assert bounds[-1] == operation.compulsory + operation.weight_elements
+        assert bounds[-1] == operation.compulsory_bytes()
 
 
 def test_the_command_prints_and_keeps(tmp_path, capsys):
