@@ -4,46 +4,22 @@ import argparse
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from systolith_host.golden import run_layer
-from systolith_host.model.onnx import OnnxModel, read_onnx
+from systolith_host.model.judge import Agreement, agreements
+from systolith_host.model.onnx import read_onnx
 from systolith_host.model.zoo import ZOO, build_onnx
-from systolith_host.quantize.fold import fold
-from systolith_host.quantize.qgraph import QGraph
 from systolith_host.quantize.quantize import quantize_scaled
 
-__all__ = ["Agreement", "compare", "quantized_model"]
+__all__ = ["compare", "quantized_model"]
 
 CALIBRATION_IMAGES = 4
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How a layer's integers compare with onnxruntime's, both from the same input.
-
-    Parameters
-    ----------
-    layer, kind : str
-    values, different : int
-        Compared, and unequal.
-    largest : int
-        Largest difference.
-    """
-
-    layer: str
-    kind: str
-    values: int
-    different: int
-    largest: int
 
 
 class _Images(CalibrationDataReader):
@@ -85,47 +61,7 @@ def compare(path: Path, x: np.ndarray, multiplier_width: int) -> Iterator[Agreem
     """Yield the agreement of each layer of a quantised ONNX file on inputs of shape (N, ...)."""
     model = read_onnx(path)
     qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
-    integers = _integers(path, model, qgraph, x)
-    for layer in qgraph.layers:
-        if layer.output not in integers or any(name not in integers for name in layer.inputs):
-            continue
-        inputs = [_shaped(qgraph, name, integers[name]) for name in layer.inputs]
-        wanted = _shaped(qgraph, layer.output, integers[layer.output])
-        found = run_layer(qgraph, layer, *inputs)
-        difference = np.abs(found.astype(np.int64) - wanted)
-        yield Agreement(
-            layer.name,
-            getattr(layer, "kind", type(layer).__name__),
-            difference.size,
-            int(np.count_nonzero(difference)),
-            int(difference.max()),
-        )
-
-
-def _shaped(qgraph: QGraph, name: str, values: np.ndarray) -> np.ndarray:
-    return values.reshape(len(values), *qgraph.tensors[name].shape)
-
-
-def _integers(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what onnxruntime makes of x, as integers, by the names of the integer network."""
-    names = {model.graph.input: model.graph.input}
-    names |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
-    wanted = {
-        name: model.integers[names[name]]
-        for name in qgraph.tensors
-        if names.get(name) in model.integers
-    }
-    proto = onnx.load(path)
-    present = {output.name for output in proto.graph.output}
-    for name in wanted.values():
-        if name not in present:
-            proto.graph.output.append(helper.make_empty_tensor_value_info(name))
-            present.add(name)
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    results = session.run(list(wanted.values()), {"input": x})
-    return {name: np.asarray(values) for name, values in zip(wanted, results, strict=True)}
+    yield from agreements(path, model, qgraph, x)
 
 
 def main() -> None:

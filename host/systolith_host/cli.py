@@ -91,13 +91,20 @@ def check(
 ) -> None:
     """Say whether an ONNX network can run, and name every node that stands in the way.
 
+    A network that can is compared with onnxruntime on a random image, and the difference is shown.
+
     Exit status: 0 if it can, 1 if not, 2 if the file is damaged.
     """
+    from systolith_host.model.judge import judge
     from systolith_host.model.onnx import inspect_onnx  # onnx takes a moment to import
 
     network, problems = inspect_onnx(model)
     if network is not None:
+        with ProgressLog(Console(stderr=True)) as log:
+            log.stage("comparison with onnxruntime")
+            line = judge(model, network, PRESETS["default"].multiplier_width)
         show(f"{model}: can run: {network.summary}")
+        show(f"{model}: {line}")
         return
     for problem in problems:
         show(str(problem))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from systolith_host.quantize.scales import ActivationScale
 from systolith_host.report import LayerReport, Report
 from systolith_host.runtime.session import Outcome
 from systolith_hw.spec.config import AcceleratorConfig
+
+if TYPE_CHECKING:
+    from systolith_host.model.onnx import OnnxModel
 
 __all__ = [
     "Prepared",
@@ -106,6 +110,9 @@ def prepare(
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
 
+    What is read of an ONNX file is compared with onnxruntime, in floats before it is quantised, or
+    in integers if it was; the log gets a line of it.
+
     Parameters
     ----------
     network : str
@@ -133,11 +140,12 @@ def prepare(
     Raises
     ------
     SystolithError
-        If a file cannot be used.
+        If a file cannot be used, or computes something else than in onnxruntime.
     """
     if len(images) > batch:
         raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
-    graph, values, source, scales = _load(network, weights, seed, log)
+    graph, values, source, model = _load(network, weights, seed, log)
+    scales = model.scales if model is not None else {}
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
@@ -154,6 +162,13 @@ def prepare(
         qgraph = quantize_scaled(graph, values, scales, multiplier_width, log.update)
         float_output = _float_output(graph, values, inputs, scales)
     else:
+        judged = None
+        if model is not None:
+            from systolith_host.model.judge import judge_float  # imports onnx
+
+            log.stage("comparison with onnxruntime")
+            judged = judge_float(Path(network), model, inputs[:1])
+            log.message(judged.line)
         log.stage("calibration")
         samples = inputs
         if calibration_images:
@@ -165,6 +180,8 @@ def prepare(
         float_output = calibration.output
         if calibration_images:
             float_output = _float_output(graph, values, inputs)
+        if judged is not None:
+            judged.check(float_output[:1], f"{network}: equalisation")
         log.stage("quantisation")
         qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
         if refine if correction is None else correction:
@@ -172,6 +189,12 @@ def prepare(
             qgraph, _ = correct_bias(graph, values, qgraph, samples, log.update)
     log.stage("golden model")
     tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
+    if scales and model is not None:
+        from systolith_host.model.judge import judge_integers  # imports onnx
+
+        log.stage("comparison with onnxruntime")
+        output = tensors[qgraph.output][:1]
+        log.message(judge_integers(Path(network), model, qgraph, inputs[:1], output))
     ratios: dict[str, float] = {}
     if noise:
         log.stage("noise")
@@ -212,8 +235,8 @@ def is_onnx(network: str) -> bool:
 
 def _load(
     network: str, weights: Path | None, seed: int, log: ProgressLog
-) -> tuple[Graph, Weights, str, Mapping[str, ActivationScale]]:
-    """Return a network, its weights, where they come from in words, and scales if it has any."""
+) -> tuple[Graph, Weights, str, "OnnxModel | None"]:
+    """Return a network, its weights, where they come from in words, and the file's if it is one."""
     if is_onnx(network):
         from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
 
@@ -221,13 +244,13 @@ def _load(
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
         model = read_onnx(Path(network))
-        return model.graph, model.weights, network, model.scales
+        return model.graph, model.weights, network, model
     graph = build_network(network)
     log.stage("weights")
     if weights is None:
         source = f"random (He scaling, seed {seed}); classes mean nothing"
-        return graph, random_weights(graph, seed, log.update), source, {}
-    return graph, load_weights(weights, graph, log.update), str(weights), {}
+        return graph, random_weights(graph, seed, log.update), source, None
+    return graph, load_weights(weights, graph, log.update), str(weights), None
 
 
 def _load_all(paths: Sequence[Path], shape: tuple[int, ...], log: ProgressLog) -> list[np.ndarray]:

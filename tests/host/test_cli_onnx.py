@@ -1,5 +1,6 @@
 """The command line with ONNX files: check, export, run, and what is refused."""
 
+import re
 import sys
 
 import numpy as np
@@ -9,6 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from systolith_host import cli
+from systolith_host.model.graph import Add
+from systolith_host.model.onnx import HANDLERS
 
 
 @pytest.fixture
@@ -62,6 +65,24 @@ def test_check_says_what_a_network_is(command, model):
     assert status == 0
     assert "can run: input 1x10x12" in out
     assert "the host ends with Softmax" in out
+    assert re.search(r"float network equals onnxruntime: \d(\.\d)?(e-\d\d)?\n", out)
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("run", *EMULATOR)])
+def test_what_is_read_otherwise_than_by_onnxruntime_is_an_error(
+    command, model, monkeypatch, arguments
+):
+    def wrong(reader, proto, name):
+        """Read a sum as twice its first input."""
+        first = reader.source(proto)
+        reader.add(proto, Add(name, (first, first), proto.output[0]), reader.shapes[first])
+
+    monkeypatch.setitem(HANDLERS, "Add", wrong)
+    name, *options = arguments
+    status, out, err = command(name, model, *options)
+    assert status == 2
+    assert "sum (Add) computes something else than onnxruntime" in err
+    assert "can run" not in out
 
 
 def test_check_lists_what_stands_in_the_way(command, model):

@@ -23,7 +23,7 @@ from systolith_host.model.graph import (
 )
 from systolith_host.quantize.scales import ActivationScale
 
-__all__ = ["input_windows", "run_float"]
+__all__ = ["input_windows", "run_float", "run_node"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
@@ -64,7 +64,7 @@ def run_float(
     for index, node in enumerate(graph.nodes):
         if progress is not None:
             progress(node.name, done, total)
-        y = _run_node(node, weights, [tensors[name] for name in node.inputs])
+        y = run_node(node, weights, [tensors[name] for name in node.inputs])
         y = _saturated(y, scales.get(node.output))
         yield node.output, y
         tensors[node.output] = y
@@ -78,7 +78,8 @@ def _saturated(values: np.ndarray, scale: ActivationScale | None) -> np.ndarray:
     return values if scale is None else scale.saturate(values)
 
 
-def _run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+    """Return what a node computes of its inputs, shape (N, ...)."""
     x = inputs[0]
     if isinstance(node, Conv):
         return _conv(node, weights[node.name].weight, weights[node.name].bias, x)

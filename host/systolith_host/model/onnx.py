@@ -47,6 +47,10 @@ class OnnxModel:
         Of the tensors of a network that was quantised before; empty if it was not.
     integers : dict of str to str
         ONNX's names of those tensors' integers.
+    names : dict of str to str
+        ONNX's names of tensors of the graph.
+    channels_last : bool
+        Whether the file wants its images as (N, height, width, channels).
     """
 
     graph: Graph
@@ -54,6 +58,8 @@ class OnnxModel:
     epilogue: tuple[str, ...]
     scales: dict[str, ActivationScale]
     integers: dict[str, str]
+    names: dict[str, str]
+    channels_last: bool
 
     @property
     def summary(self) -> str:
@@ -177,7 +183,18 @@ def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tupl
         return None, tuple(problems)
     weights = {node.name: reader.weights[node.name] for node in network.weighted}
     epilogue = tuple(reader.epilogue)
-    return OnnxModel(network, weights, epilogue, reader.scales, reader.integers), ()
+    return (
+        OnnxModel(
+            network,
+            weights,
+            epilogue,
+            reader.scales,
+            reader.integers,
+            reader.names(),
+            reader.channels_last,
+        ),
+        (),
+    )
 
 
 def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:

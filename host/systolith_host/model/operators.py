@@ -314,6 +314,7 @@ def _transpose(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError(f"perm must be an order of {len(shape)} axes, not {order}")
     if source == reader.input and order == [0, 3, 1, 2] and reader.users.get(source) == 1:
         # The images came with channels last; the host gives them as everywhere else.
+        reader.channels_last = True
         reader.shapes[source] = (shape[3], shape[1], shape[2])
         reader.rename(proto, source)
         return

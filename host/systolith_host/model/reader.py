@@ -122,6 +122,8 @@ class Reader:
     ended: set[str] = field(default_factory=set)
     padded: dict[str, Padding] = field(default_factory=dict)
     """By ONNX's names of tensors, what is around the tensors that those stand for."""
+    channels_last: bool = False
+    """Whether the file wants its images that way, while this network has their channels first."""
     output: str = ""
 
     def __post_init__(self) -> None:
@@ -168,6 +170,17 @@ class Reader:
             self.output = self.alias[output]
         elif not self.problems:
             self.problems.append(Problem(output, "output", "does not depend on the input"))
+
+    def names(self) -> dict[str, str]:
+        """Return ONNX's name of each tensor's values, where it has one.
+
+        A layer that took in what follows it has the values of the last of its names.
+        """
+        found = {}
+        for name, tensor in self.alias.items():
+            if name not in self.ended and name not in self.padded:
+                found[tensor] = name
+        return found
 
     def build(self) -> Graph:
         """Return the network, without nodes that its output does not need."""

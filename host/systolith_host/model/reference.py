@@ -1,0 +1,119 @@
+"""onnxruntime on an ONNX file: any of its tensors, for one image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+__all__ = ["HALF", "CannotRunError", "Reference"]
+
+HALF = TensorProto.FLOAT16
+"""Type of a file's input whose numbers have 11 bits."""
+
+_GROUP = 16
+"""Tensors that are computed and kept together."""
+
+_INTEGERS = frozenset(("MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"))
+
+
+class CannotRunError(Exception):
+    """Why onnxruntime gives no result, in words."""
+
+
+class Reference:
+    """Tensors of a network as onnxruntime computes them.
+
+    Only asked for its outputs, it reads the file itself; other tensors are made outputs of a copy.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    x : ndarray of float32, shape (1, channels, height, width) or (1, features)
+    channels_last : bool
+        Whether the file wants its images as (1, height, width, channels).
+    names : sequence of str
+        ONNX's names of the tensors that will be wanted, in the order of their use.
+
+    Raises
+    ------
+    CannotRunError
+        If onnxruntime does not accept the file.
+    """
+
+    def __init__(
+        self, path: Path, x: np.ndarray, names: Sequence[str], *, channels_last: bool = False
+    ) -> None:
+        try:
+            import onnxruntime  # a moment, and only where something is compared
+        except ImportError as error:
+            raise CannotRunError(f"it is not installed: {error}") from None
+        self._names = list(dict.fromkeys(names))
+        self._known: dict[str, np.ndarray] = {}
+        proto = onnx.load_model(str(path), load_external_data=False)
+        source: str | bytes = str(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 4  # what it says is in the exception, too
+        # Node by node as the file has it. Only the integer operators need one rewriting: without
+        # it, those of x86 without VNNI saturate sums of two products.
+        levels = onnxruntime.GraphOptimizationLevel
+        integers = any(node.op_type in _INTEGERS for node in proto.graph.node)
+        options.graph_optimization_level = (
+            levels.ORT_ENABLE_EXTENDED if integers else levels.ORT_DISABLE_ALL
+        )
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        present = {output.name for output in proto.graph.output}
+        missing = [name for name in self._names if name not in present]
+        if missing:
+            proto.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in missing)
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+            )
+        given = {entry.name for entry in proto.graph.initializer}
+        (value,) = [entry for entry in proto.graph.input if entry.name not in given]
+        kind = value.type.tensor_type
+        self.half = kind.elem_type == HALF
+        values = np.moveaxis(x, 1, -1) if channels_last else x
+        images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
+        self._inputs = {
+            value.name: np.repeat(values, images, axis=0).astype(
+                helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            )
+        }
+        try:
+            if missing:
+                source = proto.SerializeToString()
+            del proto
+            self._session = onnxruntime.InferenceSession(
+                source, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # protobuf's and onnxruntime's own kinds
+            raise CannotRunError(_one_line(error)) from None
+
+    def take(self, name: str) -> np.ndarray:
+        """Return a tensor, shape (1, ...), for the last time.
+
+        Raises
+        ------
+        CannotRunError
+            If onnxruntime fails.
+        """
+        if name not in self._known:
+            first = self._names.index(name)
+            group = self._names[first : first + _GROUP]
+            try:
+                results = self._session.run(group, self._inputs)
+            except Exception as error:  # onnxruntime's own kinds
+                raise CannotRunError(_one_line(error)) from None
+            self._known = {n: np.asarray(y)[:1] for n, y in zip(group, results, strict=True)}
+        return self._known.pop(name)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"...{text[-197:]}"  # the reason stands at its end
