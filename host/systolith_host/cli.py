@@ -100,7 +100,7 @@ def check(
 
     network, problems = inspect_onnx(model)
     if network is not None:
-        with ProgressLog(Console(stderr=True)) as log:
+        with ProgressLog(error_console()) as log:
             log.stage("comparison with onnxruntime")
             line = judge(model, network, PRESETS["default"].multiplier_width)
         show(f"{model}: can run: {network.summary}")
