@@ -149,7 +149,8 @@ def prepare(
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
-    inputs = image_batch(_load_all(paths, shape, log), batch)
+    loaded = _load_all(paths, shape, log)
+    inputs = image_batch(loaded, batch)
     if scales:
         given = {
             "--calibrate": bool(calibration_images),
@@ -201,7 +202,7 @@ def prepare(
         ratios = layer_noise(graph, values, qgraph, tensors, inputs, scales)
     del values
     names = ", ".join(str(path) if images else path.name for path in paths)
-    if len(paths) < batch:
+    if len(loaded) < batch:
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"

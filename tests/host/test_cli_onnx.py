@@ -12,6 +12,7 @@ from PIL import Image
 from systolith_host import cli
 from systolith_host.model.graph import Add
 from systolith_host.model.onnx import HANDLERS
+from systolith_host.testing_onnx import onnx_model, onnx_node, onnxruntime_output
 
 
 @pytest.fixture
@@ -269,3 +270,52 @@ def test_a_picture_in_floats_outside_of_0_to_1_is_refused_with_one_line(command,
     assert status == 2
     (line,) = (line for line in err.replace("\n", " ").split("error: ")[1:])
     assert "values from 255 to 255" in line
+
+
+@pytest.fixture
+def perceptron(tmp_path):
+    """Linear layers of vectors of 20, one with its bias in an Add, and a normalisation."""
+    rng = np.random.default_rng(1)
+    nodes = [
+        onnx_node("MatMul", ["x", "a"], "h"),
+        onnx_node("Add", ["h", "c"], "i"),
+        onnx_node("Relu", ["i"], "r"),
+        onnx_node("BatchNormalization", ["r", "g", "c", "c", "v"], "n"),
+        onnx_node("Gemm", ["n", "b"], "y"),
+    ]
+    sizes = {"a": (20, 33), "c": (33,), "g": (33,), "v": (33,), "b": (33, 7)}
+    constants = {name: rng.standard_normal(size) for name, size in sizes.items()}
+    path = tmp_path / "mlp.onnx"
+    onnx.save(onnx_model(nodes, constants | {"v": constants["v"] ** 2 + 0.5}, ("N", 20)), path)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(20,), (1, 20), (5, 20)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_networks_of_vectors_run(shape, batch, command, perceptron, tmp_path):
+    x = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    options = ("--image", tmp_path / "x.npy", "--batch", batch, "--noise")
+    for more in ((), ("--calibrate", tmp_path / "x.npy", "--calibration", "mse")):
+        status, out, err = command("run", perceptron, *EMULATOR, *options, *more)
+        assert (status, "0 mismatches" in out) == (0, True), err
+        wanted = onnxruntime_output(onnx.load(perceptron), x.reshape(-1, 20))[0]
+        assert f"float network's top 5: {', '.join(map(str, np.argsort(-wanted)[:5]))}" in out
+        assert ("and shifted" in out) == (x.size < 20 * batch)
+
+
+@pytest.mark.rtl
+def test_network_of_vectors_runs_in_the_rtl(command, perceptron, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(3).standard_normal((2, 20), np.float32))
+    image = ("--image", tmp_path / "x.npy", "--batch", 2)
+    status, out, err = command("run", perceptron, "--config", "tiny", *image)
+    assert (status, "2 layers, 0 mismatches" in out) == (0, True), err
+
+
+def test_network_of_vectors_needs_an_array(command, perceptron, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 21), np.float32))
+    for image, reason in (((), "no photograph gives"), (("--image", tmp_path / "x.npy"), "(20,)")):
+        status, _, err = command("run", perceptron, *EMULATOR, *image)
+        assert status == 2
+        assert reason in err
+        assert len(err.splitlines()) == 1

@@ -176,11 +176,11 @@ def load_image(
 
 
 def image_batch(images: Sequence[np.ndarray], batch: int) -> np.ndarray:
-    """Return `batch` inputs: the images in turn, each further round shifted sideways.
+    """Return `batch` inputs: the images in turn, each further round shifted along its last axis.
 
     Returns
     -------
-    ndarray of float32, shape (batch, 3, height, width)
+    ndarray of float32, shape (batch, channels, height, width) or (batch, features)
     """
     rounds = [divmod(index, len(images)) for index in range(batch)]
-    return np.stack([np.roll(images[image], 17 * turn, axis=2) for turn, image in rounds])
+    return np.stack([np.roll(images[image], 17 * turn, axis=-1) for turn, image in rounds])

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
 
 from systolith_host.errors import SystolithError
+from systolith_host.model.absorb import absorb
 from systolith_host.model.graph import Graph, LayerWeights, MaxPool, node_macs
 from systolith_host.model.operators import OPERATORS
 from systolith_host.model.quantized import QUANTIZED
@@ -177,11 +178,12 @@ def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tupl
     reader.finish(graph.output[0].name)
     if reader.problems:
         return None, tuple(reader.problems)
-    network = reader.build()
-    problems = _inherit_scales(network, reader.scales) if reader.scales else []
+    network, values, problems = absorb(reader.build(), reader.weights, reader.scales)
+    if reader.scales and not problems:
+        problems = _inherit_scales(network, reader.scales)
     if problems:
         return None, tuple(problems)
-    weights = {node.name: reader.weights[node.name] for node in network.weighted}
+    weights = {node.name: values[node.name] for node in network.weighted}
     epilogue = tuple(reader.epilogue)
     return (
         OnnxModel(

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import onnx
 
+from systolith_host.model.absorb import Affine
 from systolith_host.model.graph import (
     Add,
     AveragePool,
     Clip,
     Concat,
-    Conv,
     Flatten,
     LayerWeights,
     MaxPool,
@@ -76,31 +76,16 @@ def _matmul(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 def affine(
     reader: Reader, proto: onnx.NodeProto, name: str, scale: np.ndarray, shift: np.ndarray
 ) -> None:
-    """Append scale * x + shift per channel, inside the layer before where that is possible."""
+    """Append scale * x + shift per channel."""
     source = reader.source(proto)
     shape = reader.shapes[source]
     scale = np.broadcast_to(scale.reshape(-1).astype(np.float64), (shape[0],))
     shift = np.broadcast_to(shift.reshape(-1).astype(np.float64), (shape[0],))
     if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
         raise UnsupportedError("its numbers overflow")
-    before = reader.maker(source)
-    if before is not None and reader.weights[before.name].scale is None:
-        old = reader.weights[before.name]
-        weight = old.weight * scale.reshape(-1, *[1] * (old.weight.ndim - 1))
-        reader.weights[before.name] = LayerWeights(
-            weight.astype(np.float32), old.bias * scale + shift
-        )
-        reader.rename(proto, source)
-        return
-    if before is not None and (scale == 1).all():
-        old = reader.weights[before.name]
-        reader.weights[before.name] = LayerWeights(old.weight, old.bias + shift, old.scale)
-        reader.rename(proto, source)
-        return
-    if len(shape) != 3:
-        raise UnsupportedError("must follow a linear layer that nothing else uses")
-    node = Conv(name, (source,), proto.output[0], shape[0], (1, 1), groups=shape[0])
-    reader.weighted(proto, node, shape, scale.reshape(-1, 1, 1, 1), shift)
+    node = Affine(name, (source,), proto.output[0])
+    reader.add(proto, node, shape)
+    reader.weights[name] = LayerWeights(scale, shift)
 
 
 def _batch_normalization(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -168,9 +153,11 @@ def _clip(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     for index, default in ((1, -math.inf), (2, math.inf)):
         values = reader.constant(proto, index)
         limits.append(default if values is None else float(values.reshape(())))
-    if limits[0] > limits[1]:
-        raise UnsupportedError(f"its limits must be in order, not {limits[0]} and {limits[1]}")
-    node = Clip(name, (source,), proto.output[0], limits[0], limits[1])
+    low, high = limits
+    if math.isnan(low) or math.isnan(high):
+        raise UnsupportedError(f"its limits must be numbers, not {low} and {high}")
+    # Where they are not in order, ONNX lets the upper one win: a constant.
+    node = Clip(name, (source,), proto.output[0], min(low, high), high)
     reader.add(proto, node, reader.shapes[source])
 
 
@@ -312,7 +299,7 @@ def _transpose(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     order = list(attributes(proto).get("perm") or reversed(range(len(shape))))
     if sorted(order) != list(range(len(shape))):
         raise UnsupportedError(f"perm must be an order of {len(shape)} axes, not {order}")
-    if source == reader.input and order == [0, 3, 1, 2] and reader.users.get(source) == 1:
+    if source == reader.input and order == [0, 3, 1, 2] and reader.alone(proto):
         # The images came with channels last; the host gives them as everywhere else.
         reader.channels_last = True
         reader.shapes[source] = (shape[3], shape[1], shape[2])

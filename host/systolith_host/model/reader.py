@@ -132,6 +132,7 @@ class Reader:
         self._names = {self.input}
         self._count = 0
         self._roots: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
 
     def read(self, proto: onnx.NodeProto) -> None:
         """Take in a node, or note why that cannot be done."""
@@ -273,6 +274,7 @@ class Reader:
     def rename(self, proto: onnx.NodeProto, source: str) -> None:
         """Let the first output be another name of a tensor."""
         self.alias[proto.output[0]] = source
+        self._renamed[proto.output[0]] = proto.input[0]
 
     def weighted(
         self,
@@ -296,13 +298,14 @@ class Reader:
             np.ascontiguousarray(weight, np.float32), values.astype(np.float64), scale
         )
 
-    def maker(self, tensor: str) -> Conv | Linear | None:
-        """Return the node with weights that makes a tensor, if it has only one user."""
-        for node in reversed(self.nodes):
-            if node.output == tensor and isinstance(node, Conv | Linear):
-                alone = self.users.get(tensor, 0) == 1 and tensor not in self.scales
-                return node if alone else None
-        return None
+    def alone(self, proto: onnx.NodeProto) -> bool:
+        """Return whether no other node uses the first input, under any of its names."""
+        name = proto.input[0]
+        while self.users.get(name) == 1:
+            if name not in self._renamed:
+                return True
+            name = self._renamed[name]
+        return False
 
     def _unique(self, proto: onnx.NodeProto) -> str:
         title = layer_name(proto.name) or f"{layer_name(proto.op_type)}_{self._count}"

@@ -94,8 +94,9 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
                 scales.get(node.output)
             )
             if not own and not isinstance(last.node, MaxPool | Concat):
-                low, high = max(low, last.low), min(high, last.high)
-                layers[index] = replace(last, output=node.output, low=min(low, high), high=high)
+                # What came out between the last limits comes out between what becomes of those.
+                low, high = (min(max(limit, low), high) for limit in (last.low, last.high))
+                layers[index] = replace(last, output=node.output, low=low, high=high)
                 made_by[node.output] = index
                 stands_for[node.output] = node.output
                 continue

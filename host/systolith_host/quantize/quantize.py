@@ -112,9 +112,20 @@ def quantize_scaled(
 
 
 def quantize_input(qgraph: QGraph, x: np.ndarray) -> np.ndarray:
-    """Return float inputs, shape (N, C, H, W), as integers of the network's input tensor."""
+    """Return float inputs as integers of the network's input tensor.
+
+    Parameters
+    ----------
+    qgraph : QGraph
+    x : ndarray of float32, shape (N, C, H, W) or (N, C)
+
+    Returns
+    -------
+    ndarray of uint8 or int8, shape (N, C, H, W)
+        A vector has a height and width of 1.
+    """
     tensor = qgraph.tensors[qgraph.input]
-    return _scale_of(tensor).quantize(x)
+    return _scale_of(tensor).quantize(x).reshape(len(x), *tensor.shape)
 
 
 def _shared_scales(
