@@ -43,8 +43,8 @@ FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-onnx agreement noise validate-model bench-explore traffic \
-	resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
+.PHONY: help run report test fuzz fuzz-onnx formal agreement noise validate-model bench-explore \
+	traffic resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
 
 # The comment at the top of this file.
 help:

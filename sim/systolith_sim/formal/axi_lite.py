@@ -32,8 +32,7 @@ class AxiLiteSpecification(Specification):
     config : AcceleratorConfig
         Of the same.
     inside : bool
-        Whether to assert also what holds of its registers within, which the induction needs; a
-        counterexample to the rules themselves needs it not.
+        Whether to assert also what holds inside of it, for the induction.
     """
 
     DEPTH = 5
@@ -44,14 +43,13 @@ class AxiLiteSpecification(Specification):
 
     def __init__(self, dut: Any, config: AcceleratorConfig, *, inside: bool = True) -> None:
         self.dut = dut
-        self.inside = inside
         self.config = config
         probes = {"seen_addr": ("dut.write_addr", ADDR_WIDTH), "seen_word": ("dut.write_word", 32)}
         for register in REGISTERS.values():
             if register.external:
                 name = f"{register.name.lower()}_beyond"
                 probes[f"seen_{name}"] = (f"dut.{name}", register.width // 32)
-        super().__init__(probes=probes if inside else {})
+        super().__init__(probes=probes, inside=inside)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -55,14 +55,20 @@ class Specification(wiring.Component):
     probes : mapping of str to tuple of str and int
         For each further input the wire that it shows, as a path of submodules and the wire's name,
         and its bits: ``{"seen_addr": ("dut.addr", 12)}``.
+    inside : bool
+        Whether to look inside at all. Inductions need it; a counterexample to the rules does not,
+        and broken gateware may lack what there was to see.
     """
 
     def __init__(
         self,
         members: Mapping[str, wiring.Member] | None = None,
         probes: Mapping[str, tuple[str, int]] | None = None,
+        *,
+        inside: bool = True,
     ) -> None:
-        self.probes = dict(probes or {})
+        self.inside = inside
+        self.probes = dict(probes or {}) if inside else {}
         shown = {name: In(bits) for name, (_, bits) in self.probes.items()}
         super().__init__({**(members or {}), **shown})
 
@@ -124,7 +130,7 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
 
 def _write_relation(specification: Specification, folder: Path) -> None:
     (folder / "in.il").write_text(component_rtlil(specification, _TOP, "formal"))
-    commands = ["read_rtlil in.il", f"prep -flatten -top {_TOP}"]
+    commands = ["read_rtlil in.il", f"prep -flatten -top {_TOP}", "memory_nordff"]
     for port, (wire, _) in specification.probes.items():
         commands += [f"delete -input w:{port}", f"connect -set {port} {wire}"]
     commands += ["write_rtlil flat.il", "async2sync", "chformal -lower", "dffunmap", "opt_clean"]

@@ -31,10 +31,9 @@ class DecadeSpecification(Specification):
     seen: Signal
 
     def __init__(self, *, inside=True, limit=9, enabled=True):
-        self.inside = inside
         self.limit = limit
         self.enabled = enabled
-        super().__init__(probes={"seen": ("dut.count", 4)})
+        super().__init__(probes={"seen": ("dut.count", 4)}, inside=inside)
 
     def elaborate(self, platform):
         m = Module()
