@@ -17,7 +17,7 @@ PORTS = {
 SHAPES = [
     {"addr_width": 16, "bus_bytes": 4, "burst_beats": 1},
     {"addr_width": 32, "bus_bytes": 8, "outstanding_reads": 3, "outstanding_writes": 1},
-    {"addr_width": 33, "bus_bytes": 16, "burst_beats": 16},
+    {"addr_width": 33, "bus_bytes": 16, "burst_beats": 16, "out_depth": 128},
     {"addr_width": 48, "bus_bytes": 64, "burst_beats": 64, "out_depth": 2048},
 ]
 
