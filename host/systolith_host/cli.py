@@ -201,6 +201,9 @@ def main() -> None:
     except (SystolithError, ConfigError) as error:
         complain(" ".join(str(error).split()))
         sys.exit(MISUSE)
+    except MemoryError as error:
+        complain(f"needs more memory than there is: {' '.join(str(error).split())}".rstrip(": "))
+        sys.exit(MISUSE)
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         sys.exit(INTERRUPTED)

@@ -7,6 +7,7 @@ import onnx
 from onnx import helper
 
 from systolith_host.model.graph import Conv, Linear
+from systolith_host.model.limits import LARGEST_SIDE
 from systolith_host.model.reader import Padding, Reader, UnsupportedError
 
 __all__ = [
@@ -21,8 +22,6 @@ __all__ = [
     "windows",
 ]
 
-_LARGEST_SIDE = 1 << 16
-
 
 def attributes(proto: onnx.NodeProto) -> dict:
     """Return the attributes of a node as Python values."""
@@ -34,6 +33,8 @@ def pair(values: Sequence[int] | None, default: int, what: str) -> tuple[int, in
     numbers = list(values) if values is not None else [default, default]
     if len(numbers) != 2 or min(numbers) < 1:
         raise UnsupportedError(f"its {what} must be two positive numbers, not {numbers}")
+    if max(numbers) > LARGEST_SIDE:
+        raise UnsupportedError(f"its {what} must be at most {LARGEST_SIDE:,}, not {numbers}")
     return int(numbers[0]), int(numbers[1])
 
 
@@ -97,8 +98,8 @@ def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
             "convolution's padding is the real value 0"
         )
     around = joined(reader.padding(proto), (*ends[2], *ends[3]))
-    if max(padded_size((height, width), around)) > _LARGEST_SIDE:
-        raise UnsupportedError(f"makes an image of more than {_LARGEST_SIDE} pixels a side")
+    if max(padded_size((height, width), around)) > LARGEST_SIDE:
+        raise UnsupportedError(f"makes an image of more than {LARGEST_SIDE:,} pixels a side")
     reader.rename(proto, source)
     if any(around):
         reader.padded[proto.output[0]] = Padding(proto.name or name, around, whole)
@@ -129,6 +130,10 @@ def windows(
         raise UnsupportedError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER: {auto}")
     if len(pads) != 4 or min(pads) < 0:
         raise UnsupportedError(f"its pads must be four numbers of at least 0, not {pads}")
+    if max(padded_size(size, (pads[0], pads[2], pads[1], pads[3]))) > LARGEST_SIDE:
+        raise UnsupportedError(
+            f"its pads {pads} make an image of more than {LARGEST_SIDE:,} pixels a side"
+        )
     room = [size[axis] + pads[axis] + pads[axis + 2] - span[axis] for axis in range(2)]
     if min(room) < 0:
         raise UnsupportedError(

@@ -1,6 +1,7 @@
 """Reads ONNX files: checks them, folds constants, and lists all that is not supported at once."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_
 from systolith_host.errors import SystolithError
 from systolith_host.model.absorb import absorb
 from systolith_host.model.graph import Graph, LayerWeights, MaxPool, node_macs
+from systolith_host.model.limits import (
+    LARGEST_ACTIVATION,
+    LARGEST_SIDE,
+    MOST_EXTERNAL_BYTES,
+    MOST_FILE_BYTES,
+    MOST_NODES,
+)
 from systolith_host.model.operators import OPERATORS
 from systolith_host.model.quantized import QUANTIZED
 from systolith_host.model.reader import Problem, Reader
@@ -23,10 +31,6 @@ OLDEST_OPSET = 13
 """Operators changed their attributes to inputs until then."""
 
 HANDLERS = OPERATORS | QUANTIZED
-
-_LARGEST_FILE = (1 << 31) - 1
-"""Bytes of a protobuf; larger models keep their weights in external files."""
-
 
 _NAMED = 8
 """Nodes that an error names; the command `check` names all."""
@@ -104,9 +108,12 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """
     proto = _load(path)
     try:
-        return _convert(path, proto)
-    except (SystolithError, MemoryError):
+        with np.errstate(all="ignore"):  # what overflows is found afterwards, and named
+            return _convert(path, proto)
+    except SystolithError:
         raise
+    except MemoryError:
+        raise SystolithError(f"{path}: needs more memory than there is") from None
     except Exception as error:  # whatever a damaged model makes NumPy or onnx raise
         raise SystolithError(f"{path}: the model is damaged: {_one_line(error)}") from None
 
@@ -114,7 +121,7 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
 def _load(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise SystolithError(f"{path}: no such file")
-    if path.stat().st_size > _LARGEST_FILE:
+    if path.stat().st_size > MOST_FILE_BYTES:
         raise SystolithError(f"{path}: exceeds 2 GiB; save its weights as external data")
     try:
         proto = onnx.load_model(str(path), load_external_data=False)
@@ -124,7 +131,13 @@ def _load(path: Path) -> onnx.ModelProto:
         ) from None
     if not proto.graph.node:
         raise SystolithError(f"{path}: not an ONNX model, or one without nodes")
+    if len(proto.graph.node) > MOST_NODES:
+        raise SystolithError(
+            f"{path}: a network must have at most {MOST_NODES:,} nodes, not "
+            f"{len(proto.graph.node):,}"
+        )
     _check_opset(path, proto)
+    _check_external(path, proto.graph)
     for tensor in proto.graph.initializer:
         if external_data_helper.uses_external_data(tensor):
             _load_external(path, tensor)
@@ -144,6 +157,24 @@ def _check_opset(path: Path, proto: onnx.ModelProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     if version > newest:
         raise SystolithError(f"{path}: opset must be at most {newest}, not {version}")
+
+
+def _check_external(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse external data that would take too much memory: files can be larger than disks."""
+    total = 0
+    for tensor in graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            try:
+                file = path.parent / entries.get("location", "")
+                rest = file.stat().st_size - int(entries.get("offset", 0))
+                total += min(rest, int(entries.get("length", rest)))
+            except (OSError, ValueError):
+                continue  # is said when it is read
+    if total > MOST_EXTERNAL_BYTES:
+        raise SystolithError(
+            f"{path}: its external data has {total:,} bytes, the limit is {MOST_EXTERNAL_BYTES:,}"
+        )
 
 
 def _load_external(path: Path, tensor: TensorProto) -> None:
@@ -264,13 +295,18 @@ def _input_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     sizes = [size for size in dims[1:] if size is not None]
     text = "x".join("?" if size is None else str(size) for size in dims)
-    if len(dims) not in (2, 4) or len(sizes) != len(dims) - 1 or min(sizes) < 1 or dims[0] == 0:
+    batch = dims[0] if dims else None
+    fixed = len(dims) in (2, 4) and len(sizes) == len(dims) - 1 and min(sizes) > 0
+    if not fixed or (batch is not None and batch < 1):
         raise SystolithError(
             f"{path}: input {value.name!r} must be images of a fixed size (Nx3x224x224), "
             f"not {text or 'of unknown shape'}"
         )
-    if max(sizes) > 1 << 16:
-        raise SystolithError(f"{path}: input {value.name!r} of {text} is too large")
+    if max(sizes) > LARGEST_SIDE or math.prod(sizes) > LARGEST_ACTIVATION:
+        raise SystolithError(
+            f"{path}: input {value.name!r} of {text} is too large: at most "
+            f"{LARGEST_ACTIVATION:,} elements, {LARGEST_SIDE:,} a side"
+        )
     return tuple(sizes)
 
 

@@ -64,6 +64,7 @@ def _constant(
     zero = reader.constant(proto, zero_index)
     if values is None or scale is None or values.dtype not in (np.int8, np.uint8, np.int32):
         raise UnsupportedError("only constants of int8, uint8 or int32 can be dequantised")
+    reader.take(values.size)
     centred = values.astype(np.int64)
     scale = scale.astype(np.float64)
     if scale.min() <= 0:

@@ -1,13 +1,14 @@
 """The state of reading an ONNX graph: tensors, nodes and weights so far, and what went wrong."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from systolith_host.escape import layer_name
+from systolith_host.model.constants import Budget, can_fold, compute, result_size
 from systolith_host.model.graph import (
     Add,
     AveragePool,
@@ -22,15 +23,10 @@ from systolith_host.model.graph import (
     Node,
     Relu,
 )
+from systolith_host.model.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.quantize.scales import ActivationScale
 
 __all__ = ["Handler", "Padding", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
-
-_FOLDABLE = frozenset(
-    "Add Cast Concat Constant Div Equal Floor Gather Identity Mul Neg ReduceProd Reshape Shape "
-    "Slice Sqrt Squeeze Sub Transpose Unsqueeze Where".split()
-)
-"""What is computed here where all inputs are constant: weights and shapes, nothing that grows."""
 
 
 class UnsupportedError(Exception):
@@ -130,7 +126,11 @@ class Reader:
         self.shapes[self.input] = self.shape
         self.alias[self.input] = self.input
         self._names = {self.input}
+        self._numbers: dict[str, int] = {}
+        self._unmade: set[str] = set()  # constants that could not be computed
         self._count = 0
+        self._elements = math.prod(self.shape)
+        self._budget = Budget(sum(values.size for values in self.constants.values()))
         self._roots: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
 
@@ -142,7 +142,12 @@ class Reader:
         if proto.domain not in ("", "ai.onnx", "com.microsoft"):
             self._fail(proto, name, f"operators of domain {proto.domain} are not supported")
             return
-        if self._fold(proto):
+        try:
+            if self._fold(proto):
+                return
+        except ValueError as error:
+            self.problems.append(Problem(proto.name or name, operator, str(error)))
+            self._unmade.update(proto.output)
             return
         handler = self.handlers.get(operator)
         if handler is None:
@@ -224,16 +229,16 @@ class Reader:
 
     def never_negative(self, tensor: str) -> bool:
         """Return whether a tensor holds nothing below 0, as far as can be told."""
-        scale = self.scales.get(tensor)
-        if scale is not None and scale.zero_point == scale.low:
-            return True
-        node = next((node for node in self.nodes if node.output == tensor), None)
-        if isinstance(node, Relu):
-            return True
-        if isinstance(node, Clip):
-            return node.low >= 0
-        passes = isinstance(node, MaxPool | AveragePool | Concat | Add)
-        return passes and all(self.never_negative(name) for name in node.inputs)
+        found = {name for name, scale in self.scales.items() if scale.zero_point == scale.low}
+        for node in self.nodes:
+            passes = isinstance(node, MaxPool | AveragePool | Concat | Add)
+            if (
+                isinstance(node, Relu)
+                or (isinstance(node, Clip) and node.low >= 0)
+                or (passes and found.issuperset(node.inputs))
+            ):
+                found.add(node.output)
+        return tensor in found
 
     def image(
         self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False
@@ -265,6 +270,19 @@ class Reader:
         """Append a node that makes the first output."""
         if min(shape) < 1:
             raise UnsupportedError(f"its output would be empty ({_text(shape)})")
+        size = math.prod(shape)
+        if size > LARGEST_ACTIVATION or max(shape[1:], default=1) > LARGEST_SIDE:
+            raise UnsupportedError(
+                f"its output of {_text(shape)} is too large: at most {LARGEST_ACTIVATION:,} "
+                f"elements, {LARGEST_SIDE:,} a side"
+            )
+        if self._elements + size > LARGEST_ACTIVATIONS:
+            raise UnsupportedError(
+                f"with it, all activations exceed {LARGEST_ACTIVATIONS:,} elements an image"
+            )
+        if isinstance(node, AveragePool):  # becomes a convolution with weights of its own
+            self.take(shape[0] * math.prod(node.kernel))
+        self._elements += size
         self.nodes.append(node)
         self.shapes[node.output] = shape
         if isinstance(node, Flatten):
@@ -293,10 +311,13 @@ class Reader:
                 f"weights and bias must be floats, with a bias for each of {outputs} outputs, not "
                 f"{weight.dtype} and {values.dtype} of {values.size}"
             )
+        self.take(weight.size)
+        with np.errstate(over="ignore"):
+            weight = np.ascontiguousarray(weight, np.float32)
+        if not (np.isfinite(weight).all() and np.isfinite(values).all()):
+            raise UnsupportedError("its weights or biases are not finite")
         self.add(proto, node, shape)
-        self.weights[node.name] = LayerWeights(
-            np.ascontiguousarray(weight, np.float32), values.astype(np.float64), scale
-        )
+        self.weights[node.name] = LayerWeights(weight, values.astype(np.float64), scale)
 
     def alone(self, proto: onnx.NodeProto) -> bool:
         """Return whether no other node uses the first input, under any of its names."""
@@ -307,21 +328,37 @@ class Reader:
             name = self._renamed[name]
         return False
 
+    def take(self, count: int) -> None:
+        """Count elements that are made of constants.
+
+        Raises
+        ------
+        UnsupportedError
+            If there are too many (:mod:`systolith_host.model.limits`).
+        """
+        try:
+            self._budget.take(count)
+        except ValueError as error:
+            raise UnsupportedError(str(error)) from None
+
     def _unique(self, proto: onnx.NodeProto) -> str:
         title = layer_name(proto.name) or f"{layer_name(proto.op_type)}_{self._count}"
-        name, number = title, 1
+        name = title
         while name in self._names:
-            number += 1
-            name = f"{title}_{number}"
+            self._numbers[title] = self._numbers.get(title, 1) + 1
+            name = f"{title}_{self._numbers[title]}"
         self._names.add(name)
         return name
 
     def _fold(self, proto: onnx.NodeProto) -> bool:
         """Compute a node whose inputs are constant, or that asks for a shape."""
         operator = proto.op_type
-        if operator not in _FOLDABLE or proto.domain == "com.microsoft":
+        if not can_fold(proto):
             return False
         inputs = {}
+        if self._unmade.intersection(proto.input) and self.alias.keys().isdisjoint(proto.input):
+            self._unmade.update(proto.output)
+            return True
         for name in proto.input:
             if operator == "Shape" and name in self.alias:
                 return self._fold_shape(proto, name)
@@ -331,9 +368,10 @@ class Reader:
                 inputs[name] = self.constants[name]
         if operator != "Constant" and not inputs:
             return False
-        results = ReferenceEvaluator(proto).run(None, inputs)
-        for name, values in zip(proto.output, results, strict=True):
-            self.constants[name] = np.asarray(values)
+        given = [inputs[name] for name in proto.input if name]
+        self._budget.take(result_size(proto, given))
+        for name, values in zip(proto.output, compute(proto, inputs), strict=True):
+            self.constants[name] = values
         return True
 
     def _fold_shape(self, proto: onnx.NodeProto, name: str) -> bool:
