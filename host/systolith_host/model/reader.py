@@ -329,13 +329,7 @@ class Reader:
         return False
 
     def take(self, count: int) -> None:
-        """Count elements that are made of constants.
-
-        Raises
-        ------
-        UnsupportedError
-            If there are too many (:mod:`systolith_host.model.limits`).
-        """
+        """Count elements that are made of constants; refuse too many (UnsupportedError)."""
         try:
             self._budget.take(count)
         except ValueError as error:
