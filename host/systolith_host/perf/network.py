@@ -17,7 +17,8 @@ def timing_network(graph: Graph) -> QGraph:
     Raises
     ------
     SystolithError
-        If a node is neither convolution, fully connected, ReLU, max-pool nor flattening.
+        If a node is neither convolution, fully connected, ReLU, max-pool nor flattening, or a
+        convolution has groups: how those are packed depends on their weights.
     """
     tensors = {graph.input: _tensor(graph, graph.input)}
     layers: list[QLayer] = []
@@ -32,7 +33,7 @@ def timing_network(graph: Graph) -> QGraph:
         channels = tensors[source].shape
         if isinstance(node, MaxPool):
             layers.append(QMaxPool(*names, node.kernel, node.stride, node.padding))
-        elif isinstance(node, Conv):
+        elif isinstance(node, Conv) and node.groups == 1:
             shape = (node.channels, channels[0], *node.kernel)
             numbers = {
                 "stride": node.stride,
@@ -45,7 +46,8 @@ def timing_network(graph: Graph) -> QGraph:
         else:
             raise SystolithError(
                 f"{graph.name}: node {node.name} is a {type(node).__name__}; the performance model "
-                "knows networks of convolutions, fully connected layers and max-pools only"
+                "knows networks of convolutions of one group, fully connected layers and max-pools "
+                "only"
             )
         tensors[node.output] = target
         made[node.output] = node.output
