@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from systolith_host.explore.evaluate import operations_of, places_of
+from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.network import load_network
 from systolith_host.explore.results import Results
 from systolith_host.explore.space import Space
@@ -65,9 +66,8 @@ def sweep_speed(points: int, workers: int) -> tuple[int, float, float]:
     ):
         task = progress.add_task("points", total=min(points, space.size))
         found = run_sweep(
-            NETWORK,
             space.points(points),
-            Results(Path(folder)),
+            Results(Path(folder), Experiment.of(NETWORK, space.base, list(AXES))),
             workers=workers,
             done=lambda _: progress.advance(task),
         )

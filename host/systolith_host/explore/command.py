@@ -20,6 +20,7 @@ from rich.table import Table
 
 from systolith_host.commands.options import BatchOption, NetworkArgument
 from systolith_host.errors import SystolithError
+from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.network import load_network
 from systolith_host.explore.results import Result, Results, pareto
 from systolith_host.explore.search import search_front
@@ -97,7 +98,9 @@ def explore(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(help="Folder of the results, points.csv and layers.csv; goes on where it is."),
+        typer.Option(
+            help="Folder of the results, points.csv and layers.csv; the same sweep goes on there."
+        ),
     ] = Path("sweep"),
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
     scheduler: Annotated[
@@ -139,13 +142,11 @@ def explore(
     count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
     console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=_WIDTH)
-    results = Results(out)
+    results = Results(out, Experiment.of(network, space.base, list(axes), batch))
     before = len(results.done)
     started = time.monotonic()
     points = [] if search is not None else list(space.points(sample, seed))
-    with Runner(
-        network, results, batch=batch, workers=min(workers, count), scheduler=scheduler
-    ) as runner:
+    with Runner(results, workers=min(workers, count), scheduler=scheduler) as runner:
         if search is not None:
             found = _search(runner, space, search, seed)
         else:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import numpy as np
 from systolith_host.model.vgg import build_network
 from systolith_host.perf.network import timing_network
 from systolith_host.quantize.calibrate import Calibration
-from systolith_host.quantize.qgraph import QGraph
+from systolith_host.quantize.qgraph import QConv, QGraph, QMaxPool
 from systolith_host.quantize.quantize import quantize, quantize_scaled
 
-__all__ = ["load_network", "network_id"]
+__all__ = ["load_network", "network_digest"]
 
 _MULTIPLIER_WIDTH = 8
 """The least that an accelerator may have, so that every one takes the network."""
@@ -47,12 +48,33 @@ def load_network(network: str) -> QGraph:
     return quantize(model.graph, weights, calibration, _MULTIPLIER_WIDTH)
 
 
-@lru_cache(maxsize=4)
-def network_id(network: str) -> str:
-    """Return what tells a network from all others: its name, or the contents of its file."""
-    if not _is_file(network):
-        return network
-    return hashlib.sha256(Path(network).read_bytes()).hexdigest()[:16]
+def network_digest(qgraph: QGraph) -> str:
+    """Return what tells a network from all others as far as time depends on it.
+
+    Layers, their order and shapes count; names and values do not, but for a grouped layer's
+    weights all being equal, which then stand in memory once.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    numbers = {qgraph.input: 0}
+    described: list[object] = [qgraph.tensors[qgraph.input].shape]
+    for layer in qgraph.layers:
+        facts: tuple[object, ...] = ()
+        if isinstance(layer, QConv):
+            even = layer.groups > 1 and bool((layer.weight == layer.weight.flat[0]).all())
+            facts = (layer.kind, layer.weight.shape, layer.stride, layer.padding)
+            facts += (layer.dilation, layer.groups, even)
+        elif isinstance(layer, QMaxPool):
+            facts = (layer.kernel, layer.stride, layer.padding)
+        inputs = [numbers[name] for name in layer.inputs]
+        numbers[layer.output] = len(numbers)
+        shape = qgraph.tensors[layer.output].shape
+        described.append((type(layer).__name__, inputs, shape, facts))
+    described.append(numbers[qgraph.output])
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 
 def _is_file(network: str) -> bool:

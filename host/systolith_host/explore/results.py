@@ -10,16 +10,21 @@ from typing import Any
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.evaluate import LayerCost
-from systolith_host.explore.network import network_id
+from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.space import AXES, Point
 
-__all__ = ["Result", "Results", "pareto", "point_key"]
+__all__ = ["Result", "Results", "pareto", "point_key", "read_results"]
 
 _RESOURCES = {"LUT": "luts", "FF": "ffs", "DSP": "dsps", "block RAM": "block_rams"}
 """Estimates, by the names of their columns; see systolith_host.fpga.estimate for their errors."""
 
 _POINT = (
     "key",
+    *Experiment.columns(),
+    "config_fingerprint",
+    "memory_rate",
+    "memory_latency",
+    "memory_turnaround",
     *AXES,
     "reason",
     "cycles",
@@ -83,11 +88,12 @@ class Result:
         return (self.cycles, self.traffic_bytes, self.dsps, self.block_rams)
 
 
-def point_key(network: str, batch: int, point: Point) -> str:
+def point_key(experiment: Experiment, point: Point) -> str:
     """Return what tells a point from every other one, in any sweep."""
     config = None if point.config is None else point.config.fingerprint
     fields = (point.bandwidth, point.latency, point.turnaround, point.reason)
-    text = json.dumps([network_id(network), batch, dict(point.values), config, *fields])
+    about = (experiment.network_digest, experiment.batch)
+    text = json.dumps([*about, dict(point.values), config, *fields])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -103,47 +109,99 @@ def pareto(results: Sequence[Result]) -> list[Result]:
     return front
 
 
+def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
+    """Read points.csv; a last line that an interruption cut short is left out.
+
+    Returns
+    -------
+    experiment : Experiment or None
+        What made the rows; None if there are none.
+    results : list of Result
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is something else, from another version, or rows of several experiments.
+    """
+    rows = _rows(path, _POINT)
+    try:
+        made = [Experiment.from_row(row) for row in rows]
+        results = [_result(row) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} has a row that is not whole ({error})") from None
+    for number, one in enumerate(made):
+        if one != made[0]:
+            raise ValueError(
+                f"{path.name} has rows of several experiments: row {number + 1} differs from "
+                f"row 1 by {one.differences(made[0])}; sweep each into a folder of its own"
+            )
+    return (made[0] if made else None), results
+
+
+def _rows(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
+    rows = csv.DictReader(_whole(path.read_text()).splitlines())
+    found = tuple(rows.fieldnames or ())
+    if found and found[0] == "key" and "schema" not in found and "schema" in header:
+        raise ValueError(
+            f"{path.name} is from an older version, whose rows do not say what made them; "
+            "sweep again, into another folder"
+        )
+    if found != tuple(header):
+        raise ValueError(f"{path.name} has other columns; give another folder")
+    return list(rows)
+
+
+def _whole(text: str) -> str:
+    """Return the lines that no interruption cut short."""
+    return text[: text.rfind("\n") + 1]
+
+
 class Results:
-    """The files ``points.csv`` and ``layers.csv`` of a folder.
+    """The files ``points.csv`` and ``layers.csv`` of a folder, of one experiment.
 
     Parameters
     ----------
     folder : Path
         Is made if it does not exist.
+    experiment : Experiment
+        What the rows are about.
 
     Raises
     ------
     SystolithError
-        If the files cannot be read or written, or are of something else.
+        If the files cannot be read or written, or are of something else; they stay as they are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, experiment: Experiment) -> None:
         self.folder = folder
+        self.experiment = experiment
         self.done: dict[str, Result] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._open("layers.csv", _LAYER)
-            for row in self._open("points.csv", _POINT):
-                result = _result(row)
-                self.done[result.key] = result
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            files = {folder / "points.csv": _POINT, folder / "layers.csv": _LAYER}
+            points, layers = files
+            if points.exists():
+                made, results = read_results(points)
+                if made is not None and made != experiment:
+                    raise ValueError(
+                        f"they are of another experiment: {made.differences(experiment)}; "
+                        "give another folder with --out"
+                    )
+                self.done = {result.key: result for result in results}
+            if layers.exists() and _rows(layers, _LAYER) and not points.exists():
+                raise ValueError("layers.csv has no points.csv; give another folder with --out")
+            for path, header in files.items():
+                if path.exists():
+                    text = path.read_text()
+                    if text != _whole(text):
+                        path.write_text(_whole(text))  # that line is done again
+                    continue
+                with path.open("w", newline="") as file:
+                    csv.writer(file, lineterminator="\n").writerow(header)
+        except (OSError, ValueError) as error:
             raise SystolithError(f"{folder}: its results cannot be used: {error}") from None
-
-    def _open(self, name: str, header: Sequence[str]) -> list[dict[str, str]]:
-        path = self.folder / name
-        if not path.exists():
-            with path.open("w", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(header)
-            return []
-        text = path.read_text()
-        if not text.endswith("\n"):
-            # The line that an interruption cut short is done again.
-            text = text[: text.rfind("\n") + 1]
-            path.write_text(text)
-        rows = csv.DictReader(text.splitlines())
-        if tuple(rows.fieldnames or ()) != tuple(header):
-            raise ValueError(f"{name} has other columns")
-        return list(rows)
 
     def add(self, key: str, point: Point, layers: Sequence[LayerCost], reason: str) -> Result:
         """Keep the result of a point, its layers first, so that a point that is there is whole."""
@@ -161,7 +219,15 @@ class Results:
                 **{_RESOURCES[name]: count for name, count in point.resources.items()},
             )
             self._append("layers.csv", [_layer_row(key, layer) for layer in layers])
-        fields = {**result.__dict__, **result.values}
+        fields = {
+            **self.experiment.row,
+            "config_fingerprint": f"{point.config.fingerprint:016x}" if point.config else "",
+            "memory_rate": point.bandwidth,
+            "memory_latency": point.latency,
+            "memory_turnaround": point.turnaround,
+            **result.__dict__,
+            **result.values,
+        }
         self._append("points.csv", [[fields.get(name, "") for name in _POINT]])
         self.done[key] = result
         return result

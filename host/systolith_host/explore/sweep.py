@@ -25,11 +25,9 @@ Answer = tuple[int, list[LayerCost], str]
 
 
 def run_sweep(
-    network: str,
     points: Iterable[Point],
     results: Results,
     *,
-    batch: int = 1,
     workers: int = 1,
     scheduler: str | None = None,
     done: Callable[[Result], None] | None = None,
@@ -38,12 +36,10 @@ def run_sweep(
 
     Parameters
     ----------
-    network : str
-        A built-in network or an ONNX file.
     points : iterable of Point
     results : Results
-        Takes every result as it comes; those that it has are not made again.
-    batch : int
+        Says network and batch, and takes every result as it comes; those that it has are not made
+        again.
     workers : int
         Processes on this machine.
     scheduler : str, optional
@@ -57,9 +53,10 @@ def run_sweep(
         If the scheduler or a worker fails, or results cannot be kept.
     """
     listed = list(points)
-    new = sum(not p.reason and point_key(network, batch, p) not in results.done for p in listed)
+    made = results.experiment
+    new = sum(not p.reason and point_key(made, p) not in results.done for p in listed)
     workers = min(workers, new)
-    with Runner(network, results, batch=batch, workers=workers, scheduler=scheduler) as runner:
+    with Runner(results, workers=workers, scheduler=scheduler) as runner:
         return runner.run(listed, done)
 
 
@@ -68,22 +65,18 @@ class Runner:
 
     Parameters
     ----------
-    network, results, batch, workers, scheduler
+    results, workers, scheduler
         As in :func:`run_sweep`.
     """
 
     def __init__(
         self,
-        network: str,
         results: Results,
         *,
-        batch: int = 1,
         workers: int = 1,
         scheduler: str | None = None,
     ) -> None:
-        self.network = network
         self.results = results
-        self.batch = batch
         self._executor: _Here | _Processes | _Dask
         if scheduler is not None:
             self._executor = _Dask(scheduler)
@@ -102,12 +95,12 @@ class Runner:
         self, points: Iterable[Point], done: Callable[[Result], None] | None = None
     ) -> list[Result]:
         """Return the results of points, in order; `done` is called with each as it comes."""
-        results = self.results
+        results, made = self.results, self.results.experiment
         order: list[str] = []
         todo: list[tuple[str, Point]] = []
         report = done or (lambda _: None)
         for point in points:
-            key = point_key(self.network, self.batch, point)
+            key = point_key(made, point)
             order.append(key)
             if key in results.done:
                 report(results.done[key])
@@ -115,7 +108,7 @@ class Runner:
                 report(results.add(key, point, [], point.reason))
             else:
                 todo.append((key, point))
-        jobs = [(self.network, point, self.batch, index) for index, (_, point) in enumerate(todo)]
+        jobs = [(made.source, point, made.batch, index) for index, (_, point) in enumerate(todo)]
         for index, layers, reason in self._executor.answers(jobs):
             key, point = todo[index]
             report(results.add(key, point, layers, reason))

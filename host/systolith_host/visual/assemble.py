@@ -81,7 +81,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         If a layer or a file is not what it should be; before anything that takes long.
     """
     measured = read_measured(options.measured, subject) if options.measured else None
-    sweep = read_points(options.sweep) if options.sweep else None
+    sweep = read_points(options.sweep, subject) if options.sweep else None
     names = _studied(subject, options.studies)
     wanted = subject.operation(options.timeline or _default_timeline(subject)).name
     log.stage("compiling")

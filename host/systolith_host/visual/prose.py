@@ -344,7 +344,11 @@ def front_text(sweep: Sweep) -> str:
         f"{fast.multipliers:,} multipliers and {fast.memory_bytes / 1024:,.0f} KiB; the smallest "
         f"{small.cycles:,} with {small.multipliers:,} and {small.memory_bytes / 1024:,.0f} KiB."
     )
-    how = f"From {sweep.path}; the pointer shows each configuration."
+    made = sweep.experiment
+    how = (
+        f"From {sweep.path}: {made.network}, batch {made.batch}, on {made.base} with other "
+        f"{', '.join(made.axes.split())}, by {made.tool}; the pointer shows each configuration."
+    )
     if sweep.failed:
         how += f" {sweep.failed} more points cannot be built or run."
     return _learn(text) + _how(how)

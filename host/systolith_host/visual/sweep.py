@@ -1,17 +1,16 @@
 """The points of a sweep, read from what `systolith explore` wrote, and their Pareto front."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.explore.results import Result, pareto
+from systolith_host.explore.experiment import Experiment
+from systolith_host.explore.network import network_digest
+from systolith_host.explore.results import Result, pareto, read_results
 from systolith_host.explore.space import AXES
+from systolith_host.visual.subject import Subject
 
 __all__ = ["Sweep", "read_points"]
-
-_NUMBERS = ("cycles", "traffic_bytes", "bound_cycles", "multipliers", "memory_bytes")
-_RESOURCES = ("luts", "ffs", "dsps", "block_rams")
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,8 @@ class Sweep:
     Parameters
     ----------
     path : Path
+    experiment : Experiment
+        What all of them are about.
     points : tuple of Result
         Those that can be built.
     front : tuple of Result
@@ -32,38 +33,44 @@ class Sweep:
     """
 
     path: Path
+    experiment: Experiment
     points: tuple[Result, ...]
     front: tuple[Result, ...]
     axes: tuple[str, ...]
     failed: int
 
 
-def read_points(path: Path) -> Sweep:
+def read_points(path: Path, subject: Subject) -> Sweep:
     """Read points.csv, or the folder that holds it.
 
     Raises
     ------
     SystolithError
-        If it cannot be read, or holds no point that can be built.
+        If it cannot be read, is of another network or batch than the page or of several
+        experiments, or holds no point that can be built.
     """
     file = path / "points.csv" if path.is_dir() else path
     try:
-        rows = list(csv.DictReader(file.read_text().splitlines()))
-        results = [_result(row) for row in rows]
+        experiment, results = read_results(file)
     except OSError as error:
         raise SystolithError(f"--sweep: {file}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise SystolithError(
-            f"--sweep: {file}: is not what `systolith explore` writes, points.csv ({error!r})"
+            f"--sweep: {file}: is no sweep of one experiment by `systolith explore`: {error}"
         ) from None
     good = tuple(sorted((r for r in results if not r.reason), key=lambda r: r.costs))
-    if not good:
+    if experiment is None or not good:
         raise SystolithError(f"--sweep: {file}: none of its {len(results)} points can be built")
+    digest = network_digest(subject.qgraph)
+    if experiment.network_digest != digest:
+        raise SystolithError(
+            f"--sweep: {file} is of {experiment.network} ({experiment.network_digest}), not of "
+            f"{subject.name} ({digest}); sweep that network with `systolith explore`"
+        )
+    if experiment.batch != subject.batch:
+        raise SystolithError(
+            f"--sweep: {file} is of batch {experiment.batch}, not {subject.batch}; "
+            f"give --batch {experiment.batch}"
+        )
     axes = tuple(axis for axis in AXES if len({result.values.get(axis) for result in results}) > 1)
-    return Sweep(file, good, tuple(pareto(good)), axes, len(results) - len(good))
-
-
-def _result(row: dict[str, str]) -> Result:
-    values = {axis: float(row[axis]) for axis in AXES if row.get(axis)}
-    numbers = {name: int(row[name]) for name in (*_NUMBERS, *_RESOURCES)}
-    return Result(row["key"], values, row["reason"], **numbers)
+    return Sweep(file, experiment, good, tuple(pareto(good)), axes, len(results) - len(good))

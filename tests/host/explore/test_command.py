@@ -106,3 +106,16 @@ def test_points_are_confirmed_in_the_rtl(command):
     assert result.exit_code == 0, result.output
     assert "compiler's error" in result.output
     assert "equal" in result.output
+
+
+def test_a_folder_of_another_sweep_is_refused_before_the_work(command, tmp_path):
+    assert command("--bandwidth", "2").exit_code == 0
+    more = command("--bandwidth", "2,8")  # more values of an axis are the same sweep
+    assert "2 points, 1 new" in more.output
+    for arguments in (("--bandwidth", "2", "--batch", "2"), ("--rows", "4")):
+        refused = command(*arguments)
+        assert refused.exit_code != 0
+        assert "of another experiment: " in str(refused.exception)
+        assert str(refused.exception).endswith("; give another folder with --out")
+        assert "\n" not in str(refused.exception)
+    assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 3

@@ -3,15 +3,24 @@
 import json
 import re
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
 from typer.testing import CliRunner
 
 from systolith_host.cli import app
 from systolith_host.errors import SystolithError
+from systolith_host.explore.network import load_network, network_digest
 from systolith_host.model.zoo import build_onnx
+from systolith_host.progress import ProgressLog
 from systolith_host.visual.browser import find_browser
 from systolith_host.visual.page import page, sections
 from systolith_host.visual.pictures import save_pictures
+from systolith_host.visual.subject import load_subject
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.devices.process import MemoryTiming
 
 
 @pytest.fixture
@@ -92,3 +101,35 @@ def test_pictures_without_a_browser_say_how_to_get_one(data, tmp_path, monkeypat
     picture = sections(data)[0].pictures[0]
     with pytest.raises(SystolithError, match=r"^--pictures needs Chrome or Chromium.*apt-get"):
         save_pictures(tmp_path / "page.html", [picture], tmp_path, "svg")
+
+
+def test_the_sweep_of_a_file_belongs_to_its_page_and_to_no_other(command, tmp_path):
+    path = tmp_path / "squeezenet.onnx"
+    path.write_bytes(build_onnx("squeezenet1_1", seed=0, size=64).SerializeToString())
+    options = ["--bandwidth", "8", "--workers", "1", "--out", str(tmp_path / "sweep")]
+    made = CliRunner().invoke(app, ["explore", str(path), *options])
+    assert made.exit_code == 0, made.output
+    result = command(path, "--sweep", tmp_path / "sweep")
+    assert result.exit_code == 0, result.output
+    html = re.sub(r"\s+", " ", (tmp_path / "report.html").read_text())
+    assert "points.csv: squeezenet, batch 1, on default with other bandwidth, by " in html
+    refused = command("mini", "--config", "tiny", "--sweep", tmp_path / "sweep")
+    assert re.search(r"points\.csv is of squeezenet \(", str(refused.exception))
+
+
+def test_a_page_knows_the_groups_of_a_convolution(tmp_path):
+    weights = np.random.default_rng(0).standard_normal((16, 1, 3, 3)).astype(np.float32)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "depthwise", pads=[1] * 4, group=16)
+    shape = [1, 16, 8, 8]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph(
+        [node], "net", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")]
+    )
+    opset = [helper.make_opsetid("", 17)]
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    with ProgressLog(Console(quiet=True)) as log:
+        subject = load_subject(str(path), PRESETS["tiny"], MemoryTiming(), 1, log)
+    (operation,) = subject.operations
+    assert operation.macs == 16 * 9 * 64
+    assert network_digest(subject.qgraph) == network_digest(load_network(str(path)))

@@ -19,7 +19,8 @@ needs_browser = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
+def sweep(subject, tmp_path_factory):
+    from systolith_host.explore.experiment import Experiment
     from systolith_host.explore.results import Results
     from systolith_host.explore.space import Space
     from systolith_host.explore.sweep import run_sweep
@@ -27,8 +28,9 @@ def sweep(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("sweep")
     space = Space(PRESETS["tiny"], {"rows": (4, 8), "bandwidth": (2, 8)})
-    run_sweep("mini", list(space.points()), Results(folder))
-    return read_points(folder)
+    results = Results(folder, Experiment.of("mini", space.base, list(space.axes)))
+    run_sweep(list(space.points()), results)
+    return read_points(folder, subject)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,8 @@ def test_page_says_what_the_figures_are(full):
     knee = full.curves.bandwidths[full.curves.total.knee]
     assert f"The knee of the whole network is at {knee:g} bytes a cycle" in text
     assert f"{len(full.points)} of {len(full.points)} layers take exactly the modelled" in text
+    made = full.sweep.experiment
+    assert f"mini, batch 1, on tiny with other rows, bandwidth, by {made.tool};" in text
     assert f"{len(full.sweep.front)} of {len(full.sweep.points)} points are beaten by no" in text
 
 

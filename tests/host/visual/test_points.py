@@ -5,6 +5,8 @@ import json
 import pytest
 
 from systolith_host.errors import SystolithError
+from systolith_host.explore.experiment import Experiment
+from systolith_host.explore.results import Results
 from systolith_host.perf.model import replay_program
 from systolith_host.schedule import compile_network
 from systolith_host.visual.points import read_measured
@@ -95,21 +97,36 @@ def test_emulated_runs_have_no_cycles_to_show(subject, data, tmp_path):
         read_measured(path, subject)
 
 
-HEADER = (
-    "key,rows,cols,bandwidth,act_buffer,weight_buffer,acc_depth,post_lanes,bus_bytes,reason,"
-    "cycles,traffic_bytes,bound_cycles,multipliers,memory_bytes,luts,ffs,dsps,block_rams\n"
-)
+def written(folder, subject, *rows, **changes):
+    """Write a sweep's points: what is given of each, in an experiment that fits the subject."""
+    experiment = Experiment.of(subject.name, subject.config, ["rows", "cols"], subject.batch)
+    made = {**experiment.row, **changes}
+    results = Results(folder, experiment)  # writes the header
+    path = results.folder / "points.csv"
+    columns = path.read_text().strip().split(",")
+    text = [",".join(columns)]
+    for row in rows:
+        fields = {"cycles": 0, "traffic_bytes": 0, "bound_cycles": 0, "multipliers": 0}
+        fields |= {"memory_bytes": 0, "luts": 0, "ffs": 0, "dsps": 0, "block_rams": 0}
+        fields |= {**made, **row}
+        text.append(",".join(str(fields.get(name, "")) for name in columns))
+    path.write_text("\n".join(text) + "\n")
+    return path
 
 
-def test_front_holds_what_nothing_beats(tmp_path):
-    (tmp_path / "points.csv").write_text(
-        HEADER
-        + "a,8,8,4,,,,,,,100,10,90,64,1000,9,9,32,4\n"
-        + "b,16,16,4,,,,,,,50,10,40,256,1000,9,9,128,4\n"
-        + "c,16,8,4,,,,,,,100,11,90,128,1000,9,9,64,4\n"
-        + "d,4,4,4,,,,,,too small,0,0,0,0,0,0,0,0,0\n"
+GOOD = {"key": "a", "rows": 8, "cols": 8, "cycles": 100, "traffic_bytes": 10, "dsps": 32}
+
+
+def test_front_holds_what_nothing_beats(subject, tmp_path):
+    written(
+        tmp_path,
+        subject,
+        GOOD,
+        {**GOOD, "key": "b", "rows": 16, "cols": 16, "cycles": 50, "dsps": 128},
+        {**GOOD, "key": "c", "rows": 16, "traffic_bytes": 11, "dsps": 64},
+        {"key": "d", "rows": 4, "cols": 4, "reason": "too small"},
     )
-    sweep = read_points(tmp_path)
+    sweep = read_points(tmp_path, subject)
     assert [result.key for result in sweep.front] == ["b", "a"]
     assert len(sweep.points) == 3
     assert sweep.failed == 1
@@ -117,16 +134,51 @@ def test_front_holds_what_nothing_beats(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("changes", "message"),
     [
-        ("a,b\n1,2\n", r"is not what `systolith explore` writes, points\.csv"),
-        (HEADER, r"none of its 0 points can be built"),
+        (
+            {"network": "vgg16", "network_digest": "0" * 16},
+            r"is of vgg16 \(0{16}\), not of mini \([0-9a-f]{16}\); sweep that network with",
+        ),
+        ({"network_digest": "0" * 16}, r"is of mini \(0{16}\), not of mini \([0-9a-f]{16}\)"),
+        ({"batch": 4}, r"is of batch 4, not 1; give --batch 4$"),
     ],
 )
-def test_files_that_are_no_sweep_are_refused(tmp_path, text, message):
-    path = tmp_path / "points.csv"
-    path.write_text(text)
+def test_a_sweep_of_something_else_is_refused(subject, tmp_path, changes, message):
+    path = written(tmp_path, subject, GOOD, **changes)
+    with pytest.raises(SystolithError, match=rf"^--sweep: .*points\.csv {message}"):
+        read_points(path, subject)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"batch": 2}, "batch 2, not 1"),
+        ({"network": "vgg16", "network_digest": "0" * 16}, "network vgg16 .*, not mini .*"),
+        ({"base": "large", "base_fingerprint": "0" * 16}, "configuration large .*, not tiny .*"),
+        ({"axes": "bandwidth"}, "axes bandwidth, not rows cols"),
+        ({"tool": "systolith 9"}, "written by systolith 9, not systolith .*"),
+    ],
+)
+def test_several_experiments_are_not_drawn_as_one_front(subject, tmp_path, changes, told):
+    path = written(tmp_path, subject, GOOD, {**GOOD, "key": "b", **changes})
+    with pytest.raises(SystolithError, match=rf"rows of several experiments: row 2 .* by {told};"):
+        read_points(path, subject)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"is no sweep of one experiment .*: points\.csv has other columns"),
+        ("key,rows,reason,cycles\na,8,,9\n", r"points\.csv is from an older version, whose rows"),
+        (None, r"none of its 0 points can be built"),
+    ],
+)
+def test_files_that_are_no_sweep_are_refused(subject, tmp_path, text, message):
+    path = written(tmp_path, subject)
+    if text is not None:
+        path.write_text(text)
     with pytest.raises(SystolithError, match=message):
-        read_points(path)
+        read_points(path, subject)
     with pytest.raises(SystolithError, match=r"no\.csv: cannot be read"):
-        read_points(tmp_path / "no.csv")
+        read_points(tmp_path / "no.csv", subject)

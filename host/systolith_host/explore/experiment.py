@@ -1,0 +1,127 @@
+"""What a sweep is about: all that its points have in common, so that rows can be compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from systolith_host.explore.network import load_network, network_digest
+from systolith_host.explore.space import AXES
+from systolith_host.version import describe
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["SCHEMA", "Experiment"]
+
+SCHEMA = 2
+"""Of the columns of points.csv and what they mean."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What made the rows of a sweep; it stands in each of them.
+
+    Rows of different experiments have no common Pareto front. Values may be added to the axes of
+    an experiment, axes may not.
+
+    Parameters
+    ----------
+    schema : int
+        :data:`SCHEMA` of when it was written.
+    tool : str
+        Version and commit of Systolith.
+    network, network_digest : str
+        The name is for people; networks of one digest have the same layers and shapes.
+    batch : int
+    base, base_fingerprint : str
+        Name and fingerprint of the configuration that holds what is not varied.
+    axes : str
+        Names of what is varied, one space between.
+    source : str
+        The network as it was named to :meth:`of`: built-in, or a file. No column.
+    """
+
+    schema: int
+    tool: str
+    network: str = field(compare=False)
+    network_digest: str
+    batch: int
+    base: str = field(compare=False)
+    base_fingerprint: str
+    axes: str
+    source: str = field(default="", compare=False)
+
+    @classmethod
+    def of(
+        cls, network: str, base: AcceleratorConfig, axes: Sequence[str], batch: int = 1
+    ) -> "Experiment":
+        """Return the experiment of a network, by this version of Systolith.
+
+        Raises
+        ------
+        SystolithError
+            If the network cannot be used.
+        """
+        return cls(
+            schema=SCHEMA,
+            tool=describe(),
+            network=Path(network).stem if network.endswith(".onnx") else network,
+            network_digest=network_digest(load_network(network)),
+            batch=batch,
+            base=base.name,
+            base_fingerprint=f"{base.fingerprint:016x}",
+            axes=" ".join(axis for axis in AXES if axis in axes),
+            source=network,
+        )
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Return the columns of a row that say it."""
+        return tuple(one.name for one in fields(cls) if one.name != "source")
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str]) -> "Experiment":
+        """Return what a row says.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it does not.
+        """
+        return cls(
+            schema=int(row["schema"]),
+            tool=row["tool"],
+            network=row["network"],
+            network_digest=row["network_digest"],
+            batch=int(row["batch"]),
+            base=row["base"],
+            base_fingerprint=row["base_fingerprint"],
+            axes=row["axes"],
+        )
+
+    @property
+    def row(self) -> dict[str, str | int]:
+        """The columns of a row."""
+        return {name: getattr(self, name) for name in self.columns()}
+
+    def differences(self, wanted: "Experiment") -> str:
+        """Return in words what is different here from what is wanted; "" if nothing is."""
+        texts = []
+        for name in self.columns():
+            has, wants = getattr(self, name), getattr(wanted, name)
+            if name in ("network", "base") or has == wants:
+                continue
+            if name == "network_digest":
+                has, wants = f"{self.network} ({has})", f"{wanted.network} ({wants})"
+            elif name == "base_fingerprint":
+                has, wants = f"{self.base} ({has})", f"{wanted.base} ({wants})"
+            texts.append(f"{_LABELS[name]} {has}, not {wants}")
+        return "; ".join(texts)
+
+
+_LABELS = {
+    "schema": "columns of schema",
+    "tool": "written by",
+    "network_digest": "network",
+    "batch": "batch",
+    "base_fingerprint": "configuration",
+    "axes": "axes",
+}
