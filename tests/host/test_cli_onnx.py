@@ -319,3 +319,55 @@ def test_network_of_vectors_needs_an_array(command, perceptron, tmp_path):
         assert status == 2
         assert reason in err
         assert len(err.splitlines()) == 1
+
+
+@pytest.fixture
+def idle(tmp_path):
+    """Layers of zeros, a dead ReLU, a tiny tensor, and sums of these with others."""
+    rng = np.random.default_rng(4)
+    nodes = [
+        onnx_node("Conv", ["x", "w", "low"], "c"),
+        onnx_node("Relu", ["c"], "dead"),
+        onnx_node("Conv", ["x", "w", "k"], "h"),
+        onnx_node("Conv", ["h", "zero"], "z"),
+        onnx_node("Conv", ["h", "small"], "tiny"),
+        onnx_node("Conv", ["dead", "one", "k"], "d", group=6),
+        onnx_node("Add", ["h", "z"], "p"),
+        onnx_node("Add", ["p", "tiny"], "q"),
+        onnx_node("Add", ["dead", "dead"], "r"),
+        onnx_node("Concat", ["q", "r", "d"], "j", axis=1),
+        onnx_node("GlobalAveragePool", ["j"], "m"),
+        onnx_node("Flatten", ["m"], "f"),
+        onnx_node("Gemm", ["f", "g"], "y"),
+    ]
+    square = rng.standard_normal((6, 6, 1, 1)).astype(np.float32)
+    constants = {
+        "w": rng.standard_normal((6, 2, 3, 3)),
+        "low": np.full(6, -1e3),
+        "k": rng.standard_normal(6),
+        "zero": 0 * square,
+        "small": 1e-12 * square,
+        "one": square[:, :1],
+        "g": rng.standard_normal((18, 5)) * (np.arange(5) != 2),
+    }
+    path = tmp_path / "idle.onnx"
+    onnx.save(onnx_model(nodes, constants, ("N", 2, 7, 9)), path)
+    np.save(tmp_path / "x.npy", rng.standard_normal((2, 2, 7, 9), np.float32))
+    return path
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--device", "emulator"),
+        ("--device", "emulator", "--equalise", "--correct-bias"),
+        pytest.param((), marks=pytest.mark.rtl),
+    ],
+)
+def test_networks_with_idle_layers_run(more, command, idle):
+    image = ("--image", idle.parent / "x.npy", "--noise")
+    status, out, err = command("run", idle, "--config", "tiny", *image, *more)
+    assert (status, " 0 mismatches" in out) == (0, True), err
+    wanted = onnxruntime_output(onnx.load(idle), np.load(idle.parent / "x.npy"))[0]
+    assert f"float network's top 5: {', '.join(map(str, np.argsort(-wanted)[:5]))}" in out
+    assert " 2 (0.00)" in out

@@ -16,6 +16,9 @@ METHODS = ("minmax", "percentile", "mse")
 """The whole range; all but the outermost 0.01 % of the values at each end; or the range whose steps
 and clamps together make the least mean-squared error."""
 
+_LEAST_SPREAD = 2.0**-100
+"""Of a tensor whose values are no rounding errors of 0."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
 
@@ -86,15 +89,18 @@ def calibrate(
                 outputs.append(values)
     if method != "minmax":
         choose = percentile if method == "percentile" else least_error
-        counts = {name: np.zeros(BINS, np.int64) for name in ranges}
+        counts = {name: np.zeros(BINS, np.int64) for name in ranges if _spread(*ranges[name])}
         for image in images:
             for name, values in run_float(graph, weights, image[None]):
-                counts[name] += np.histogram(values, BINS, _wide(ranges[name]))[0]
-        ranges = {name: choose(counts[name], *_wide(ranges[name])) for name in ranges}
+                if name in counts:
+                    counts[name] += np.histogram(values, BINS, ranges[name])[0]
+        ranges |= {name: choose(counts[name], *ranges[name]) for name in counts}
     return Calibration(ranges, np.concatenate(outputs))
 
 
-def _wide(limits: tuple[float, float]) -> tuple[float, float]:
-    """Return a range that is not empty, for a histogram."""
-    low, high = limits
-    return (low, high) if high > low else (low, low + 1e-6 + abs(low) * 1e-6)
+def _spread(low: float, high: float) -> bool:
+    """Return whether values differ enough for a histogram; its edges are float32, too.
+
+    The range of others is that from 0 to where they all are, and nothing lies outside.
+    """
+    return high - low > max(_LEAST_SPREAD, abs(low) / 64, abs(high) / 64)

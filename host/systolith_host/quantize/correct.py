@@ -18,6 +18,9 @@ MOST_IMAGES = 32
 
 _BIAS_LIMIT = (1 << 31) - 1
 
+_LEAST_STEP, _LARGEST_STEP = 2.0**-31, 255
+"""Steps of the output that a step of the sums may make where a bias is corrected."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -145,7 +148,8 @@ def _corrected(
     sums = _mean_output(node, layer.weight.astype(np.float32), mean) + layer.bias
     # Real value of a step of the sums: input scale times weight scale.
     step = np.ldexp(layer.multiplier.astype(np.float64), -layer.shift) * target.scale
-    alive = step > 0
+    # Where a step crosses the whole output, or vanishes in it, the bias corrects nothing.
+    alive = (step > _LEAST_STEP * target.scale) & (step < _LARGEST_STEP * target.scale)
     missing = np.zeros(len(sums))
     missing[alive] = wanted[alive] / step[alive] - sums[alive]
     bias = np.clip(np.rint(layer.bias + missing), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)

@@ -43,11 +43,15 @@ def sum_factors(
     Raises
     ------
     SystolithError
-        If a ratio is not positive, or too large for a shift of 1.
+        If a ratio is not positive.
     """
     for ratio in ratios:
         if not (math.isfinite(ratio) and ratio > 0):
             raise SystolithError(f"{layer}: scale of an input must be positive, not {ratio}")
+    # Beyond the largest product a step of the larger input crosses the whole output anyway.
+    largest = LARGEST_FACTOR * ((1 << multiplier_width) - 1) / 2
+    excess = max(*ratios, largest) / largest
+    ratios = (ratios[0] / excess, ratios[1] / excess)
     lead = int(ratios[1] > ratios[0])
     factor = np.arange(LARGEST_FACTOR, LARGEST_FACTOR // 2, -1)
     factor, multiplier, shift = _multipliers(ratios[lead], factor, multiplier_width, layer)
@@ -80,7 +84,7 @@ def mean_factors(
     Raises
     ------
     SystolithError
-        If the ratio is not positive, or too large for a shift of 1.
+        If the ratio is not positive, or too large for the multiplier.
     """
     largest = min(max(_SUM_LIMIT // (256 * taps), 1), 127)
     weights = np.arange(1, largest + 1)

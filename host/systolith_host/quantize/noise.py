@@ -49,5 +49,8 @@ def layer_noise(
         real = (tensors[target.name].astype(np.float64) - target.zero_point) * target.scale
         noise = float(((real.reshape(values.shape) - values) ** 2).sum())
         signal = float((values.astype(np.float64) ** 2).sum())
-        result[target.name] = 10 * math.log10(signal / noise) if signal and noise else math.inf
+        if not noise:
+            result[target.name] = math.inf
+        else:
+            result[target.name] = 10 * math.log10(signal / noise) if signal else -math.inf
     return result

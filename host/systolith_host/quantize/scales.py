@@ -16,8 +16,15 @@ _WEIGHT_LIMIT = 127
 _BIAS_LIMIT = 1 << 24
 """Largest bias in steps of the sums; a channel with a larger one gets a coarser weight scale."""
 
-_LEAST_RANGE = 1e-6
-"""A tensor that is constant on the calibration images still gets a scale."""
+_LEAST_RANGE = 2.0**-100
+"""Of a tensor that is always 0 on the calibration images. Far below any other range, so that what
+it holds and what is added to it count for nothing; steps are still normal numbers of float32."""
+
+_LEAST_WEIGHT_SCALE = 2.0**-100
+"""Of a channel without weights and bias: its sums vanish, whatever the scale of the output."""
+
+_ALL_STEPS = 255
+"""From the least to the largest value of a type."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class ActivationScale:
 
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Return real values as integers of the type, rounded to nearest and clamped."""
-        steps = np.rint(values / np.float32(self.scale)) + self.zero_point
+        with np.errstate(over="ignore"):  # infinity is clamped, too
+            steps = np.rint(values / np.float32(self.scale)) + self.zero_point
         return np.clip(steps, self.low, self.high).astype(np.uint8 if self.unsigned else np.int8)
 
 
@@ -66,7 +74,7 @@ def activation_scale(low: float, high: float) -> ActivationScale:
     low, high = min(low, 0.0), max(high, 0.0)
     if high - low < _LEAST_RANGE:
         high = low + _LEAST_RANGE
-    scale = float(np.float32((high - low) / 255))
+    scale = float(np.float32((high - low) / _ALL_STEPS))
     if low == 0.0:
         return ActivationScale(True, scale, 0)
     zero_point = round(-128 - low / scale)
@@ -106,7 +114,7 @@ def quantize_weight(
     scale = largest / _WEIGHT_LIMIT
     # Where the bias dwarfs the weights (a dead channel), it decides the scale.
     scale = np.maximum(scale, np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT))
-    scale[scale == 0] = 1.0
+    scale = np.maximum(scale, _LEAST_WEIGHT_SCALE)
     steps = flat * (1 / scale).astype(np.float32)[:, None]
     np.rint(steps, out=steps)
     np.clip(steps, -_WEIGHT_LIMIT, _WEIGHT_LIMIT, out=steps)
@@ -119,7 +127,9 @@ def requantisation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return multiplier and shift for each channel, so that multiplier / 2**shift is the ratio.
 
-    The multiplier is the largest that fits, which is the most precise.
+    The multiplier is the largest that fits, which is the most precise. A ratio beyond the largest
+    becomes the largest, by which a sum of 1 crosses the whole output already: so it is where a
+    layer with a wide sum makes a tensor that is always 0, or nearly so.
 
     Parameters
     ----------
@@ -138,7 +148,8 @@ def requantisation(
     Raises
     ------
     SystolithError
-        If a ratio is too large for a shift of 1.
+        If a ratio is too large for a shift of 1, and the largest multiplier does not cross the
+        output.
     """
     multipliers, shifts = [], []
     limit = 1 << multiplier_width
@@ -153,7 +164,9 @@ def requantisation(
         if multiplier >= limit:  # the fraction rounded up to one
             shift -= 1
             multiplier = round(math.ldexp(value, shift))
-        if shift < 1:
+        if shift < 1 and limit - 1 >= 2 * _ALL_STEPS:
+            multiplier, shift = limit - 1, 1
+        elif shift < 1:
             raise SystolithError(
                 f"{layer}: channel {channel} must be scaled by {value:.3g}, which is beyond the "
                 f"{limit - 1} / 2 of a {multiplier_width}-bit multiplier; raise multiplier_width"

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
 from systolith_host.errors import SystolithError
@@ -43,7 +44,16 @@ def test_an_input_far_smaller_than_the_other_may_vanish():
     assert factors[0] * multiplier / 2**shift == pytest.approx(1.0, rel=1e-8)
 
 
-@pytest.mark.parametrize("bad", [(1e12, 1.0), (1.0, 0.0), (math.inf, 1.0), (1.0, math.nan)])
+@pytest.mark.parametrize("ratios", [(1e12, 1.0), (1e10, 2e10), (1e33, 1e33)])
+@pytest.mark.parametrize("width", [8, 16, 24])
+def test_a_step_of_a_sum_crosses_the_output_where_its_ratio_is_too_large(ratios, width):
+    factors, multiplier, shift = sum_factors(ratios, width, "sum")
+    assert max(factors) <= LARGEST_FACTOR
+    assert max(factors) * multiplier / 2**shift > 255
+    assert np.argmax(factors) == np.argmax(ratios)
+
+
+@pytest.mark.parametrize("bad", [(1.0, 0.0), (math.inf, 1.0), (1.0, math.nan)])
 def test_a_sum_that_no_multiplier_can_scale_is_refused(bad):
     with pytest.raises(SystolithError, match=r"^sum: "):
         sum_factors(bad, 16, "sum")
@@ -69,7 +79,13 @@ def test_large_ratios_of_a_mean_take_large_weights():
     assert weight * multiplier / 2**shift == pytest.approx(100_000.0, rel=1e-4)
 
 
-@pytest.mark.parametrize("bad", [1e12, 0.0, math.nan])
+@pytest.mark.parametrize("width", [9, 16, 24])
+def test_a_step_of_a_mean_crosses_the_output_where_its_ratio_is_too_large(width):
+    weight, multiplier, shift = mean_factors(1e12, 9, width, "mean")
+    assert weight * multiplier / 2**shift > 255
+
+
+@pytest.mark.parametrize("bad", [0.0, math.nan])
 def test_a_mean_that_no_multiplier_can_scale_is_refused(bad):
     with pytest.raises(SystolithError, match=r"^mean: "):
         mean_factors(bad, 9, 16, "mean")

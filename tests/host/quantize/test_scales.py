@@ -78,6 +78,22 @@ def test_tiny_ratio_takes_the_largest_shift():
     assert multiplier.tolist() == [16, 0]
 
 
+@pytest.mark.parametrize("width", [9, 16, 24])
+def test_ratio_beyond_the_multiplier_crosses_the_output_in_a_step(width):
+    largest = ((1 << width) - 1) / 2
+    multiplier, shift = requantisation(np.array([largest, largest + 1, 1e40]), width, "layer")
+    assert (multiplier / 2.0**shift).tolist() == [largest] * 3
+    assert largest > 255
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1e-12), (-1e-20, 3e-12), (-1e-28, 0)])
+def test_tiny_tensor_keeps_its_values(low, high):
+    scale = activation_scale(low, high)
+    values = np.linspace(low, high, 7)
+    real = (scale.quantize(values).astype(float) - scale.zero_point) * scale.scale
+    assert np.allclose(real, values, rtol=0, atol=(high - low) / 255)
+
+
 def test_ratio_out_of_range_names_layer_and_channel():
     with pytest.raises(SystolithError, match=r"^conv1: channel 1 must be scaled by 200, which is"):
         requantisation(np.array([1.0, 200.0]), 8, "conv1")
