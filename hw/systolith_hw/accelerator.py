@@ -182,6 +182,9 @@ class Accelerator(wiring.Component):
                 Cat(load.done, core.done, store.drained, write_port.acknowledged)
             ),
             controller.quiet.eq(read_port.quiet & write_port.quiet),
+            controller.broken.eq(
+                read_port.broken_fetch | read_port.broken_load | write_port.broken
+            ),
             controller.activity.eq(
                 (states.LOAD == 1)
                 | (states.COMPUTE == 1)
@@ -206,6 +209,9 @@ class Accelerator(wiring.Component):
             states.STORE.eq(store.state),
         ]
         faults = {
+            "fetch_protocol": (read_port.broken_fetch, 0),
+            "load_protocol": (read_port.broken_load, 0),
+            "store_protocol": (write_port.broken, 0),
             "illegal": (fetch.fault, fetch.fetched),
             "fetch_address": (read_port.fault & read_port.fault_fetch, read_port.fault_addr),
             "load_address": (read_port.fault & ~read_port.fault_fetch, read_port.fault_addr),
@@ -216,6 +222,8 @@ class Accelerator(wiring.Component):
             "load_buffer": (load.fault, load.fault_addr),
             "compute_buffer": (core.fault, core.fault_addr),
             "store_buffer": (store.fault, store.fault_addr),
+            "load_count": (load.miscount, load.miscount_number),
+            "store_count": (store.miscount, store.miscount_number),
         }
         for index, (name, _, _) in enumerate(FAULTS):
             fault, info = faults[name]

@@ -24,7 +24,7 @@ from systolith_hw.spec.registers import (
 
 __all__ = ["Driver", "LayerCounters"]
 
-RESET_POLLS = 1000
+RESET_POLLS = 2000
 """Reads of STATUS that a reset may take to end what is under way on the bus."""
 
 _WAITS = {
@@ -199,6 +199,17 @@ class Driver:
             return f"no progress for {self.watchdog} cycles: {self._engines_text(None)}"
         if code == ErrorCode.BUFFER:
             return f"{engine}: word {info} is beyond the end of its buffer"
+        if code == ErrorCode.COUNT:
+            return (
+                f"{engine} number {info} of the program (from 0) has a region of another size than "
+                "its tile; the program is damaged"
+            )
+        if code == ErrorCode.PROTOCOL:
+            return (
+                f"{engine}: the memory broke the AXI protocol (an answer to no request, or a burst "
+                "that ends at the wrong beat); reset the memory, or its bridge, with the "
+                "accelerator"
+            )
         return f"{engine}: unknown error {code}, information {info:#x}"
 
     def _engines_text(self, layer: LayerProgram | None) -> str:

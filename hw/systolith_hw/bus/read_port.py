@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
+from systolith_hw.bus.follow import BurstFollower
 from systolith_hw.bus.window import is_inside
 from systolith_hw.control.layouts import address_bits
 from systolith_hw.dma.bursts import burst_layout
@@ -41,6 +42,9 @@ class ReadPort(wiring.Component):
     bus_error_fetch : Out, it answered to fetch
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
+    broken_fetch, broken_load : Out
+        The memory has answered to fetch, or to load, what nobody had asked, or has ended a burst at
+        a wrong beat; until a reset.
     """
 
     bus: Any
@@ -58,6 +62,8 @@ class ReadPort(wiring.Component):
     bus_error_fetch: Signal
     quiet: Signal
     beat_taken: Signal
+    broken_fetch: Signal
+    broken_load: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -79,6 +85,8 @@ class ReadPort(wiring.Component):
                 "bus_error_fetch": Out(1),
                 "quiet": Out(1),
                 "beat_taken": Out(1),
+                "broken_fetch": Out(1),
+                "broken_load": Out(1),
             }
         )
 
@@ -186,7 +194,8 @@ class ReadPort(wiring.Component):
         ended = Signal()
         m.d.sync += [
             ended.eq(taken & beats.o.p.last),
-            outstanding.eq(outstanding + issue - ended),
+            # It never goes below zero, whatever comes.
+            outstanding.eq(outstanding + issue - (ended & (outstanding != 0))),
             self.beat_taken.eq(taken),
             self.bus_error_fetch.eq(is_fetch),
             self.bus_error.eq(
@@ -196,6 +205,18 @@ class ReadPort(wiring.Component):
                 (outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~waits["fetch"] & ~waits["load"]
             ),
         ]
+        for name, broken in (("fetch", self.broken_fetch), ("load", self.broken_load)):
+            follower = BurstFollower(config.outstanding_reads)
+            m.submodules[f"{name}_follower"] = follower
+            fetches = name == "fetch"
+            m.d.comb += [
+                follower.burst.valid.eq(issue & (chosen.fetch == fetches)),
+                follower.burst.p.eq(chosen.burst.length),
+                follower.beat.eq(taken & (is_fetch == fetches)),
+                follower.last.eq(beats.o.p.last),
+            ]
+            with m.If(follower.broken):
+                m.d.sync += broken.eq(1)
         # With halt, what was chosen but not issued is forgotten.
         with m.If(self.halt):
             m.d.sync += [chosen_valid.eq(0), *(flag.eq(0) for flag in waits.values())]

@@ -42,6 +42,8 @@ class WritePort(wiring.Component):
     acknowledged : Out, pulse: a burst marked ``last`` is in the memory
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
+    broken : Out
+        The memory has answered to no burst of ours, or before it was sent; until a reset.
     """
 
     bus: Any
@@ -56,6 +58,7 @@ class WritePort(wiring.Component):
     acknowledged: Signal
     quiet: Signal
     beat_taken: Signal
+    broken: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -73,6 +76,7 @@ class WritePort(wiring.Component):
                 "acknowledged": Out(1),
                 "quiet": Out(1),
                 "beat_taken": Out(1),
+                "broken": Out(1),
             }
         )
 
@@ -163,13 +167,28 @@ class WritePort(wiring.Component):
         answered = bus.bvalid & bus.bready
         m.d.comb += [bus.bready.eq(1), answers.o.ready.eq(answered)]
         m.d.sync += [
-            outstanding.eq(outstanding + issue - answered),
-            self.acknowledged.eq(answered & answers.o.p),
+            # It never goes below zero, whatever comes.
+            outstanding.eq(outstanding + issue - (answered & (outstanding != 0))),
+            self.acknowledged.eq(answered & answers.o.valid & answers.o.p),
             self.bus_error.eq(
                 answered & (bus.bresp != Response.OKAY) & (bus.bresp != Response.EXOKAY)
             ),
             self.quiet.eq((outstanding == 0) & ~bus.awvalid & ~held_valid & ~early_valid),
         ]
+        # Bursts whose address and whose last beat are sent and whose answer is awaited; looked at a
+        # cycle after the answer, so that it may come in the cycle of the last of both.
+        addressed = Signal(range(config.outstanding_writes + 2))
+        sent_bursts = Signal(range(config.outstanding_writes + 2))
+        answer = Signal()
+        stranger = Signal(reset_less=True)
+        m.d.sync += [answer.eq(answered), stranger.eq(bus.bid != bus.awid)]
+        for count, more in (
+            (addressed, bus.awvalid & bus.awready),
+            (sent_bursts, beat & bus.wlast),
+        ):
+            m.d.sync += count.eq(count + more - (answer & (count != 0)))
+        with m.If(answer & (stranger | (addressed == 0) | (sent_bursts == 0))):
+            m.d.sync += self.broken.eq(1)
         with m.If(self.halt):
             m.d.sync += [early_valid.eq(0), held_valid.eq(0)]
         return m

@@ -15,6 +15,9 @@ from systolith_hw.spec.registers import Engine, ErrorCode
 __all__ = ["FAULTS", "Controller"]
 
 FAULTS = (
+    ("fetch_protocol", ErrorCode.PROTOCOL, Engine.FETCH),
+    ("load_protocol", ErrorCode.PROTOCOL, Engine.LOAD),
+    ("store_protocol", ErrorCode.PROTOCOL, Engine.STORE),
     ("illegal", ErrorCode.ILLEGAL, Engine.FETCH),
     ("fetch_address", ErrorCode.ADDRESS, Engine.FETCH),
     ("load_address", ErrorCode.ADDRESS, Engine.LOAD),
@@ -25,6 +28,8 @@ FAULTS = (
     ("load_buffer", ErrorCode.BUFFER, Engine.LOAD),
     ("compute_buffer", ErrorCode.BUFFER, Engine.COMPUTE),
     ("store_buffer", ErrorCode.BUFFER, Engine.STORE),
+    ("load_count", ErrorCode.COUNT, Engine.LOAD),
+    ("store_count", ErrorCode.COUNT, Engine.STORE),
 )
 """The faults that hardware reports, the first of a cycle winning: name, code, engine."""
 
@@ -33,8 +38,9 @@ class Controller(wiring.Component):
     """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
 
     After a fault nothing more is issued, three cycles later at the latest. ``reset_request``, at
-    any time, waits until nothing is outstanding on the bus and holds the engines in reset long
-    enough for their pipelines to empty. A ``start`` counts only when idle and without a reset.
+    any time, waits until nothing is outstanding on the bus (or, where the memory broke the bus's
+    protocol, for PATIENCE cycles) and holds the engines in reset long enough for their pipelines to
+    empty. A ``start`` counts only when idle and without a reset.
 
     Parameters
     ----------
@@ -50,6 +56,7 @@ class Controller(wiring.Component):
     finished : In, pulses for each of the counters
     activity : In, an engine got further in this cycle
     quiet : In, nothing outstanding on the bus
+    broken : In, the memory has broken the bus's protocol: `quiet` says nothing any more
     faults : In, pulses, one for each of :data:`FAULTS`
     infos : In, what goes into ERROR_INFO with each of them
     running, done, failed, resetting : Out
@@ -71,6 +78,7 @@ class Controller(wiring.Component):
     finished: Signal
     activity: Signal
     quiet: Signal
+    broken: Signal
     faults: Signal
     infos: Any
     running: Signal
@@ -90,6 +98,9 @@ class Controller(wiring.Component):
     RESET_TRAVEL = 16
     """Cycles that ``engine_reset`` has to reach, and to leave, the last engine."""
 
+    PATIENCE = 1 << 12
+    """Cycles that a reset waits for what may still come from a memory that broke the protocol."""
+
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         # An address, or an instruction's number.
@@ -105,6 +116,7 @@ class Controller(wiring.Component):
                 "finished": In(len(PROGRESS_LAYOUT.members)),
                 "activity": In(1),
                 "quiet": In(1),
+                "broken": In(1),
                 "faults": In(len(FAULTS)),
                 "infos": In(data.ArrayLayout(info_bits, len(FAULTS))),
                 "running": Out(1),
@@ -128,6 +140,8 @@ class Controller(wiring.Component):
         # No pipeline is longer than an array's diagonal and the post-processing behind it.
         hold = 2 * (self.config.rows + self.config.cols) + 128 + self.RESET_TRAVEL
         held = Signal(range(hold + 1))
+        patience = Signal(range(self.PATIENCE + 1), init=self.PATIENCE)
+        broken = Signal()
         idle_cycles = Signal(32)
 
         # What comes from all over the accelerator takes a cycle to get here.
@@ -138,6 +152,7 @@ class Controller(wiring.Component):
             fetched.eq(self.fetched),
             dispatched.eq(self.dispatched),
             activity.eq(self.activity),
+            broken.eq(self.broken),
         ]
 
         names = list(PROGRESS_LAYOUT.members)
@@ -223,10 +238,14 @@ class Controller(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):  # until nothing is outstanding on the bus
                 m.d.sync += held.eq(hold)
-                with m.If(self.halt & self.quiet):
+                with m.If(broken):  # what is outstanding is not known: a fixed time
+                    m.d.sync += patience.eq(patience - 1)
+                    with m.If(patience == 0):
+                        m.next = "RESET"
+                with m.Elif(self.halt & self.quiet):
                     m.next = "RESET"
             with m.State("RESET"):  # until the pipelines are empty
-                m.d.sync += [held.eq(held - 1), self.done.eq(0)]
+                m.d.sync += [held.eq(held - 1), self.done.eq(0), patience.eq(self.PATIENCE)]
                 with m.If(held == 0):
                     m.next = "IDLE"
         return m

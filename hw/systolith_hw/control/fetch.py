@@ -7,16 +7,23 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.control.layouts import (
+    COUNTER_BITS,
     address_bits,
     instruction_layout,
     packed_instruction_layout,
 )
 from systolith_hw.dma.bursts import BurstSplitter, burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, Opcode
+from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode
+from systolith_hw.spec.legal import rules
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["Fetch"]
+
+_RAISED_BY: dict[str, Opcode] = dict(
+    zip(COUNTERS, (Opcode.LOAD, Opcode.CONV, Opcode.STORE, Opcode.STORE), strict=True)
+)
+"""Which instructions a progress counter counts."""
 
 
 class Fetch(wiring.Component):
@@ -128,11 +135,13 @@ class Fetch(wiring.Component):
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
 
-        # Whether it is legal is known a cycle later.
+        # Whether it is legal is known a cycle later. It may wait for instructions before it only:
+        # for others it would wait for ever.
         checked = Signal()
         m.d.sync += checked.eq(complete & ~sent)
         targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}
         legal = Signal(len(targets))
+        before = {opcode: Signal(COUNTER_BITS, name=f"{opcode.name}s") for opcode in targets}
         for index, (opcode, target) in enumerate(targets.items()):
             mine = instruction.opcode == opcode.value
             fields: Any = Signal(instruction_layout(opcode), name=f"{opcode.name.lower()}_fields")
@@ -145,12 +154,22 @@ class Fetch(wiring.Component):
                 for f in FIELDS[opcode]
                 if f.external and f.width > config.addr_width
             ]
+            tests += [
+                fields[f.name] <= before[_RAISED_BY[f.name.split("_")[1]]]
+                for f in FIELDS[opcode]
+                if f.name.startswith("after_")
+            ]
+            values = {f.name: fields[f.name] for f in FIELDS[opcode]}
+            tests += [rule.kept(values) for rule in rules(opcode, config)]
             m.d.sync += legal[index].eq(mine & Cat(tests).all())
             m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)
         m.d.comb += sent.eq(Cat(target.valid & target.ready for target in targets.values()).any())
         m.d.sync += self.fault.eq(checked & ~legal.any() & ~self.halt)
         with m.If(sent):
             m.d.sync += [complete.eq(0), self.fetched.eq(self.fetched + 1)]
+        for opcode, target in targets.items():
+            with m.If(target.valid & target.ready):
+                m.d.sync += before[opcode].eq(before[opcode] + 1)
         with m.If(self.start):
-            m.d.sync += self.fetched.eq(0)
+            m.d.sync += [self.fetched.eq(0), *(count.eq(0) for count in before.values())]
         return m

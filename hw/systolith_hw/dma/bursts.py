@@ -118,9 +118,10 @@ class RegionWalker(wiring.Component):
                     m.d.sync += idle.eq(0)
                     m.next = "SIZE"
             with m.State("SIZE"):  # one cycle
-                # Of a size beyond all of memory the low bits are left: the LOAD or STORE does not
-                # end, which the watchdog sees.
-                sizes = Array(_times(region.run_words, number) for number in self.word_bytes)
+                # A size beyond all of memory becomes the largest one: the run is read or written up
+                # to the window's end, where it is refused.
+                products = [_times(region.run_words, number) for number in self.word_bytes]
+                sizes = Array(Mux(product >> len(size) == 0, product, ~0) for product in products)
                 m.d.sync += size.eq(sizes[region.kind])
                 m.next = "SHAPE"
             with m.State("SHAPE"):  # one cycle: the next run as beats

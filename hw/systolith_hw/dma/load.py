@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.gate import TokenGate
-from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
 from systolith_hw.dma.tiles import TILE_JOB, TileWriter
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, REGION_FIELDS, Buffer, Opcode
+from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.stream.gearbox import Unpacker
 from systolith_hw.stream.queue import Queue
@@ -51,6 +52,9 @@ class LoadEngine(wiring.Component):
     state : Out
     fault : Out, pulse: a word beyond its buffer's end
     fault_addr : Out, that word
+    miscount : Out
+        Pulse: a region has more or fewer words than its tile.
+    miscount_number : Out, how many LOADs came before that one
     """
 
     load: stream.Interface
@@ -70,6 +74,8 @@ class LoadEngine(wiring.Component):
     state: Signal
     fault: Signal
     fault_addr: Signal
+    miscount: Signal
+    miscount_number: Signal
 
     QUEUED_RUNS = 16
     QUEUED_JOBS = 8
@@ -95,17 +101,15 @@ class LoadEngine(wiring.Component):
                 "state": Out(LoadState),
                 "fault": Out(1),
                 "fault_addr": Out(24),
+                "miscount": Out(1),
+                "miscount_number": Out(COUNTER_BITS),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        sizes = {
-            Buffer.ACT: config.block,
-            Buffer.WEIGHT: config.cols,
-            Buffer.PARAM: PARAM_BYTES,
-        }
+        sizes = {buffer: word_bytes(buffer, config) for buffer in Buffer}
         m.submodules.gate = gate = TokenGate(
             instruction_layout(Opcode.LOAD, config),
             {
@@ -215,8 +219,10 @@ class LoadEngine(wiring.Component):
         # of the one before, known late in its cycle, would have to reach all of that at once.
         idle = Signal(init=1)
 
-        # Weights and parameters: counted word by word. `takes` tell the unpackers what `to` tell
-        # the counters: one register would stand between two places that are far apart.
+        # The words of a region are counted. Those of weights and parameters go to successive
+        # places; of the others the tile writer takes as many as its tile has. `takes` tell the
+        # unpackers what `to` tell the counters: one register would stand between two places that
+        # are far apart.
         to_weights, to_params = Signal(), Signal()
         takes_weights, takes_params = Signal(reset_less=True), Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
@@ -228,10 +234,12 @@ class LoadEngine(wiring.Component):
         weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
         weight_step = to_weights & weights.valid
         param_step = to_params & params.valid
-        step = weight_step | param_step
+        plain_step = weight_step | param_step
+        tile_step = tiles.word.valid & tiles.word.ready
+        step = plain_step | tile_step
         # The last word of all, known from a register as the ends of each level are.
         final = Signal(reset_less=True)
-        finish = step & final
+        finish = plain_step & final
         row_done = words.last & runs.last
         next_words = Mux(words.last, job.run_words == 1, words.left == 1)
         next_runs = Mux(row_done, job.runs == 1, Mux(words.last, runs.left == 1, runs.last))
@@ -254,6 +262,21 @@ class LoadEngine(wiring.Component):
             m.d.sync += [one.eq(0) for one in (to_weights, to_params, takes_weights, takes_params)]
         with m.If(finish | tiles.finish):
             m.d.sync += idle.eq(1)
+
+        # A tile that wants a word when its region is spent, or ends before that. `spent` is looked
+        # at before it is cleared, and no LOAD is counted as loaded between.
+        spent = Signal(reset_less=True)
+        tile_ended = Signal()
+        with m.If(tile_step & final):
+            m.d.sync += spent.eq(1)
+        with m.Elif(idle):
+            m.d.sync += spent.eq(0)
+        miscount_number = drive(m, self.miscount_number, "miscount_number_out")
+        m.d.sync += [
+            tile_ended.eq(tiles.finish),
+            self.miscount.eq((tiles.word.ready & spent) | (tile_ended & ~spent)),
+            miscount_number.eq(self.progress.loaded),
+        ]
 
         kind = jobs.o.p.buffer
         m.d.comb += [
@@ -317,7 +340,7 @@ class LoadEngine(wiring.Component):
             ),
         ]
 
-        with m.If(step | tiles.busy):
+        with m.If(plain_step | tiles.busy):
             m.d.comb += self.state.eq(LoadState.BUSY)
         with m.Elif(~idle | jobs.o.valid):
             m.d.comb += self.state.eq(LoadState.WAIT_MEMORY)

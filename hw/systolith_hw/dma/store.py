@@ -9,11 +9,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from systolith_hw.bus.write_port import write_beat_layout
 from systolith_hw.control.countdown import Countdown
 from systolith_hw.control.gate import TokenGate
-from systolith_hw.control.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.dma.bursts import BurstSplitter, RegionWalker, burst_layout
 from systolith_hw.memory.accumulator import drain_layout
 from systolith_hw.post.drain import DRAIN_JOB, Drain
 from systolith_hw.post.requantize import PARAM_LAYOUT
+from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
@@ -47,6 +48,8 @@ class StoreEngine(wiring.Component):
     state : Out
     fault : Out, pulse: an address beyond a bank's or buffer's end
     fault_addr : Out, that address
+    miscount : Out, pulse: a STORE drains more or fewer words than its region has
+    miscount_number : Out, how many STOREs came before that one
     """
 
     store: stream.Interface
@@ -63,6 +66,8 @@ class StoreEngine(wiring.Component):
     state: Signal
     fault: Signal
     fault_addr: Signal
+    miscount: Signal
+    miscount_number: Signal
 
     QUEUED_RUNS = 4
 
@@ -85,6 +90,8 @@ class StoreEngine(wiring.Component):
                 "state": Out(StoreState),
                 "fault": Out(1),
                 "fault_addr": Out(24),
+                "miscount": Out(1),
+                "miscount_number": Out(COUNTER_BITS),
             }
         )
 
@@ -106,6 +113,7 @@ class StoreEngine(wiring.Component):
                     "skip": range(max(2, packer.beat_units)),
                     "following": len(walker.region.p.run_words),
                     "single": 1,
+                    "last": 1,
                 }
             ),
             self.QUEUED_RUNS,
@@ -140,6 +148,7 @@ class StoreEngine(wiring.Component):
             runs.i.p.skip.eq(walker.run.p.skip >> skip_shift),
             runs.i.p.following.eq(following),
             runs.i.p.single.eq(single),
+            runs.i.p.last.eq(walker.run.p.last),
         ]
 
         # Words, marked with the ends of their runs.
@@ -149,7 +158,7 @@ class StoreEngine(wiring.Component):
         moved = packer.i.valid & packer.i.ready
         m.d.comb += [
             packer.i.valid.eq(drain.word.valid & runs.o.valid),
-            packer.i.p.data.eq(drain.word.p),
+            packer.i.p.data.eq(drain.word.p.data),
             packer.i.p.first.eq(first),
             packer.i.p.last.eq(last),
             packer.i.p.skip.eq(runs.o.p.skip),
@@ -163,6 +172,19 @@ class StoreEngine(wiring.Component):
             m.d.sync += [first.eq(last), *words.advance()]
             with m.If(first):
                 m.d.sync += words.load(runs.o.p.following)
+
+        # The last word drained is the last of the region. How many STOREs are packed is what the
+        # controller counts as stored while none is under way.
+        packed = Signal(COUNTER_BITS, reset_less=True)
+        with m.If(moved & drain.word.p.last):
+            m.d.sync += packed.eq(packed + 1)
+        with m.Elif(~self.pending):
+            m.d.sync += packed.eq(self.progress.stored)
+        miscount_number = drive(m, self.miscount_number, "miscount_number_out")
+        m.d.sync += [
+            self.miscount.eq(moved & (drain.word.p.last != (last & runs.o.p.last))),
+            miscount_number.eq(packed),
+        ]
 
         m.d.comb += [
             self.drain.eq(drain.drain),

@@ -16,7 +16,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
 from systolith_hw.stream.queue import Queue
 
-__all__ = ["DRAIN_JOB", "Drain"]
+__all__ = ["DRAIN_JOB", "Drain", "drained_word_layout"]
 
 DRAIN_JOB = data.StructLayout(
     {
@@ -26,6 +26,11 @@ DRAIN_JOB = data.StructLayout(
     }
 )
 """The fields of a STORE that the drain needs."""
+
+
+def drained_word_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of a word of channels and whether it is the last of its STORE."""
+    return data.StructLayout({"data": config.block * 8, "last": 1})
 
 
 class Drain(wiring.Component):
@@ -43,7 +48,7 @@ class Drain(wiring.Component):
     job : In, stream of :data:`DRAIN_JOB`
     drain, drain_group, sum : the convolution core's drain side
     param_addr, param_data : the parameter buffer's read side (SkewedMemory)
-    word : Out, stream of words of ``block`` bytes
+    word : Out, stream of :func:`drained_word_layout`
     drained : Out, pulse: the last sum of a STORE has been read
     active : Out, a STORE is being drained
     busy : Out, a sum is read
@@ -77,7 +82,7 @@ class Drain(wiring.Component):
                 "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
                 "param_addr": Out(range(config.param_depth // lanes)),
                 "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
-                "word": Out(stream.Signature(config.block * 8)),
+                "word": Out(stream.Signature(drained_word_layout(config))),
                 "drained": Out(1),
                 "active": Out(1),
                 "busy": Out(1),
@@ -91,12 +96,13 @@ class Drain(wiring.Component):
         lanes = self.config.post_lanes
         groups = self.config.block // lanes
         m.submodules.lanes = post = PostLanes(self.config)
-        m.submodules.queue = queue = Queue(self.config.block * 8, self.QUEUE_DEPTH)
+        m.submodules.queue = queue = Queue(drained_word_layout(self.config), self.QUEUE_DEPTH)
         connect(m, queue.o, flipped(self.word))
 
         active = Signal()
         job = Signal(DRAIN_JOB, reset_less=True)
         settle = Signal(range(PostLanes.latency(self.config) + 3))
+        ends = Signal(reset_less=True)
         idle = Signal(init=1)
         room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
         has_room = Signal(init=1)
@@ -176,11 +182,13 @@ class Drain(wiring.Component):
         with m.If(finish):
             m.d.sync += active.eq(0)
         with m.If(self.drained):
+            # In three cycles less its last word goes into the queue.
             m.d.sync += settle.eq(PostLanes.latency(self.config) + 2)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
             with m.If(settle == 1):
                 m.d.sync += idle.eq(1)
+        m.d.sync += ends.eq(settle == 4)
         # What is not used until `active` is taken without regard to `valid`.
         with m.If(idle):
             m.d.sync += [
@@ -246,7 +254,8 @@ class Drain(wiring.Component):
             self.param_addr.eq(param_addr),
             post.param.eq(param),
             post.output.eq(shared),
-            queue.i.p.eq(post.word),
+            queue.i.p.data.eq(post.word),
+            queue.i.p.last.eq(ends),
             queue.i.valid.eq(post.word_valid),
         ]
         return m

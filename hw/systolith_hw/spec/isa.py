@@ -15,12 +15,14 @@ stored     STOREs whose last write was acknowledged by the memory
 ========== ======================================================================================
 
 Each engine runs its own instructions in order. A program lists all instructions in one sequence
-in which every instruction comes after those that it waits for; so no queue depth can deadlock.
+in which every instruction comes after those that it waits for; so no queue depth can deadlock. The
+accelerator refuses an instruction that waits for more than what comes before it.
 
 Regions of external memory are walked as ``planes`` of ``runs`` of ``run_words`` contiguous words:
 word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w * size``.
-Addresses of runs are multiples of the greatest common divisor of the
-bus's width and the word's size.
+``addr`` and both pitches are multiples of the greatest common divisor of the
+bus's width and the word's size (see :mod:`systolith_hw.spec.legal`). A region has exactly the words
+of the tile that a LOAD makes of it, or that a STORE's windows give.
 
 **LOAD** moves a region into a buffer (:class:`Buffer`).
 

@@ -57,7 +57,8 @@ class ErrorCode(IntEnum):
 
     NONE = 0
     ILLEGAL = 1
-    """ERROR_INFO is the number of the instruction whose opcode, or a field, has no legal value."""
+    """ERROR_INFO is the number of the instruction that has no legal opcode, a field without a legal
+    value (see ``spec.legal``), or that waits for an instruction that does not come before it."""
     ADDRESS = 2
     """ERROR_INFO is the address, outside of the window that the host set."""
     BUS = 3
@@ -66,6 +67,13 @@ class ErrorCode(IntEnum):
     """No engine got further for WATCHDOG cycles; ENGINE_STATE says what each waits for."""
     BUFFER = 5
     """ERROR_INFO is the buffer word, entry or bank address beyond its buffer's end."""
+    COUNT = 6
+    """A region has not as many words as its LOAD's tile or its STORE's windows; ERROR_INFO is the
+    number of that LOAD among the program's LOADs, or of the STORE among its STOREs, from 0."""
+    PROTOCOL = 7
+    """The memory broke a rule of AXI4: it answered what nobody had asked, or ended a burst at the
+    wrong beat; ERROR_INFO is 0. The error is kept until a reset, also where it comes between
+    programs: the next one fails at its start."""
 
 
 ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {

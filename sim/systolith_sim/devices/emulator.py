@@ -6,6 +6,7 @@ import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
+from systolith_hw.spec.legal import broken_rule
 from systolith_hw.spec.registers import (
     CONTROL_RESET,
     CONTROL_START,
@@ -43,7 +44,8 @@ class Emulator:
         External memory from address 0: its size in bytes, or the memory itself (a
         :class:`numpy.memmap`, say), which is then written in place.
     strict : bool
-        Also check that the dependencies suffice for engines that run side by side.
+        Also check that the dependencies suffice for engines that run side by side, and say in
+        words what is wrong with an instruction that no accelerator may be given.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class Emulator:
         values, engines = self._values, self._engines
         memory_end = 1 << self.config.addr_width
         engines.window = (self._held("WINDOW_BASE"), min(self._held("WINDOW_END"), memory_end))
-        engines.bytes_read = engines.bytes_written = 0
+        engines.start()
         status = STATUS_DONE
         try:
             self._execute(self._held("PROGRAM_ADDR"), values["PROGRAM_COUNT"])
@@ -155,14 +157,17 @@ class Emulator:
                 instruction = decode(self.memory[start:end].tobytes(), self.config.addr_width)
             except ValueError:
                 raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number) from None
-            self._values["FETCHED"] += 1
-            self._check_order(number, instruction)
             try:
+                self._check_legal(number, instruction)
+                self._values["FETCHED"] += 1
                 access = run[instruction.opcode](instruction)
                 if hazards is not None:
                     hazards.check(number, instruction, access)
-            except ValueError as error:
-                raise EmulatorError(f"instruction {number}: {error}") from None
+            except Fault as fault:
+                if self.strict and fault.wrong:
+                    opcode = instruction.opcode.name
+                    raise EmulatorError(f"instruction {number} ({opcode}): {fault.wrong}") from None
+                raise
             except HazardError as error:
                 raise EmulatorError(str(error)) from None
             if instruction.opcode is Opcode.LOAD:
@@ -173,15 +178,22 @@ class Emulator:
                 self._values["DRAINED"] += 1
                 self._values["STORED"] += 1
 
-    def _check_order(self, number: int, instruction: Instruction) -> None:
+    def _check_legal(self, number: int, instruction: Instruction) -> None:
+        """Raise a Fault if this configuration refuses an instruction whose fields are legal."""
+        rule = broken_rule(instruction, self.config)
+        if rule is not None:
+            raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number, rule.text)
         for name, value in instruction.fields.items():
             if name.startswith("after_"):
                 counter = name.split("_")[1]
-                if value > self._values[counter.upper()]:
-                    raise EmulatorError(
-                        f"instruction {number} ({instruction.opcode.name}) must come after those "
-                        f"that it waits for, but {name} is {value} where "
-                        f"{self._values[counter.upper()]} are {counter}"
+                count = self._values[counter.upper()]
+                if value > count:
+                    raise Fault(
+                        ErrorCode.ILLEGAL,
+                        Engine.FETCH,
+                        number,
+                        "it must come after those that it waits for, "
+                        f"but {name} is {value} where {count} are {counter}",
                     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, Buffer, Instruction
+from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
 
 __all__ = ["Access", "Engines", "Fault", "walk"]
@@ -19,10 +20,14 @@ GATHER_BYTES = 32 << 20
 
 
 class Fault(Exception):
-    """What the accelerator would report in its error registers."""
+    """What the accelerator would report in its error registers.
 
-    def __init__(self, code: ErrorCode, engine: Engine, info: int) -> None:
-        super().__init__(f"{code.name} error of {engine.name}: {info:#x}")
+    `wrong` says in words what is wrong with the program, where no hardware could be right with it.
+    """
+
+    def __init__(self, code: ErrorCode, engine: Engine, info: int, wrong: str = "") -> None:
+        super().__init__(wrong or f"{code.name} error of {engine.name}: {info:#x}")
+        self.wrong = wrong
         self.code = code
         self.engine = engine
         self.info = info
@@ -87,8 +92,12 @@ class Engines:
         self.weight = np.zeros((config.weight_depth, config.cols), np.float32)
         self.param = np.zeros((config.param_depth, PARAM_BYTES), np.uint8)
         self.acc = np.zeros((2, config.acc_depth, config.cols), np.int64)
-        self.bytes_read = 0
-        self.bytes_written = 0
+        self.start()
+
+    def start(self) -> None:
+        """Begin a program: count from zero."""
+        self.bytes_read = self.bytes_written = 0
+        self.loads = self.stores = 0
 
     def check_region(self, start: int, end: int, engine: Engine) -> None:
         """Raise a Fault if a range of bytes is outside the window or the memory."""
@@ -119,11 +128,7 @@ class Engines:
         """Execute a LOAD."""
         buffer = instruction["buffer"]
         config = self.config
-        size = {
-            int(Buffer.ACT): config.block,
-            int(Buffer.WEIGHT): config.cols,
-            int(Buffer.PARAM): PARAM_BYTES,
-        }[buffer]
+        size = word_bytes(Buffer(buffer), config)
         regions = self._runs(instruction, size, Engine.LOAD)
         data = np.concatenate([self.memory[start:end] for start, end in regions])
         self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
@@ -132,8 +137,6 @@ class Engines:
             words = self._activation_words(instruction, data)
             first = instruction["lane"] * config.block
             name, depth = "act", config.act_depth
-            if first + config.block > config.rows:
-                raise Fault(ErrorCode.BUFFER, Engine.LOAD, first)
             target = self.act[dest : dest + len(words), first : first + config.block]
         elif buffer == Buffer.WEIGHT:
             name, depth = "weight", config.weight_depth
@@ -146,6 +149,7 @@ class Engines:
         if dest + len(words) > depth:
             raise Fault(ErrorCode.BUFFER, Engine.LOAD, max(dest, depth))
         target[:] = words
+        self.loads += 1
         return Access(writes={name: np.arange(dest, dest + len(words))}, regions=regions)
 
     def _activation_words(self, instruction: Instruction, data: np.ndarray) -> np.ndarray:
@@ -156,9 +160,12 @@ class Engines:
         per_pixel = pixel_bytes or block
         row_words = -(-pixels * per_pixel // block)
         if data.size != planes * rows * row_words * block:
-            raise ValueError(
+            raise Fault(
+                ErrorCode.COUNT,
+                Engine.LOAD,
+                self.loads,
                 f"LOAD moves {data.size // block} words, but its {planes} planes of "
-                f"{rows}x{pixels} pixels have {planes * rows * row_words}"
+                f"{rows}x{pixels} pixels have {planes * rows * row_words}",
             )
         tile = data.view(np.int8).reshape(planes, rows, row_words * block)
         tile = tile[:, :, : pixels * per_pixel].reshape(planes, rows, pixels, per_pixel)
@@ -233,7 +240,7 @@ class Engines:
             raise Fault(ErrorCode.BUFFER, Engine.STORE, info)
         blocks, base = instruction["blocks"], instruction["param_base"]
         channels = blocks * config.block
-        if channels > config.cols or base + channels > config.param_depth:
+        if base + channels > config.param_depth:
             raise Fault(ErrorCode.BUFFER, Engine.STORE, max(base, config.param_depth))
         entries = np.arange(base, base + channels)
         used, inverse = np.unique(addresses, return_inverse=True)
@@ -248,15 +255,19 @@ class Engines:
         data = np.ascontiguousarray(words.astype(np.int8)).reshape(-1).view(np.uint8)
         regions = self._runs(instruction, config.block, Engine.STORE)
         if data.size != (regions[:, 1] - regions[:, 0]).sum():
-            raise ValueError(
+            raise Fault(
+                ErrorCode.COUNT,
+                Engine.STORE,
+                self.stores,
                 f"STORE makes {data.size // config.block} words, but its region has "
-                f"{int((regions[:, 1] - regions[:, 0]).sum()) // config.block}"
+                f"{int((regions[:, 1] - regions[:, 0]).sum()) // config.block}",
             )
         position = 0
         for start, end in regions.tolist():
             self.memory[start:end] = data[position : position + end - start]
             position += end - start
         self.bytes_written += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
+        self.stores += 1
         return Access(reads={"param": entries}, regions=regions)
 
 

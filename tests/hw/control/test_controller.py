@@ -313,8 +313,9 @@ def test_error_registers_survive_a_reset_until_the_next_start():
 
     async def test(ctx):
         await bench.start(ctx, count=5)
-        ctx.set(dut.infos[1], 0x1234)
-        await bench.pulse(ctx, dut.faults, 1 << 1)
+        index = [name for name, _, _ in FAULTS].index("fetch_address")
+        ctx.set(dut.infos[index], 0x1234)
+        await bench.pulse(ctx, dut.faults, 1 << index)
         await bench.wait(ctx, 4)
         await bench.reset(ctx)
         assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.ADDRESS
@@ -323,6 +324,35 @@ def test_error_registers_survive_a_reset_until_the_next_start():
         await ctx.tick()
         assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.NONE
         assert ctx.get(dut.error_info) == 0
+
+    bench.run(test)
+
+
+def test_a_reset_after_a_broken_protocol_takes_its_time_and_no_longer():
+    bench = Bench()
+    dut = bench.dut
+    dut.PATIENCE = 100  # of this instance
+
+    async def test(ctx):
+        for quiet in (0, 1):
+            await bench.start(ctx, count=5)
+            ctx.set(dut.broken, 1)
+            await bench.wait(ctx, 20)
+            await bench.pulse(ctx, dut.faults, 1)
+            await bench.wait(ctx, 4)
+            assert bench.status(ctx) == FAILED
+            assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.PROTOCOL
+            ctx.set(dut.quiet, quiet)  # whatever the ports believe
+            await bench.pulse(ctx, dut.reset_request)
+            waited = 0
+            while not ctx.get(dut.engine_reset):
+                await ctx.tick()
+                waited += 1
+            assert dut.PATIENCE <= waited <= dut.PATIENCE + 10
+            ctx.set(dut.broken, 0)
+            while ctx.get(dut.resetting):
+                await ctx.tick()
+            assert bench.status(ctx) == IDLE
 
     bench.run(test)
 

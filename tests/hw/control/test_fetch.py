@@ -17,16 +17,37 @@ def highest(field, addr_width):
     return min(field.high, (1 << addr_width) - 1) if field.external else field.high
 
 
-def random_program(random, count, addr_width=32):
+def random_program(random, count, config):
+    """Return instructions that fetch hands on, with random values in all fields."""
     program = []
+    before = {"loaded": 0, "computed": 0, "drained": 0, "stored": 0}
     for _ in range(count):
         opcode = random.choice(list(Opcode))
         fields = {
-            field.name: random.randint(field.low, highest(field, addr_width))
+            field.name: random.randint(field.low, highest(field, config.addr_width))
             if not field.name.endswith("_step")
             else random.getrandbits(field.width)
             for field in FIELDS[opcode]
         }
+        fields |= {
+            name: random.randint(0, before[name.split("_")[1]])
+            for name in fields
+            if name.startswith("after_")
+        }
+        if opcode is not Opcode.CONV:
+            for name in ("addr", "run_pitch", "plane_pitch"):
+                fields[name] -= fields[name] % config.bus_bytes
+        if opcode is Opcode.LOAD:
+            fields["lane"] = random.randrange(config.row_groups)
+            fields["pixel_bytes"] = random.choice([0, *config.pack_sizes])
+            before["loaded"] += 1
+        elif opcode is Opcode.CONV:
+            before["computed"] += 1
+        else:
+            fields["blocks"] = random.randint(1, config.col_groups)
+            fields["param_base"] -= fields["param_base"] % config.post_lanes
+            before["drained"] += 1
+            before["stored"] += 1
         program.append(Instruction(opcode, fields))
     return program
 
@@ -116,7 +137,9 @@ def check_taken(bench, program):
 @pytest.mark.parametrize(("stall", "engine_stall"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.9)])
 def test_instructions_reach_their_engines_in_order(bus, beats, stall, engine_stall):
     config = small_config(bus_bytes=bus, burst_beats=beats, out_depth=4096)
-    programs = [random_program(Random(seed + bus), count) for seed, count in ((0, 12), (1, 5))]
+    programs = [
+        random_program(Random(seed + bus), count, config) for seed, count in ((0, 12), (1, 5))
+    ]
     image = b"".join(instruction.encode() for program in programs for instruction in program)
     addr = 0x10000 - 3 * INSTRUCTION_BYTES  # bursts meet a 4 KiB boundary
     bench = Bench(config, image, addr, stall=stall, engine_stall=engine_stall)
@@ -149,7 +172,7 @@ def test_instructions_reach_their_engines_in_order(bus, beats, stall, engine_sta
 @pytest.mark.parametrize("bad", [0, 2])
 def test_an_unknown_opcode_is_a_fault_with_the_instructions_number(bad):
     config = small_config()
-    program = random_program(Random(5), 4)
+    program = random_program(Random(5), 4, config)
     image = bytearray(b"".join(instruction.encode() for instruction in program))
     image[bad * INSTRUCTION_BYTES] = image[bad * INSTRUCTION_BYTES] & 0xF0 | 0xF
     bench = Bench(config, bytes(image), 0)
@@ -189,8 +212,13 @@ def test_a_field_without_a_legal_value_is_a_fault(opcode, name, value):
         if field.name == name:
             data ^= (good[name] ^ value) << position
         position += field.width
-    image = good.encode() + data.to_bytes(INSTRUCTION_BYTES, "little") + good.encode()
-    bench = Bench(small_config(bus_bytes=64, out_depth=1024, addr_width=20), image, 0)
+    bad = data.to_bytes(INSTRUCTION_BYTES, "little")
+    check_fault(small_config(bus_bytes=64, out_depth=1024, addr_width=20), good, bad)
+
+
+def check_fault(config, good, bad):
+    """Check that fetch stops at the second of three instructions."""
+    bench = Bench(config, good.encode() + bad + good.encode(), 0)
     dut = bench.dut
 
     async def test(ctx):
@@ -205,9 +233,37 @@ def test_a_field_without_a_legal_value_is_a_fault(opcode, name, value):
     check_taken(bench, [good])
 
 
+WIDE = small_config(8, 4, bus_bytes=16, out_depth=1024)
+TALL = small_config(4, 8, bus_bytes=4, post_lanes=2)
+BROKEN = [
+    (WIDE, Opcode.LOAD, {"lane": 2}),
+    (WIDE, Opcode.LOAD, {"pixel_bytes": 3}),
+    (WIDE, Opcode.LOAD, {"pixel_bytes": 4}),
+    (WIDE, Opcode.LOAD, {"addr": 2}),
+    (WIDE, Opcode.LOAD, {"run_pitch": 1}),
+    (WIDE, Opcode.LOAD, {"buffer": 2, "plane_pitch": 4}),
+    (TALL, Opcode.LOAD, {"buffer": 1, "addr": 2}),
+    (TALL, Opcode.STORE, {"addr": 2}),
+    (TALL, Opcode.STORE, {"plane_pitch": 6}),
+    (TALL, Opcode.STORE, {"blocks": 3}),
+    (TALL, Opcode.STORE, {"param_base": 1}),
+    (TALL, Opcode.LOAD, {"after_computed": 1}),
+    (TALL, Opcode.LOAD, {"after_drained": 1 << 23}),
+    (TALL, Opcode.CONV, {"after_loaded_act": 1}),
+    (TALL, Opcode.CONV, {"after_drained": 1}),
+    (TALL, Opcode.STORE, {"after_loaded": 3}),
+    (TALL, Opcode.STORE, {"after_computed": 1}),
+]
+
+
+@pytest.mark.parametrize(("config", "opcode", "fields"), BROKEN)
+def test_what_a_configuration_or_the_order_forbids_is_a_fault(config, opcode, fields):
+    check_fault(config, Instruction(opcode, {}), Instruction(opcode, fields).encode())
+
+
 def test_halt_hands_out_nothing_more():
     config = small_config()
-    program = random_program(Random(6), 6)
+    program = random_program(Random(6), 6, config)
     bench = Bench(config, b"".join(instruction.encode() for instruction in program), 0)
 
     async def test(ctx):
@@ -248,7 +304,7 @@ def test_a_program_of_no_instructions_asks_for_nothing():
 
 def test_an_instruction_every_four_cycles_when_a_beat_holds_one():
     config = small_config(bus_bytes=64, burst_beats=16, out_depth=1024)
-    program = random_program(Random(7), 24)
+    program = random_program(Random(7), 24, config)
     bench = Bench(config, b"".join(instruction.encode() for instruction in program), 0)
     cycles = []
 

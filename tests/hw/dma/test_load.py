@@ -128,6 +128,7 @@ class Bench:
         self.done = 0
         self.states = []
         self.faults = []
+        self.miscounts = []
 
     def empty(self):
         config = self.config
@@ -158,7 +159,19 @@ class Bench:
     async def writes(self, ctx):
         dut, config = self.dut, self.config
         while True:
-            _, _, act, weight, param, done, state, fault, at = await ctx.tick().sample(
+            (
+                _,
+                _,
+                act,
+                weight,
+                param,
+                done,
+                state,
+                fault,
+                at,
+                miscount,
+                number,
+            ) = await ctx.tick().sample(
                 dut.act_en,
                 dut.weight_en,
                 dut.param_en,
@@ -166,11 +179,16 @@ class Bench:
                 dut.state,
                 dut.fault,
                 dut.fault_addr,
+                dut.miscount,
+                dut.miscount_number,
             )
             self.states.append(STATES[state])
             if fault:
                 self.faults.append(at)
+            if miscount:
+                self.miscounts.append((number, self.done))
             self.done += done
+            ctx.set(dut.progress.loaded, self.done)
             # Registered outputs: read them now for the next cycle's edge.
             act, weight, param = ctx.get(dut.act_en), ctx.get(dut.weight_en), ctx.get(dut.param_en)
             if act:
@@ -220,6 +238,7 @@ def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, stall):
     for buffer in Buffer:
         assert np.array_equal(bench.buffers[buffer], expected[buffer]), buffer
     assert not bench.faults
+    assert not bench.miscounts
     assert set(bench.states[-20:]) == {"idle"}
 
 
@@ -273,6 +292,60 @@ def test_a_word_beyond_its_buffer_is_a_fault(fields, fault):
 
     bench.run(test)
     assert bench.faults == ([] if fault is None else [fault])
+
+
+TILE = {"run_words": 3, "runs": 2, "run_pitch": 16, "rows": 2, "pixels": 3}
+PADDED = {f"pad_{side}": 2 for side in ("top", "bottom", "left", "right")}
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("padding", [{}, PADDED])
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({}, False),
+        ({"run_words": 6, "runs": 1}, False),
+        ({"rows": 1}, True),
+        ({"rows": 3}, True),
+        ({"pixels": 2}, True),
+        ({"pixels": 4}, True),
+        ({"run_words": 2}, True),
+        ({"run_words": 4}, True),
+        ({"runs": 1}, True),
+        ({"runs": 3}, True),
+        ({"pixel_bytes": 1}, True),
+        ({"pixel_bytes": 1, "pixels": 9}, False),
+        ({"pixel_bytes": 1, "pixels": 8}, True),
+        ({"pixel_bytes": 1, "pixels": 13}, True),
+        ({"rows": 1, "pixels": 1, "run_words": 2, "runs": 1}, True),
+        ({"rows": 1, "pixels": 2, "run_words": 1, "runs": 1}, True),
+    ],
+)
+def test_a_region_of_another_size_than_its_tile_is_a_fault(before, padding, fields, wrong):
+    if fields.get("pixel_bytes") and not wrong:
+        fields = {**fields, "run_words": 3}  # nine bytes a row are three words of four
+    config = make_config(4, 4, 8, 4)
+    bench = Bench(config)
+    good = load(**TILE)
+    jobs = [good] * before + [load(**{**TILE, **padding, **fields})] + [good] * 3
+
+    async def test(ctx):
+        for job in jobs:
+            await stream_put(ctx, bench.dut.load, [payload(job)])
+            for _ in range(10):
+                await ctx.tick()
+            if bench.miscounts:
+                break
+        for _ in range(150):
+            await ctx.tick()
+
+    bench.run(test)
+    if not wrong:
+        assert bench.done == len(jobs)
+        assert not bench.miscounts
+    else:
+        # Seen at once, so before or with the end of the LOAD.
+        assert bench.miscounts[0] in ((before, before), (before, before + 1))
 
 
 def test_long_runs_flow_a_beat_a_cycle():

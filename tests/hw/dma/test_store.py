@@ -54,6 +54,7 @@ class Bench:
         self.memory = {}
         self.states = []
         self.drained = 0
+        self.miscounts = []
 
     def expect(self, job, memory):
         """Write what a STORE writes into `memory`, a dictionary of bytes."""
@@ -76,9 +77,16 @@ class Bench:
             ctx.set(dut.param_data[lane], {"bias": 0, "multiplier": 1 << 9, "shift": 9})
         reads = [(0, 0, 0)] * (ConvCoreSignature.DRAIN_LATENCY + lanes)
         while True:
-            _, _, read, group, state, drained = await ctx.tick().sample(
-                dut.drain, dut.drain_group, dut.state, dut.drained
+            _, _, read, group, state, drained, miscount, number = await ctx.tick().sample(
+                dut.drain,
+                dut.drain_group,
+                dut.state,
+                dut.drained,
+                dut.miscount,
+                dut.miscount_number,
             )
+            if miscount:
+                self.miscounts.append(number)
             self.states.append(STATES[state])
             self.drained += drained
             reads = [(read.bank, read.addr, group), *reads[:-1]]
@@ -152,6 +160,7 @@ def test_words_arrive_at_their_addresses(rows, cols, bus, lanes, stall):
     bench.run(feed, take)
     assert bench.memory == expected
     assert bench.drained == len(jobs)
+    assert not bench.miscounts
 
 
 @pytest.mark.parametrize(
@@ -193,3 +202,51 @@ def test_it_waits_for_memory_while_writes_are_pending():
 
     bench.run(test)
     assert bench.states.count("busy") == 5
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("stall", [0.0, 0.8])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run_words": 4},
+        {"run_words": 6},
+        {"runs": 1},
+        {"runs": 3},
+        {"planes": 2},
+        {"x_count": 4},
+        {"x_count": 6},
+        {"y_count": 1},
+        {"y_count": 3},
+        {"n_count": 2},
+        {"run_words": 11, "runs": 1},
+        {"run_words": 1, "runs": 1},
+        {"x_count": 1, "y_count": 1},
+    ],
+)
+def test_a_region_of_another_size_than_what_is_drained_is_a_fault(before, stall, fields):
+    bench = Bench(small_config(4, 4), stall=stall)
+    dut = bench.dut
+    bad = Instruction(Opcode.STORE, {**store(5, 2, addr=1024, run_pitch=20).fields, **fields})
+
+    async def test(ctx):
+        ctx.set(dut.pending, 1)
+        for index in range(before):
+            await stream_put(ctx, dut.store, [payload(store(5, 2, addr=64 * index, run_pitch=20))])
+            await bench.take(ctx, 1)
+        # Of a STORE that is not acknowledged yet, or after all are.
+        for pending in (0, 1) if stall else (1,):
+            ctx.set(dut.progress.stored, before)
+            ctx.set(dut.pending, pending)
+            await ctx.tick()
+        assert not bench.miscounts
+        ctx.set(dut.burst.ready, 1)
+        ctx.set(dut.beat.ready, 1)
+        await stream_put(ctx, dut.store, [payload(bad)])
+        for _ in range(120):
+            await ctx.tick()
+            if bench.miscounts:
+                break
+
+    simulate(dut, test, background=[bench.surroundings])
+    assert bench.miscounts == [before]

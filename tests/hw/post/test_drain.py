@@ -1,6 +1,6 @@
 """The drain: windows, blocks, parameters and words, with the words' taker stalling."""
 
-from itertools import product
+from itertools import accumulate, product
 from random import Random
 
 import numpy as np
@@ -104,7 +104,7 @@ class Bench(wiring.Component):
         return words
 
     def unpack(self, word):
-        raw = int(word).to_bytes(self.config.block, "little")
+        raw = int(word.data).to_bytes(self.config.block, "little")
         return tuple(np.frombuffer(raw, np.int8).tolist())
 
 
@@ -169,7 +169,7 @@ def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_
     drain = bench.drain
     jobs = example_jobs(config)
     expected = [word for job in jobs for word in bench.words(job)]
-    words = []
+    words, ends = [], []
     pulses = []
 
     async def feed(ctx):
@@ -178,6 +178,7 @@ def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_
     async def take(ctx):
         got = await stream_get(ctx, drain.word, len(expected), seed=2, stall=stall_out)
         words.extend(bench.unpack(word) for word in got)
+        ends.extend(number for number, word in enumerate(got, start=1) if word.last)
         ctx.set(drain.word.ready, 1)
         assert all(valid == 0 for (valid,) in await trace(ctx, 60, drain.word.valid))
         assert ctx.get(drain.active) == 0
@@ -191,6 +192,7 @@ def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_
 
     simulate(bench, feed, take, background=[bench.accumulators, count], watch=[drain.word])
     assert words == expected
+    assert ends == list(accumulate(len(bench.words(job)) for job in jobs))
     assert len(pulses) == len(jobs)
 
 
@@ -275,7 +277,7 @@ def test_random_windows_of_all_kinds():
                 )
             )
     expected = [word for job in jobs for word in bench.words(job)]
-    words = []
+    words, ends = [], []
 
     async def feed(ctx):
         await stream_put(ctx, drain.job, [payload(job) for job in jobs])
@@ -283,6 +285,8 @@ def test_random_windows_of_all_kinds():
     async def take(ctx):
         got = await stream_get(ctx, drain.word, len(expected))
         words.extend(bench.unpack(word) for word in got)
+        ends.extend(number for number, word in enumerate(got, start=1) if word.last)
 
     simulate(bench, feed, take, background=[bench.accumulators], watch=[drain.word])
     assert words == expected
+    assert ends == list(accumulate(len(bench.words(job)) for job in jobs))

@@ -185,11 +185,11 @@ def test_a_reset_outranks_a_start():
 
 @pytest.mark.parametrize("end", [SIZE, 1 << 32, 1 << 32 | 0x1000, (1 << 64) - 1])
 def test_a_window_beyond_the_memory_ends_with_it(end):
-    device = prepare(program(input0={"addr": (1 << 32) - 2}))
+    device = prepare(program(input0={"addr": (1 << 32) - 4}))
     write(device, "WINDOW_END", end)
     assert run(device) == STATUS_ERROR
     assert read(device, "ERROR_CODE") == ErrorCode.ADDRESS
-    assert read(device, "ERROR_INFO") == (1 << 32 if end > SIZE else (1 << 32) - 2)
+    assert read(device, "ERROR_INFO") == (1 << 32 if end > SIZE else (1 << 32) - 4)
 
 
 def test_each_engine_reports_its_errors():
@@ -209,14 +209,60 @@ def test_each_engine_reports_its_errors():
     assert read(device, "ERROR_INFO") == 64
 
 
-def test_an_instruction_before_those_that_it_waits_for_is_refused():
-    device = prepare(program(conv0={"after_loaded_act": 4}), strict=False)
-    write(device, "CONTROL", CONTROL_START)
-    pattern = (
-        r"^instruction 3 \(CONV\) must come after .* after_loaded_act is 4 where 3 are loaded$"
-    )
-    with pytest.raises(EmulatorError, match=pattern):
+@pytest.mark.parametrize(
+    ("name", "fields", "message", "code", "engine", "info"),
+    [
+        (
+            "conv0",
+            {"after_loaded_act": 4},
+            r"instruction 3 \(CONV\): it must come after .* is 4 where 3 are loaded",
+            ErrorCode.ILLEGAL,
+            Engine.FETCH,
+            3,
+        ),
+        (
+            "input0",
+            {"lane": 1},
+            r"instruction 2 \(LOAD\): lane must be below 1",
+            ErrorCode.ILLEGAL,
+            Engine.FETCH,
+            2,
+        ),
+        (
+            "input1",
+            {"addr": INPUT + 1},
+            r"instruction 5 \(LOAD\): addr and pitches must be multiples of 4 for ACT",
+            ErrorCode.ILLEGAL,
+            Engine.FETCH,
+            5,
+        ),
+        (
+            "input1",
+            {"rows": 2},
+            r"instruction 5 \(LOAD\): LOAD moves 4 words, .* have 8",
+            ErrorCode.COUNT,
+            Engine.LOAD,
+            3,
+        ),
+        (
+            "store1",
+            {"run_words": 3},
+            r"instruction 7 \(STORE\): STORE makes 4 words, but its region has 3",
+            ErrorCode.COUNT,
+            Engine.STORE,
+            1,
+        ),
+    ],
+)
+def test_what_no_accelerator_does_is_refused(name, fields, message, code, engine, info):
+    changes = {name: fields}
+    write(device := prepare(program(**changes)), "CONTROL", CONTROL_START)
+    with pytest.raises(EmulatorError, match=f"^{message}$"):
         device.wait_interrupt(0)
+    device = prepare(program(**changes), strict=False)
+    assert run(device) == STATUS_ERROR
+    found = [read(device, f"ERROR_{what}") for what in ("CODE", "ENGINE", "INFO")]
+    assert found == [code, engine, info]
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_addresses_outside_the_window_are_faults():
 
 def test_a_region_of_another_size_than_the_tile_is_refused():
     machine = engines()
-    with pytest.raises(ValueError, match=r"^LOAD moves 4 words, but its 1 planes of 2x3 pixels"):
+    with pytest.raises(Fault, match=r"^LOAD moves 4 words, but its 1 planes of 2x3 pixels"):
         machine.load(load(buffer=Buffer.ACT, run_words=4, rows=2, pixels=3))
-    with pytest.raises(ValueError, match=r"^STORE makes 1 words, but its region has 2$"):
+    with pytest.raises(Fault, match=r"^STORE makes 1 words, but its region has 2$"):
         machine.store(store(run_words=2))

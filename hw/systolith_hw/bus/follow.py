@@ -1,0 +1,63 @@
+"""What the bursts of one reader still owe: whether its beats come as AXI4 has them come."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["BurstFollower"]
+
+
+class BurstFollower(wiring.Component):
+    """Counts beats against the lengths of the bursts that were asked for.
+
+    A burst counts for beats that come three cycles later or more.
+
+    Parameters
+    ----------
+    bursts : int
+        Most bursts that are outstanding.
+
+    Members
+    -------
+    burst : In, stream of lengths: beats minus one of a burst that is asked for
+    beat, last : In, pulse: a beat came; its RLAST
+    broken : Out, pulse two cycles later
+        No burst asked for this beat, or it is marked as the last where it is not, or the reverse.
+    """
+
+    burst: stream.Interface
+    beat: Signal
+    last: Signal
+    broken: Signal
+
+    def __init__(self, bursts: int) -> None:
+        self.bursts = bursts
+        super().__init__(
+            {
+                "burst": In(stream.Signature(8)),
+                "beat": In(1),
+                "last": In(1),
+                "broken": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.lengths = lengths = Queue(8, self.bursts)
+        wiring.connect(m, wiring.flipped(self.burst), lengths.i)
+        # A cycle for the way from the port.
+        beat = Signal()
+        last = Signal(reset_less=True)
+        came = Signal(8)
+        ends = came == lengths.o.p
+        m.d.sync += [
+            beat.eq(self.beat),
+            last.eq(self.last),
+            self.broken.eq(beat & (~lengths.o.valid | (last != ends))),
+        ]
+        m.d.comb += lengths.o.ready.eq(beat & ends)
+        with m.If(beat):
+            m.d.sync += came.eq(Mux(ends, 0, came + 1))
+        return m

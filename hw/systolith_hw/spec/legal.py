@@ -1,0 +1,85 @@
+"""Which instructions a configuration refuses, beyond the limits of each field on its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from math import gcd
+from operator import or_
+from typing import Any
+
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode
+
+__all__ = ["Rule", "broken_rule", "rules", "word_bytes"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that an instruction keeps.
+
+    Parameters
+    ----------
+    text : str
+        The rule in words, for messages.
+    kept : function
+        From the values of the fields, by name, to whether they keep it. The values are integers,
+        or signals of gateware: it compares and combines them with operators that both have.
+    """
+
+    text: str
+    kept: Callable[[Mapping[str, Any]], Any]
+
+
+def word_bytes(buffer: Buffer, config: AcceleratorConfig) -> int:
+    """Return the bytes of a word in memory that goes to this buffer."""
+    sizes = {Buffer.ACT: config.block, Buffer.WEIGHT: config.cols, Buffer.PARAM: PARAM_BYTES}
+    return sizes[buffer]
+
+
+def _aligned(unit: int) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the test that all runs of a region begin at multiples of a power of two."""
+    return lambda f: ((f["addr"] | f["run_pitch"] | f["plane_pitch"]) & (unit - 1)) == 0
+
+
+def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
+    """Return the rules for instructions of this opcode."""
+    if opcode is Opcode.CONV:
+        return []
+    if opcode is Opcode.STORE:
+        unit = gcd(config.bus_bytes, config.block)
+        return [
+            Rule(f"addr and pitches must be multiples of {unit}", _aligned(unit)),
+            Rule(
+                f"blocks must be at most {config.col_groups}",
+                lambda f: f["blocks"] <= config.col_groups,
+            ),
+            Rule(
+                f"param_base must be a multiple of {config.post_lanes}",
+                lambda f: (f["param_base"] & (config.post_lanes - 1)) == 0,
+            ),
+        ]
+    sizes = (0, *config.pack_sizes)
+    table = [
+        Rule(f"lane must be below {config.row_groups}", lambda f: f["lane"] < config.row_groups),
+        Rule(
+            f"pixel_bytes must be one of {sizes}",
+            lambda f: reduce(or_, [f["pixel_bytes"] == size for size in sizes]),
+        ),
+    ]
+    for buffer in Buffer:
+        unit = gcd(config.bus_bytes, word_bytes(buffer, config))
+
+        def kept(f: Mapping[str, Any], buffer: Buffer = buffer, unit: int = unit) -> Any:
+            return (f["buffer"] != int(buffer)) | _aligned(unit)(f)
+
+        text = f"addr and pitches must be multiples of {unit} for {buffer.name}"
+        table.append(Rule(text, kept))
+    return table
+
+
+def broken_rule(instruction: Instruction, config: AcceleratorConfig) -> Rule | None:
+    """Return the first rule that an instruction breaks, None if it is legal."""
+    for rule in rules(instruction.opcode, config):
+        if not rule.kept(instruction.fields):
+            return rule
+    return None
