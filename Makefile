@@ -13,6 +13,7 @@
 #
 #   make fuzz          random networks on thousands of small accelerators; CASES=2000 FIRST=0
 #   make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
+#   make fuzz-import   random ONNX graphs, import and integers beside onnxruntime; CASES=2000 FIRST=0
 #   make formal        proofs about the gateware, and broken gateware that they refuse: 2 minutes
 #   make agreement     the golden model beside onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: ten minutes
@@ -43,8 +44,8 @@ FPGA := .venv-fpga
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-onnx formal agreement noise validate-model bench-explore \
-	traffic resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
+.PHONY: help run report test fuzz fuzz-onnx fuzz-import formal agreement noise validate-model \
+	bench-explore traffic resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
 
 # The comment at the top of this file.
 help:
@@ -66,6 +67,10 @@ fuzz: setup
 fuzz-onnx: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
 		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_onnx_damaged.py $(ARGS)
+
+fuzz-import: setup
+	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
+		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_import_random.py $(ARGS)
 
 formal: setup
 	$(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)

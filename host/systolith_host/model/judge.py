@@ -123,8 +123,7 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
     x = (steps * scale.scale).astype(np.float32)
     qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
-    first = quantize_input(qgraph, x).reshape(1, *qgraph.tensors[qgraph.input].shape)
-    output = run_golden(qgraph, first)[qgraph.output]
+    output = run_golden(qgraph, quantize_input(qgraph, x))[qgraph.output]
     return judge_integers(path, model, qgraph, x, output)
 
 
@@ -157,7 +156,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         if not np.isfinite(wanted).all():
             return Judged("not compared with onnxruntime, whose output is not finite")
         *_, (_, found) = run_float(graph, model.weights, x)
-        wanted = wanted.astype(np.float32).reshape(found.shape)
+        wanted = wanted.astype(np.float32)
         difference = share(found, wanted)
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
@@ -169,6 +168,8 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
                     f"onnxruntime: from the same inputs its output differs by {by:.1g} of its "
                     f"size, that of the network by {difference:.1g}; {_FAULT}"
                 )
+        if difference == np.inf:
+            raise SystolithError(f"{path}: its output has another shape or other values; {_FAULT}")
     except CannotRunError as error:
         return Judged(f"not compared with onnxruntime, which cannot run the file: {error}")
     return Judged(
@@ -210,7 +211,8 @@ def judge_integers(
         theirs = _Integers(path, model, qgraph, x, [qgraph.output])
         wanted = theirs.take(qgraph.output)
         del theirs
-        assert wanted is not None
+        if wanted is None or wanted.size != output.size:
+            raise SystolithError(f"{path}: its output has another shape; {_FAULT}")
         whole = _agreement("", "", output, wanted)
         equal = whole.values - whole.different
         line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
@@ -244,7 +246,7 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
     """
     names = [qgraph.input, *(layer.output for layer in qgraph.layers)]
     theirs = _Integers(path, model, qgraph, x, names)
-    first = quantize_input(qgraph, x).reshape(1, *qgraph.tensors[qgraph.input].shape)
+    first = quantize_input(qgraph, x)
     wanted = theirs.take(qgraph.input)
     if wanted is not None:
         yield _agreement(qgraph.input, "input", first, wanted)
@@ -252,14 +254,19 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
     def compute(layer: QLayer, inputs: list[np.ndarray]) -> np.ndarray:
         return run_layer(qgraph, layer, *inputs)
 
-    start = {qgraph.input: first if wanted is None else wanted}
+    start = {qgraph.input: first if wanted is None else wanted.reshape(first.shape)}
     for layer, _, found, wanted in _walk(qgraph.layers, start, compute, theirs.take):
         yield _agreement(layer.name, getattr(layer, "kind", type(layer).__name__), found, wanted)
 
 
 def share(found: np.ndarray, wanted: np.ndarray, size: float | None = None) -> float:
-    """Return the largest difference, divided by a size: the largest wanted value if not given."""
-    difference = float(np.abs(found - wanted).max())
+    """Return the largest difference, divided by a size: the largest wanted value if not given.
+
+    It is infinite if there are not as many values, or some are not finite.
+    """
+    if found.size != wanted.size:
+        return np.inf
+    difference = float(np.abs(found - wanted.reshape(found.shape)).max())
     if not np.isfinite(difference):
         return np.inf
     size = float(np.abs(wanted).max()) if size is None else size
@@ -270,6 +277,9 @@ Step = TypeVar("Step", bound="_HasTensors")
 
 
 class _HasTensors(Protocol):
+    @property
+    def name(self) -> str: ...
+
     @property
     def inputs(self) -> tuple[str, ...]: ...
 
@@ -293,6 +303,11 @@ def _walk(
         inputs = [tensors[name] for name in step.inputs]
         found = compute(step, inputs)
         wanted = take(step.output)
+        if wanted is not None and wanted.size != found.size:
+            raise SystolithError(
+                f"{step.name}: makes {found.size} values where onnxruntime has {wanted.size}; "
+                f"{_FAULT}"
+            )
         if wanted is not None:
             wanted = wanted.reshape(found.shape)
             yield step, inputs, found, wanted
@@ -337,8 +352,8 @@ class _Integers:
     def __init__(
         self, path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, names: Sequence[str]
     ) -> None:
-        self._qgraph = qgraph
-        real = {model.graph.input: model.graph.input}
+        # Images with channels last may have become integers before or after their transposition.
+        real = {} if model.channels_last else {model.graph.input: model.graph.input}
         real |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
         self._scales = {name: model.scales[real[name]] for name in names if name in real}
         self._whole = {name for name in names if real.get(name) in model.integers}
@@ -351,18 +366,17 @@ class _Integers:
         self._reference = Reference(path, x, wanted, channels_last=model.channels_last)
 
     def take(self, name: str) -> np.ndarray | None:
-        """Return a tensor in the golden model's shape and type; None if there is none."""
+        """Return a tensor's integers in onnxruntime's shape; None if there is none."""
         if name not in self._sources:
             return None
-        tensor = self._qgraph.tensors[name]
         values = self._reference.take(self._sources[name])
         if name not in self._whole:  # dequantised before a pool
             values = self._scales[name].quantize(values)
-        return values.reshape(1, *tensor.shape)
+        return values
 
 
 def _agreement(layer: str, kind: str, found: np.ndarray, wanted: np.ndarray) -> Agreement:
-    difference = np.abs(found.astype(np.int64) - wanted)
+    difference = np.abs(found.astype(np.int64) - wanted.reshape(found.shape))
     count = int(np.count_nonzero(difference))
     return Agreement(layer, kind, difference.size, count, int(difference.max()))
 

@@ -106,7 +106,8 @@ def _per_channel(reader: Reader, proto: onnx.NodeProto, index: int, source: str)
     assert values is not None
     lined = (1,) * (1 + len(shape) - values.ndim) + values.shape
     one_each = (1, shape[0], *(1,) * (len(shape) - 1))
-    if values.dtype.kind != "f" or (values.size != 1 and lined != one_each):
+    wide = values.ndim > 1 + len(shape)  # such a constant would give the tensor more axes
+    if values.dtype.kind != "f" or wide or (values.size != 1 and lined != one_each):
         raise UnsupportedError(
             f"a constant of shape {values.shape} is neither one number nor one for each channel"
         )

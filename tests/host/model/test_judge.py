@@ -256,3 +256,20 @@ def test_whole_numbers_off_by_one_everywhere_are_no_rounding():
     assert judging.Agreement("a", "conv", 1000, 400, 1).is_rounding
     assert not judging.Agreement("a", "conv", 1000, 1000, 1).is_rounding
     assert not judging.Agreement("a", "conv", 1000, 1, 2).is_rounding
+
+
+def test_a_constant_that_adds_an_axis_is_refused(tmp_path):
+    proto = network()
+    (gain,) = [tensor for tensor in proto.graph.initializer if tensor.name == "k"]
+    gain.dims.extend([1] * 5)
+    with pytest.raises(
+        SystolithError, match=r"scale \(Mul\): a constant of shape \(1, 1, 1, 1, 1\)"
+    ):
+        read(tmp_path, proto)
+
+
+def test_another_number_of_values_is_a_difference(tmp_path):
+    path, model = read(tmp_path, network())
+    names = {**model.names, model.graph.output: "c"}
+    with pytest.raises(SystolithError, match="makes 64 values where onnxruntime has 216"):
+        judge_float(path, replace(model, names=names), IMAGE)

@@ -1,0 +1,92 @@
+"""Random ONNX networks of every float operator that is claimed, for tests."""
+
+import math
+import random
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from systolith_host.random_onnx_draft import OnnxDraft, Shape
+from systolith_host.random_onnx_layers import STEPS, linear
+
+__all__ = ["ENDINGS", "random_onnx"]
+
+ENDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "": lambda y: y,
+    "ArgMax": lambda y: y.argmax(axis=1, keepdims=True),
+    "LogSoftmax": lambda y: _log_softmax(y),
+    "Sigmoid": lambda y: (1 + np.tanh(y / 2)) / 2,
+    "Softmax": lambda y: np.exp(_log_softmax(y)),
+}
+"""What may follow the last layer, and what it computes along the channels."""
+
+
+def _log_softmax(y: np.ndarray) -> np.ndarray:
+    below = y - y.max(axis=1, keepdims=True)
+    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+
+
+def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
+    """Return a network, and which of ENDINGS it ends with.
+
+    Most of them can run. Images are at most 12x12 with 8 channels, vectors as small.
+    """
+    net = OnnxDraft(rng, rng.choice([13, 14, 15, 17, 18, 19, 21]))
+    shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
+    kind = rng.random()
+    if kind < 0.08:
+        shape = (rng.randint(2, 40),)
+    given: Shape = shape
+    net.add("x", shape)
+    if kind > 0.92:
+        given = (*shape[1:], shape[0])
+        net.tensors = [(net.node("Transpose", ["x"], perm=[0, 3, 1, 2]), shape)]
+    for _ in range(rng.randint(2, 14)):
+        (step,) = rng.choices([each for _, each in STEPS], [often for often, _ in STEPS])
+        step(net)
+    if rng.random() < 0.4:
+        _join(net)
+    if rng.random() < 0.5:
+        _head(net)
+    output, _ = net.tensors[-1]
+    ending = rng.choice([*ENDINGS, "", ""])
+    if ending:
+        output = net.node(ending, [output], **({} if ending == "Sigmoid" else {"axis": 1}))
+    batch = rng.choice([1, "N"])
+    whole = TensorProto.INT64 if ending == "ArgMax" else TensorProto.FLOAT
+    graph = helper.make_graph(
+        net.nodes,
+        "random",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *given])],
+        [helper.make_tensor_value_info(output, whole, None)],
+        net.constants,
+    )
+    opset = [helper.make_opsetid("", net.opset)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8), ending
+
+
+def _join(net: OnnxDraft) -> None:
+    """Bring what is left of the forks together: sums and a concatenation of equal shapes."""
+    last, shape = net.tensors[-1]
+    used = {name for node in net.nodes for name in node.input}
+    for name, other in net.tensors[:-1]:
+        if other == shape and name not in used:
+            last = net.node("Add", [last, name])
+    net.add(last, shape)
+
+
+def _head(net: OnnxDraft) -> None:
+    """End as classifiers do."""
+    name, shape = net.tensors[-1]
+    if len(shape) == 3:
+        if net.rng.random() < 0.5:
+            name = net.node("GlobalAveragePool", [name])
+            shape = (shape[0], 1, 1)
+        if math.prod(shape) > 600:
+            return
+        name = net.node("Flatten", [name])
+        shape = (math.prod(shape),)
+    net.tensors = [(name, shape)]
+    linear(net)
