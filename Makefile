@@ -66,7 +66,7 @@ fuzz: setup
 
 fuzz-onnx: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
-		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_onnx_damaged.py $(ARGS)
+		$(BIN)/pytest -n $(JOBS) -q tests/host/frontend/test_onnx_damaged.py $(ARGS)
 
 fuzz-import: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
@@ -82,16 +82,16 @@ noise: setup
 	$(BIN)/python tools/noise.py $(ARGS)
 
 validate-model: setup
-	$(BIN)/python -m systolith_host.perf.validate $(ARGS)
+	$(BIN)/python -m systolith_host.lab.validate $(ARGS)
 
 bench-explore: setup
-	$(BIN)/python -m systolith_host.explore.bench $(ARGS)
+	$(BIN)/python -m systolith_host.lab.speed $(ARGS)
 
 traffic: setup
-	$(BIN)/python -m systolith_host.explore.traffic $(ARGS)
+	$(BIN)/python -m systolith_host.lab.traffic $(ARGS)
 
 resources: setup
-	$(BIN)/python -m systolith_host.fpga.grid $(ARGS)
+	$(BIN)/python -m systolith_host.lab.resources $(ARGS)
 
 peers: setup .venv-scalesim/.installed .venv-zigzag/.installed
 	$(BIN)/python tools/peers.py $(ARGS)
@@ -131,7 +131,7 @@ bitstream: setup fpga-setup
 	$(BIN)/systolith build --board $(BOARD) --out build/$(BOARD) $(ARGS)
 
 memory-efficiency: setup fpga-setup
-	$(BIN)/python -m systolith_host.boards.efficiency $(ARGS)
+	$(BIN)/python -m systolith_host.lab.memory_efficiency $(ARGS)
 
 fpga-setup: $(FPGA)/.installed
 

@@ -23,7 +23,7 @@ def test_every_folder_of_code_is_a_package(folder, package):
 
 def test_command_is_installed():
     (entry,) = metadata.entry_points(group="console_scripts", name="systolith")
-    assert entry.value == "systolith_host.cli:main"
+    assert entry.value == "systolith_host.cli.app:main"
 
 
 def test_specification_imports_the_standard_library_alone():

@@ -12,9 +12,9 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from systolith_host.model.judge import Agreement, agreements
-from systolith_host.model.onnx import read_onnx
-from systolith_host.model.zoo import ZOO, build_onnx
+from systolith_host.frontend.judge import Agreement, agreements
+from systolith_host.frontend.onnx import read_onnx
+from systolith_host.frontend.zoo import ZOO, build_onnx
 from systolith_host.quantize.quantize import quantize_scaled
 
 __all__ = ["compare", "quantized_model"]

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from systolith_host.golden import run_golden
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import Graph, Weights
-from systolith_host.model.images import load_image, sample_images
-from systolith_host.model.onnx import read_onnx
-from systolith_host.model.zoo import ZOO, build_onnx
+from systolith_host.frontend.images import load_image, sample_images
+from systolith_host.frontend.onnx import read_onnx
+from systolith_host.frontend.zoo import ZOO, build_onnx
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import Graph, Weights
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct_bias
 from systolith_host.quantize.equalise import divide_channels, equalisable, equalise

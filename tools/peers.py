@@ -8,14 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+from systolith_host.compiler import compile_network
+from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.explore.network import load_network
-from systolith_host.perf.model import replay_program
-from systolith_host.perf.validate import compare as measure
-from systolith_host.quantize.qgraph import QConv
-from systolith_host.runtime.simulate import MemoryTiming
-from systolith_host.schedule import compile_network
+from systolith_host.lab.validate import compare as measure
+from systolith_host.network.qgraph import QConv
 from systolith_hw.spec.presets import PRESETS
+from systolith_sim.memory.timing import MemoryTiming
 
 LIMIT_SECONDS = 3000
 """Of a peer on one array."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from systolith_host.golden import run_golden
-from systolith_host.model.forward import run_float
-from systolith_host.model.onnx import read_onnx
+from systolith_host.compiler import compile_network
+from systolith_host.frontend.onnx import read_onnx
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize, quantize_input
-from systolith_host.runtime.session import DeviceOptions, build_device, plan_jobs, run_jobs
-from systolith_host.schedule import compile_network
+from systolith_host.runtime.jobs import DeviceOptions, build_device, plan_jobs, run_jobs
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["evaluate"]

@@ -39,7 +39,7 @@ def cycle_bound(
     macs : int
         Multiply-accumulates that the layer needs.
     compulsory_bytes : int
-        See :class:`systolith_host.schedule.operation.Operation`.
+        See :class:`systolith_host.compiler.lower.operation.Operation`.
     config : AcceleratorConfig
     rate : float, optional
         Bytes per cycle of the memory; those of the bus if None or more than it moves.

@@ -6,20 +6,20 @@ from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
-from systolith_hw.array.core import DirectCore
 from systolith_hw.bus.axi import axi4_members, axi_lite_members
 from systolith_hw.bus.read_port import ReadPort
 from systolith_hw.bus.registers import RegisterFile
 from systolith_hw.bus.write_port import WritePort
+from systolith_hw.compute.core import DirectCore
 from systolith_hw.control.controller import FAULTS, Controller
 from systolith_hw.control.counters import COUNTER_NAMES, Counters
 from systolith_hw.control.fetch import Fetch
-from systolith_hw.dma.load import LoadEngine
-from systolith_hw.dma.store import StoreEngine
+from systolith_hw.load.engine import LoadEngine
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, Engine
+from systolith_hw.store.engine import StoreEngine
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["Accelerator"]

@@ -6,11 +6,16 @@ import numpy as np
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
-from systolith_host.golden import run_golden
-from systolith_host.schedule import compile_network
-from systolith_host.schedule.shortage import ShortageError
-from systolith_host.testing import random_config, random_input, random_qgraph, run_program
-from systolith_sim.devices.emulator import Emulator
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_networks import (
+    random_config,
+    random_input,
+    random_qgraph,
+    run_program,
+)
+from systolith_host.network.golden import run_golden
+from systolith_sim.emulator.device import Emulator
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from systolith_host.golden import run_golden
-from systolith_host.program import Program
-from systolith_host.runtime.simulate import MemoryTiming, simulate
-from systolith_host.schedule import compile_network
-from systolith_host.schedule.shortage import ShortageError
-from systolith_host.testing import random_config, random_input, random_qgraph, run_program
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_networks import (
+    random_config,
+    random_input,
+    random_qgraph,
+    run_program,
+)
+from systolith_host.network.golden import run_golden
+from systolith_host.program.program import Program
+from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.devices.emulator import Emulator
+from systolith_sim.emulator.device import Emulator
+from systolith_sim.memory.timing import MemoryTiming
 
 # Each run takes other networks; SYSTOLITH_SEED repeats one, SYSTOLITH_NETWORKS takes more of them.
 SEED = os.environ.get("SYSTOLITH_SEED")

@@ -11,17 +11,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from systolith_host.golden import run_golden
-from systolith_host.schedule import compile_network
-from systolith_host.schedule.shortage import ShortageError
-from systolith_host.testing import (
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_networks import (
     random_config,
     random_input,
     random_qgraph,
     random_small_config,
     run_program,
 )
-from systolith_sim.devices.emulator import Emulator
+from systolith_host.network.golden import run_golden
+from systolith_sim.emulator.device import Emulator
 
 CASES = int(os.environ.get("SYSTOLITH_FUZZ", "40"))
 FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from systolith_host import cli
+from systolith_host.cli import app as cli
 
 
 @pytest.mark.rtl

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 from rich.table import Table
 
-from systolith_host import cli
+from systolith_host.cli import app as cli
 from systolith_host.escape import LAYER_NAME, comment, layer_name, printable, slug, tcl_word
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import SafeConsole

@@ -18,9 +18,9 @@ from systolith_hw.generate import (
     component_verilog,
     write_accelerator,
 )
-from systolith_hw.post.drain import Drain
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import REGISTERS
+from systolith_hw.store.drain import Drain
 
 
 class Table(wiring.Component):

@@ -38,7 +38,7 @@ class Board:
         Clock of the system if it is reached by Ethernet; none if the board has no Ethernet.
     read_share : float, optional
         Of the pins' rate that long reads reach in the simulated system, which
-        :mod:`systolith_host.boards.efficiency` measures; none where that was not done.
+        :mod:`systolith_host.lab.memory_efficiency` measures; none where that was not done.
     link : str
         How the host reaches it, one of :data:`LINKS`.
     """

@@ -13,13 +13,13 @@ from systolith_host.boards.job import DEFAULT_IP, make_system, system_job
 from systolith_host.boards.pack import PACKER, UNPACKER, pack
 from systolith_host.boards.report import BuildReport, NetworkSpeed, check_memory, network_speed
 from systolith_host.errors import SystolithError
+from systolith_host.flow.saved import read_run
 from systolith_host.fpga.estimate import counted
 from systolith_host.fpga.parts import Part, check_fits, load_part
 from systolith_host.fpga.place import Attempt, place_and_route
 from systolith_host.fpga.synthesis import Netlist, resources, synthesise
 from systolith_host.fpga.tools import find_tool
 from systolith_host.fpga.watch import watch
-from systolith_host.runs import read_run
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["BITSTREAM", "REPORT", "BuildOptions", "build_bitstream"]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.boards.board import Board
+from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import evaluate
+from systolith_host.flow.saved import MeasuredRun
 from systolith_host.fpga.parts import Part
 from systolith_host.fpga.place import Attempt
-from systolith_host.model.graph import Conv, Linear, weight_shape
-from systolith_host.model.vgg import build_network
-from systolith_host.runs import MeasuredRun
+from systolith_host.frontend.vgg import build_network
+from systolith_host.network.graph import Conv, Linear, weight_shape
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["BuildReport", "NetworkSpeed", "check_memory", "network_speed"]

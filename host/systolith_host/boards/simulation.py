@@ -17,8 +17,8 @@ from systolith_host.boards.line import serial_line
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.tools import find_tool, run_tool, stop_group
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.devices.build import cache_folder
-from systolith_sim.devices.rtl import simulation_verilog
+from systolith_sim.rtl.build import cache_folder
+from systolith_sim.rtl.simulator import simulation_verilog
 
 __all__ = [
     "build_system_simulator",

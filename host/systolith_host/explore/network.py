@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from systolith_host.model.vgg import build_network
-from systolith_host.perf.network import timing_network
+from systolith_host.frontend.vgg import build_network
+from systolith_host.network.qgraph import QConv, QGraph, QMaxPool
+from systolith_host.network.shapes import timing_network
 from systolith_host.quantize.calibrate import Calibration
-from systolith_host.quantize.qgraph import QConv, QGraph, QMaxPool
 from systolith_host.quantize.quantize import quantize, quantize_scaled
 
 __all__ = ["load_network", "network_digest"]
@@ -34,7 +34,7 @@ def load_network(network: str) -> QGraph:
     """
     if not _is_file(network):
         return timing_network(build_network(network))
-    from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
     model = read_onnx(Path(network))
     weights = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from systolith_host.cost.evaluate import LayerCost
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import LayerCost
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.space import AXES, Point
 

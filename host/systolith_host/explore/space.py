@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from systolith_host.compiler.schedule.order import MEMORY_LATENCY
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.estimate import estimate
 from systolith_host.fpga.parts import Part, check_fits
-from systolith_host.schedule.order import MEMORY_LATENCY
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
-from systolith_sim.devices.process import MemoryTiming
+from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
+from systolith_host.cost.evaluate import LayerCost, evaluate
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import LayerCost, evaluate
 from systolith_host.explore.results import Result, Results, point_key
 from systolith_host.explore.space import Point
 

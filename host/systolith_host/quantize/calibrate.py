@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import Graph, Weights
+from systolith_host.network.forward import run_float
+from systolith_host.network.graph import Graph, Weights
 from systolith_host.quantize.ranges import BINS, least_error, percentile
 
 __all__ = ["METHODS", "Calibration", "calibrate"]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from systolith_host.golden import run_layer
-from systolith_host.model.forward import input_windows, run_float
-from systolith_host.model.graph import Conv, Graph, Linear, Weights
-from systolith_host.quantize.qgraph import QConv, QGraph
-from systolith_host.quantize.scales import ActivationScale
+from systolith_host.network.forward import input_windows, run_float
+from systolith_host.network.golden import run_layer
+from systolith_host.network.graph import Conv, Graph, Linear, Weights
+from systolith_host.network.qgraph import QConv, QGraph
+from systolith_host.network.scales import ActivationScale
 
 __all__ = ["MOST_IMAGES", "Correction", "correct_bias"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from systolith_host.model.forward import input_windows, run_float
-from systolith_host.model.graph import (
+from systolith_host.network.forward import input_windows, run_float
+from systolith_host.network.graph import (
     AveragePool,
     Clip,
     Conv,
@@ -20,7 +20,7 @@ from systolith_host.model.graph import (
     Relu,
     Weights,
 )
-from systolith_host.quantize.scales import activation_scale, quantize_weight
+from systolith_host.network.scales import activation_scale, quantize_weight
 
 __all__ = ["Equalised", "Pair", "divide_channels", "equalisable", "equalise"]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.quantize.scales import requantisation
+from systolith_host.network.scales import requantisation
 
 __all__ = ["LARGEST_FACTOR", "mean_factors", "sum_factors"]
 

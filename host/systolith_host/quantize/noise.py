@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import Graph, Weights
-from systolith_host.quantize.fold import fold
-from systolith_host.quantize.qgraph import QGraph
-from systolith_host.quantize.scales import ActivationScale
+from systolith_host.network.fold import fold
+from systolith_host.network.forward import run_float
+from systolith_host.network.graph import Graph, Weights
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.scales import ActivationScale
 
 __all__ = ["layer_noise"]
 

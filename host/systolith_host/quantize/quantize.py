@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.model.graph import (
+from systolith_host.network.fold import FoldedLayer, fold
+from systolith_host.network.graph import (
     Add,
     AveragePool,
     Clip,
@@ -19,10 +20,7 @@ from systolith_host.model.graph import (
     Weights,
     weight_shape,
 )
-from systolith_host.quantize.calibrate import Calibration
-from systolith_host.quantize.factors import mean_factors, sum_factors
-from systolith_host.quantize.fold import FoldedLayer, fold
-from systolith_host.quantize.qgraph import (
+from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
     QConv,
@@ -31,12 +29,14 @@ from systolith_host.quantize.qgraph import (
     QMaxPool,
     QTensor,
 )
-from systolith_host.quantize.scales import (
+from systolith_host.network.scales import (
     ActivationScale,
     activation_scale,
     quantize_weight,
     requantisation,
 )
+from systolith_host.quantize.calibrate import Calibration
+from systolith_host.quantize.factors import mean_factors, sum_factors
 
 __all__ = ["quantize", "quantize_input", "quantize_scaled"]
 

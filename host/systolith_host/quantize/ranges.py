@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from systolith_host.quantize.scales import activation_scale
+from systolith_host.network.scales import activation_scale
 
 __all__ = ["BINS", "least_error", "percentile"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from systolith_host.errors import SystolithError
-from systolith_host.program import LayerProgram
+from systolith_host.program.program import LayerProgram
 from systolith_host.runtime.device import Device
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import (

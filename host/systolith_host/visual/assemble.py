@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.program import LayerProgram, Program
+from systolith_host.program.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
-from systolith_host.runtime.simulate import Progress
-from systolith_host.schedule import compile_network
+from systolith_host.runtime.rtl.simulate import Progress
 from systolith_host.visual.curves import BANDWIDTHS, Curves, bandwidth_curves
 from systolith_host.visual.occupancy import Occupancy, buffer_use
 from systolith_host.visual.points import LayerPoint, Measured, modelled_points, read_measured

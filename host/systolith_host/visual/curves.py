@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from systolith_host.compiler.compile import choose_schedule
 from systolith_host.errors import SystolithError
-from systolith_host.schedule.compile import choose_schedule
 from systolith_host.visual.subject import Subject
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 

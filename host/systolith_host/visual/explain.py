@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from systolith_host.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.visual.tilings import Choice, TilingStudy
 
 __all__ = ["bottleneck", "explain", "loop_order", "tile_text", "weights_text"]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from systolith_host.perf.stream import COLUMNS, make_table
 from systolith_host.visual.timeline import Timeline
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_sim.replay.table import COLUMNS, make_table
 
 __all__ = ["Occupancy", "buffer_use"]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
-from systolith_host.perf.model import replay_layer
-from systolith_host.program import Program
-from systolith_host.runs import read_fields
+from systolith_host.flow.saved import read_fields
+from systolith_host.program.program import Program
 from systolith_host.visual.subject import Subject
 
 __all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]

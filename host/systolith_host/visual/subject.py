@@ -5,21 +5,21 @@ from functools import cached_property
 
 import numpy as np
 
+from systolith_host.compiler.lower.lower import lower
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.work import Addresses
+from systolith_host.cost.evaluate import places_of
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import places_of
 from systolith_host.explore.space import Point, Space
-from systolith_host.model.graph import Graph
-from systolith_host.perf.network import timing_network
-from systolith_host.pipeline import load_graph, network_name
+from systolith_host.flow.prepare import load_graph, network_name
+from systolith_host.network.graph import Graph
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.shapes import timing_network
 from systolith_host.progress import ProgressLog
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.qgraph import QGraph
 from systolith_host.quantize.quantize import quantize, quantize_scaled
-from systolith_host.runtime.simulate import MemoryTiming
-from systolith_host.schedule.lower import lower
-from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.work import Addresses
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["Subject", "load_subject"]
 
@@ -112,7 +112,7 @@ def load_subject(
 def _quantized(network: str, graph: Graph, config: AcceleratorConfig, log: ProgressLog) -> QGraph:
     from pathlib import Path
 
-    from systolith_host.model.onnx import read_onnx  # onnx takes a moment to import
+    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
     model = read_onnx(Path(network))
     width = config.multiplier_width

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from systolith_host.compiler.compile import choose_schedule
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.geometry import Shape, input_span
+from systolith_host.compiler.schedule.order import NoRoomError
+from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.trial import Trials
+from systolith_host.compiler.schedule.work import TooManyStepsError
 from systolith_host.errors import SystolithError
-from systolith_host.schedule.compile import choose_schedule
-from systolith_host.schedule.geometry import Shape, input_span
-from systolith_host.schedule.operation import Operation
-from systolith_host.schedule.order import NoRoomError
-from systolith_host.schedule.schedule import LayerSchedule
-from systolith_host.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
-from systolith_host.schedule.trial import Trials
-from systolith_host.schedule.work import TooManyStepsError
 from systolith_host.visual.subject import Subject
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 

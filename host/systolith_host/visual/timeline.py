@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 
+from systolith_host.cost.replay import SAMPLES, replay_layer
 from systolith_host.errors import SystolithError
-from systolith_host.perf.model import SAMPLES, replay_layer
-from systolith_host.perf.stream import layer_instructions
-from systolith_host.program import LayerProgram, Program
-from systolith_host.runtime.simulate import EventFile, MemoryTiming, Progress, simulate
+from systolith_host.program.instructions import layer_instructions
+from systolith_host.program.program import LayerProgram, Program
+from systolith_host.runtime.rtl.simulate import EventFile, Progress, simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Instruction, Opcode
+from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["Timeline", "modelled_timeline", "recorded_timeline", "sample_interval"]
 

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import axi_lite_members
-from systolith_hw.control.layouts import address_bits
+from systolith_hw.interface.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import ADDR_WIDTH, IDENTITY, REGISTERS, VERSION, Register
 

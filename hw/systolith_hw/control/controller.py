@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.control.layouts import COUNTER_BITS, PROGRESS_LAYOUT, address_bits
+from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import Engine, ErrorCode
 

@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.control.layouts import (
+from systolith_hw.bus.bursts import BurstSplitter, burst_layout
+from systolith_hw.interface.layouts import (
     COUNTER_BITS,
     address_bits,
     instruction_layout,
     packed_instruction_layout,
 )
-from systolith_hw.dma.bursts import BurstSplitter, burst_layout
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode
 from systolith_hw.spec.legal import rules

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from systolith_sim.devices.cocotb_device import reset, start_clock
+from systolith_sim.rtl.cocotb_device import reset, start_clock
 
 __all__ = ["BEATS", "BURSTS", "Edge", "Master"]
 
@@ -40,7 +40,7 @@ class Master:
     Parameters
     ----------
     dut : cocotb handle
-        The top module of :func:`systolith_sim.devices.testbench.memory_testbench`.
+        The top module of :func:`systolith_sim.rtl.testbench.memory_testbench`.
     """
 
     def __init__(self, dut: Any) -> None:

@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 
 __all__ = ["compare_forms"]
 
-_MODELS = Path(__file__).parents[1] / "devices" / "ecp5_models.v"
+_MODELS = Path(__file__).with_name("ecp5_models.v")
 """Behavioural models of the multiplier and the block RAM."""
 
 _LATTICE = Path(pyosys.__file__).parent / "share" / "lattice"

@@ -11,14 +11,14 @@ from systolith_host.boards import build
 from systolith_host.boards.board import BOARDS, check_bus, load_board
 from systolith_host.boards.build import BuildOptions, build_bitstream
 from systolith_host.boards.report import BuildReport, check_memory, network_speed
-from systolith_host.boards.system import System
-from systolith_host.boards.tables import build_table
+from systolith_host.cli.views.board import build_table
 from systolith_host.errors import SystolithError
+from systolith_host.flow.saved import read_run
 from systolith_host.fpga import tools
 from systolith_host.fpga.parts import load_part
 from systolith_host.fpga.place import Attempt, Clock
 from systolith_host.fpga.synthesis import Netlist
-from systolith_host.runs import read_run
+from systolith_host.runtime.litex.system import System
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.configs import small_config
 

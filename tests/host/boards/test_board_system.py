@@ -7,8 +7,8 @@ import pytest
 
 from systolith_host.boards.board import BOARDS, load_board
 from systolith_host.boards.job import DEFAULT_IP, litex_python, make_system, system_job
-from systolith_host.boards.system import System
 from systolith_host.errors import SystolithError
+from systolith_host.runtime.litex.system import System
 from systolith_hw.spec.presets import PRESETS
 
 

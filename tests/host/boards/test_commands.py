@@ -11,12 +11,12 @@ import typer
 from systolith_host.boards import build as boards_build
 from systolith_host.boards.board import load_board
 from systolith_host.boards.report import BuildReport, network_speed
-from systolith_host.boards.system import FILE_NAME
-from systolith_host.commands.board import build as build_command
-from systolith_host.commands.board import program
+from systolith_host.cli.board import build as build_command
+from systolith_host.cli.board import program
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.parts import load_part
 from systolith_host.fpga.place import Attempt, Clock
+from systolith_host.runtime.litex.system import FILE_NAME
 from systolith_hw.spec.presets import PRESETS
 
 FIELDS = {

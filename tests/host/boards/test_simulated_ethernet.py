@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from systolith_host.boards import simulation
-from systolith_host.boards.system import System
 from systolith_host.errors import SystolithError
-from systolith_host.runtime.link import PACKET_WORDS, Link
-from systolith_host.runtime.litex import LitexDevice
+from systolith_host.runtime.litex.link import PACKET_WORDS, Link
+from systolith_host.runtime.litex.litex import LitexDevice
+from systolith_host.runtime.litex.system import System
 from systolith_sim.testing.configs import small_config
 
 MISSING = simulation.missing_for_simulation("ethernet")
@@ -43,7 +43,7 @@ def test_a_networks_tensors_equal_the_golden_models(running, folder, tmp_path):
     config.write_text(
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in CONFIG.to_dict().items())
     )
-    command = [sys.executable, "-c", "from systolith_host.cli import main; main()"]
+    command = [sys.executable, "-c", "from systolith_host.cli.app import main; main()"]
     command += ["run", "mini", "--config", str(config), "--device", address, "--board", str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr

@@ -14,14 +14,14 @@ import pytest
 from rich.console import Console
 
 from systolith_host.boards import simulation
-from systolith_host.boards.efficiency import StandIn, measure_efficiency
 from systolith_host.boards.line import serial_line
-from systolith_host.boards.system import System
 from systolith_host.errors import SystolithError
+from systolith_host.lab.memory_efficiency import StandIn, measure_efficiency
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.driver import Driver
-from systolith_host.runtime.link import Link
-from systolith_host.runtime.litex import CHUNK, LitexDevice
+from systolith_host.runtime.litex.link import Link
+from systolith_host.runtime.litex.litex import CHUNK, LitexDevice
+from systolith_host.runtime.litex.system import System
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.configs import small_config
 
@@ -90,7 +90,7 @@ def run_mini_twice(running, tmp_path):
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in CONFIG.to_dict().items())
     )
     report = tmp_path / "report.json"
-    command = [sys.executable, "-c", "from systolith_host.cli import main; main()"]
+    command = [sys.executable, "-c", "from systolith_host.cli.app import main; main()"]
     command += ["run", "mini", "--config", str(config)]
     command += ["--device", running.address, "--board", str(running.folder), "--json", str(report)]
     sent = []

@@ -7,15 +7,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from systolith_host.explore.bound import least_traffic
-from systolith_host.explore.evaluate import evaluate, operations_of
+from systolith_host.compiler import compile_network
+from systolith_host.cost.bound import least_traffic
+from systolith_host.cost.evaluate import evaluate, operations_of
+from systolith_host.cost.explain import explain_layer
+from systolith_host.cost.replay import replay_program
 from systolith_host.explore.network import load_network
-from systolith_host.explore.traffic import traffic_at
-from systolith_host.perf.model import replay_program
-from systolith_host.schedule import compile_network
-from systolith_host.schedule.explain import explain_layer
+from systolith_host.lab.traffic import traffic_at
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.devices.process import MemoryTiming
+from systolith_sim.memory.timing import MemoryTiming
 
 TINY = PRESETS["tiny"]
 

@@ -6,21 +6,21 @@ import numpy as np
 import onnx
 import pytest
 
+from systolith_host.compiler import explain_network
+from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import evaluate
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.network import load_network, network_digest
 from systolith_host.explore.results import Result, Results, pareto, point_key
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
-from systolith_host.model.onnx import read_onnx
-from systolith_host.model.vgg import build_network
-from systolith_host.model.zoo import build_onnx
-from systolith_host.perf.network import timing_network
+from systolith_host.frontend.onnx import read_onnx
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.zoo import build_onnx
+from systolith_host.network.qgraph import QConv, QGraph, QTensor
+from systolith_host.network.shapes import timing_network
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.qgraph import QConv, QGraph, QTensor
 from systolith_host.quantize.quantize import quantize
-from systolith_host.schedule import explain_network
 from systolith_host.version import describe
 from systolith_hw.spec.presets import PRESETS
 

@@ -14,7 +14,7 @@ from systolith_host.fpga.estimate import (
     fit_note,
     read_grid,
 )
-from systolith_host.fpga.grid import CONFIGS, write_grid
+from systolith_host.lab.resources import CONFIGS, write_grid
 from systolith_hw.spec.presets import PRESETS
 
 

@@ -11,12 +11,12 @@ from systolith_host.fpga.parts import GOWIN, GOWIN_PARTS, PARTS, load_part
 from systolith_host.fpga.place import place_and_route
 from systolith_host.fpga.timing import measure_timing
 from systolith_host.fpga.tools import find_tool
-from systolith_hw.array.mesh import Mesh
+from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import component_rtlil
-from systolith_hw.post.requantize import Requantizer
 from systolith_hw.primitives.harness import Harness
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.spec.presets import PRESETS, load_config
+from systolith_hw.store.requantize import Requantizer
 from systolith_hw.stream.queue import Queue
 from systolith_sim.testing.configs import small_config
 

@@ -7,13 +7,13 @@ import pytest
 from amaranth.hdl import MemoryData, unsigned
 
 from systolith_host.fpga.synthesis import synthesise
-from systolith_hw.array.mesh import Mesh
+from systolith_hw.compute.accumulator import AccumulatorColumn
+from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import Flavour, component_rtlil, component_verilog
-from systolith_hw.memory.accumulator import AccumulatorColumn
-from systolith_hw.post.lanes import PostLanes
-from systolith_hw.post.requantize import Requantizer
 from systolith_hw.primitives.ecp5 import Ecp5
 from systolith_hw.primitives.memory import RegisteredMemory
+from systolith_hw.store.lanes import PostLanes
+from systolith_hw.store.requantize import Requantizer
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.equivalence import compare_forms
 

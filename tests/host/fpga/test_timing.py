@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from systolith_host.cli import timing as timing_command
+from systolith_host.cli.app import timing as timing_command
+from systolith_host.cli.views.fpga import timing_table
 from systolith_host.errors import SystolithError
 from systolith_host.fpga import timing, tools
 from systolith_host.fpga.parts import ECP5, load_part
 from systolith_host.fpga.place import Attempt, Clock, place_and_route
 from systolith_host.fpga.synthesis import resources, synthesise
-from systolith_host.fpga.tables import timing_table
 from systolith_host.fpga.timing import TimingReport, measure_timing
 from systolith_host.fpga.tools import find_tool, run_tool
 from systolith_hw.generate import component_rtlil
-from systolith_hw.post.requantize import Requantizer
 from systolith_hw.primitives.ecp5 import Ecp5
 from systolith_hw.primitives.harness import Harness
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.store.requantize import Requantizer
 from systolith_sim.testing.configs import small_config
 
 

@@ -14,7 +14,7 @@ from systolith_host.fpga.xilinx import (
     multiplier_use,
     synthesis_commands,
 )
-from systolith_hw.array.mesh import Mesh
+from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import component_rtlil
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.configs import small_config

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from systolith_host.golden import run_golden
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import GraphBuilder, LayerWeights
-from systolith_host.model.vgg import build_network
-from systolith_host.model.weights import random_weights
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.weights import random_weights
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import GraphBuilder, LayerWeights
+from systolith_host.network.qgraph import QConv
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct_bias
-from systolith_host.quantize.qgraph import QConv
 from systolith_host.quantize.quantize import quantize, quantize_input
 
 GRAPH = build_network("mini")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from systolith_host.golden import run_golden
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import (
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import (
     Add,
     AveragePool,
     Clip,

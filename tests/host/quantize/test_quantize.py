@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.golden import run_golden
-from systolith_host.model.forward import run_float
-from systolith_host.model.graph import GraphBuilder, LayerWeights
-from systolith_host.model.vgg import build_network
-from systolith_host.model.weights import random_weights
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.weights import random_weights
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import GraphBuilder, LayerWeights
+from systolith_host.network.qgraph import QConv, QMaxPool
+from systolith_host.network.store import load_qgraph, save_qgraph
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.qgraph import QConv, QMaxPool
 from systolith_host.quantize.quantize import quantize, quantize_input
-from systolith_host.quantize.store import load_qgraph, save_qgraph
 
 GRAPH = build_network("mini")
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.golden import run_golden
-from systolith_host.model.vgg import build_network
-from systolith_host.model.weights import random_weights
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.weights import random_weights
+from systolith_host.network.golden import run_golden
+from systolith_host.network.scales import activation_scale
 from systolith_host.quantize.calibrate import METHODS, calibrate
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 from systolith_host.quantize.ranges import BINS, least_error, percentile
-from systolith_host.quantize.scales import activation_scale
 
 
 def histogram(values, low, high):

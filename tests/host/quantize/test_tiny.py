@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from systolith_host.golden import run_golden
-from systolith_host.quantize.calibrate import METHODS, calibrate
-from systolith_host.quantize.correct import correct_bias
-from systolith_host.quantize.equalise import equalise
-from systolith_host.quantize.noise import layer_noise
-from systolith_host.quantize.quantize import quantize, quantize_input
-from systolith_host.testing_onnx import (
+from systolith_host.lab.onnx_models import (
     onnx_model,
     onnx_node,
     onnxruntime_output,
     read_model,
     signal_to_noise,
 )
+from systolith_host.network.golden import run_golden
+from systolith_host.quantize.calibrate import METHODS, calibrate
+from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.equalise import equalise
+from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.quantize import quantize, quantize_input
 
 RNG = np.random.default_rng(13)
 X = RNG.standard_normal((3, 3, 8, 7)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.program import LayerProgram
+from systolith_host.program.program import LayerProgram
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import (

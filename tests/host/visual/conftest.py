@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 
 from systolith_host.progress import ProgressLog
-from systolith_host.runtime.simulate import MemoryTiming
 from systolith_host.visual.assemble import PageOptions, assemble
 from systolith_host.visual.subject import load_subject
 from systolith_hw.spec.presets import PRESETS
+from systolith_sim.memory.timing import MemoryTiming
 
 
 @pytest.fixture(scope="package")

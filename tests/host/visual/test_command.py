@@ -10,17 +10,17 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from typer.testing import CliRunner
 
-from systolith_host.cli import app
+from systolith_host.cli.app import app
 from systolith_host.errors import SystolithError
 from systolith_host.explore.network import load_network, network_digest
-from systolith_host.model.zoo import build_onnx
+from systolith_host.frontend.zoo import build_onnx
 from systolith_host.progress import ProgressLog
 from systolith_host.visual.browser import find_browser
 from systolith_host.visual.page import page, sections
 from systolith_host.visual.pictures import save_pictures
 from systolith_host.visual.subject import load_subject
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.devices.process import MemoryTiming
+from systolith_sim.memory.timing import MemoryTiming
 
 
 @pytest.fixture

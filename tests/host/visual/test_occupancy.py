@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from systolith_host.perf.model import replay_layer
-from systolith_host.runtime.simulate import MemoryTiming
-from systolith_host.schedule import compile_network
+from systolith_host.compiler import compile_network
+from systolith_host.cost.replay import replay_layer
 from systolith_host.visual.occupancy import buffer_use
 from systolith_host.visual.timeline import Timeline, modelled_timeline
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
+from systolith_sim.memory.timing import MemoryTiming
 
 
 def test_use_stays_below_high_water_marks_and_ends_empty(subject):

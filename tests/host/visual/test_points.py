@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from systolith_host.compiler import compile_network
+from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Results
-from systolith_host.perf.model import replay_program
-from systolith_host.schedule import compile_network
 from systolith_host.visual.points import read_measured
 from systolith_host.visual.sweep import read_points
 

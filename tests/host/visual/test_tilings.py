@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
-from systolith_host.explore.evaluate import evaluate
 from systolith_host.visual.explain import bottleneck, explain, loop_order
 from systolith_host.visual.tilings import study_tilings
 

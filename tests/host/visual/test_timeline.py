@@ -5,14 +5,13 @@ import random
 import numpy as np
 import pytest
 
+from systolith_host.compiler import compile_network
+from systolith_host.cost.replay import MOST_SAMPLES, SAMPLES
 from systolith_host.errors import SystolithError
-from systolith_host.model.vgg import build_network
-from systolith_host.perf.model import MOST_SAMPLES, SAMPLES
-from systolith_host.perf.network import timing_network
-from systolith_host.perf.validate import random_memory, random_tilings
-from systolith_host.runtime.simulate import MemoryTiming
-from systolith_host.schedule import compile_network
-from systolith_host.testing import random_qgraph
+from systolith_host.frontend.vgg import build_network
+from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.validate import random_memory, random_tilings
+from systolith_host.network.shapes import timing_network
 from systolith_host.visual.timeline import (
     modelled_timeline,
     recorded_timeline,
@@ -20,6 +19,7 @@ from systolith_host.visual.timeline import (
 )
 from systolith_hw.spec.isa import Opcode
 from systolith_hw.spec.presets import PRESETS
+from systolith_sim.memory.timing import MemoryTiming
 
 
 @pytest.fixture(scope="module")

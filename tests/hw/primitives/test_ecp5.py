@@ -3,13 +3,13 @@
 import pytest
 from amaranth.hdl import MemoryData, signed, unsigned
 
-from systolith_hw.array.mesh import Mesh
+from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import Flavour, component_verilog
-from systolith_hw.post.requantize import Requantizer
 from systolith_hw.primitives.ecp5 import Ecp5, dsp_sites
 from systolith_hw.primitives.memory import RegisteredMemory, block_rams
 from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.store.requantize import Requantizer
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.equivalence import compare_forms
 

@@ -1,0 +1,212 @@
+"""The command line: the short commands, and how the others are named and ended."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from systolith_host.cli import board as board_commands
+from systolith_host.cli.area import area
+from systolith_host.cli.compile import compile_
+from systolith_host.cli.explore import explore
+from systolith_host.cli.options import AcceleratorOption, NetworkArgument, SeedOption
+from systolith_host.cli.output import INTERRUPTED, MISMATCH, MISUSE, TERMINATED, complain, show
+from systolith_host.cli.package import package
+from systolith_host.cli.report import report
+from systolith_host.cli.run import run
+from systolith_host.cli.timing import timing
+from systolith_host.cli.views.report import config_table, network_table
+from systolith_host.errors import SystolithError
+from systolith_host.flow.prepare import load_graph
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
+from systolith_host.version import describe
+from systolith_hw.spec.config import ConfigError
+from systolith_hw.spec.presets import PRESETS, load_config
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="systolith",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="A generator of systolic CNN accelerators, with the tools to run networks on them.",
+    epilog="Start with [bold]systolith run vgg16[/bold]; every command explains itself: --help",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        show(describe())
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show the version and the commit, and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith run vgg16 --device emulator\n\n"
+    "  systolith run mini --config tiny --sequential --waves conv1_1\n\n"
+    "  systolith run vgg16 --image cat.jpg --weights vgg16.safetensors --layers conv3_1..fc6\n\n"
+    "  systolith run model.onnx --calibrate photographs/ --image cat.jpg\n\n"
+    "  systolith run vgg16 --config large --bandwidth 8 --json large.json"
+)(run)
+
+app.command(
+    "compile",
+    epilog="Examples:\n\n"
+    "  systolith compile vgg16 --out vgg16.program\n\n"
+    "  systolith compile vgg16 --explain conv4_2 --json conv4_2.json",
+)(compile_)
+
+
+@app.command()
+def info(network: NetworkArgument = "vgg16") -> None:
+    """Show a network's layers: activations, weights and multiply-accumulates, and their totals."""
+    show(network_table(load_graph(network)))
+
+
+@app.command()
+def check(
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
+) -> None:
+    """Say whether an ONNX network can run, and name every node that stands in the way.
+
+    A network that can is compared with onnxruntime on a random image, and the difference is shown.
+
+    Exit status: 0 if it can, 1 if not, 2 if the file is damaged.
+    """
+    from systolith_host.frontend.judge import judge
+    from systolith_host.frontend.onnx import inspect_onnx  # onnx takes a moment to import
+
+    network, problems = inspect_onnx(model)
+    if network is not None:
+        with ProgressLog(error_console()) as log:
+            log.stage("comparison with onnxruntime")
+            line = judge(model, network, PRESETS["default"].multiplier_width)
+        show(f"{model}: can run: {network.summary}")
+        show(f"{model}: {line}")
+        return
+    for problem in problems:
+        show(str(problem))
+    show(f"{model}: cannot run: {len(problems)} nodes stand in the way")
+    raise typer.Exit(MISMATCH)
+
+
+@app.command()
+def export(
+    network: Annotated[
+        str, typer.Argument(help="alexnet, resnet18, squeezenet1_1, vgg11_bn or vgg16.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the model goes.")],
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a side.")] = 224,
+    seed: SeedOption = 0,
+) -> None:
+    """Write a well-known network as an ONNX file with random weights, to try things out."""
+    from systolith_host.frontend.zoo import build_onnx  # onnx takes a moment to import
+
+    model = build_onnx(network, seed=seed, size=size)
+    try:
+        out.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    show(f"{out}: {out.stat().st_size:,} bytes, {len(model.graph.node)} nodes")
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files.")],
+    config: AcceleratorOption = "default",
+) -> None:
+    """Write the accelerator as Verilog, for synthesis and for simulation, and a JSON of facts."""
+    from systolith_hw.generate import GenerateError, write_accelerator  # takes a second to import
+
+    target = load_config(config)
+    with ProgressLog(error_console()) as log:
+        log.stage(f"generating {target.name}")
+        try:
+            paths = write_accelerator(target, out)
+        except GenerateError as error:
+            raise SystolithError(str(error)) from None
+        except OSError as error:
+            raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    for path in paths:
+        show(f"{path}: {path.stat().st_size:,} bytes")
+
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith explore vgg16 --bandwidth 2..32 --act-buffer 64K..512K\n\n"
+    "  systolith explore vgg16 --rows 8,16,32 --cols 8,16,32 --bandwidth 4..32 --sample 100\n\n"
+    "  systolith explore mini --config tiny --bandwidth 1..8 --confirm 1"
+)(explore)
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith report vgg16 --out report.html\n\n"
+    "  systolith report vgg16 --measured run.json --sweep sweep --timeline conv5_2 --rtl\n\n"
+    "  systolith report model.onnx --config large --bandwidth 8 --trace trace.json",
+)(report)
+
+app.command()(timing)
+app.command(epilog="Example:\n\n  systolith package --config ecp5-85f --out core")(package)
+app.command(epilog="Example:\n\n  systolith area --config tiny --family xcup --out area")(area)
+
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith build --board ulx3s-85f --config tiny --out build/ulx3s\n\n"
+    "  systolith build --board ecpix5-85f --clock 125 --seeds 8 --out build/ecpix5"
+)(board_commands.build)
+app.command()(board_commands.program)
+app.command()(board_commands.serve)
+
+
+@app.command()
+def configs() -> None:
+    """List the configurations that have a name."""
+    show(config_table(PRESETS.values()))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line and exit status 2."""
+    if threading.current_thread() is threading.main_thread():
+        # An exception, so that what was started is stopped on the way out.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    try:
+        status = app(standalone_mode=False, prog_name="systolith")
+    except TyperException as error:
+        if text := " ".join(error.format_message().split()):  # none where help was shown instead
+            complain(text)
+        sys.exit(MISUSE)
+    except (SystolithError, ConfigError) as error:
+        complain(" ".join(str(error).split()))
+        sys.exit(MISUSE)
+    except MemoryError as error:
+        complain(f"needs more memory than there is: {' '.join(str(error).split())}".rstrip(": "))
+        sys.exit(MISUSE)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(MISMATCH)
+    sys.exit(status or 0)

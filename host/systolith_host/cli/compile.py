@@ -1,0 +1,147 @@
+"""The command `systolith compile`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith_host.cli.options import (
+    DEFAULT_LATENCY,
+    BandwidthOption,
+    BatchOption,
+    CalibrateOption,
+    ConfigOption,
+    CorrectOption,
+    EqualiseOption,
+    ImageOption,
+    LatencyOption,
+    Method,
+    MethodOption,
+    NetworkArgument,
+    SeedOption,
+    TurnaroundOption,
+    WeightsOption,
+)
+from systolith_host.cli.output import show
+from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
+from systolith_host.flow.prepare import prepare
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.presets import load_config
+from systolith_sim.memory.timing import MemoryTiming
+
+__all__ = ["compile_"]
+
+
+def compile_(
+    network: NetworkArgument = "vgg16",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the program goes.")
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="Show why this layer is tiled as it is, what others would cost, and what it "
+            "needs of every buffer. Nothing is calibrated unless --out asks for the program, too.",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the explanation as JSON, too."),
+    ] = None,
+    image: ImageOption = None,
+    calibrate: CalibrateOption = None,
+    calibration: MethodOption = Method.MINMAX,
+    equalise: EqualiseOption = None,
+    correct_bias: CorrectOption = None,
+    weights: WeightsOption = None,
+    config: ConfigOption = None,
+    batch: BatchOption = 1,
+    seed: SeedOption = 0,
+    bandwidth: BandwidthOption = None,
+    latency: LatencyOption = DEFAULT_LATENCY,
+    turnaround: TurnaroundOption = 0,
+) -> None:
+    """Compile a network to a program file: instructions, packed weights and the memory map.
+
+    It runs with `systolith run --program FILE`. The photographs serve to calibrate the scales.
+    Schedules are chosen for a memory of --bandwidth; any other runs them, too.
+    """
+    if out is None and explain is None:
+        raise SystolithError("compile needs --out FILE for the program, or --explain LAYER")
+    if json is not None and explain is None:
+        raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
+    target = load_config(config or "default")
+    memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
+    if explain is not None:
+        _explain(network, target, explain, batch, memory, json)
+    if out is None:
+        return
+    with ProgressLog(error_console()) as log:
+        prepared = prepare(
+            network,
+            images=image or (),
+            calibration_images=calibrate or (),
+            method=calibration.value,
+            equalisation=equalise,
+            correction=correct_bias,
+            weights=weights,
+            seed=seed,
+            batch=batch,
+            multiplier_width=target.multiplier_width,
+            log=log,
+        )
+        log.stage("compiling")
+        program = compile_network(
+            prepared.qgraph,
+            target,
+            batch,
+            memory_rate=bandwidth,
+            memory_latency=latency,
+            memory_turnaround=turnaround,
+            progress=log.update,
+        )
+        program.save(out)
+    instructions = sum(layer.instruction_count for layer in program.layers)
+    cycles = sum(layer.predicted_cycles for layer in program.layers)
+    show(
+        f"{out}: {network}, batch {batch}, for {target.name} ({target.fingerprint:016x}): "
+        f"{instructions:,} instructions, {program.memory_size / 1e6:,.1f} MB of memory, "
+        f"{cycles:,} cycles predicted"
+    )
+
+
+def _explain(
+    network: str,
+    config: AcceleratorConfig,
+    layer: str,
+    batch: int,
+    memory: MemoryTiming,
+    json: Path | None,
+) -> None:
+    from systolith_host.cli.views.explanation import (
+        explanation_page,
+        save_explanation,
+        shape_network,
+    )
+    from systolith_host.cost.explain import explain_layer
+
+    with ProgressLog(error_console()) as log:
+        log.stage("reading the network")
+        qgraph = shape_network(network, config.multiplier_width)
+        log.stage(f"trying schedules of {layer}")
+        explanation = explain_layer(
+            qgraph,
+            config,
+            layer,
+            batch,
+            memory_rate=memory.bytes_per_cycle,
+            memory_latency=memory.latency,
+            memory_turnaround=memory.turnaround,
+        )
+    if json is not None:
+        save_explanation(explanation, json)
+    show(explanation_page(explanation))

@@ -1,0 +1,310 @@
+"""The command `systolith explore`."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
+from systolith_host.explore.experiment import Experiment
+from systolith_host.explore.network import load_network
+from systolith_host.explore.results import Result, Results, pareto
+from systolith_host.explore.search import search_front
+from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
+from systolith_host.explore.sweep import Runner
+from systolith_host.fpga.estimate import fit_note
+from systolith_host.fpga.parts import PARTS, load_part
+from systolith_host.terminal import SafeConsole, error_console
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["explore"]
+
+ASK_ABOVE = 2_000
+"""Points that are run without a question."""
+
+REFUSE_ABOVE = 1_000_000
+"""Points that are not run at all; a sample of them may be."""
+
+_SHOWN = 12
+_WIDTH = 150
+
+
+def _axis(name: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        f"--{name.replace('_', '-')}",
+        metavar="VALUES",
+        help=f"{AXES[name][0].upper()}{AXES[name][1:]}.",
+    )
+
+
+def explore(
+    network: NetworkArgument = "vgg16",
+    config: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What is not varied.")
+    ] = "default",
+    sweep: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Axes in a TOML file, e.g. rows = [8, 16]."),
+    ] = None,
+    rows: Annotated[str | None, _axis("rows")] = None,
+    cols: Annotated[str | None, _axis("cols")] = None,
+    bandwidth: Annotated[str | None, _axis("bandwidth")] = None,
+    act_buffer: Annotated[str | None, _axis("act_buffer")] = None,
+    weight_buffer: Annotated[str | None, _axis("weight_buffer")] = None,
+    acc_depth: Annotated[str | None, _axis("acc_depth")] = None,
+    post_lanes: Annotated[str | None, _axis("post_lanes")] = None,
+    bus_bytes: Annotated[str | None, _axis("bus_bytes")] = None,
+    latency: Annotated[str | None, _axis("latency")] = None,
+    turnaround: Annotated[str | None, _axis("turnaround")] = None,
+    outstanding: Annotated[str | None, _axis("outstanding")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Only so many points, chosen at random.")
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Look for the Pareto front instead, running at most so many points."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample or search.")] = 0,
+    batch: BatchOption = 1,
+    max_multipliers: Annotated[
+        int | None, typer.Option(min=1, help="Leave out points with more multipliers.")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="... with more bytes of buffers.")
+    ] = None,
+    fits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Leave out points that do not fit an FPGA: {', '.join(PARTS)}.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the results, points.csv and layers.csv; the same sweep goes on there."
+        ),
+    ] = Path("sweep"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Use the workers of a dask scheduler.")
+    ] = None,
+    confirm: Annotated[
+        int, typer.Option(min=0, help="Run so many of the fastest points in the RTL.")
+    ] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large sweeps.")] = False,
+) -> None:
+    """Sweep arrays, buffers and memory bandwidths: what each does to cycles and traffic.
+
+    Every point is compiled. VALUES are a list, 8,16,32, a range that doubles, 32K..512K, or a
+    range with a step, "4..16 step 4".
+    """
+    given = {
+        "rows": rows,
+        "cols": cols,
+        "bandwidth": bandwidth,
+        "act_buffer": act_buffer,
+        "weight_buffer": weight_buffer,
+        "acc_depth": acc_depth,
+        "post_lanes": post_lanes,
+        "bus_bytes": bus_bytes,
+        "latency": latency,
+        "turnaround": turnaround,
+        "outstanding": outstanding,
+    }
+    load_network(network)
+    axes = read_sweep(sweep) if sweep else {}
+    axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}
+    if not axes:
+        raise SystolithError("nothing to vary: give an axis, e.g. --bandwidth 2,4,8,16")
+    memory = _bytes("max_memory", max_memory) if max_memory is not None else None
+    if search is not None and sample is not None:
+        raise SystolithError("--sample and --search exclude each other: give one of them")
+    part = load_part(fits) if fits is not None else None
+    space = Space(load_config(config), axes, max_multipliers, memory, part)
+    count = min(space.size, sample or search or space.size)
+    _ask(space.size, count, yes)
+    console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=_WIDTH)
+    results = Results(out, Experiment.of(network, space.base, list(axes), batch))
+    before = len(results.done)
+    started = time.monotonic()
+    points = [] if search is not None else list(space.points(sample, seed))
+    with Runner(results, workers=min(workers, count), scheduler=scheduler) as runner:
+        if search is not None:
+            found = _search(runner, space, search, seed)
+        else:
+            found = _run(runner, points)
+    seconds = time.monotonic() - started
+    new = len(results.done) - before
+    _show(console, found)
+    speed = f"{new:,} new in {seconds:,.0f} s, {new / seconds:.2f} a second" if new else "none new"
+    console.print(
+        f"{network}, batch {batch}: {len(found):,} points, {speed}; results in {out}",
+        highlight=False,
+    )
+    if all(result.reason for result in found):
+        raise SystolithError(f"none of the {len(found):,} points can be built or run")
+    if confirm:
+        _confirm(console, network, batch, space, found, confirm)
+
+
+def _bytes(option: str, text: str) -> int:
+    """Return the number that an option names.
+
+    Raises
+    ------
+    SystolithError
+        If it names none, or more than one.
+    """
+    values = parse_values(option, text)
+    if len(values) != 1:
+        raise SystolithError(f"--{option.replace('_', '-')}: must be one number, not {text!r}")
+    return int(values[0])
+
+
+def _ask(size: int, count: int, yes: bool) -> None:
+    """Let nobody begin what would never end.
+
+    Raises
+    ------
+    SystolithError
+        If there are too many points, or nobody said that so many are meant.
+    """
+    if count > REFUSE_ABOVE:
+        raise SystolithError(
+            f"the sweep has {size:,} points, the limit is {REFUSE_ABOVE:,}; "
+            "use fewer values or --sample 1000"
+        )
+    if count <= ASK_ABOVE or yes:
+        return
+    text = f"the sweep has {count:,} points, each of which takes a second or more"
+    if not sys.stdin.isatty():
+        raise SystolithError(f"{text}; add --yes if that is meant, or --sample 1000")
+    typer.confirm(f"{text[0].upper()}{text[1:]}. Run them all?", abort=True, err=True)
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=error_console())
+
+
+def _run(runner: Runner, points: Sequence[Point]) -> list[Result]:
+    with _progress() as progress:
+        task = progress.add_task("points", total=len(points))
+        return runner.run(points, lambda _: progress.advance(task))
+
+
+def _search(runner: Runner, space: Space, budget: int, seed: int) -> list[Result]:
+    with _progress() as progress:
+        task = progress.add_task("points", total=min(budget, space.size))
+
+        def report(result: Result) -> None:
+            progress.advance(task, 0 if result.reason else 1)
+
+        return search_front(space, lambda some: runner.run(some, report), budget, seed=seed)
+
+
+def _show(console: SafeConsole, found: Sequence[Result]) -> None:
+    good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
+    front = {result.key for result in pareto(good)}
+    axes = [axis for axis in AXES if any(axis in result.values for result in found)]
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    columns = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs", "Pareto")
+    for name in (*axes, *columns):
+        table.add_column(name, justify="right")
+    for result in good[:_SHOWN]:
+        table.add_row(
+            *(f"{result.values[axis]:,g}" if axis in result.values else "" for axis in axes),
+            f"{result.cycles:,}",
+            f"{100 * result.bound_cycles / result.cycles:.1f}%",
+            f"{result.traffic_bytes / 1e6:.2f}",
+            f"{result.dsps:,}",
+            f"{result.block_rams:,}",
+            f"~{result.luts:,}",
+            f"~{result.ffs:,}",
+            "*" if result.key in front else "",
+        )
+    if good:
+        console.print(table)
+    if len(good) > _SHOWN:
+        console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(front):,} on the Pareto front")
+    if good:
+        console.print(f"DSPs and block RAMs as on an ECP5; {fit_note()}", highlight=False)
+    reasons = Counter(result.reason for result in found if result.reason)
+    if reasons:
+        console.print(f"{reasons.total():,} points cannot be built or run:")
+    for reason, number in reasons.most_common():
+        console.print(f"  {number:,} x {reason}", highlight=False)
+
+
+def _confirm(
+    console: SafeConsole,
+    network: str,
+    batch: int,
+    space: Space,
+    found: Sequence[Result],
+    count: int,
+) -> None:
+    """Run the fastest points in the RTL and print what they take beside what was expected."""
+    from systolith_host.lab.validate import compare  # takes a second to import
+
+    good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
+    qgraph = load_network(network)
+    table = Table(box=None, pad_edge=False)
+    for name in ("point", "layer", "compiler", "replay", "RTL", "compiler's error", "traffic"):
+        table.add_column(name, justify="right")
+    for result in good[:count]:
+        point = space.point(result.values)
+        assert point.config is not None
+        label = ", ".join(f"{axis} {value:g}" for axis, value in point.values.items())
+        program = compile_network(
+            qgraph,
+            point.config,
+            batch,
+            memory_rate=point.bandwidth,
+            memory_latency=point.latency,
+            memory_turnaround=point.turnaround,
+        )
+        cases = compare(program, point.memory)
+        rows = [
+            (layer.name, layer.predicted_cycles, case.model.cycles, case.measured.cycles)
+            for layer, case in zip(program.layers, cases, strict=True)
+        ]
+        totals = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)]
+        rows.append(("all", totals[0], totals[1], totals[2]))
+        equal = all(case.traffic_equal for case in cases)
+        for name, expected, modelled, measured in rows:
+            table.add_row(
+                label,
+                name,
+                f"{expected:,}",
+                f"{modelled:,}",
+                f"{measured:,}",
+                f"{100 * (expected / measured - 1):+.2f}%",
+                "equal" if equal else "differs",
+            )
+    console.print(table)

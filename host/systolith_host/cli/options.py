@@ -1,0 +1,145 @@
+"""Arguments and options that several commands have."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith_host.frontend.vgg import NETWORKS
+from systolith_sim.memory.timing import MemoryTiming
+
+__all__ = [
+    "DEFAULT_LATENCY",
+    "AcceleratorOption",
+    "BandwidthOption",
+    "BatchOption",
+    "CalibrateOption",
+    "ConfigOption",
+    "CorrectOption",
+    "EqualiseOption",
+    "FirstSeedOption",
+    "ImageOption",
+    "LatencyOption",
+    "LimitOption",
+    "Method",
+    "MethodOption",
+    "NetworkArgument",
+    "PlacementJobsOption",
+    "SeedOption",
+    "SeedsOption",
+    "TurnaroundOption",
+    "WeightsOption",
+]
+
+DEFAULT_LATENCY = MemoryTiming().latency
+"""Of the memory, in cycles."""
+
+
+class Method(StrEnum):
+    """How calibration chooses ranges (quantize.calibrate.METHODS)."""
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    MSE = "mse"
+
+
+NetworkArgument = Annotated[
+    str,
+    typer.Argument(
+        help=f"A built-in network ({', '.join(NETWORKS)}) or an ONNX file (model.onnx).",
+        show_default=True,
+    ),
+]
+ImageOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image",
+        metavar="FILE",
+        help="A photograph, or inputs as a NumPy file (.npy); repeat it for a batch. "
+        "Default: scikit-learn's china.jpg, flower.jpg.",
+    ),
+]
+CalibrateOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calibrate",
+        metavar="FILE|DIR",
+        help="Photographs, NumPy files or folders of them that the scales are calibrated on; "
+        "repeat it for more. Default: the images of the run.",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Torchvision's state dict of the network, .safetensors or .pth (.pth needs PyTorch). "
+        "Default: random weights, He scaling.",
+    ),
+]
+MethodOption = Annotated[
+    Method,
+    typer.Option(
+        "--calibration",
+        help="Range of a tensor: all values, all but 0.01 % at each end, or the one with the least "
+        "mean-squared error.",
+    ),
+]
+EqualiseOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--equalise/--no-equalise",
+        help="Scale channels across layers where that lowers the noise, measured; the float "
+        "network stays the same. Default: with --calibrate.",
+        show_default=False,
+    ),
+]
+CorrectOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--correct-bias/--no-correct-bias",
+        help="Take the mean error of each channel on the calibration images out of its bias. "
+        "Default: with --calibrate.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="The accelerator: a preset (see `systolith configs`) or a TOML file. "
+        "Default: default, or what --program was compiled for.",
+    ),
+]
+AcceleratorOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="The accelerator: a preset (see `systolith configs`) or a TOML file.",
+    ),
+]
+BatchOption = Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of the random weights.")]
+BandwidthOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=1024,
+        metavar="BYTES",
+        help="Of the memory, in bytes per cycle. Default: the width of the bus.",
+    ),
+]
+LatencyOption = Annotated[int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")]
+TurnaroundOption = Annotated[
+    int,
+    typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
+]
+
+SeedsOption = Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")]
+FirstSeedOption = Annotated[
+    int, typer.Option(min=1, help="Of them; with --seeds 1 a placement known to be good.")
+]
+PlacementJobsOption = Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")]
+LimitOption = Annotated[
+    float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
+]

@@ -1,0 +1,124 @@
+"""The command `systolith report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith_host.cli.options import (
+    DEFAULT_LATENCY,
+    AcceleratorOption,
+    BandwidthOption,
+    BatchOption,
+    LatencyOption,
+    NetworkArgument,
+    TurnaroundOption,
+)
+from systolith_host.cli.output import show
+from systolith_host.errors import SystolithError
+from systolith_host.explore.space import parse_values
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
+from systolith_hw.spec.presets import load_config
+from systolith_sim.memory.timing import MemoryTiming
+
+__all__ = ["report"]
+
+
+def report(
+    network: NetworkArgument = "vgg16",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("report.html"),
+    config: AcceleratorOption = "default",
+    bandwidth: BandwidthOption = None,
+    latency: LatencyOption = DEFAULT_LATENCY,
+    turnaround: TurnaroundOption = 0,
+    batch: BatchOption = 1,
+    clock: Annotated[
+        float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For images a second.")
+    ] = 150.0,
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What `systolith run --device rtl --json` wrote."),
+    ] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="What `systolith explore` wrote: points.csv."),
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A layer whose tilings are shown; repeat it for more. "
+            "Default: conv1_2, conv3_2, conv5_2, or three of the network."
+        ),
+    ] = None,
+    timeline: Annotated[
+        str | None,
+        typer.Option(metavar="LAYER", help="Whose timeline is shown. Default: conv3_2."),
+    ] = None,
+    rtl: Annotated[
+        bool,
+        typer.Option("--rtl", help="Record that timeline in the simulated RTL, not the model."),
+    ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the timeline for Perfetto (ui.perfetto.dev), too: JSON."
+        ),
+    ] = None,
+    bandwidths: Annotated[
+        str, typer.Option(metavar="VALUES", help="Of the curves, e.g. 1..64 or 1,2,4,8.")
+    ] = "1,2,3,4,6,8,12,16,24,32,48,64",
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write each picture to a file, too; needs Chrome or Chromium."
+        ),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Pictures as PNG, not SVG.")] = False,
+) -> None:
+    """Show what a network costs, as one HTML page that works offline.
+
+    The roofline, stalls, bandwidth curves, tilings and why they change, a timeline and the buffers
+    of one layer, and the Pareto front of a sweep.
+    """
+    # Plotly and the model take a second or two to import; the rest of the command line need not.
+    from systolith_host.visual.assemble import PageOptions, assemble
+    from systolith_host.visual.page import page, sections
+    from systolith_host.visual.pictures import save_pictures
+    from systolith_host.visual.subject import load_subject
+    from systolith_host.visual.trace import save_trace
+
+    target = load_config(config)
+    options = PageOptions(
+        studies=layer or (),
+        timeline=timeline,
+        rtl=rtl,
+        bandwidths=parse_values("bandwidth", bandwidths),
+        measured=measured,
+        sweep=sweep,
+        clock_mhz=clock,
+    )
+    for path in (out, trace):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise SystolithError(f"{path}: its folder does not exist")
+    written: list[Path] = []
+    with ProgressLog(error_console()) as log:
+        memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
+        subject = load_subject(network, target, memory, batch, log)
+        data = assemble(subject, options, log)
+        log.stage("drawing")
+        parts = sections(data)
+        try:
+            out.write_text(page(data, parts))
+        except OSError as error:
+            raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+        written.append(out)
+        if trace is not None:
+            save_trace(data.timeline, clock, trace)
+            written.append(trace)
+        if pictures is not None:
+            log.stage("pictures")
+            drawn = [picture for part in parts for picture in part.pictures]
+            written += save_pictures(out, drawn, pictures, "png" if png else "svg")
+    for path in written:
+        show(f"{path}: {path.stat().st_size:,} bytes")

@@ -1,0 +1,216 @@
+"""What `systolith compile --explain` shows: a page about one layer."""
+
+import json
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT
+from systolith_host.cost.explain import Alternative, BufferUse, Explanation
+from systolith_host.errors import SystolithError
+from systolith_host.flow.prepare import is_onnx, load_graph
+from systolith_host.network.fold import fold
+from systolith_host.network.graph import Graph
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.scales import ActivationScale
+from systolith_host.network.shapes import timing_network
+from systolith_host.quantize.quantize import quantize_scaled
+
+__all__ = ["explanation_page", "save_explanation", "shape_network"]
+
+
+def shape_network(network: str, multiplier_width: int) -> QGraph:
+    """Return a network for what does not depend on values: schedules, cycles and bytes.
+
+    Nothing is calibrated; scales are a file's own, or 1.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or the file cannot be used.
+    """
+    if not is_onnx(network):
+        return timing_network(load_graph(network))
+    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
+
+    model = read_onnx(Path(network))
+    scales = model.scales or _unit_scales(model.graph)
+    return quantize_scaled(model.graph, model.weights, scales, multiplier_width)
+
+
+def _unit_scales(graph: Graph) -> dict[str, ActivationScale]:
+    names = [graph.input, *(layer.output for layer in fold(graph))]
+    return dict.fromkeys(names, ActivationScale(True, 1.0, 0))
+
+
+def explanation_page(explanation: Explanation) -> RenderableType:
+    """Return the page."""
+    return Group(
+        Text(_title(explanation), style="bold"),
+        Text(),
+        *map(Text, _layer(explanation)),
+        Text(),
+        _alternatives(explanation),
+        Text(),
+        *map(Text, _reasons(explanation)),
+        Text(),
+        _buffers(explanation),
+        Text(),
+        _traffic(explanation),
+        Text(),
+        *map(Text, _limits(explanation)),
+    )
+
+
+def save_explanation(explanation: Explanation, path: Path) -> None:
+    """Write an explanation as JSON.
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(explanation.to_dict(), indent=2) + "\n")
+    except OSError as error:
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _title(e: Explanation) -> str:
+    return (
+        f"{' + '.join(e.covers)}, batch {e.batch}, on {e.config.name} "
+        f"({e.config.rows}x{e.config.cols} array; memory: {e.memory})"
+    )
+
+
+def _layer(e: Explanation) -> list[str]:
+    source, target = ("x".join(map(str, shape)) for shape in (e.source, e.target))
+    inputs, outputs = e.blocks
+    return [
+        f"{source} to {target} (channels, height, width), {e.macs:,} multiply-accumulates",
+        f"on the array: {inputs} blocks of {e.config.rows} input channels, {outputs} blocks of "
+        f"{e.config.cols} output channels, {e.kernel[0]}x{e.kernel[1]} passes for each pair",
+    ]
+
+
+def _alternatives(e: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for name in ("", "tile", "stack", "share of a CONV", "loop order"):
+        table.add_column(name, no_wrap=True)
+    for name in ("cycles", "", "traffic MB", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("chosen", *_row(e, e.chosen), style="bold")
+    for number, one in enumerate(e.leading):
+        table.add_row("next best" if number == 0 else "", *_row(e, one))
+    table.add_section()
+    for one in e.orders:
+        if one.order != e.chosen.order:
+            table.add_row("other order", *_row(e, one))
+    return table
+
+
+def _row(e: Explanation, one: Alternative) -> list[str]:
+    plan = one.schedule
+    tile = f"{plan.rows}x{plan.columns}" + (f"x{plan.images}" if plan.images > 1 else "")
+    share = f"{plan.chunk_blocks} blocks" if plan.chunk_blocks else f"{plan.chunk_taps} passes"
+    if plan.linear:
+        share = f"{plan.chunk_blocks} passes"
+    cycles, traffic = one.cycles / e.chosen.cycles - 1, one.traffic_bytes / e.chosen.traffic_bytes
+    return [
+        tile,
+        str(plan.stack),
+        share,
+        one.order,
+        f"{one.cycles:,}",
+        "" if one is e.chosen else f"{cycles:+.2%}",
+        f"{one.traffic_bytes / 1e6:,.3f}",
+        "" if one is e.chosen else f"{traffic - 1:+.1%}",
+    ]
+
+
+def _reasons(e: Explanation) -> list[str]:
+    lines = [
+        f"Of {e.candidates:,} tilings that fit, rated by a rough model, the most promising are "
+        f"simulated ({e.simulated:,} for this page);",
+        f"the one with the least cycles + {TRAFFIC_WEIGHT:g} x transfer time is taken.",
+    ]
+    if e.leading and e.leading[0].score < e.chosen.score:
+        lines.append(
+            f"The rough model misses one that is {1 - e.leading[0].score / e.chosen.score:.3%} "
+            "better: the compiler simulates fewer."
+        )
+    plan = e.chosen.schedule
+    for one in e.orders:
+        if one.order == e.chosen.order:
+            continue
+        what = []
+        if one.schedule.resident != plan.resident:
+            what.append("the input " + ("stayed" if one.schedule.resident else "was read again"))
+        if one.order.split(", ")[1] != e.chosen.order.split(", ")[1]:
+            what.append(one.order.split(", ")[1].replace("weights", "weights were read", 1))
+        lines.append(
+            f"If {' and '.join(what)}: {one.cycles - e.chosen.cycles:+,} cycles, "
+            f"{(one.traffic_bytes - e.chosen.traffic_bytes) / 1e6:+,.3f} MB."
+        )
+    if not any(one.order != e.chosen.order for one in e.orders):
+        lines.append("No other loop order fits the buffers, or differs.")
+    return lines
+
+
+def _buffers(e: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("buffer", no_wrap=True)
+    for name in ("bytes at once", "of", "share", "a piece"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("double-buffered", no_wrap=True)
+    for use in e.buffers:
+        table.add_row(
+            use.name,
+            f"{use.needed_bytes:,}",
+            f"{use.there_bytes:,}",
+            f"{use.needed_bytes / use.there_bytes:.0%}",
+            f"{use.piece_bytes:,}",
+            _ahead(use),
+        )
+    return table
+
+
+def _ahead(use: BufferUse) -> str:
+    if use.name == "accumulators":
+        return "yes: one bank fills while the other drains"
+    if use.once:
+        return "not needed: everything fits, nothing is replaced"
+    if use.ahead:
+        return f"yes: room for {use.ahead} more while one is in use"
+    return "no: the next piece waits for room"
+
+
+def _traffic(e: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("traffic", no_wrap=True)
+    table.add_column("MB", justify="right", no_wrap=True)
+    for name, count in e.read_bytes.items():
+        table.add_row(name, f"{count / 1e6:,.3f}")
+    table.add_row("results", f"{e.write_bytes / 1e6:,.3f}")
+    total = sum(e.read_bytes.values()) + e.write_bytes
+    table.add_row("all", f"{total / 1e6:,.3f}", style="bold")
+    table.add_row("compulsory", f"{e.compulsory_bytes / 1e6:,.3f}")
+    return table
+
+
+def _limits(e: Explanation) -> list[str]:
+    side = "array" if e.array_bound >= e.bus_bound else "memory"
+    waits = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in e.states.items())
+    passes = e.chosen.schedule.compute_cycles
+    return [
+        f"Lower bound: {e.bound_cycles:,} cycles, by the {side} (array {e.array_bound:,}, "
+        f"memory {e.bus_bound:,}).",
+        f"Passes of this tiling: {passes:,} cycles, which use {e.array_bound / passes:.1%} of the "
+        "multipliers.",
+        f"Performance model: {e.cycles:,} cycles, {e.bound_cycles / e.cycles:.1%} of the bound "
+        f"reached; the memory is busy for {e.bus_share:.1%}.",
+        f"The array's cycles: {waits}.",
+        f"Bottleneck: {e.bottleneck}.",
+    ]

@@ -1,0 +1,204 @@
+"""Reports, networks and configurations as tables for people."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from systolith_host.flow.report import BUSY, LayerReport, Report, Totals
+from systolith_host.frontend.vgg import NETWORKS
+from systolith_host.network.graph import (
+    Clip,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    Relu,
+    node_macs,
+    weight_shape,
+)
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["config_table", "network_table", "noise_table", "report_table"]
+
+_LECTURE_SLIDE = (
+    "A common lecture slide gives VGG-16 24M activations an image; its own rows add up to 15.2M, "
+    "as here."
+)
+
+
+def report_table(report: Report) -> RenderableType:
+    """Return the rows of a report, its totals, and what they mean."""
+    causes = list(dict.fromkeys(cause for row in report.layers for cause in row.stalls))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    names = ["MMACs", "cycles", "util", "of bound", "read MB", "write MB"]
+    names += [cause.replace("wait_", "") for cause in causes]
+    for name in [*names, "mismatches"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.layers:
+        table.add_row(row.title, *_cells(report, row, causes))
+    table.add_section()
+    groups = report.groups
+    for name, totals in groups.items():
+        if totals.rows and (name == "all" or totals.rows < groups["all"].rows):
+            table.add_row(name.replace("_", " "), *_cells(report, totals, causes), style="bold")
+    return Group(table, Text(), *map(Text, _remarks(report, causes)))
+
+
+def _cells(report: Report, row: LayerReport | Totals, causes: Iterable[str]) -> list[str]:
+    utilisation = report.utilisation(row)
+    return [
+        f"{row.macs / 1e6:,.2f}",
+        _count(row.cycles),
+        "-" if utilisation is None else f"{utilisation:.1%}",
+        f"{row.bound_cycles / row.cycles:.1%}" if row.cycles else "-",
+        _megabytes(row.bytes_read),
+        _megabytes(row.bytes_written),
+        *(_count(row.stalls.get(cause)) for cause in causes),
+        _count(row.mismatches),
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _megabytes(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:,.3f}"
+
+
+def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
+    everything = report.groups["all"]
+    lines = [
+        f"{report.network}, batch {report.batch}, on {report.config['name']} "
+        f"({report.config['rows']}x{report.config['cols']} array, "
+        f"{report.config['bus_bytes']}-byte bus), {report.device}",
+        f"{everything.layers} layers, {everything.mismatches} mismatches in "
+        f"{everything.values:,} values compared with the golden model",
+    ]
+    if everything.bytes_read is not None and everything.bytes_written is not None:
+        traffic = everything.bytes_read + everything.bytes_written
+        lines.append(
+            f"DRAM traffic {traffic:,} bytes, {traffic / everything.compulsory_bytes:.3f} times "
+            f"the compulsory {everything.compulsory_bytes:,}"
+        )
+    if everything.cycles:
+        lines.append(
+            f"{everything.cycles:,} cycles, {everything.cycles / everything.bound_cycles:.3f} "
+            f"times the lower bound of {everything.bound_cycles:,}"
+        )
+        if any(causes):
+            lines.append(
+                f"stall columns: cycles of the compute engine by what it waits for; with its "
+                f"{everything.cycles - sum(everything.stalls.values()):,} {BUSY} cycles they add "
+                "up to the total"
+            )
+    if report.frames_per_second is not None:
+        lines.append(f"{report.frames_per_second:,.2f} frames/s at {report.clock_mhz:g} MHz")
+    if report.top:
+        top = ", ".join(f"{index} ({value:.2f})" for index, value in report.top)
+        what = "outputs (by index)"
+        if report.network in NETWORKS:
+            what = "classes (ImageNet indices; no names offline)"
+        lines.append(f"top {len(report.top)} {what}: {top}")
+        first = report.float_top[:1] == (report.top[0][0],)
+        lines.append(
+            f"float network's top {len(report.float_top)}: "
+            f"{', '.join(map(str, report.float_top))} (first {'agrees' if first else 'differs'})"
+        )
+    for name in ("weights", "images", "memory"):
+        if name in report.sources:
+            lines.append(f"{name}: {report.sources[name]}")
+    lines.append(f"device wall time {report.wall_seconds:,.1f} s")
+    return lines
+
+
+def noise_table(noise: Mapping[str, float]) -> RenderableType:
+    """Return the signal-to-noise ratio of every layer."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("signal/noise dB", justify="right", no_wrap=True)
+    for name, ratio in noise.items():
+        table.add_row(name, f"{ratio:.1f}")
+    line = "Of the integers against the float network, the noise of all layers before included."
+    return Group(Text(), table, Text(line))
+
+
+def network_table(graph: Graph) -> RenderableType:
+    """Return a network's layers with their activations, weights and multiply-accumulates."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer")
+    for name in ("output", "activations", "weights", "MACs", "MACs %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    total_macs = sum(node_macs(graph, node) for node in graph.nodes)
+    sizes = {name: _size(shape) for name, shape in graph.shapes.items()}
+    activations, weights = sizes[graph.input], 0
+    linear_weights = 0
+    table.add_row("input", _shape(graph.shapes[graph.input]), f"{activations:,}", "", "", "")
+    for node in graph.nodes:
+        if isinstance(node, Relu | Clip | Flatten):
+            continue
+        count = _size(weight_shape(graph, node)) if isinstance(node, Conv | Linear) else 0
+        macs = node_macs(graph, node)
+        activations += sizes[node.output]
+        weights += count
+        linear_weights += count if isinstance(node, Linear) else 0
+        table.add_row(
+            node.name,
+            _shape(graph.shapes[node.output]),
+            f"{sizes[node.output]:,}",
+            f"{count:,}" if count else "",
+            f"{macs:,}" if macs else "",
+            f"{macs / max(total_macs, 1):.1%}" if macs else "",
+        )
+    table.add_section()
+    table.add_row(
+        "total", "", f"{activations:,}", f"{weights:,}", f"{total_macs:,}", "", style="bold"
+    )
+    lines = [
+        "Activations and weights in elements (bytes, in int8), biases not counted, one image.",
+        f"The fully connected layers hold {linear_weights / max(weights, 1):.0%} of the weights.",
+    ]
+    if graph.name == "vgg16":
+        lines.append(_LECTURE_SLIDE)
+    return Group(table, Text(), *map(Text, lines))
+
+
+def _size(shape: Iterable[int]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, (*shape[1:], shape[0])))
+
+
+def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
+    """Return configurations, a row each, with the numbers that follow from their fields."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("config")
+    columns = ("array", "activations", "weights", "accumulators", "channels", "bus", "multiplier")
+    for name in (*columns, "fingerprint"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for config in configs:
+        table.add_row(
+            config.name,
+            f"{config.rows}x{config.cols}",
+            f"{config.act_bytes / 1024:g} KiB",
+            f"{config.weight_bytes / 1024:g} KiB",
+            f"2x{config.acc_depth} px",
+            f"{config.param_depth}",
+            f"{config.bus_bytes} B",
+            f"{config.multiplier_width} bits",
+            f"{config.fingerprint:016x}",
+        )
+    lines = (
+        "activations, weights: on-chip buffers; accumulators: pixels of the two banks; channels: "
+        "entries of the parameter buffer; bus: bytes per cycle; multiplier: of the requantiser.",
+        "A TOML file with the same fields serves as a configuration, too: --config my.toml",
+    )
+    return Group(table, Text(), *map(Text, lines))

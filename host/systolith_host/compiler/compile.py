@@ -1,0 +1,316 @@
+"""The compiler: from an integer network to a program for one accelerator."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from systolith_host.compiler.allocate import MemoryMap, aligned, check_size, place_inside, place_of
+from systolith_host.compiler.emit import emit_layer, order_layer
+from systolith_host.compiler.lower.lower import lower, placed_parts
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
+from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.trial import Trials
+from systolith_host.compiler.schedule.work import MOST_STEPS, Addresses, TooManyStepsError
+from systolith_host.compiler.shortage import ShortageError, smallest_change
+from systolith_host.errors import SystolithError
+from systolith_host.least import cycle_bound
+from systolith_host.network.qgraph import QGraph
+from systolith_host.program.program import LayerProgram, Place, Program
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
+
+__all__ = ["choose_schedule", "compile_network", "explain_network", "schedule_layer"]
+
+TRIALS = 6
+"""Schedules of a layer that are simulated before the best one is taken."""
+
+Progress = Callable[[str, int, int], None]
+
+HOPELESS = 1.5
+"""How much worse than the best so far a schedule may look and still be simulated."""
+
+
+def compile_network(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int = 1,
+    *,
+    fuse_pool: bool = True,
+    memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
+    progress: Progress | None = None,
+) -> Program:
+    """Compile a network.
+
+    Parameters
+    ----------
+    qgraph : QGraph
+    config : AcceleratorConfig
+    batch : int
+        Images of a run, at least 1.
+    fuse_pool : bool
+        Join pools with the convolutions before them where that is possible.
+    memory_rate : float, optional
+        Bytes per cycle that the memory will move, for the choice of schedules only; as many as
+        the bus if not given.
+    memory_latency : int
+        Its cycles from an address to the first data, likewise.
+    memory_turnaround : int
+        Its cycles in which no data moves between reading and writing, likewise.
+    progress : callable, optional
+        Called with the name of each layer before it is scheduled, its number, and how many there
+        are.
+
+    Returns
+    -------
+    Program
+        Any memory executes it, whatever its rate.
+
+    Raises
+    ------
+    SystolithError
+        If the network cannot run on this accelerator.
+    """
+    memory = (memory_rate, memory_latency, memory_turnaround)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory, progress)
+    return program
+
+
+def explain_network(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int = 1,
+    *,
+    fuse_pool: bool = True,
+    memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
+) -> tuple[LayerSchedule, ...]:
+    """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
+    memory = (memory_rate, memory_latency, memory_turnaround)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory, None)
+    return schedules
+
+
+def _compile(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    batch: int,
+    fuse_pool: bool,
+    timing: tuple[float | None, int, int],
+    progress: Progress | None,
+) -> tuple[Program, tuple[LayerSchedule, ...]]:
+    if batch < 1:
+        raise SystolithError(f"batch must be at least 1, not {batch}")
+    operations = lower(qgraph, config, fuse_pool=fuse_pool)
+    memory = MemoryMap()
+    data: list[tuple[int, np.ndarray]] = []
+    parts: list[tuple[int, int]] = []
+    for operation in operations:
+        weights = operation.weights.reshape(-1).view(np.uint8)
+        params = operation.params.reshape(-1)
+        parts.append(
+            (memory.reserve(weights.size, "weights"), memory.reserve(params.size, "parameters"))
+        )
+        data += [(parts[-1][0], weights), (parts[-1][1], params)]
+    places: dict[str, Place] = {}
+    packed = max(op.pixel_bytes for op in operations)
+    inside = placed_parts(qgraph, config)
+    for name in dict.fromkeys(
+        [
+            qgraph.input,
+            *(op.output for op in operations if op.output not in inside),
+            *(parent for parent, _ in inside.values() if parent not in inside),
+            *reversed(inside),  # a part may have parts that come before it
+            qgraph.output,
+        ]
+    ):
+        tensor = qgraph.tensors[name]
+        if name in inside:
+            parent, channel = inside[name]
+            places[name] = place_inside(tensor, places[parent], channel)
+        else:
+            pixel_bytes = packed if name == qgraph.input else 0
+            places[name] = place_of(tensor, memory, config, batch, pixel_bytes)
+    check_size(memory, config, qgraph.name, batch)
+    memory_rate, *latencies = timing
+    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+    layers = []
+    schedules = []
+    for number, operation in enumerate(operations):
+        weight_address, param_address = parts[number]
+        if progress is not None:
+            progress(operation.name, number, len(operations))
+        addresses = Addresses(
+            tuple(places[name] for name in operation.inputs),
+            places[operation.output],
+            weight_address,
+            param_address,
+        )
+        schedule, instructions, cycles = schedule_layer(
+            operation, config, addresses, batch, rate, *latencies
+        )
+        schedules.append(replace(schedule, estimate=float(cycles)))
+        address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
+        code = b"".join(instruction.encode() for instruction in instructions)
+        data.append((address, np.frombuffer(code, np.uint8)))
+        layers.append(_layer_program(operation, config, batch, address, len(instructions), cycles))
+    check_size(memory, config, qgraph.name, batch)
+    program = Program(
+        network=qgraph.name,
+        config=config,
+        batch=batch,
+        layers=tuple(layers),
+        places=places,
+        segments=_merge(data),
+        memory_size=memory.size,
+        input=qgraph.input,
+        output=qgraph.output,
+    )
+    return program, tuple(schedules)
+
+
+def schedule_layer(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
+) -> tuple[LayerSchedule, list[Instruction], int]:
+    """Return the best schedule found, its instructions and the cycles they are expected to take.
+
+    Raises
+    ------
+    SystolithError
+        As :func:`choose_schedule`, or if a number does not fit its field.
+    """
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency, turnaround)
+    order, cycles = order_layer(operation, schedule, config, addresses, rate, latency, turnaround)
+    return schedule, emit_layer(operation, order), cycles
+
+
+def choose_schedule(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+    latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
+) -> tuple[LayerSchedule, int, int]:
+    """Return the best schedule found, its number of instructions, and its expected cycles.
+
+    The most promising schedules are simulated; if none of them fits the buffers, the next ones.
+
+    Raises
+    ------
+    ShortageError
+        If no schedule fits the buffers, or only some of too many CONVs.
+    """
+    trials = Trials(operation, config, addresses)
+    best: tuple[float, LayerSchedule, int, int] | None = None
+    tried = 0
+    least_steps: int | None = None
+    for schedule in schedule_candidates(operation, config, batch, rate, latency, turnaround):
+        if best is not None and schedule.estimate > HOPELESS * best[0]:
+            break
+        try:
+            cycles, count = trials.cost(schedule, rate, latency, turnaround)
+        except NoRoomError:
+            continue
+        except TooManyStepsError as error:
+            least_steps = min(least_steps or error.steps, error.steps)
+            continue
+        size = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
+        score = cycles + TRAFFIC_WEIGHT * size / rate
+        if best is None or score < best[0]:
+            best = (score, schedule, count, cycles)
+        tried += 1
+        if tried >= TRIALS:
+            break
+    if best is None:
+        raise _shortage(operation, config, addresses, batch, rate, least_steps)
+    _, schedule, count, cycles = best
+    return schedule, count, cycles
+
+
+def _shortage(
+    operation: Operation,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    batch: int,
+    rate: float,
+    steps: int | None,
+) -> ShortageError:
+    """Return the error of a layer that has no schedule, or only some of too many CONVs."""
+
+    def runs(other: AcceleratorConfig) -> bool:
+        trials = Trials(operation, other, addresses)
+        for schedule in schedule_candidates(operation, other, batch, rate):
+            try:
+                trials.cost(schedule, rate)
+            except (NoRoomError, TooManyStepsError):
+                continue
+            return True
+        return False
+
+    problem = (
+        f"takes {steps:,} CONVs on this accelerator, the limit is {MOST_STEPS:,}"
+        if steps is not None
+        else f"no tile of its {operation.channels} channels and "
+        f"{operation.extent[0]}x{operation.extent[1]} kernel fits"
+    )
+    return ShortageError(operation.name, problem, smallest_change(config, runs))
+
+
+def _layer_program(
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    address: int,
+    count: int,
+    cycles: int,
+) -> LayerProgram:
+    macs = batch * operation.macs
+    compulsory = operation.compulsory_bytes(batch)
+    return LayerProgram(
+        name=operation.name,
+        covers=operation.covers,
+        kind=operation.kind,
+        input=operation.input,
+        output=operation.output,
+        instruction_address=address,
+        instruction_count=count,
+        macs=macs,
+        compulsory_bytes=compulsory,
+        bound_cycles=cycle_bound(macs, compulsory, config).cycles,
+        predicted_cycles=cycles,
+        more_inputs=operation.inputs[1:],
+    )
+
+
+def _merge(data: list[tuple[int, np.ndarray]]) -> tuple[tuple[int, np.ndarray], ...]:
+    """Join what stands close together into few segments."""
+    segments: list[tuple[int, np.ndarray]] = []
+    groups: list[list[tuple[int, np.ndarray]]] = []
+    for address, part in sorted(data, key=lambda entry: entry[0]):
+        if groups:
+            last_address, last = groups[-1][-1]
+            if aligned(last_address + last.size) == address:
+                groups[-1].append((address, part))
+                continue
+        groups.append([(address, part)])
+    for group in groups:
+        start = group[0][0]
+        end = group[-1][0] + group[-1][1].size
+        segment = np.zeros(end - start, np.uint8)
+        for address, part in group:
+            segment[address - start : address - start + part.size] = part
+        segments.append((start, segment))
+    return tuple(segments)

@@ -1,0 +1,242 @@
+"""Lowering: layers of an integer network become operations of the accelerator."""
+
+from systolith_host.compiler.lower.elementwise import (
+    check_same_numbers,
+    lower_add,
+    lower_gather,
+    lower_pool,
+)
+from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, Operation
+from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
+from systolith_host.compiler.schedule.touched import touched
+from systolith_host.errors import SystolithError
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QMaxPool
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.numerics import device_offset
+
+__all__ = ["LARGEST_SIDE", "Operation", "lower", "placed_parts"]
+
+
+def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) -> list[Operation]:
+    """Return the operations of a network, in its order.
+
+    Zero points of inputs are folded into biases, weights and parameters packed as the array takes
+    them, and a pool joins the convolution before it where that is possible. A concatenation is an
+    operation only if :func:`placed_parts` has nothing to say of it.
+
+    Raises
+    ------
+    SystolithError
+        If a layer cannot run on this accelerator, or a sum could overflow.
+    """
+    if not qgraph.layers:
+        raise SystolithError(f"{qgraph.name}: has no layers")
+    users: dict[str, list[QLayer]] = {}
+    for layer in qgraph.layers:
+        for name in layer.inputs:
+            users.setdefault(name, []).append(layer)
+        _check_shapes(qgraph, layer)
+    pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
+    placed = {parent for parent, _ in placed_parts(qgraph, config).values()}
+    fused: set[str] = set()
+    operations = []
+    for layer in qgraph.layers:
+        if layer.name in fused or layer.output in placed:
+            continue
+        if isinstance(layer, QMaxPool):
+            operations.append(lower_pool(qgraph, config, layer))
+        elif isinstance(layer, QAdd):
+            operations.append(lower_add(qgraph, config, layer))
+        elif isinstance(layer, QConcat):
+            operations.append(lower_gather(qgraph, config, layer))
+        else:
+            pool = None
+            followers = users.get(layer.output, [])
+            if fuse_pool and len(followers) == 1 and layer.output != qgraph.output:
+                pool = _fusible(followers[0], config)
+            if pool is not None:
+                check_same_numbers(pool, qgraph.tensors[pool.input], qgraph.tensors[pool.output])
+                fused.add(pool.name)
+            packed = pixel_bytes if layer.input == qgraph.input else 0
+            operations.append(_lower_conv(qgraph, config, layer, pool, packed))
+    for operation in operations:
+        _check_fields(operation)
+    return operations
+
+
+def placed_parts(qgraph: QGraph, config: AcceleratorConfig) -> dict[str, tuple[str, int]]:
+    """Return, for tensors that are written straight into a concatenation, its name and the channel.
+
+    That needs whole channel blocks before each part, and parts that stand nowhere else.
+    """
+    parts: dict[str, tuple[str, int]] = {}
+    for layer in qgraph.layers:
+        if not isinstance(layer, QConcat):
+            continue
+        offsets, first = {}, 0
+        for name in layer.inputs:
+            offsets[name] = (layer.output, first)
+            first += qgraph.tensors[name].shape[0]
+        taken = qgraph.input in offsets or any(name in parts for name in layer.inputs)
+        whole = all(channel % config.block == 0 for _, channel in offsets.values())
+        if whole and not taken and len(offsets) == len(layer.inputs):
+            parts |= offsets
+    return parts
+
+
+def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
+    shapes = [qgraph.tensors[name].shape for name in layer.inputs]
+    target = qgraph.tensors[layer.output].shape
+    channels, height, width = shapes[0]
+    if isinstance(layer, QAdd):
+        result = shapes[0] if shapes[0] == shapes[1] else (0, 0, 0)
+    elif isinstance(layer, QConcat):
+        same = all(shape[1:] == (height, width) for shape in shapes)
+        result = (sum(shape[0] for shape in shapes), height, width) if same else (0, 0, 0)
+    else:
+        result = _window_shape(layer, shapes[0])
+    if target != result:
+        raise SystolithError(
+            f"{layer.name}: its output is {result}, but {layer.output} has the shape {target}"
+        )
+    if min(channels, height, width, *target) < 1 or max(height, width) > LARGEST_SIDE:
+        raise SystolithError(
+            f"{layer.name}: sides of tensors must be between 1 and {LARGEST_SIDE}; "
+            f"cut the input of {height}x{width} into smaller images"
+        )
+
+
+def _window_shape(layer: QConv | QMaxPool, source: tuple[int, int, int]) -> tuple[int, int, int]:
+    channels, height, width = source
+    if isinstance(layer, QConv):
+        outputs, inputs, *kernel = layer.weight.shape
+        dilation = layer.dilation
+        if inputs * layer.groups != channels:
+            raise SystolithError(
+                f"{layer.name}: weights take {inputs * layer.groups} channels, but {layer.input} "
+                f"has {channels}"
+            )
+    else:
+        outputs, kernel, dilation = channels, list(layer.kernel), (1, 1)
+    top, bottom, left, right = layer.padding
+    size = []
+    for axis, (length, pad) in enumerate(((height, top + bottom), (width, left + right))):
+        room = length + pad - dilation[axis] * (kernel[axis] - 1) - 1
+        size.append(room // layer.stride[axis] + 1)
+    return outputs, size[0], size[1]
+
+
+def _fusible(layer: QLayer, config: AcceleratorConfig) -> QMaxPool | None:
+    """Return the layer if it is a pool whose windows tile its input and fit the accumulators."""
+    if (
+        isinstance(layer, QMaxPool)
+        and layer.kernel == layer.stride
+        and not any(layer.padding)
+        and layer.kernel[0] * layer.kernel[1] <= config.acc_depth
+        and max(layer.kernel) <= LARGEST_TAPS
+    ):
+        return layer
+    return None
+
+
+def _packed_pixel(qgraph: QGraph, config: AcceleratorConfig, users: list[QLayer]) -> int:
+    """Return the bytes of a pixel of the network's input if packing it saves passes, else 0."""
+    channels = qgraph.tensors[qgraph.input].shape[0]
+    sizes = [size for size in config.pack_sizes if size >= channels]
+    if not sizes or qgraph.input == qgraph.output:
+        return 0
+    per_word = config.block // sizes[0]
+    for user in users:
+        if not isinstance(user, QConv) or user.groups > 1:
+            return 0
+        width = user.weight.shape[3]
+        if -(-((width - 1) * user.dilation[1] + 1) // per_word) >= width:
+            return 0
+    return sizes[0]
+
+
+def _lower_conv(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    layer: QConv,
+    pool: QMaxPool | None,
+    pixel_bytes: int,
+) -> Operation:
+    source = qgraph.tensors[layer.input]
+    target = qgraph.tensors[pool.output if pool else layer.output]
+    sums = qgraph.tensors[layer.output]
+    channels, height, width = source.shape
+    kernel = layer.weight.shape[2:]
+    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, layer.dilation, strict=True))
+    window = pool.kernel if pool else (1, 1)
+    offset = device_offset(target.unsigned)
+    zero_point = source.zero_point - device_offset(source.unsigned)
+    reach: tuple[int, ...] = ()
+    if layer.groups > 1:
+        weights, reach = pack_groups(layer.weight, layer.groups, config)
+        tap_step = layer.dilation
+    elif pixel_bytes:
+        weights = pack_taps(layer, config, pixel_bytes)
+        tap_step = (layer.dilation[0], config.block // pixel_bytes)
+    else:
+        weights = pack_blocks(layer.weight, config)
+        tap_step = layer.dilation
+    out_channels, out_height, out_width = target.shape
+    elements = 0 if layer.kind == "pool" else layer.weight.size
+    macs = elements * out_height * window[0] * out_width * window[1]
+    used = [
+        touched(
+            source.shape[1 + axis],
+            target.shape[1 + axis] * window[axis],
+            kernel=kernel[axis],
+            stride=layer.stride[axis],
+            padding=layer.padding[2 * axis],
+            dilation=layer.dilation[axis],
+        )
+        for axis in (0, 1)
+    ]
+    return Operation(
+        name=layer.name,
+        kind=layer.kind,
+        covers=(layer.name, pool.name) if pool else (layer.name,),
+        inputs=layer.inputs,
+        output=target.name,
+        channels=channels,
+        height=height,
+        width=width,
+        out_channels=out_channels,
+        out_height=out_height,
+        out_width=out_width,
+        taps=weights.shape[2:4],
+        tap_step=tap_step,
+        extent=(extent[0], extent[1]),
+        stride=layer.stride,
+        padding=(layer.padding[0], layer.padding[2]),
+        pad_value=zero_point,
+        window=window,
+        window_stride=window,
+        pixel_bytes=pixel_bytes,
+        reach=reach,
+        sweeps=((0, False),),
+        zero_point=sums.zero_point - offset,
+        low=layer.low - offset,
+        high=layer.high - offset,
+        weights=weights,
+        params=conv_params(layer, config, zero_point),
+        macs=macs,
+        activations=channels * used[0] * used[1] + out_channels * out_height * out_width,
+        weight_elements=min(elements, weights.size),
+    )
+
+
+def _check_fields(operation: Operation) -> None:
+    if max(operation.taps) > LARGEST_TAPS and not operation.linear:
+        raise SystolithError(
+            f"{operation.name}: a kernel of {operation.extent[0]}x{operation.extent[1]} exceeds "
+            f"the {LARGEST_TAPS} taps of an instruction; use smaller kernels"
+        )
+    for name in ("zero_point", "low", "high", "pad_value"):
+        if not -128 <= getattr(operation, name) <= 127:
+            raise SystolithError(
+                f"{operation.name}: {name} must fit the tensor's type; quantise the network again"
+            )

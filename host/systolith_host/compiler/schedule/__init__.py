@@ -1,0 +1,1 @@
+"""In which pieces and which order a layer is computed."""

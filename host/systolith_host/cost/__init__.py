@@ -1,0 +1,1 @@
+"""What a layer's instructions cost on an accelerator and a memory, and why."""

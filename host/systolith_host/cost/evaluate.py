@@ -1,0 +1,179 @@
+"""What a network costs at one point: every layer scheduled by the compiler, and remembered."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_host.compiler.allocate import MemoryMap, place_of
+from systolith_host.compiler.compile import choose_schedule
+from systolith_host.compiler.lower.lower import lower
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.order import MEMORY_LATENCY, read_rate, write_rate
+from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.work import Addresses
+from systolith_host.errors import SystolithError
+from systolith_host.explore.network import load_network
+from systolith_host.least import cycle_bound
+from systolith_host.network.qgraph import QGraph, QMaxPool
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
+
+__all__ = ["LayerCost", "evaluate", "operations_of", "places_of"]
+
+_MOST_SCHEDULES = 20_000
+"""Schedules that a process remembers."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer at a point.
+
+    Parameters
+    ----------
+    name : str
+    cycles : int
+        By the compiler's simulation of the engines.
+    read_bytes, write_bytes : int
+        Instructions included.
+    bound_cycles : int
+        Least cycles that array and memory allow.
+    schedule : LayerSchedule
+    """
+
+    name: str
+    cycles: int
+    read_bytes: int
+    write_bytes: int
+    bound_cycles: int
+    schedule: LayerSchedule
+
+
+def evaluate(
+    network: str,
+    config: AcceleratorConfig,
+    bandwidth: float,
+    batch: int = 1,
+    latency: int = MEMORY_LATENCY,
+    turnaround: int = 0,
+) -> list[LayerCost]:
+    """Return what each layer of a network costs.
+
+    Parameters
+    ----------
+    network : str
+        A built-in one, or an ONNX file.
+    bandwidth, latency, turnaround
+        Of the memory, in bytes per cycle and cycles.
+
+    Raises
+    ------
+    SystolithError
+        If the network cannot run on this accelerator.
+    """
+    rate = min(bandwidth, float(config.bus_bytes))
+    qgraph = load_network(network)
+    memory = (rate, latency, turnaround)
+    found = []
+    for operation in operations_of(network, config):
+        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
+        macs = batch * operation.macs
+        bound = cycle_bound(macs, operation.compulsory_bytes(batch), config, rate)
+        found.append(
+            LayerCost(
+                name=operation.name,
+                cycles=cycles,
+                read_bytes=schedule.read_bytes + instructions * INSTRUCTION_BYTES,
+                write_bytes=schedule.write_bytes,
+                bound_cycles=bound.cycles,
+                schedule=schedule,
+            )
+        )
+    return found
+
+
+def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ...]:
+    """Return what lowering knows of a configuration; all others have the same operations."""
+    pools = [layer.kernel for layer in qgraph.layers if isinstance(layer, QMaxPool)]
+    window = max((high * wide for high, wide in pools), default=1)
+    sums = (config.acc_width, config.multiplier_width)
+    return (config.rows, config.cols, *sums, min(config.acc_depth, window))
+
+
+_operations: dict[tuple, tuple[Operation, ...]] = {}
+
+
+def operations_of(network: str, config: AcceleratorConfig) -> tuple[Operation, ...]:
+    """Return the operations of a network, their weights without memory of their own."""
+    qgraph = load_network(network)
+    key = (network, *_lowering_fields(qgraph, config))
+    if key not in _operations:
+        zero = np.zeros((), np.int8)
+        _operations[key] = tuple(
+            dataclasses.replace(operation, weights=np.broadcast_to(zero, operation.weights.shape))
+            for operation in lower(qgraph, config)
+        )
+    return _operations[key]
+
+
+def places_of(
+    qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
+) -> Addresses:
+    """Return where an operation's tensors would stand if it were alone."""
+    memory = MemoryMap()
+    sources = tuple(
+        place_of(qgraph.tensors[name], memory, config, batch, operation.pixel_bytes)
+        for name in operation.inputs
+    )
+    target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
+    weights = memory.reserve(operation.weights.size, "weights")
+    params = memory.reserve(operation.params.size, "parameters")
+    return Addresses(sources, target, weights, params)
+
+
+_SCHEDULING = (
+    "rows",
+    "cols",
+    "act_depth",
+    "weight_depth",
+    "param_depth",
+    "acc_depth",
+    "post_lanes",
+    "out_depth",
+)
+"""The fields of a configuration on which schedules depend, beside the memory's rate."""
+
+_schedules: dict[tuple, tuple[LayerSchedule, int, int] | str] = {}
+
+
+def _schedule(
+    qgraph: QGraph,
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    memory: tuple[float, int, int],
+) -> tuple[LayerSchedule, int, int]:
+    """Return an operation's schedule, number of instructions and cycles; alike layers share it."""
+    shape = tuple(
+        value if not isinstance(value, np.ndarray) else value.shape
+        for name, value in operation.__dict__.items()
+        if name not in ("name", "covers", "inputs", "output")
+    )
+    tensors = tuple(qgraph.tensors[name].shape for name in (*operation.inputs, operation.output))
+    key = (shape, tensors, *(getattr(config, name) for name in _SCHEDULING), batch)
+    rate, latency, turnaround = memory
+    rates = (read_rate(config, rate, latency), write_rate(config, rate, turnaround))
+    key += (rate, *rates, latency)
+    found = _schedules.get(key)
+    if found is None:
+        if len(_schedules) >= _MOST_SCHEDULES:
+            _schedules.clear()
+        addresses = places_of(qgraph, operation, config, batch)
+        try:
+            found = choose_schedule(operation, config, addresses, batch, *memory)
+        except SystolithError as error:
+            found = str(error)
+        _schedules[key] = found
+    if isinstance(found, str):
+        raise SystolithError(found)
+    return found

@@ -1,0 +1,352 @@
+"""Why a layer runs as it does: the schedule taken, what others cost, and what the buffers hold."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from systolith_host.compiler.allocate import MemoryMap, place_of
+from systolith_host.compiler.compile import choose_schedule, schedule_layer
+from systolith_host.compiler.lower.lower import lower
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.geometry import Shape
+from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
+from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.trial import Trials
+from systolith_host.compiler.schedule.work import Addresses, Item, TooManyStepsError, make_work
+from systolith_host.cost.replay import replay_table
+from systolith_host.errors import SystolithError
+from systolith_host.least import cycle_bound
+from systolith_host.network.qgraph import QGraph
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Buffer
+from systolith_sim.memory.timing import MemoryTiming
+from systolith_sim.replay.table import make_table
+
+__all__ = ["Alternative", "BufferUse", "Explanation", "explain_layer", "loop_order"]
+
+LEADING = 5
+"""Alternatives that are shown, the best first."""
+
+_SIMULATED = 24
+"""Schedules of a loop order that are simulated."""
+
+_WEIGHTS = {
+    "layer": "weights once",
+    "tile": "weights again for each input tile",
+    "stream": "weights again for each tile",
+}
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A schedule and what it costs.
+
+    Parameters
+    ----------
+    schedule : LayerSchedule
+    order : str
+        Its loop order in words.
+    cycles : int
+        By the compiler's simulation of the engines.
+    traffic_bytes : int
+        Instructions included.
+    score : float
+        What the compiler minimises: cycles and a tenth of the traffic's transfer time.
+    """
+
+    schedule: LayerSchedule
+    order: str
+    cycles: int
+    traffic_bytes: int
+    score: float
+
+
+@dataclass(frozen=True)
+class BufferUse:
+    """What a schedule needs of a buffer.
+
+    Parameters
+    ----------
+    name : str
+    piece_bytes : int
+        The largest piece that is loaded at once.
+    needed_bytes : int
+        What has to be in it at once.
+    there_bytes : int
+    ahead : int
+        Further pieces that fit meanwhile.
+    once : bool
+        Whether all of the layer's pieces fit, so that none replaces another.
+    """
+
+    name: str
+    piece_bytes: int
+    needed_bytes: int
+    there_bytes: int
+    ahead: int
+    once: bool
+
+    @property
+    def double_buffered(self) -> bool:
+        """Whether the next piece is loaded while one is in use."""
+        return self.once or self.ahead >= 1
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a layer runs as it does.
+
+    Parameters
+    ----------
+    layer : str
+    covers : tuple of str
+    config : AcceleratorConfig
+    batch : int
+    rate : float
+        Bytes per cycle that the memory moves.
+    memory : str
+        Its rate, latency and turnaround in words.
+    source, target : (channels, height, width)
+        Of the largest input and the output.
+    kernel : (vertical, horizontal)
+        Passes per block of input channels.
+    blocks : (int, int)
+        Blocks of input and output channels on the array.
+    macs, compulsory_bytes : int
+    array_bound, bus_bound : int
+        Cycles: multiply-accumulates by multipliers, compulsory bytes by rate.
+    candidates, simulated : int
+        Schedules that were rated, and those whose engines were simulated for this page.
+    chosen : Alternative
+    leading : tuple of Alternative
+        The best others.
+    orders : tuple of Alternative
+        The best of each loop order, the chosen one's included.
+    buffers : tuple of BufferUse
+    cycles : int
+        By the performance model, which replays every cycle.
+    states : mapping of str to int
+        Cycles of the compute engine by what it does or waits for.
+    read_bytes : mapping of str to int
+        By what they bring.
+    write_bytes : int
+    """
+
+    layer: str
+    covers: tuple[str, ...]
+    config: AcceleratorConfig
+    batch: int
+    rate: float
+    memory: str
+    source: tuple[int, int, int]
+    target: tuple[int, int, int]
+    kernel: tuple[int, int]
+    blocks: tuple[int, int]
+    macs: int
+    compulsory_bytes: int
+    array_bound: int
+    bus_bound: int
+    candidates: int
+    simulated: int
+    chosen: Alternative
+    leading: tuple[Alternative, ...]
+    orders: tuple[Alternative, ...]
+    buffers: tuple[BufferUse, ...]
+    cycles: int
+    states: dict[str, int]
+    read_bytes: dict[str, int]
+    write_bytes: int
+
+    @property
+    def bound_cycles(self) -> int:
+        """Least cycles that array and memory allow."""
+        return max(self.array_bound, self.bus_bound)
+
+    @property
+    def bus_share(self) -> float:
+        """Share of the cycles in which the memory moves something."""
+        return (sum(self.read_bytes.values()) + self.write_bytes) / self.rate / self.cycles
+
+    @property
+    def bottleneck(self) -> str:
+        """What the layer spends most of its cycles on."""
+        state = max(self.states, key=lambda name: self.states[name])
+        if state == "busy":
+            return "array"
+        return "memory" if self.bus_share > 0.9 else state.replace("_", " ").lower()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        fields = asdict(self)
+        fields["bound_cycles"] = self.bound_cycles
+        fields["bottleneck"] = self.bottleneck
+        for buffer, use in zip(fields["buffers"], self.buffers, strict=True):
+            buffer["double_buffered"] = use.double_buffered
+        return fields
+
+
+def loop_order(schedule: LayerSchedule) -> str:
+    """Return in words what stays in the buffers while what goes by."""
+    source = "input stays" if schedule.resident else "input again for each output block"
+    weights = _WEIGHTS[schedule.weights]
+    if schedule.stack > 1 and schedule.weights == "tile":
+        weights = "weights again for each stack of tiles"
+    return f"{source}, {weights}"
+
+
+def explain_layer(
+    qgraph: QGraph,
+    config: AcceleratorConfig,
+    layer: str,
+    batch: int = 1,
+    *,
+    fuse_pool: bool = True,
+    memory_rate: float | None = None,
+    memory_latency: int = MEMORY_LATENCY,
+    memory_turnaround: int = 0,
+) -> Explanation:
+    """Return why a layer runs as :func:`systolith_host.compiler.compile_network` has it.
+
+    Parameters
+    ----------
+    layer : str
+        A layer of the network; a fused pool stands for its convolution.
+    others
+        As of ``compile_network``.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such layer, or it cannot run on this accelerator.
+    """
+    operation = _find(lower(qgraph, config, fuse_pool=fuse_pool), qgraph.name, layer)
+    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+    addresses = _addresses(qgraph, operation, config, batch)
+    timing = (rate, memory_latency, memory_turnaround)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, *timing)
+    _, instructions, _ = schedule_layer(operation, config, addresses, batch, *timing)
+    found = schedule_candidates(operation, config, batch, *timing)
+    tried = list(_simulate(found, schedule, Trials(operation, config, addresses), *timing))
+    best: dict[str, Alternative] = {}
+    for one in sorted(tried, key=lambda one: one.score):
+        best.setdefault(one.order, one)
+    chosen = next(one for one in tried if one.schedule == schedule)
+    others = sorted((one for one in tried if one is not chosen), key=lambda one: one.score)
+    table = make_table(instructions, config, 0)
+    memory = MemoryTiming(
+        latency=memory_latency, bytes_per_cycle=rate, turnaround=memory_turnaround
+    )
+    replay = replay_table(table, config, memory)
+    shape = Shape.of(operation, config)
+    macs = batch * operation.macs
+    compulsory = operation.compulsory_bytes(batch)
+    bound = cycle_bound(macs, compulsory, config, rate)
+    beats = config.bus_bytes
+    return Explanation(
+        layer=operation.name,
+        covers=operation.covers,
+        config=config,
+        batch=batch,
+        rate=rate,
+        memory=memory.described(config.bus_bytes),
+        source=(operation.channels, operation.height, operation.width),
+        target=(operation.out_channels, operation.out_height, operation.out_width),
+        kernel=operation.taps,
+        blocks=(shape.in_blocks, shape.out_blocks),
+        macs=macs,
+        compulsory_bytes=compulsory,
+        array_bound=bound.array,
+        bus_bound=bound.memory,
+        candidates=len(found),
+        simulated=len(tried),
+        chosen=chosen,
+        leading=tuple(others[:LEADING]),
+        orders=tuple(best.values()),
+        buffers=tuple(_buffers(operation, schedule, config, addresses)),
+        cycles=replay.counters.cycles,
+        states=dict(replay.counters.states["COMPUTE"]),
+        read_bytes={name: count * beats for name, count in table.read_beats.items()},
+        write_bytes=table.write_beats * beats,
+    )
+
+
+def _find(operations: list[Operation], network: str, layer: str) -> Operation:
+    for operation in operations:
+        if layer == operation.name or layer in operation.covers:
+            return operation
+    names = ", ".join(operation.name for operation in operations)
+    raise SystolithError(f"--explain: {network} has no layer {layer!r}; it has {names}")
+
+
+def _addresses(
+    qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
+) -> Addresses:
+    """Return places of the layer's own tensors: schedules depend on their shapes only."""
+    memory = MemoryMap()
+    sources = tuple(
+        place_of(qgraph.tensors[name], memory, config, batch, operation.pixel_bytes)
+        for name in operation.inputs
+    )
+    target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
+    weights = memory.reserve(operation.weights.size, "weights")
+    return Addresses(sources, target, weights, memory.reserve(operation.params.size, "parameters"))
+
+
+def _simulate(
+    candidates: Iterable[LayerSchedule],
+    chosen: LayerSchedule,
+    trials: Trials,
+    rate: float,
+    latency: int,
+    turnaround: int,
+) -> Iterator[Alternative]:
+    """Yield the chosen schedule and the most promising ones of each loop order, simulated."""
+    counts: dict[str, int] = {}
+    for schedule in dict.fromkeys(candidates):
+        order = loop_order(schedule)
+        if schedule != chosen and counts.get(order, 0) >= _SIMULATED:
+            continue
+        try:
+            cycles, count = trials.cost(schedule, rate, latency, turnaround)
+        except (NoRoomError, TooManyStepsError):
+            continue
+        counts[order] = counts.get(order, 0) + 1
+        size = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
+        score = cycles + TRAFFIC_WEIGHT * size / rate
+        yield Alternative(schedule, order, cycles, size, score)
+
+
+def _buffers(
+    operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig, addresses: Addresses
+) -> Iterator[BufferUse]:
+    work = make_work(operation, schedule, config, addresses)
+    for buffer, name, depth, size in (
+        (Buffer.ACT, "activations", config.act_depth, config.rows),
+        (Buffer.WEIGHT, "weights", config.weight_depth, config.cols),
+        (Buffer.PARAM, "parameters", config.param_depth, PARAM_BYTES),
+    ):
+        items = work.items[buffer]
+        piece, needed = max(item.words for item in items), _most(items)
+        yield BufferUse(
+            name,
+            piece * size,
+            needed * size,
+            depth * size,
+            (depth - needed) // piece,
+            sum(item.words for item in items) <= depth,
+        )
+    sums = config.cols * -(-config.acc_width // 8)
+    tile = schedule.pixels * sums
+    yield BufferUse("accumulators", tile, tile, 2 * config.acc_depth * sums, 1, False)
+
+
+def _most(items: list[Item]) -> int:
+    """Return the most words that are in use at once."""
+    change = np.zeros(max(item.last for item in items) + 2, np.int64)
+    for item in items:
+        change[item.first] += item.words
+        change[item.last + 1] -= item.words
+    return int(np.cumsum(change).max())

@@ -1,0 +1,186 @@
+"""Photographs as network input: size, crop and normalisation as in torchvision."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.decode import decode_image
+
+__all__ = [
+    "MEAN",
+    "STD",
+    "find_inputs",
+    "image_batch",
+    "load_image",
+    "load_inputs",
+    "sample_images",
+]
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's red, green and blue, of values from 0 to 1."""
+
+_RESIZE = 256 / 224
+"""The shorter side is first made so much longer than the crop."""
+
+
+def sample_images() -> tuple[Path, ...]:
+    """Return the photographs that scikit-learn carries: china.jpg and flower.jpg."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise SystolithError("scikit-learn is not installed; name a photograph with --image")
+    folder = Path(spec.origin).parent / "datasets" / "images"
+    return (folder / "china.jpg", folder / "flower.jpg")
+
+
+def find_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return files, and those of folders in the order of their names.
+
+    Raises
+    ------
+    SystolithError
+        If something is missing, or a folder has no files.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files = sorted(entry for entry in path.iterdir() if entry.is_file())
+            if not files:
+                raise SystolithError(f"{path}: the folder has no files")
+            found += files
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise SystolithError(f"{path}: no such file")
+    return tuple(found)
+
+
+def load_inputs(
+    path: Path, shape: tuple[int, ...], overlaid: Callable[[Path], None] | None = None
+) -> np.ndarray:
+    """Return a file as inputs of a network.
+
+    A NumPy file (.npy) holds one input or several, which are taken as they are; anything else is
+    a photograph, for :func:`load_image`.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        Of the network's input for one image: (channels, height, width) or (features,).
+    overlaid : callable, optional
+        As in :func:`load_image`.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, *shape)
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be used.
+    """
+    if path.suffix == ".npy":
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            reason = " ".join(str(error).split())
+            raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
+        values = values[None] if values.shape == shape else values
+        if values.shape[1:] != shape or len(values) < 1 or values.dtype.kind not in "fiu":
+            raise SystolithError(
+                f"{path}: must hold numbers of shape {shape}, or several of them, not "
+                f"{values.dtype} of shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise SystolithError(f"{path}: has values that are not finite")
+        return np.ascontiguousarray(values, np.float32)
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise SystolithError(
+            f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
+            "gives; use a NumPy file (.npy)"
+        )
+    return load_image(path, shape[1], shape[2], gray=shape[0] == 1, overlaid=overlaid)[None]
+
+
+def load_image(
+    path: Path,
+    size: int,
+    width: int | None = None,
+    *,
+    gray: bool = False,
+    overlaid: Callable[[Path], None] | None = None,
+) -> np.ndarray:
+    """Return a photograph as network input.
+
+    Pixels become 8-bit gray or RGB as :func:`decode_image` says. The photograph is scaled until
+    256/224 of the wanted size fits into it, the middle is cut out, and the values are normalised
+    with :data:`MEAN` and :data:`STD`; gray values are only scaled to 1.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Height in pixels.
+    width : int, optional
+        As the height if not given.
+    gray : bool
+        One channel instead of red, green and blue.
+    overlaid : callable, optional
+        Called with the path if the photograph has transparent pixels, which are laid over white.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, size, width) or (1, size, width)
+
+    Raises
+    ------
+    SystolithError
+        If the file is missing, damaged, no image, or its values lie outside of the scale.
+    """
+    if not path.is_file():
+        raise SystolithError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image, transparent = decode_image(path, gray=gray)
+    except UnidentifiedImageError:
+        raise SystolithError(f"{path}: not an image that can be read (JPEG, PNG, ...)") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise SystolithError(f"{path}: image has too many pixels; scale it down first") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise SystolithError(f"{path}: image cannot be read: {reason}") from None
+    if transparent and overlaid is not None:
+        overlaid(path)
+    sides = (width or size, size)
+    least = tuple(round(side * _RESIZE) for side in sides)
+    scale = max(short / side for short, side in zip(least, image.size, strict=True))
+    across, down = (
+        max(short, int(side * scale)) for short, side in zip(least, image.size, strict=True)
+    )
+    image = image.resize((across, down), Image.Resampling.BILINEAR)
+    left, top = round((across - sides[0]) / 2), round((down - sides[1]) / 2)
+    cut = image.crop((left, top, left + sides[0], top + sides[1]))
+    pixels = np.asarray(cut, np.float32) / 255
+    if gray:
+        return np.ascontiguousarray(pixels[None])
+    normalised = (pixels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+
+def image_batch(images: Sequence[np.ndarray], batch: int) -> np.ndarray:
+    """Return `batch` inputs: the images in turn, each further round shifted along its last axis.
+
+    Returns
+    -------
+    ndarray of float32, shape (batch, channels, height, width) or (batch, features)
+    """
+    rounds = [divmod(index, len(images)) for index in range(batch)]
+    return np.stack([np.roll(images[image], 17 * turn, axis=-1) for turn, image in rounds])

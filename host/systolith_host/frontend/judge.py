@@ -1,0 +1,398 @@
+"""The judge from outside: what was read of an ONNX file beside onnxruntime on the file itself."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.onnx import OnnxModel
+from systolith_host.frontend.reference import CannotRunError, Reference
+from systolith_host.network.fold import fold
+from systolith_host.network.forward import run_float, run_node
+from systolith_host.network.golden import run_golden, run_layer
+from systolith_host.network.graph import (
+    AveragePool,
+    Clip,
+    Graph,
+    LayerWeights,
+    MaxPool,
+    Node,
+    Relu,
+    Weights,
+    node_macs,
+)
+from systolith_host.network.qgraph import QGraph, QLayer
+from systolith_host.quantize.quantize import quantize_input, quantize_scaled
+
+__all__ = ["Agreement", "Judged", "agreements", "judge", "judge_float", "judge_integers", "share"]
+
+ROUNDING = 1e-4
+"""Difference of float values, by their size, that another order of the same sums can make."""
+
+_HALF_ROUNDING = 8e-3
+"""The same in a file that computes with the 11 bits of float16."""
+
+_MOST_WORK = 200_000_000_000
+"""Multiply-accumulates and pooled values of an image beyond which nothing is compared."""
+
+_FAULT = "this is a fault of Systolith: please report it with the file"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What came of a comparison.
+
+    Parameters
+    ----------
+    line : str
+        For people.
+    output : ndarray of float32, optional
+        onnxruntime's output of the float network; None if nothing was compared.
+    rounding : float
+        What :func:`share` may say of another computation of the same output.
+    """
+
+    line: str
+    output: np.ndarray | None = None
+    rounding: float = ROUNDING
+
+    def check(self, output: np.ndarray, what: str) -> None:
+        """Raise a SystolithError if something has changed the float network's output."""
+        if self.output is None:
+            return
+        difference = share(output, self.output)
+        if difference > self.rounding:
+            raise SystolithError(
+                f"{what} changed the float network: its output differs from onnxruntime's by "
+                f"{difference:.1g} of the largest; {_FAULT}"
+            )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a layer's integers compare with onnxruntime's, both from the same inputs.
+
+    Parameters
+    ----------
+    layer, kind : str
+    values, different : int
+        Compared, and unequal.
+    largest : int
+        Largest difference.
+    """
+
+    layer: str
+    kind: str
+    values: int
+    different: int
+    largest: int
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether it is explained by values next to a half, which fall on different sides."""
+        return self.largest <= 1 and self.different <= max(8, self.values // 2)
+
+
+def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
+    """Compare a file with onnxruntime on a random image, always the same; return a line.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    model : OnnxModel
+        What was read of it.
+    multiplier_width : int
+        Bits of the requantiser's multiplier, for a file that was quantised before.
+
+    Raises
+    ------
+    SystolithError
+        If something differs by more than rounding; it names the first node that does.
+    """
+    if _work(model.graph) > _MOST_WORK:
+        return _too_large(model.graph)
+    rng = np.random.default_rng(0)
+    shape = (1, *model.graph.shapes[model.graph.input])
+    if not model.scales:
+        return judge_float(path, model, rng.standard_normal(shape, np.float32)).line
+    scale = model.scales[model.graph.input]
+    steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
+    x = (steps * scale.scale).astype(np.float32)
+    qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
+    output = run_golden(qgraph, quantize_input(qgraph, x))[qgraph.output]
+    return judge_integers(path, model, qgraph, x, output)
+
+
+def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
+    """Compare the float network with onnxruntime: the outputs, and if they differ every tensor.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    model : OnnxModel
+        What was read of it.
+    x : ndarray of float32, shape (1, channels, height, width) or (1, features)
+
+    Raises
+    ------
+    SystolithError
+        If something differs by more than rounding; it names the first node that does from
+        onnxruntime's inputs.
+    """
+    graph = model.graph
+    if _work(graph) > _MOST_WORK:
+        return Judged(_too_large(graph))
+    try:
+        name = model.names[graph.output]
+        reference = Reference(path, x, [name], channels_last=model.channels_last)
+        wanted = reference.take(name)
+        rounding = _HALF_ROUNDING if reference.half else ROUNDING
+        del reference
+        if not np.isfinite(wanted).all():
+            return Judged("not compared with onnxruntime, whose output is not finite")
+        *_, (_, found) = run_float(graph, model.weights, x)
+        wanted = wanted.astype(np.float32)
+        difference = share(found, wanted)
+        if difference <= rounding:
+            line = f"float network equals onnxruntime: {difference:.1g}"
+            return Judged(line, wanted, rounding)
+        for node, by in _node_differences(path, model, x):
+            if by > rounding:
+                raise SystolithError(
+                    f"{path}: {node.name} ({type(node).__name__}) computes something else than "
+                    f"onnxruntime: from the same inputs its output differs by {by:.1g} of its "
+                    f"size, that of the network by {difference:.1g}; {_FAULT}"
+                )
+        if difference == np.inf:
+            raise SystolithError(f"{path}: its output has another shape or other values; {_FAULT}")
+    except CannotRunError as error:
+        return Judged(f"not compared with onnxruntime, which cannot run the file: {error}")
+    return Judged(
+        f"float network is {difference:.1g} from onnxruntime by rounding: from the same inputs no "
+        "node differs",
+        wanted,
+        max(rounding, 2 * difference),
+    )
+
+
+def judge_integers(
+    path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, output: np.ndarray
+) -> str:
+    """Compare the golden model with onnxruntime; return a line.
+
+    First the outputs, then, unless they are equal but for rounding, every layer.
+
+    Parameters
+    ----------
+    path : Path
+        An ONNX file that was quantised before.
+    model : OnnxModel
+        What was read of it.
+    qgraph : QGraph
+        What was made of that.
+    x : ndarray of float32, shape (1, channels, height, width) or (1, features)
+    output : ndarray of integers, shape (1, K, P, Q)
+        The golden model's.
+
+    Raises
+    ------
+    SystolithError
+        If something differs by more than rounding; it names the first layer that does from
+        onnxruntime's inputs.
+    """
+    if _work(model.graph) > _MOST_WORK:
+        return _too_large(model.graph)
+    try:
+        theirs = _Integers(path, model, qgraph, x, [qgraph.output])
+        wanted = theirs.take(qgraph.output)
+        del theirs
+        if wanted is None or wanted.size != output.size:
+            raise SystolithError(f"{path}: its output has another shape; {_FAULT}")
+        whole = _agreement("", "", output, wanted)
+        equal = whole.values - whole.different
+        line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
+        if not whole.different:
+            return line
+        line += f", largest difference {whole.largest}"
+        if whole.is_rounding:
+            return line
+        for row in agreements(path, model, qgraph, x):
+            if not row.is_rounding:
+                raise SystolithError(
+                    f"{path}: {row.layer} ({row.kind}) computes something else than onnxruntime: "
+                    f"from the same inputs {row.different:,} of its {row.values:,} integers "
+                    f"differ, by up to {row.largest}; {_FAULT}"
+                )
+    except CannotRunError as error:
+        return f"not compared with onnxruntime, which cannot run the file: {error}"
+    return f"{line}, by rounding: from the same inputs no layer differs by more than 1"
+
+
+def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> Iterator[Agreement]:
+    """Yield how the input and every layer agree with onnxruntime, from onnxruntime's inputs.
+
+    Where onnxruntime has no integers of a tensor, the golden model's go on. Parameters as of
+    :func:`judge_integers`.
+
+    Raises
+    ------
+    CannotRunError
+        If onnxruntime fails.
+    """
+    names = [qgraph.input, *(layer.output for layer in qgraph.layers)]
+    theirs = _Integers(path, model, qgraph, x, names)
+    first = quantize_input(qgraph, x)
+    wanted = theirs.take(qgraph.input)
+    if wanted is not None:
+        yield _agreement(qgraph.input, "input", first, wanted)
+
+    def compute(layer: QLayer, inputs: list[np.ndarray]) -> np.ndarray:
+        return run_layer(qgraph, layer, *inputs)
+
+    start = {qgraph.input: first if wanted is None else wanted.reshape(first.shape)}
+    for layer, _, found, wanted in _walk(qgraph.layers, start, compute, theirs.take):
+        yield _agreement(layer.name, getattr(layer, "kind", type(layer).__name__), found, wanted)
+
+
+def share(found: np.ndarray, wanted: np.ndarray, size: float | None = None) -> float:
+    """Return the largest difference, divided by a size: the largest wanted value if not given.
+
+    It is infinite if there are not as many values, or some are not finite.
+    """
+    if found.size != wanted.size:
+        return np.inf
+    difference = float(np.abs(found - wanted.reshape(found.shape)).max())
+    if not np.isfinite(difference):
+        return np.inf
+    size = float(np.abs(wanted).max()) if size is None else size
+    return difference / size if size else (np.inf if difference else 0.0)
+
+
+Step = TypeVar("Step", bound="_HasTensors")
+
+
+class _HasTensors(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def output(self) -> str: ...
+
+
+def _walk(
+    steps: Sequence[Step],
+    start: Mapping[str, np.ndarray],
+    compute: Callable[[Step, list[np.ndarray]], np.ndarray],
+    take: Callable[[str], np.ndarray | None],
+) -> Iterator[tuple[Step, list[np.ndarray], np.ndarray, np.ndarray]]:
+    """Yield steps with their inputs, what they compute of them, and what onnxruntime has.
+
+    Inputs are onnxruntime's where it has them. A tensor is kept until its last use.
+    """
+    last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
+    tensors = dict(start)
+    for index, step in enumerate(steps):
+        inputs = [tensors[name] for name in step.inputs]
+        found = compute(step, inputs)
+        wanted = take(step.output)
+        if wanted is not None and wanted.size != found.size:
+            raise SystolithError(
+                f"{step.name}: makes {found.size} values where onnxruntime has {wanted.size}; "
+                f"{_FAULT}"
+            )
+        if wanted is not None:
+            wanted = wanted.reshape(found.shape)
+            yield step, inputs, found, wanted
+        tensors[step.output] = found if wanted is None else wanted
+        for name in set(step.inputs):
+            if last_use[name] == index:
+                del tensors[name]
+
+
+def _node_differences(path: Path, model: OnnxModel, x: np.ndarray) -> Iterator[tuple[Node, float]]:
+    """Yield by how much each node differs, against the root of the sum of its squared terms."""
+    graph, names = model.graph, model.names
+    wanted = [names[node.output] for node in graph.nodes if node.output in names]
+    reference = Reference(path, x, wanted, channels_last=model.channels_last)
+
+    def compute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+        return run_node(node, model.weights, inputs)
+
+    def take(name: str) -> np.ndarray | None:
+        return reference.take(names[name]).astype(np.float32) if name in names else None
+
+    for node, inputs, found, theirs in _walk(graph.nodes, {graph.input: x}, compute, take):
+        if np.isfinite(theirs).all():
+            yield node, share(found, theirs, _size(node, model.weights, inputs))
+
+
+def _size(node: Node, weights: Weights, inputs: list[np.ndarray]) -> float:
+    """Return how large a node's output would be if its terms had random signs."""
+    squares = [values * values for values in inputs]
+    if isinstance(node, Relu | Clip):
+        return float(np.sqrt(squares[0].max()))
+    if node.name in weights:
+        made = weights[node.name]
+        bias = np.square(made.bias.astype(np.float64))
+        weights = {node.name: LayerWeights(made.weight * made.weight, bias)}
+    return float(np.sqrt(run_node(node, weights, squares).max()))
+
+
+class _Integers:
+    """Tensors of an integer network as onnxruntime has them; parameters as of judge_integers."""
+
+    def __init__(
+        self, path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, names: Sequence[str]
+    ) -> None:
+        # Images with channels last may have become integers before or after their transposition.
+        real = {} if model.channels_last else {model.graph.input: model.graph.input}
+        real |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
+        self._scales = {name: model.scales[real[name]] for name in names if name in real}
+        self._whole = {name for name in names if real.get(name) in model.integers}
+        self._sources = {
+            name: model.integers.get(real[name]) or model.names[real[name]]
+            for name in names
+            if name in real and (real[name] in model.integers or real[name] in model.names)
+        }
+        wanted = list(self._sources.values())
+        self._reference = Reference(path, x, wanted, channels_last=model.channels_last)
+
+    def take(self, name: str) -> np.ndarray | None:
+        """Return a tensor's integers in onnxruntime's shape; None if there is none."""
+        if name not in self._sources:
+            return None
+        values = self._reference.take(self._sources[name])
+        if name not in self._whole:  # dequantised before a pool
+            values = self._scales[name].quantize(values)
+        return values
+
+
+def _agreement(layer: str, kind: str, found: np.ndarray, wanted: np.ndarray) -> Agreement:
+    difference = np.abs(found.astype(np.int64) - wanted.reshape(found.shape))
+    count = int(np.count_nonzero(difference))
+    return Agreement(layer, kind, difference.size, count, int(difference.max()))
+
+
+def _work(graph: Graph) -> int:
+    """Return an image's multiply-accumulates and the values that its pools see."""
+    pools = (
+        int(np.prod(graph.shapes[node.output])) * node.kernel[0] * node.kernel[1]
+        for node in graph.nodes
+        if isinstance(node, MaxPool | AveragePool)
+    )
+    return sum(node_macs(graph, node) for node in graph.nodes) + sum(pools)
+
+
+def _too_large(graph: Graph) -> str:
+    return (
+        f"not compared with onnxruntime: {_work(graph) / 1e9:,.0f} billion multiply-accumulates "
+        f"are more than {_MOST_WORK / 1e9:,.0f} billion"
+    )

@@ -1,0 +1,353 @@
+"""Reads ONNX files: checks them, folds constants, and lists all that is not supported at once."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
+
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.absorb import absorb
+from systolith_host.frontend.limits import (
+    LARGEST_ACTIVATION,
+    LARGEST_SIDE,
+    MOST_EXTERNAL_BYTES,
+    MOST_FILE_BYTES,
+    MOST_NODES,
+)
+from systolith_host.frontend.operators import OPERATORS
+from systolith_host.frontend.quantized import QUANTIZED
+from systolith_host.frontend.reader import Problem, Reader
+from systolith_host.network.fold import fold
+from systolith_host.network.graph import Graph, LayerWeights, MaxPool, node_macs
+from systolith_host.network.scales import ActivationScale
+
+__all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
+
+OLDEST_OPSET = 13
+"""Operators changed their attributes to inputs until then."""
+
+HANDLERS = OPERATORS | QUANTIZED
+
+_NAMED = 8
+"""Nodes that an error names; the command `check` names all."""
+
+_UNSCALED = "is not quantised while other layers are; quantise all of them, or none"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A network from an ONNX file.
+
+    Parameters
+    ----------
+    graph : Graph
+    weights : dict of str to LayerWeights
+    epilogue : tuple of str
+        Operators at the end that the host computes: softmax and the like change no ranking.
+    scales : dict of str to ActivationScale
+        Of the tensors of a network that was quantised before; empty if it was not.
+    integers : dict of str to str
+        ONNX's names of those tensors' integers.
+    names : dict of str to str
+        ONNX's names of tensors of the graph.
+    channels_last : bool
+        Whether the file wants its images as (N, height, width, channels).
+    """
+
+    graph: Graph
+    weights: dict[str, LayerWeights]
+    epilogue: tuple[str, ...]
+    scales: dict[str, ActivationScale]
+    integers: dict[str, str]
+    names: dict[str, str]
+    channels_last: bool
+
+    @property
+    def summary(self) -> str:
+        """What the network is, in a line."""
+        kinds: dict[str, int] = {}
+        for node in self.graph.nodes:
+            kind = type(node).__name__
+            kinds[kind] = kinds.get(kind, 0) + 1
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        shape = "x".join(map(str, self.graph.shapes[self.graph.input]))
+        macs = sum(node_macs(self.graph, node) for node in self.graph.nodes)
+        ends = f"; the host ends with {', '.join(self.epilogue)}" if self.epilogue else ""
+        return f"input {shape}, {macs / 1e6:,.1f} million multiply-accumulates: {counts}{ends}"
+
+
+def read_onnx(path: Path) -> OnnxModel:
+    """Read a network.
+
+    Raises
+    ------
+    SystolithError
+        If the file is damaged or has something that is not supported; the message has all of it.
+    """
+    model, problems = inspect_onnx(path)
+    if model is None:
+        listed = "; ".join(map(str, problems[:_NAMED]))
+        count = len(problems)
+        many = f"{count} of its nodes cannot run: " if count > 1 else ""
+        rest = f"; and {count - _NAMED} more: `systolith check` lists all" * (count > _NAMED)
+        raise SystolithError(f"{path}: {many}{listed}{rest}")
+    return model
+
+
+def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    """Read a network, or return every node that stands in the way.
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be read, is damaged, or is no ONNX model that can be judged.
+    """
+    proto = _load(path)
+    try:
+        with np.errstate(all="ignore"):  # what overflows is found afterwards, and named
+            return _convert(path, proto)
+    except SystolithError:
+        raise
+    except MemoryError:
+        raise SystolithError(f"{path}: needs more memory than there is") from None
+    except Exception as error:  # whatever a damaged model makes NumPy or onnx raise
+        raise SystolithError(f"{path}: the model is damaged: {_one_line(error)}") from None
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise SystolithError(f"{path}: no such file")
+    if path.stat().st_size > MOST_FILE_BYTES:
+        raise SystolithError(f"{path}: exceeds 2 GiB; save its weights as external data")
+    try:
+        proto = onnx.load_model(str(path), load_external_data=False)
+    except (DecodeError, ValueError, OSError) as error:
+        raise SystolithError(
+            f"{path}: not an ONNX model, or truncated: {_one_line(error)}"
+        ) from None
+    if not proto.graph.node:
+        raise SystolithError(f"{path}: not an ONNX model, or one without nodes")
+    if len(proto.graph.node) > MOST_NODES:
+        raise SystolithError(
+            f"{path}: a network must have at most {MOST_NODES:,} nodes, not "
+            f"{len(proto.graph.node):,}"
+        )
+    _check_opset(path, proto)
+    _check_external(path, proto.graph)
+    for tensor in proto.graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            _load_external(path, tensor)
+    return proto
+
+
+def _check_opset(path: Path, proto: onnx.ModelProto) -> None:
+    versions = {entry.domain or "": entry.version for entry in proto.opset_import}
+    version = versions.get("", versions.get("ai.onnx"))
+    if version is None:
+        raise SystolithError(f"{path}: names no version of the ONNX operators (opset)")
+    if version < OLDEST_OPSET:
+        raise SystolithError(
+            f"{path}: opset must be at least {OLDEST_OPSET}, not {version}; export it again, or "
+            "convert it with onnx.version_converter"
+        )
+    newest = onnx.defs.onnx_opset_version()
+    if version > newest:
+        raise SystolithError(f"{path}: opset must be at most {newest}, not {version}")
+
+
+def _check_external(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse external data that would take too much memory: files can be larger than disks."""
+    total = 0
+    for tensor in graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            try:
+                file = path.parent / entries.get("location", "")
+                rest = file.stat().st_size - int(entries.get("offset", 0))
+                total += min(rest, int(entries.get("length", rest)))
+            except (OSError, ValueError):
+                continue  # is said when it is read
+    if total > MOST_EXTERNAL_BYTES:
+        raise SystolithError(
+            f"{path}: its external data has {total:,} bytes, the limit is {MOST_EXTERNAL_BYTES:,}"
+        )
+
+
+def _load_external(path: Path, tensor: TensorProto) -> None:
+    try:
+        external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+    except Exception as error:  # missing, outside the folder, too short, or any bad offset
+        raise SystolithError(
+            f"{path}: external data of {tensor.name!r} cannot be read: {_one_line(error)}"
+        ) from None
+    tensor.data_location = TensorProto.DEFAULT
+    del tensor.external_data[:]
+
+
+def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    graph = proto.graph
+    constants: dict[str, np.ndarray] = {}
+    for tensor in graph.initializer:
+        constants[tensor.name] = _array(path, tensor)
+    _check_structure(path, graph, constants)
+    inputs = [value for value in graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(repr(value.name) for value in inputs) or "none"
+        raise SystolithError(f"{path}: a network must have one input, not {names}")
+    if len(graph.output) != 1:
+        names = ", ".join(repr(value.name) for value in graph.output)
+        raise SystolithError(f"{path}: a network must have one output, not {names}")
+    shape = _input_shape(path, inputs[0])
+    inferred = _infer(path, proto, inputs[0])
+    reader = Reader(path.stem, inputs[0].name, shape, constants, _users(graph), inferred, HANDLERS)
+    for node in graph.node:
+        reader.read(node)
+    reader.finish(graph.output[0].name)
+    if reader.problems:
+        return None, tuple(reader.problems)
+    network, values, problems = absorb(reader.build(), reader.weights, reader.scales)
+    if reader.scales and not problems:
+        problems = _inherit_scales(network, reader.scales)
+    if problems:
+        return None, tuple(problems)
+    weights = {node.name: values[node.name] for node in network.weighted}
+    epilogue = tuple(reader.epilogue)
+    return (
+        OnnxModel(
+            network,
+            weights,
+            epilogue,
+            reader.scales,
+            reader.integers,
+            reader.names(),
+            reader.channels_last,
+        ),
+        (),
+    )
+
+
+def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:
+    """Give every layer's output a scale, or return the layers that have none."""
+    missing = []
+    if graph.input not in scales:
+        missing.append(Problem(graph.input, "input", _UNSCALED))
+    for layer in fold(graph, scales):
+        if layer.output in scales:
+            continue
+        if isinstance(layer.node, MaxPool) and layer.input in scales:
+            scales[layer.output] = scales[layer.input]
+        else:
+            missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
+    return missing
+
+
+def _array(path: Path, tensor: TensorProto) -> np.ndarray:
+    try:
+        values = numpy_helper.to_array(tensor)
+    except Exception as error:  # any mixture of type, shape and data
+        raise SystolithError(
+            f"{path}: tensor {tensor.name!r} is damaged: {_one_line(error)}"
+        ) from None
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise SystolithError(f"{path}: tensor {tensor.name!r} has values that are not finite")
+    return values
+
+
+def _check_structure(path: Path, graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
+    """Refuse what is no directed graph: missing tensors, cycles, tensors made twice."""
+    known = {value.name for value in graph.input} | set(constants)
+    makers: dict[str, str] = {}
+    for number, node in enumerate(graph.node):
+        title = node.name or f"node {number} ({node.op_type})"
+        for name in node.output:
+            if name and (name in makers or name in known):
+                raise SystolithError(f"{path}: tensor {name!r} is made more than once ({title})")
+            makers[name] = title
+    done = set(known)
+    for number, node in enumerate(graph.node):
+        title = node.name or f"node {number} ({node.op_type})"
+        for name in node.input:
+            if name and name not in done:
+                reason = (
+                    "is used before it is made: the graph has a cycle or is out of order"
+                    if name in makers
+                    else "is made by no node: the graph is not connected"
+                )
+                raise SystolithError(f"{path}: {title}: tensor {name!r} {reason}")
+        done.update(node.output)
+    for value in graph.output:
+        if value.name not in done:
+            raise SystolithError(f"{path}: output {value.name!r} is made by no node")
+
+
+def _input_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return the input's shape for one image."""
+    kind = value.type.tensor_type
+    if kind.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+        raise SystolithError(
+            f"{path}: input {value.name!r} must be of floats, not "
+            f"{TensorProto.DataType.Name(kind.elem_type).lower()}"
+        )
+    dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+    sizes = [size for size in dims[1:] if size is not None]
+    text = "x".join("?" if size is None else str(size) for size in dims)
+    batch = dims[0] if dims else None
+    fixed = len(dims) in (2, 4) and len(sizes) == len(dims) - 1 and min(sizes) > 0
+    if not fixed or (batch is not None and batch < 1):
+        raise SystolithError(
+            f"{path}: input {value.name!r} must be images of a fixed size (Nx3x224x224), "
+            f"not {text or 'of unknown shape'}"
+        )
+    if max(sizes) > LARGEST_SIDE or math.prod(sizes) > LARGEST_ACTIVATION:
+        raise SystolithError(
+            f"{path}: input {value.name!r} of {text} is too large: at most "
+            f"{LARGEST_ACTIVATION:,} elements, {LARGEST_SIDE:,} a side"
+        )
+    return tuple(sizes)
+
+
+def _infer(
+    path: Path, proto: onnx.ModelProto, value: onnx.ValueInfoProto
+) -> dict[str, tuple[int, ...]]:
+    """Have onnx check types and shapes; return the shapes that it finds, for one image."""
+    skeleton = onnx.ModelProto()
+    skeleton.CopyFrom(proto)
+    for entry in skeleton.graph.input:
+        if entry.name == value.name:
+            entry.type.tensor_type.shape.dim[0].dim_value = 1
+    del skeleton.graph.value_info[:]
+    for entry in skeleton.graph.output:
+        entry.type.tensor_type.ClearField("shape")
+    imported = {entry.domain for entry in skeleton.opset_import}
+    for domain in {node.domain for node in proto.graph.node} - imported:
+        skeleton.opset_import.append(helper.make_opsetid(domain, 1))
+    known = all(onnx.defs.has(node.op_type, node.domain) for node in proto.graph.node)
+    try:
+        result = shape_inference.infer_shapes(skeleton, check_type=known, strict_mode=False)
+    except Exception as error:  # it has several kinds of errors of its own
+        if not known:
+            return {}  # operators that onnx does not know are listed later, by name
+        raise SystolithError(f"{path}: types or shapes do not fit: {_one_line(error)}") from None
+    shapes = {}
+    for entry in result.graph.value_info:
+        dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
+        if len(dims) in (2, 4) and min(dims[1:]) > 0:
+            shapes[entry.name] = tuple(dims[1:])
+    return shapes
+
+
+def _users(graph: onnx.GraphProto) -> dict[str, int]:
+    users = {value.name: 1 for value in graph.output}
+    for node in graph.node:
+        for name in node.input:
+            users[name] = users.get(name, 0) + 1
+    return users
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else f"{text[:157]}..."

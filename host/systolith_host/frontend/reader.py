@@ -1,0 +1,399 @@
+"""The state of reading an ONNX graph: tensors, nodes and weights so far, and what went wrong."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from systolith_host.escape import layer_name
+from systolith_host.frontend.constants import Budget, can_fold, compute, result_size
+from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
+from systolith_host.network.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    LayerWeights,
+    Linear,
+    MaxPool,
+    Node,
+    Relu,
+)
+from systolith_host.network.scales import ActivationScale
+
+__all__ = ["Handler", "Padding", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
+
+
+class UnsupportedError(Exception):
+    """Why a node cannot run, in words."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node that cannot run on the accelerator.
+
+    Parameters
+    ----------
+    name, operator, reason : str
+    """
+
+    name: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        return " ".join(f"{self.name} ({self.operator}): {self.reason}".split())
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedConstant:
+    """Where a constant of floats comes from: integers, minus zero points, times scales."""
+
+    scale: np.ndarray
+    axis: int
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around an image that the layer behind has to take in.
+
+    Parameters
+    ----------
+    node : str
+        That puts them there.
+    sides : (top, bottom, left, right)
+    integers : bool
+        Whether it is a tensor of integers that is padded.
+    """
+
+    node: str
+    sides: tuple[int, int, int, int] = (0, 0, 0, 0)
+    integers: bool = False
+
+
+@dataclass(eq=False)
+class Reader:
+    """Collects a network from ONNX nodes, in order.
+
+    Parameters
+    ----------
+    name : str
+        Of the network.
+    input : str
+        Its input tensor.
+    shape : tuple of int
+        The input's, for one image.
+    constants : dict of str to ndarray
+        Initialisers; grows by what is folded.
+    users : mapping of str to int
+        Nodes that use a tensor.
+    inferred : mapping of str to tuple of int
+        Shapes that onnx inferred, for one image; they stand in behind what cannot run.
+    handlers : mapping of str to Handler
+        What reads the nodes of an operator.
+    """
+
+    name: str
+    input: str
+    shape: tuple[int, ...]
+    constants: dict[str, np.ndarray]
+    users: Mapping[str, int]
+    inferred: Mapping[str, tuple[int, ...]]
+    handlers: Mapping[str, "Handler"]
+    nodes: list[Node] = field(default_factory=list)
+    weights: dict[str, LayerWeights] = field(default_factory=dict)
+    epilogue: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    scales: dict[str, ActivationScale] = field(default_factory=dict)
+    quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
+    integers: dict[str, str] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    padded: dict[str, Padding] = field(default_factory=dict)
+    """By ONNX's names of tensors, what is around the tensors that those stand for."""
+    channels_last: bool = False
+    """Whether the file wants its images that way, while this network has their channels first."""
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        self.shapes[self.input] = self.shape
+        self.alias[self.input] = self.input
+        self._names = {self.input}
+        self._numbers: dict[str, int] = {}
+        self._unmade: set[str] = set()  # constants that could not be computed
+        self._count = 0
+        self._elements = math.prod(self.shape)
+        self._budget = Budget(sum(values.size for values in self.constants.values()))
+        self._roots: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
+
+    def read(self, proto: onnx.NodeProto) -> None:
+        """Take in a node, or note why that cannot be done."""
+        self._count += 1
+        name = self._unique(proto)
+        operator = proto.op_type
+        if proto.domain not in ("", "ai.onnx", "com.microsoft"):
+            self._fail(proto, name, f"operators of domain {proto.domain} are not supported")
+            return
+        try:
+            if self._fold(proto):
+                return
+        except ValueError as error:
+            self.problems.append(Problem(proto.name or name, operator, str(error)))
+            self._unmade.update(proto.output)
+            return
+        handler = self.handlers.get(operator)
+        if handler is None:
+            known = "has no counterpart on the accelerator, which computes convolutions, linear "
+            self._fail(proto, name, known + "layers, pools, sums, concatenations and clamps")
+            return
+        inputs = [entry for entry in proto.input if entry]
+        if any(entry not in self.alias and entry not in self.constants for entry in inputs):
+            self._lose(proto)  # behind something whose shape nobody knows
+            return
+        if self.ended.intersection(inputs) and operator not in EPILOGUE:
+            last = self.epilogue[-1]
+            self._fail(proto, name, f"follows {last}, which the host computes at the very end only")
+            return
+        try:
+            handler(self, proto, name)
+        except UnsupportedError as error:
+            self._fail(proto, name, str(error))
+
+    def finish(self, output: str) -> None:
+        """Note the network's output."""
+        if output in self.padded:
+            reason = f"is what {self.padded[output].node} pads; padding needs a layer behind it"
+            self.problems.append(Problem(output, "output", reason))
+        elif output in self.alias:
+            self.output = self.alias[output]
+        elif not self.problems:
+            self.problems.append(Problem(output, "output", "does not depend on the input"))
+
+    def names(self) -> dict[str, str]:
+        """Return ONNX's name of each tensor's values, where it has one.
+
+        A layer that took in what follows it has the values of the last of its names.
+        """
+        found = {}
+        for name, tensor in self.alias.items():
+            if name not in self.ended and name not in self.padded:
+                found[tensor] = name
+        return found
+
+    def build(self) -> Graph:
+        """Return the network, without nodes that its output does not need."""
+        needed = {self.output}
+        nodes = []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                nodes.append(node)
+                needed.update(node.inputs)
+        nodes.reverse()
+        shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
+        return Graph(self.name, shapes, tuple(nodes), self.input, self.output)
+
+    def source(self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False) -> str:
+        """Return the tensor that an input of a node stands for.
+
+        Parameters
+        ----------
+        padded : bool
+            Whether the caller looks at :meth:`padding`.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is a constant or missing, or padded where that is not expected.
+        """
+        name = proto.input[index] if index < len(proto.input) else ""
+        if name not in self.alias:
+            raise UnsupportedError(f"its input {index} must not be constant")
+        if name in self.padded and not padded:
+            raise UnsupportedError(
+                f"takes what {self.padded[name].node} pads; only a convolution or a pool right "
+                "behind it can take the padding in"
+            )
+        return self.alias[name]
+
+    def padding(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, int, int, int]:
+        """Return the zeros around an input: top, bottom, left, right."""
+        return self.padded.get(proto.input[index], Padding("")).sides
+
+    def never_negative(self, tensor: str) -> bool:
+        """Return whether a tensor holds nothing below 0, as far as can be told."""
+        found = {name for name, scale in self.scales.items() if scale.zero_point == scale.low}
+        for node in self.nodes:
+            passes = isinstance(node, MaxPool | AveragePool | Concat | Add)
+            if (
+                isinstance(node, Relu)
+                or (isinstance(node, Clip) and node.low >= 0)
+                or (passes and found.issuperset(node.inputs))
+            ):
+                found.add(node.output)
+        return tensor in found
+
+    def image(
+        self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False
+    ) -> tuple[str, tuple[int, int, int]]:
+        """Return an input tensor that must be an image, and its shape without padding."""
+        name = self.source(proto, index, padded=padded)
+        shape = self.shapes[name]
+        if len(shape) != 3:
+            raise UnsupportedError(f"its input must be an image (NxCxHxW), not Nx{_text(shape)}")
+        return name, (shape[0], shape[1], shape[2])
+
+    def constant(self, proto: onnx.NodeProto, index: int) -> np.ndarray | None:
+        """Return an input that must be constant; None if it is not given."""
+        if index >= len(proto.input) or not proto.input[index]:
+            return None
+        if proto.input[index] not in self.constants:
+            raise UnsupportedError(f"its input {index} ({proto.input[index]}) must be constant")
+        return self.constants[proto.input[index]]
+
+    def root(self, tensor: str) -> str:
+        """Return the tensor whose values a flattened one has: the one that has a scale."""
+        return self._roots.get(tensor, tensor)
+
+    def is_constant(self, proto: onnx.NodeProto, index: int) -> bool:
+        """Return whether an input is constant."""
+        return index < len(proto.input) and proto.input[index] in self.constants
+
+    def add(self, proto: onnx.NodeProto, node: Node, shape: tuple[int, ...]) -> None:
+        """Append a node that makes the first output."""
+        if min(shape) < 1:
+            raise UnsupportedError(f"its output would be empty ({_text(shape)})")
+        size = math.prod(shape)
+        if size > LARGEST_ACTIVATION or max(shape[1:], default=1) > LARGEST_SIDE:
+            raise UnsupportedError(
+                f"its output of {_text(shape)} is too large: at most {LARGEST_ACTIVATION:,} "
+                f"elements, {LARGEST_SIDE:,} a side"
+            )
+        if self._elements + size > LARGEST_ACTIVATIONS:
+            raise UnsupportedError(
+                f"with it, all activations exceed {LARGEST_ACTIVATIONS:,} elements an image"
+            )
+        if isinstance(node, AveragePool):  # becomes a convolution with weights of its own
+            self.take(shape[0] * math.prod(node.kernel))
+        self._elements += size
+        self.nodes.append(node)
+        self.shapes[node.output] = shape
+        if isinstance(node, Flatten):
+            self._roots[node.output] = self.root(node.input)
+        self.alias[proto.output[0]] = node.output
+
+    def rename(self, proto: onnx.NodeProto, source: str) -> None:
+        """Let the first output be another name of a tensor."""
+        self.alias[proto.output[0]] = source
+        self._renamed[proto.output[0]] = proto.input[0]
+
+    def weighted(
+        self,
+        proto: onnx.NodeProto,
+        node: Conv | Linear,
+        shape: tuple[int, ...],
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        scale: np.ndarray | None = None,
+    ) -> None:
+        """Append a node with weights."""
+        outputs = len(weight)
+        values = np.zeros(outputs) if bias is None else np.asarray(bias).reshape(-1)
+        if weight.dtype.kind != "f" or values.dtype.kind != "f" or values.size != outputs:
+            raise UnsupportedError(
+                f"weights and bias must be floats, with a bias for each of {outputs} outputs, not "
+                f"{weight.dtype} and {values.dtype} of {values.size}"
+            )
+        self.take(weight.size)
+        with np.errstate(over="ignore"):
+            weight = np.ascontiguousarray(weight, np.float32)
+        if not (np.isfinite(weight).all() and np.isfinite(values).all()):
+            raise UnsupportedError("its weights or biases are not finite")
+        self.add(proto, node, shape)
+        self.weights[node.name] = LayerWeights(weight, values.astype(np.float64), scale)
+
+    def alone(self, proto: onnx.NodeProto) -> bool:
+        """Return whether no other node uses the first input, under any of its names."""
+        name = proto.input[0]
+        while self.users.get(name) == 1:
+            if name not in self._renamed:
+                return True
+            name = self._renamed[name]
+        return False
+
+    def take(self, count: int) -> None:
+        """Count elements that are made of constants; refuse too many (UnsupportedError)."""
+        try:
+            self._budget.take(count)
+        except ValueError as error:
+            raise UnsupportedError(str(error)) from None
+
+    def _unique(self, proto: onnx.NodeProto) -> str:
+        title = layer_name(proto.name) or f"{layer_name(proto.op_type)}_{self._count}"
+        name = title
+        while name in self._names:
+            self._numbers[title] = self._numbers.get(title, 1) + 1
+            name = f"{title}_{self._numbers[title]}"
+        self._names.add(name)
+        return name
+
+    def _fold(self, proto: onnx.NodeProto) -> bool:
+        """Compute a node whose inputs are constant, or that asks for a shape."""
+        operator = proto.op_type
+        if not can_fold(proto):
+            return False
+        inputs = {}
+        if self._unmade.intersection(proto.input) and self.alias.keys().isdisjoint(proto.input):
+            self._unmade.update(proto.output)
+            return True
+        for name in proto.input:
+            if operator == "Shape" and name in self.alias:
+                return self._fold_shape(proto, name)
+            if name and name not in self.constants:
+                return False
+            if name:
+                inputs[name] = self.constants[name]
+        if operator != "Constant" and not inputs:
+            return False
+        given = [inputs[name] for name in proto.input if name]
+        self._budget.take(result_size(proto, given))
+        for name, values in zip(proto.output, compute(proto, inputs), strict=True):
+            self.constants[name] = values
+        return True
+
+    def _fold_shape(self, proto: onnx.NodeProto, name: str) -> bool:
+        shape = np.array([1, *self.shapes[self.alias[name]]], np.int64)
+        attributes = {entry.name: entry.i for entry in proto.attribute}
+        self.constants[proto.output[0]] = shape[
+            attributes.get("start", 0) : attributes.get("end", len(shape))
+        ]
+        return True
+
+    def _fail(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
+        self.problems.append(Problem(proto.name or name, proto.op_type, reason))
+        self._lose(proto)
+
+    def _lose(self, proto: onnx.NodeProto) -> None:
+        """Go on with the shapes that onnx inferred, to find what else is wrong."""
+        for name in proto.output:
+            if name in self.inferred:
+                self.alias[name] = name
+                self.shapes[name] = self.inferred[name]
+
+
+Handler = Callable[[Reader, onnx.NodeProto, str], None]
+"""Takes in a node of some operator under a name; raises UnsupportedError if it cannot."""
+
+EPILOGUE = frozenset(("Softmax", "LogSoftmax", "ArgMax", "Identity", "Sigmoid"))
+"""What the host may compute after the last layer."""
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

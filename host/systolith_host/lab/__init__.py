@@ -1,0 +1,1 @@
+"""Experiments on the generator itself, each a command."""

@@ -1,0 +1,125 @@
+"""What share of its pins' rate a memory gives the accelerator: the whole system, simulated.
+
+A fully connected layer reads its weights in one long row of bursts and hardly waits for anything
+else. ``make memory-efficiency`` runs this.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from systolith_host.boards.simulation import build_system_simulator, served_system
+from systolith_host.compiler import compile_network
+from systolith_host.network.graph import GraphBuilder
+from systolith_host.network.shapes import timing_network
+from systolith_host.program.program import Program
+from systolith_host.progress import ProgressLog
+from systolith_host.runtime.driver import Driver
+from systolith_host.runtime.litex.link import Link
+from systolith_host.runtime.litex.litex import LitexDevice
+from systolith_host.runtime.litex.system import System
+from systolith_host.terminal import SafeConsole, error_console
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["STAND_INS", "StandIn", "main", "measure_efficiency"]
+
+FEATURES = 768
+"""Of the layer's input and of its output: 576 KiB of weights, so that its ends hardly count."""
+
+LIMIT_CYCLES = 10_000_000
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A simulated memory in place of a board's.
+
+    Parameters
+    ----------
+    memory_chip : str
+        One of :data:`systolith_host.boards.simulation.MEMORY_CHIPS`.
+    system_hz, accelerator_hz : float
+        The bus of an accelerator of eight bytes has to be faster than the pins.
+    """
+
+    memory_chip: str
+    system_hz: float
+    accelerator_hz: float
+
+
+STAND_INS = {
+    # The chip and the clock of the board.
+    "ulx3s-85f": StandIn("MT48LC16M16", 50e6, 62.5e6),
+    # The same; a gigabyte of memory while it runs.
+    "ecpix5-85f": StandIn("MT41K256M16", 75e6, 100e6),
+}
+"""By the board's name."""
+
+
+def measure_efficiency(
+    config: AcceleratorConfig, stand_in: StandIn, log: ProgressLog
+) -> tuple[float, float]:
+    """Return megabytes a second that a layer moved, and those that the pins can.
+
+    Raises
+    ------
+    SystolithError
+        If a tool is missing, or the system fails.
+    """
+    folder = build_system_simulator(
+        config,
+        memory_chip=stand_in.memory_chip,
+        system_hz=stand_in.system_hz,
+        accelerator_hz=stand_in.accelerator_hz,
+        stage=log.stage,
+    )
+    system = System.load(folder)
+    program = _program(config, system.memory_rate)
+    with (
+        tempfile.TemporaryDirectory(prefix="systolith-efficiency-") as logs,
+        served_system(folder, Path(logs)) as (address, _),
+        closing(Link(address, 60.0)) as link,
+    ):
+        device = LitexDevice(link, system, log.message)
+        driver = Driver(device, config, program.memory_size)
+        log.stage("uploading")
+        device.upload(program.segments, lambda done, total: log.update("", done, total))
+        device.write_memory(program.places[program.input].address, np.ones(FEATURES, np.uint8))
+        log.stage("running")
+        (layer,) = program.layers
+        counters = driver.run_layer(layer, LIMIT_CYCLES)
+    moved = counters.bytes_read + counters.bytes_written
+    return moved * system.accelerator_hz / counters.cycles / 1e6, system.memory_mb_s
+
+
+def _program(config: AcceleratorConfig, rate: float) -> Program:
+    builder = GraphBuilder("stream", (FEATURES, 1, 1))
+    builder.flatten("flat")
+    builder.linear("fc", FEATURES)
+    return compile_network(timing_network(builder.build()), config, memory_rate=rate)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="make memory-efficiency", description=__doc__)
+    parser.add_argument("--config", default="ecp5-85f", help="preset or TOML file")
+    parser.add_argument("--board", choices=STAND_INS, action="append", help="one or more")
+    options = parser.parse_args(arguments)
+    config = load_config(options.config)
+    for board in options.board or STAND_INS:
+        with ProgressLog(error_console()) as log:
+            moved, pins = measure_efficiency(config, STAND_INS[board], log)
+        SafeConsole().print(
+            f"{board}, {config.name}: {moved:.1f} of {pins:.0f} MB/s, {moved / pins:.1%}",
+            highlight=False,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

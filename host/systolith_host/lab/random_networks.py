@@ -1,0 +1,341 @@
+"""Random networks, configurations and inputs, and a run of a program, for tests."""
+
+import math
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from systolith_host.network.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QLayer,
+    QMaxPool,
+    QTensor,
+)
+from systolith_host.program.program import Program
+from systolith_host.runtime.device import Device
+from systolith_host.runtime.driver import Driver
+from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
+
+__all__ = [
+    "random_config",
+    "random_input",
+    "random_qgraph",
+    "random_small_config",
+    "run_program",
+]
+
+LARGEST_WORK = 80_000
+"""Multiply-accumulates of a random layer, more or less."""
+
+
+def random_config(rng: random.Random) -> AcceleratorConfig:
+    """Return a small configuration of any shape."""
+    small = rng.choice([2, 3, 4, 5, 8])
+    large = small * rng.choice([1, 1, 1, 2, 3, 4])
+    rows, cols = rng.choice([(small, large), (large, small)])
+    block = min(rows, cols)
+    bus_bytes = rng.choice([4, 8, 16])
+    burst_beats = rng.choice([1, 4, 16])
+    words = least_out_depth(bus_bytes, burst_beats, block)
+    return AcceleratorConfig(
+        name="random",
+        rows=rows,
+        cols=cols,
+        act_depth=rng.choice([256, 500, 1024, 4096]),
+        weight_depth=rng.choice([2 * rows, 5 * rows, 12 * rows + 1, 100 * rows]),
+        param_depth=cols * rng.choice([2, 3, 8]),
+        acc_depth=rng.choice([16, 50, 64, 300]),
+        acc_width=rng.choice([28, 32]),
+        post_lanes=rng.choice([lanes for lanes in (1, 2, 4, 8) if block % lanes == 0]),
+        multiplier_width=rng.choice([12, 16, 24]),
+        out_depth=words + rng.choice([0, 3, 64]),
+        bus_bytes=bus_bytes,
+        burst_beats=burst_beats,
+        outstanding_reads=rng.choice([1, 2, 8]),
+        outstanding_writes=rng.choice([1, 4]),
+        queue_depth=rng.choice([1, 2, 3, 8, 16]),
+    )
+
+
+def random_small_config(rng: random.Random) -> AcceleratorConfig:
+    """Return a configuration of a few hundred bytes to a few kilobytes, from 2x2 multipliers up."""
+    config = random_config(rng)
+    small = rng.choice([2, 2, 2, 3, 4])
+    large = small * rng.choice([1, 1, 1, 2, 3])
+    rows, cols = rng.choice([(small, large), (large, small)])
+    block = min(rows, cols)
+    return replace(
+        config,
+        rows=rows,
+        cols=cols,
+        act_depth=rng.choice([16, 17, 25, 40, 64, 100, 256, 1000]),
+        weight_depth=rows * rng.choice([2, 3, 5, 9, 18, 40]) + rng.choice([0, 0, 1]),
+        param_depth=cols * rng.choice([2, 2, 3, 5]),
+        acc_depth=rng.choice([4, 5, 8, 16, 50]),
+        post_lanes=rng.choice([lanes for lanes in (1, 2, 4) if block % lanes == 0]),
+        out_depth=least_out_depth(config.bus_bytes, config.burst_beats, block) + rng.choice([0, 3]),
+    )
+
+
+def random_qgraph(rng: random.Random) -> QGraph:
+    """Return a small network of convolutions, pools, sums, joins and fully connected layers.
+
+    Multipliers have at most 12 bits and sums at most 28, so that every :func:`random_config` can
+    take them. Now and then the network branches.
+    """
+    builder = _Builder(rng)
+    for _ in range(rng.randint(1, 3)):
+        builder.add_random()
+    if not builder.layers:
+        builder.add_fully_connected()
+    if rng.random() < 0.5:
+        builder.add_fully_connected()
+        if rng.random() < 0.5:
+            builder.add_fully_connected()
+    return QGraph(
+        name="random",
+        tensors=builder.tensors,
+        layers=tuple(builder.layers),
+        input="input",
+        output=builder.layers[-1].output,
+    )
+
+
+def random_input(rng: random.Random, qgraph: QGraph, batch: int) -> np.ndarray:
+    """Return images of the input's type, shape (N, C, H, W), with many extreme values."""
+    tensor = qgraph.tensors[qgraph.input]
+    low, high = _limits(tensor.unsigned)
+    generator = np.random.default_rng(rng.getrandbits(64))
+    values = generator.integers(low - 20, high + 21, (batch, *tensor.shape))
+    return np.clip(values, low, high).astype(np.uint8 if tensor.unsigned else np.int8)
+
+
+def run_program(program: Program, device: Device, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Run all layers on a device whose memory is empty; return every tensor that has a place."""
+    driver = Driver(device, program.config, program.memory_size)
+    for address, data in program.segments:
+        device.write_memory(address, data)
+    for address, data in program.places[program.input].pieces(images):
+        device.write_memory(address, data)
+    for layer in program.layers:
+        driver.run_layer(layer, limit_cycles=100 * layer.predicted_cycles + 100_000)
+    return {
+        name: place.unpack(device.read_memory(place.address, place.size))
+        for name, place in program.places.items()
+    }
+
+
+def _limits(unsigned: bool) -> tuple[int, int]:
+    return (0, 255) if unsigned else (-128, 127)
+
+
+class _Builder:
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        channels = rng.choice([1, 2, 3, 4, 7, 16])
+        shape = (channels, rng.randint(1, 14), rng.randint(1, 14))
+        self.current = self._tensor("input", shape)
+        self.tensors = {"input": self.current}
+        self.layers: list[QLayer] = []
+
+    def _tensor(self, name: str, shape: tuple[int, int, int]) -> QTensor:
+        unsigned = self.rng.random() < 0.5
+        low, high = _limits(unsigned)
+        zero_point = self.rng.choice([low, high, 0, self.rng.randint(low, high)])
+        return QTensor(name, shape, unsigned, 1.0, zero_point)
+
+    def add_random(self) -> None:
+        """Append a convolution, with a pool behind it now and then, or a pool."""
+        if self.rng.random() < 0.2:
+            self._pool(self._any_pool())
+            return
+        if self.rng.random() < 0.35:
+            self.rng.choice([self._sum, self._join, self._mean, self._grouped])()
+            return
+        branch = self.rng.random() < 0.15 and bool(self.layers)
+        before = self.current
+        if branch:
+            # The same input once more: the first user's output ends there.
+            self.current = self.tensors[self.layers[-1].inputs[0]]
+        self._convolution()
+        if branch and self.rng.random() < 0.5:
+            self.current = before
+            self._convolution()
+        if self.rng.random() < 0.4:
+            size = self.rng.choice([(2, 2), (2, 2), (1, 2), (3, 3)])
+            self._pool({"kernel": size, "stride": size})
+
+    def add_fully_connected(self) -> None:
+        """Append a fully connected layer."""
+        channels, height, width = self.current.shape
+        outputs = self.rng.randint(1, 40)
+        self._add_conv("fc", (outputs, channels, height, width), (outputs, 1, 1), {})
+
+    def _sum(self) -> None:
+        """Append a sum of the current tensor and a convolution of it, or of itself."""
+        rng = self.rng
+        first = self.current
+        channels, height, width = first.shape
+        if rng.random() < 0.8:
+            self._add_conv("conv", (channels, channels, 1, 1), first.shape, {})
+        name = f"add{len(self.layers)}"
+        target = self._tensor(f"{name}_out", (channels, height, width))
+        limits = _limits(target.unsigned)
+        limit = rng.choice([127, 32639])
+        factors = (rng.randint(-limit, limit), rng.randint(1, limit))
+        layer = QAdd(
+            name=name,
+            inputs=(first.name, self.current.name),
+            output=target.name,
+            factors=factors,
+            multiplier=rng.randint(1024, 4095),
+            shift=11 + limit.bit_length(),
+            low=target.zero_point if rng.random() < 0.5 else limits[0],
+            high=limits[1],
+        )
+        self._add(layer, target)
+
+    def _join(self) -> None:
+        """Append a concatenation of two to four convolutions of the current tensor."""
+        rng = self.rng
+        source, parts = self.current, []
+        channels, height, width = source.shape
+        like: QTensor | None = None
+        for _ in range(rng.randint(2, 4)):
+            self.current = source
+            outputs = rng.choice([4, 8, 16, 20, rng.randint(1, 24)])
+            self._add_conv("conv", (outputs, channels, 1, 1), (outputs, height, width), {}, like)
+            like = like or self.current
+            parts.append(self.current)
+        name = f"join{len(self.layers)}"
+        assert like is not None
+        outputs = sum(part.shape[0] for part in parts)
+        target = replace(like, name=f"{name}_out", shape=(outputs, height, width))
+        self._add(QConcat(name, tuple(part.name for part in parts), target.name), target)
+
+    def _mean(self) -> None:
+        """Append an average pool, of the whole image now and then."""
+        rng = self.rng
+        channels, height, width = self.current.shape
+        kernel = (height, width)
+        if rng.random() < 0.6:
+            kernel = (rng.randint(1, min(height, 3)), rng.randint(1, min(width, 3)))
+        shape = (channels, height - kernel[0] + 1, width - kernel[1] + 1)
+        self._add_conv("pool", (channels, 1, *kernel), shape, {"groups": channels}, ones=True)
+
+    def _grouped(self) -> None:
+        """Append a grouped convolution, depthwise now and then."""
+        rng = self.rng
+        channels, height, width = self.current.shape
+        groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
+        outputs = groups * rng.choice([1, 1, 2, 5])
+        shape = (outputs, height, width)
+        numbers = {"groups": groups, "padding": (1, 1, 1, 1)}
+        self._add_conv("conv", (outputs, channels // groups, 3, 3), shape, numbers)
+
+    def _convolution(self) -> None:
+        rng = self.rng
+        channels, height, width = self.current.shape
+        for _ in range(20):
+            side = rng.choice([1, 3, 3, 3, 5, 7])
+            kernel = (side, side) if rng.random() < 0.8 else (rng.randint(1, 4), side)
+            dilation = (1, 1) if rng.random() < 0.8 else (rng.randint(1, 2), rng.randint(1, 2))
+            stride = rng.choice([(1, 1), (1, 1), (2, 2), (1, 2), (3, 1)])
+            pads = [rng.randint(0, max(kernel) // 2) for _ in range(4)]
+            padding = rng.choice([(side // 2,) * 4, (0, 0, 0, 0), tuple(pads)])
+            size = (
+                (height + padding[0] + padding[1] - dilation[0] * (kernel[0] - 1) - 1),
+                (width + padding[2] + padding[3] - dilation[1] * (kernel[1] - 1) - 1),
+            )
+            outputs = rng.choice([1, 3, 8, 13, 20, 32])
+            shape = (outputs, size[0] // stride[0] + 1, size[1] // stride[1] + 1)
+            work = math.prod(shape) * channels * kernel[0] * kernel[1]
+            if min(size) >= 0 and work <= LARGEST_WORK:
+                numbers = {"stride": stride, "padding": padding, "dilation": dilation}
+                self._add_conv("conv", (outputs, channels, *kernel), shape, numbers)
+                return
+        self._add_conv("conv", (4, channels, 1, 1), (4, height, width), {})
+
+    def _add_conv(
+        self,
+        kind: Any,
+        weight_shape: tuple[int, ...],
+        shape: tuple[int, int, int],
+        numbers: dict[str, Any],
+        like: QTensor | None = None,
+        *,
+        ones: bool = False,
+    ) -> None:
+        rng = self.rng
+        generator = np.random.default_rng(rng.getrandbits(64))
+        name = f"{kind}{len(self.layers)}"
+        target = self._tensor(f"{name}_out", shape)
+        if like is not None:
+            target = replace(like, name=target.name, shape=shape)
+        outputs = weight_shape[0]
+        weight = generator.integers(-128, 128, weight_shape).clip(-127, 127).astype(np.int8)
+        if ones:
+            weight = np.ones(weight_shape, np.int8)
+        terms = math.prod(weight_shape[1:])
+        multiplier = generator.integers(1024, 4096, outputs)
+        # Sums vary by about 5400 * sqrt(terms), outputs shall by about 64.
+        spread = 74 * terms if ones else 5400 * math.sqrt(terms)
+        shift = np.full(outputs, round(math.log2(2048 * spread / 64)))
+        low, high = _limits(target.unsigned)
+        if rng.random() < 0.5:
+            low = target.zero_point
+        elif rng.random() < 0.3:
+            low, high = sorted((rng.randint(low, high), rng.randint(low, high)))
+        layer = QConv(
+            name=name,
+            input=self.current.name,
+            output=target.name,
+            kind=kind,
+            weight=weight,
+            bias=(generator.integers(-200_000, 200_000, outputs) * (not ones)).astype(np.int32),
+            multiplier=multiplier,
+            shift=shift,
+            low=low,
+            high=high,
+            **numbers,
+        )
+        self._add(layer, target)
+
+    def _any_pool(self) -> dict[str, Any]:
+        rng = self.rng
+        if rng.random() < 0.5:
+            pad = rng.randint(0, 1)
+            return {"kernel": (3, 3), "stride": (2, 2), "padding": (pad,) * 4}
+        return {
+            "kernel": (rng.randint(1, 4), rng.randint(1, 4)),
+            "stride": (rng.randint(1, 3), rng.randint(1, 3)),
+        }
+
+    def _pool(self, numbers: dict[str, Any]) -> None:
+        channels, *size = self.current.shape
+        pads = numbers.get("padding", (0, 0, 0, 0))
+        shape = [channels]
+        for axis in range(2):
+            room = size[axis] + sum(pads[2 * axis : 2 * axis + 2]) - numbers["kernel"][axis]
+            if room < 0:
+                return
+            shape.append(room // numbers["stride"][axis] + 1)
+        name = f"pool{len(self.layers)}"
+        target = QTensor(
+            f"{name}_out",
+            (shape[0], shape[1], shape[2]),
+            self.current.unsigned,
+            1.0,
+            self.current.zero_point,
+        )
+        self._add(QMaxPool(name, self.current.name, target.name, **numbers), target)
+
+    def _add(self, layer: QLayer, target: QTensor) -> None:
+        self.layers.append(layer)
+        self.tensors[target.name] = target
+        self.current = target

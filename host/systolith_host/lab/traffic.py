@@ -1,0 +1,306 @@
+"""DRAM traffic against the size of the on-chip memory, beside the lower bound of that size."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.progress import Progress
+from rich.table import Table
+
+from systolith_host.cli.output import complain
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.order import NoRoomError
+from systolith_host.compiler.schedule.tile import schedule_candidates
+from systolith_host.compiler.schedule.trial import Trials
+from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError
+from systolith_host.cost.bound import least_traffic
+from systolith_host.cost.evaluate import evaluate, operations_of, places_of
+from systolith_host.errors import SystolithError
+from systolith_host.explore.network import load_network
+from systolith_host.explore.space import Space
+from systolith_host.terminal import SafeConsole, error_console
+from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
+from systolith_hw.spec.presets import load_config
+
+__all__ = [
+    "GROUPS",
+    "LayerTraffic",
+    "SizeTraffic",
+    "Split",
+    "least_schedule",
+    "main",
+    "splits",
+    "traffic_at",
+]
+
+SIZES = (64, 128, 256, 512)
+"""KiB."""
+
+PARTS = 16
+"""Into which a size is divided between the three memories."""
+
+_OUT_OF_REACH = (NoRoomError, TooManyStepsError)
+"""What a tiling ends in that does not fit the buffers."""
+
+_WIDTH = 200
+
+GROUPS = ("convolutions", "fully connected", "all")
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a size is divided, in bytes; `sums` are both accumulator banks of all columns."""
+
+    activations: int
+    weights: int
+    sums: int
+
+
+@dataclass(frozen=True)
+class LayerTraffic:
+    """Bytes that a layer moves, beside its lower bound and what is compulsory."""
+
+    layer: str
+    traffic: int
+    bound: int
+    compulsory: int
+
+
+@dataclass(frozen=True)
+class SizeTraffic:
+    """A network's traffic with one size of on-chip memory and one aim of the scheduler.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of activation buffer, weight buffer and accumulators.
+    aim : "cycles" or "traffic"
+        What schedules were chosen for.
+    split : Split
+        The one with the least traffic.
+    tried : int
+        Splits on which the network runs.
+    cycles : int
+        By the compiler, with the memory's own bandwidth; 0 if the aim is traffic.
+    traffic, bound, compulsory : dict of str to int
+        Bytes by group; instructions and parameters are part of the traffic, not of the bound.
+    layers : tuple of LayerTraffic
+    """
+
+    size: int
+    aim: str
+    split: Split
+    tried: int
+    cycles: int
+    traffic: dict[str, int]
+    bound: dict[str, int]
+    compulsory: dict[str, int]
+    layers: tuple[LayerTraffic, ...]
+
+
+def splits(size: int, parts: int = PARTS) -> Iterator[Split]:
+    """Yield all ways to divide a size into three, in steps of a `parts`-th of it."""
+    for activations in range(1, parts - 1):
+        for weights in range(1, parts - activations):
+            sums = parts - activations - weights
+            yield Split(*(size * part // parts for part in (activations, weights, sums)))
+
+
+def _config(base: AcceleratorConfig, split: Split) -> AcceleratorConfig | None:
+    """Return the accelerator with this split, or None if there is none."""
+    pixel = 2 * base.cols * base.acc_width // 8
+    values = {
+        "act_buffer": float(split.activations),
+        "weight_buffer": float(split.weights),
+        "acc_depth": float(split.sums // pixel),
+    }
+    try:
+        return Space(base, {axis: (value,) for axis, value in values.items()}).point(values).config
+    except ConfigError:
+        return None
+
+
+def least_schedule(operation: Operation, config: AcceleratorConfig, addresses: Addresses) -> int:
+    """Return the bytes of the tiling that moves least, instructions included, whatever its cycles.
+
+    Raises
+    ------
+    SystolithError
+        If no tiling fits the buffers.
+    """
+    rate = float(config.bus_bytes)
+    trials = Trials(operation, config, addresses)
+    candidates = schedule_candidates(operation, config, 1, rate)
+    best: int | None = None
+    for schedule in sorted(candidates, key=lambda one: one.read_bytes + one.write_bytes):
+        size = schedule.read_bytes + schedule.write_bytes
+        if best is not None and size >= best:
+            break
+        try:
+            _, count = trials.cost(schedule, rate)
+        except _OUT_OF_REACH:
+            continue
+        size += count * INSTRUCTION_BYTES
+        best = size if best is None else min(best, size)
+    if best is None:
+        raise SystolithError(f"{operation.name}: no tile of it fits")
+    return best
+
+
+def _moved(network: str, config: AcceleratorConfig, aim: str) -> tuple[list[int], int]:
+    """Return the bytes that each layer moves, and the cycles of all; 0 if traffic is the aim."""
+    if aim == "cycles":
+        costs = evaluate(network, config, float(config.bus_bytes))
+        moved = [cost.read_bytes + cost.write_bytes for cost in costs]
+        return moved, sum(cost.cycles for cost in costs)
+    qgraph = load_network(network)
+    return [
+        least_schedule(operation, config, places_of(qgraph, operation, config, 1))
+        for operation in operations_of(network, config)
+    ], 0
+
+
+def traffic_at(
+    network: str,
+    base: AcceleratorConfig,
+    size: int,
+    aim: str = "cycles",
+    *,
+    parts: int = PARTS,
+    tried: Callable[[], None] | None = None,
+) -> SizeTraffic:
+    """Return the traffic of a network with `size` bytes on the chip, under the best split.
+
+    Parameters
+    ----------
+    network : str
+        A built-in one, or an ONNX file.
+    base : AcceleratorConfig
+        Everything but the three memories.
+    size : int
+        Bytes of activation buffer, weight buffer and accumulators together.
+    aim : "cycles" or "traffic"
+        Whether schedules are chosen as the compiler does, or for the least traffic.
+    parts : int
+        The steps of the split.
+    tried : callable, optional
+        Called after each split.
+
+    Raises
+    ------
+    SystolithError
+        If the network runs under none of the splits.
+    """
+    best: tuple[int, int, Split, list[int], AcceleratorConfig] | None = None
+    count = 0
+    reason = "no split of it can be built"
+    for split in splits(size, parts):
+        config = _config(base, split)
+        if config is not None:
+            try:
+                moved, cycles = _moved(network, config, aim)
+            except SystolithError as error:
+                reason = str(error)
+            else:
+                count += 1
+                if best is None or (sum(moved), cycles) < best[:2]:
+                    best = (sum(moved), cycles, split, moved, config)
+        if tried is not None:
+            tried()
+    if best is None:
+        raise SystolithError(f"{network}: does not run with {size:,} bytes on the chip: {reason}")
+    _, cycles, split, moved, config = best
+    qgraph = load_network(network)
+    traffic, bound, compulsory = ({group: 0 for group in GROUPS} for _ in range(3))
+    layers = []
+    for operation, number in zip(operations_of(network, config), moved, strict=True):
+        least = least_traffic(qgraph, operation, size, config.acc_width / 8)
+        for group in ("fully connected" if operation.kind == "fc" else "convolutions", "all"):
+            traffic[group] += number
+            bound[group] += least.bytes
+            compulsory[group] += least.compulsory
+        layers.append(LayerTraffic(operation.name, number, least.bytes, least.compulsory))
+    return SizeTraffic(
+        size=size,
+        aim=aim,
+        split=split,
+        tried=count,
+        cycles=cycles,
+        traffic=traffic,
+        bound=bound,
+        compulsory=compulsory,
+        layers=tuple(layers),
+    )
+
+
+def _table(found: Sequence[SizeTraffic]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    columns = ("KiB", "schedules for", "act + weights + sums KiB")
+    groups = ("convolutions MB", "bound", "ratio", "fc MB", "bound", "ratio", "all MB", "bound")
+    for name in (*columns, *groups, "ratio", "of compulsory", "cycles"):
+        table.add_column(name, justify="right")
+    for one in found:
+        split = (one.split.activations, one.split.weights, one.split.sums)
+        row = [f"{one.size / 1024:g}", one.aim, " + ".join(f"{part / 1024:g}" for part in split)]
+        for group in GROUPS:
+            moved, least = one.traffic[group], one.bound[group]
+            row += [f"{moved / 1e6:.2f}", f"{least / 1e6:.2f}"]
+            row.append(f"{moved / least:.3f}" if least else "")
+        row.append(f"{one.traffic['all'] / one.compulsory['all']:.3f}")
+        row.append(f"{one.cycles:,}" if one.cycles else "")
+        table.add_row(*row)
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and keep as JSON."""
+    parser = argparse.ArgumentParser(prog="make traffic", description=__doc__)
+    parser.add_argument("--network", default="vgg16", help="built-in, or an ONNX file")
+    parser.add_argument("--config", default="default", help="everything but the three memories")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="KIB")
+    parser.add_argument("--parts", type=int, default=PARTS, help="steps of the split")
+    parser.add_argument("--json", type=Path, default=Path("traffic.json"), metavar="FILE")
+    options = parser.parse_args(arguments)
+    if min(options.sizes) < 1 or not 3 <= options.parts <= 64:
+        parser.error("sizes must be at least 1 KiB, and parts between 3 and 64")
+    try:
+        base = load_config(options.config)
+        load_network(options.network)
+        jobs = [(size, aim) for size in options.sizes for aim in ("cycles", "traffic")]
+        steps = len(list(splits(options.parts, options.parts)))
+        with Progress(console=error_console()) as progress:
+            task = progress.add_task("splits", total=steps * len(jobs))
+            found = [
+                traffic_at(
+                    options.network,
+                    base,
+                    size * 1024,
+                    aim,
+                    parts=options.parts,
+                    tried=lambda: progress.advance(task),
+                )
+                for size, aim in jobs
+            ]
+        kept = {
+            "network": options.network,
+            "config": base.name,
+            "sum_bytes": base.acc_width / 8,
+            "sizes": [asdict(one) for one in found],
+        }
+        options.json.write_text(json.dumps(kept, indent=1) + "\n")
+    except (SystolithError, ConfigError) as error:
+        complain(str(error))
+        return 2
+    except OSError as error:
+        complain(f"{options.json}: cannot be written: {error.strerror}")
+        return 2
+    SafeConsole(width=_WIDTH).print(_table(found), highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,0 @@
-"""Networks: the graph, its built-in members and its weights."""

@@ -1,0 +1,152 @@
+"""The float network computed with NumPy, for calibration and comparison."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from systolith_host.network.graph import (
+    Add,
+    AveragePool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool,
+    Node,
+    Relu,
+    Weights,
+    node_macs,
+)
+from systolith_host.network.scales import ActivationScale
+
+__all__ = ["input_windows", "run_float", "run_node"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is under way, the work done, and all the work."""
+
+_COLUMN_BYTES = 64 << 20
+
+
+def run_float(
+    graph: Graph,
+    weights: Weights,
+    x: np.ndarray,
+    progress: Progress | None = None,
+    *,
+    scales: Mapping[str, ActivationScale] | None = None,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Compute the network in float32 and yield every tensor, name and values, in order.
+
+    A tensor is kept only until its last use.
+
+    Parameters
+    ----------
+    graph : Graph
+    weights : mapping of str to LayerWeights
+    x : ndarray of float32, shape (N, channels, height, width)
+    progress : callable, optional
+        Called before each node with its name, the multiply-accumulates done and those of all.
+    scales : mapping of str to ActivationScale, optional
+        Of a network that was quantised before. Its tensors saturate where their integers do,
+        without being rounded: a ReLU may exist as the end of such a range alone.
+    """
+    scales = scales or {}
+    last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    last_use[graph.output] = len(graph.nodes)
+    total = sum(node_macs(graph, node) for node in graph.nodes) * len(x)
+    done = 0
+    tensors = {graph.input: _saturated(x, scales.get(graph.input))}
+    yield graph.input, tensors[graph.input]
+    for index, node in enumerate(graph.nodes):
+        if progress is not None:
+            progress(node.name, done, total)
+        y = run_node(node, weights, [tensors[name] for name in node.inputs])
+        y = _saturated(y, scales.get(node.output))
+        yield node.output, y
+        tensors[node.output] = y
+        for name in set(node.inputs):
+            if last_use[name] == index:
+                del tensors[name]
+        done += node_macs(graph, node) * len(x)
+
+
+def _saturated(values: np.ndarray, scale: ActivationScale | None) -> np.ndarray:
+    return values if scale is None else scale.saturate(values)
+
+
+def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
+    """Return what a node computes of its inputs, shape (N, ...)."""
+    x = inputs[0]
+    if isinstance(node, Conv):
+        return _conv(node, weights[node.name].weight, weights[node.name].bias, x)
+    if isinstance(node, Linear):
+        return x @ weights[node.name].weight.T + weights[node.name].bias
+    if isinstance(node, Relu):
+        return np.maximum(x, 0)
+    if isinstance(node, Clip):
+        return np.clip(x, node.low, node.high).astype(np.float32)
+    if isinstance(node, Add):
+        return x + inputs[1]
+    if isinstance(node, Concat):
+        return np.concatenate(inputs, axis=1)
+    if isinstance(node, AveragePool):
+        windows = _windows(_pad(x, node.padding, 0), node.kernel, node.stride, (1, 1))
+        return windows.mean(axis=(4, 5), dtype=np.float32)
+    if isinstance(node, Flatten):
+        return x.reshape(len(x), -1)
+    if isinstance(node, MaxPool):
+        padded = _pad(x, node.padding, -np.inf)
+        windows = _windows(padded, node.kernel, node.stride, (1, 1))
+        result = windows[..., 0, 0].copy()
+        for r in range(node.kernel[0]):
+            for s in range(node.kernel[1]):
+                np.maximum(result, windows[..., r, s], out=result)
+        return result
+    raise TypeError(f"node {node.name!r} must be of a known kind, not {type(node).__name__}")
+
+
+def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if node.groups > 1:
+        one = replace(node, groups=1)
+        parts = zip(
+            np.split(weight, node.groups),
+            np.split(bias, node.groups),
+            np.split(x, node.groups, axis=1),
+            strict=True,
+        )
+        return np.concatenate([_conv(one, *part) for part in parts], axis=1)
+    windows = input_windows(node, x)
+    images, _, p, q, *_ = windows.shape
+    flat = weight.reshape(len(weight), -1)
+    step = max(1, _COLUMN_BYTES // (4 * flat.shape[1] * q))
+    result = np.empty((images, len(weight), p, q), np.float32)
+    for image in range(images):
+        for first in range(0, p, step):
+            chunk = windows[image, :, first : first + step]
+            columns = chunk.transpose(0, 3, 4, 1, 2).reshape(flat.shape[1], -1)
+            sums = flat @ columns + bias[:, None]
+            result[image, :, first : first + step] = sums.reshape(len(weight), -1, q)
+    return result
+
+
+def input_windows(node: Conv, x: np.ndarray) -> np.ndarray:
+    """Return what each output pixel of a convolution sees, shape (N, C, P, Q, R, S), as a view."""
+    return _windows(_pad(x, node.padding, 0), node.kernel, node.stride, node.dilation)
+
+
+def _pad(x: np.ndarray, padding: tuple[int, int, int, int], value: float) -> np.ndarray:
+    top, bottom, left, right = padding
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def _windows(
+    x: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> np.ndarray:
+    """Return a view of shape (N, C, P, Q, R, S)."""
+    span = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
+    view: np.ndarray = sliding_window_view(x, span, axis=(2, 3))  # pyright: ignore
+    return view[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]

@@ -1,1 +1,0 @@
-"""The performance model: what a layer's instructions cost on one accelerator and memory."""

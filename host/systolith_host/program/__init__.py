@@ -1,0 +1,1 @@
+"""What the compiler makes and the runtime runs."""

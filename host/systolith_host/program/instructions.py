@@ -1,0 +1,27 @@
+"""The instructions of a program's layer, decoded."""
+
+from systolith_host.errors import SystolithError
+from systolith_host.program.program import LayerProgram, Program
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, decode
+
+__all__ = ["layer_instructions"]
+
+
+def layer_instructions(program: Program, layer: LayerProgram) -> list[Instruction]:
+    """Return the instructions of a layer of a program.
+
+    Raises
+    ------
+    SystolithError
+        If the program does not hold them.
+    """
+    size = layer.instruction_count * INSTRUCTION_BYTES
+    for address, data in program.segments:
+        start = layer.instruction_address - address
+        if 0 <= start and start + size <= data.size:
+            code = data[start : start + size].tobytes()
+            return [
+                decode(code[first : first + INSTRUCTION_BYTES], program.config.addr_width)
+                for first in range(0, size, INSTRUCTION_BYTES)
+            ]
+    raise SystolithError(f"{layer.name}: the program does not hold its instructions")

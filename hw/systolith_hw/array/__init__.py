@@ -1,1 +1,0 @@
-"""The weight-stationary systolic array and what feeds it."""

@@ -1,0 +1,1 @@
+"""CONV: the weight-stationary systolic array, what feeds it, and its accumulators."""

@@ -1,0 +1,215 @@
+"""The direct convolution core: the systolic array with what feeds it and what it fills."""
+
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from systolith_hw.compute.accumulator import AccumulatorColumn, accumulate_layout, drain_layout
+from systolith_hw.compute.mesh import Mesh
+from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
+from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
+from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import Opcode
+from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.stream.gate import TokenGate
+
+__all__ = ["ComputeState", "ConvCoreSignature", "DirectCore"]
+
+ComputeState: Any = enum.Enum(
+    "ComputeState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.COMPUTE])}
+)
+
+_WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 24})
+
+
+class ConvCoreSignature(wiring.Signature):
+    """What any convolution core offers: CONV instructions in, exact sums out.
+
+    The core reads both buffers by itself and decides how; nothing outside of it knows how many
+    cycles a pass takes or how the sums come about. A core for another algorithm has the same
+    members.
+
+    Members
+    -------
+    conv : In, stream of CONV instructions
+    progress : In, the counters it waits for
+    done : Out, pulse for every CONV whose last sum is in its bank
+    state : Out, index into ENGINE_STATES of the compute engine
+    act_addr, act_data, weight_addr, weight_data : the buffers' read sides (SkewedMemory)
+    drain : In, bank and address that the drain reads, for lane 0; lane l reads a cycle later each
+    drain_group : In, the group of ``post_lanes`` columns that is read
+    sum : Out, for each lane, DRAIN_LATENCY cycles after its ``drain``
+    fault : Out, pulse: an address beyond a buffer's end
+    fault_addr : Out, that address
+    """
+
+    DRAIN_LATENCY = AccumulatorColumn.READ_LATENCY + 1
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        super().__init__(
+            {
+                "conv": In(stream.Signature(instruction_layout(Opcode.CONV))),
+                "progress": In(PROGRESS_LAYOUT),
+                "done": Out(1),
+                "state": Out(ComputeState),
+                "act_addr": Out(range(config.act_depth)),
+                "act_data": In(data.ArrayLayout(8, config.rows)),
+                "weight_addr": Out(range(config.weight_depth)),
+                "weight_data": In(data.ArrayLayout(8, config.cols)),
+                "drain": In(drain_layout(config)),
+                "drain_group": In(range(max(2, config.cols // config.post_lanes))),
+                "sum": Out(data.ArrayLayout(signed(config.acc_width), config.post_lanes)),
+                "fault": Out(1),
+                "fault_addr": Out(24),
+            }
+        )
+
+
+class DirectCore(wiring.Component):
+    """Weight-stationary convolution: a multiply-accumulate a processing element a cycle.
+
+    A CONV of p passes of q pixels takes p x max(q, rows, 4) cycles, and CONVs follow each other
+    without a pause while their tokens are there. See ConvCoreSignature for the members.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    """
+
+    conv: stream.Interface
+    progress: Any
+    done: Signal
+    state: Signal
+    act_addr: Signal
+    act_data: Any
+    weight_addr: Signal
+    weight_data: Any
+    drain: Any
+    drain_group: Signal
+    sum: Any
+    fault: Signal
+    fault_addr: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(ConvCoreSignature(config))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.loader = loader = WeightLoader(self.config)
+        m.submodules.sequencer = sequencer = PixelSequencer(self.config)
+        m.submodules.mesh = mesh = Mesh(self.config)
+        m.submodules.weight_gate = weight_gate = TokenGate(
+            _WEIGHT_GATE, {"after_loaded_weight": "loaded"}
+        )
+        m.submodules.pixel_gate = pixel_gate = TokenGate(
+            PIXEL_JOB, {"after_loaded_act": "loaded", "after_drained": "drained"}
+        )
+
+        # Each instruction goes to both gates, to either as soon as it is free: the weights of short
+        # CONVs must start while the pixels of the CONV before still wait in their gate.
+        # That both have it is known from registers: the queue is far from the gates.
+        weight_given, pixel_given = Signal(), Signal()
+        m.d.comb += [
+            self.conv.ready.eq(weight_given & pixel_given),
+            weight_gate.i.valid.eq(self.conv.valid & ~weight_given),
+            pixel_gate.i.valid.eq(self.conv.valid & ~pixel_given),
+            weight_gate.progress.eq(self.progress),
+            pixel_gate.progress.eq(self.progress),
+            loader.job.valid.eq(weight_gate.o.valid),
+            weight_gate.o.ready.eq(loader.job.ready),
+        ]
+        for given, gate in ((weight_given, weight_gate), (pixel_given, pixel_gate)):
+            taken = given | (self.conv.valid & gate.i.ready)
+            m.d.sync += given.eq(~self.conv.ready & taken)
+        m.d.comb += [weight_gate.i.p[name].eq(self.conv.p[name]) for name in _WEIGHT_GATE.members]
+        m.d.comb += [pixel_gate.i.p[name].eq(self.conv.p[name]) for name in PIXEL_JOB.members]
+        m.d.comb += [loader.job.p[name].eq(weight_gate.o.p[name]) for name in WEIGHT_JOB.members]
+        connect(m, pixel_gate.o, sequencer.job)
+        m.d.comb += [
+            sequencer.weights_ready.eq(loader.ready),
+            loader.swap.eq(sequencer.swap),
+            self.act_addr.eq(sequencer.act_addr),
+            self.weight_addr.eq(loader.addr),
+        ]
+
+        with m.If(sequencer.busy):
+            m.d.comb += self.state.eq(ComputeState.BUSY)
+        with m.Elif(sequencer.wait_weights):
+            m.d.comb += self.state.eq(ComputeState.WAIT_WEIGHTS)
+        with m.Elif(pixel_gate.waiting[0]):
+            m.d.comb += self.state.eq(ComputeState.WAIT_INPUT)
+        with m.Elif(pixel_gate.waiting[1]):
+            m.d.comb += self.state.eq(ComputeState.WAIT_OUTPUT)
+
+        self._build_edges(m, loader, sequencer, mesh)
+        self._build_accumulators(m, sequencer, mesh)
+        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
+        m.d.sync += [
+            self.fault.eq(loader.fault | sequencer.fault),
+            fault_addr.eq(Mux(loader.fault, loader.addr, sequencer.fault_addr)),
+        ]
+        return m
+
+    def _build_edges(
+        self, m: Module, loader: WeightLoader, sequencer: PixelSequencer, mesh: Mesh
+    ) -> None:
+        """Bring the flags to the array's edge together with the data that was read for them."""
+        swap, capture = sequencer.act_first, loader.capture
+        for stage in range(SkewedMemory.LATENCY):
+            swap_next = Signal(name=f"swap_{stage}", reset_less=True)
+            capture_next = Signal(name=f"capture_{stage}", reset_less=True)
+            m.d.sync += [swap_next.eq(swap), capture_next.eq(capture)]
+            swap, capture = swap_next, capture_next
+        m.d.comb += [
+            mesh.act.eq(self.act_data),
+            mesh.swap.eq(swap),
+            mesh.weight.eq(self.weight_data),
+            mesh.capture.eq(capture),
+        ]
+
+    def _build_accumulators(self, m: Module, sequencer: PixelSequencer, mesh: Mesh) -> None:
+        """Chain the columns: accumulate goes along all of them, drain along each lane group."""
+        config = self.config
+        lanes = config.post_lanes
+        accumulate = sequencer.accumulate
+        delay = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+        for stage in range(delay):
+            later = Signal(accumulate_layout(config), name=f"accumulate_{stage}", reset_less=True)
+            m.d.sync += later.eq(accumulate)
+            accumulate = later
+
+        columns = [AccumulatorColumn(config) for _ in range(config.cols)]
+        for j, column in enumerate(columns):
+            m.submodules[f"column_{j}"] = column
+            m.d.comb += [
+                column.accumulate.eq(accumulate),
+                column.psum.eq(mesh.psum[j]),
+                column.drain.eq(columns[j - 1].drain_next if j % lanes else self.drain),
+            ]
+            accumulate = column.accumulate_next
+        done = accumulate.done
+        for stage in range(AccumulatorColumn.UPDATE_LATENCY - 1):
+            later = Signal(name=f"done_{stage}", reset_less=True)
+            m.d.sync += later.eq(done)
+            done = later
+        m.d.comb += self.done.eq(done)
+
+        group = self.drain_group
+        for stage in range(AccumulatorColumn.READ_LATENCY):
+            later = Signal.like(group, name=f"group_{stage}", reset_less=True)
+            m.d.sync += later.eq(group)
+            group = later
+        for lane in range(lanes):
+            choices = Array(column.sum for column in columns[lane::lanes])
+            total = Signal(signed(config.acc_width), name=f"sum_{lane}", reset_less=True)
+            m.d.sync += total.eq(choices[group])
+            m.d.comb += self.sum[lane].eq(total)
+            later = Signal.like(group, name=f"lane_group_{lane}", reset_less=True)
+            m.d.sync += later.eq(group)
+            group = later

@@ -1,0 +1,104 @@
+"""The mesh: rows and columns of processing elements."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.compute.pe import ProcessingElement
+from systolith_hw.primitives.ecp5 import Ecp5
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["Mesh"]
+
+
+class Mesh(wiring.Component):
+    """Weight-stationary array: activations move right, partial sums and weights move down.
+
+    The edges are skewed: what belongs to row i comes i cycles after row 0, what belongs to column
+    j comes j cycles after column 0. For activations of cycle t (row 0), column j's sums stand at
+    ``psum[j]`` in cycle t + j + latency. A weight block takes ``rows`` cycles at the top edge, row
+    0 first; ``swap`` of row 0 must come ``rows`` cycles or more after ``capture`` of column 0, and
+    the capture of the next block not before that swap. So blocks can follow each other every
+    ``rows`` cycles without a pause.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    act : In, int8 for each row, skewed
+    swap : In, with row 0's activation; reaches row i with its activation
+    weight : In, int8 for each column, skewed
+    capture : In, with column 0's weight of row 0; reaches column j with its weight
+    psum : Out, for each column, skewed
+    """
+
+    act: Any
+    swap: Signal
+    weight: Any
+    capture: Signal
+    psum: Any
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "act": In(data.ArrayLayout(8, config.rows)),
+                "swap": In(1),
+                "weight": In(data.ArrayLayout(8, config.cols)),
+                "capture": In(1),
+                "psum": Out(data.ArrayLayout(signed(config.psum_width), config.cols)),
+            }
+        )
+
+    @staticmethod
+    def latency(config: AcceleratorConfig) -> int:
+        """Cycles from row 0's activation to column 0's sum."""
+        return config.rows + ProcessingElement.PRODUCT_LATENCY
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rows, cols = self.config.rows, self.config.cols
+
+        def site(row: int, col: int) -> str | None:
+            if isinstance(platform, Ecp5):
+                return platform.site(row, col, rows=rows, cols=cols)
+            return None
+
+        grid = [
+            [ProcessingElement(self.config.psum_width, site=site(i, j)) for j in range(cols)]
+            for i in range(rows)
+        ]
+        swap, capture = self.swap, self.capture
+        for i in range(rows):
+            for j in range(cols):
+                pe = grid[i][j]
+                m.submodules[f"pe_{i}_{j}"] = pe
+                if j:
+                    m.d.comb += pe.act_i.eq(grid[i][j - 1].act_o)
+                else:
+                    m.d.comb += [pe.act_i.value.eq(self.act[i]), pe.act_i.swap.eq(swap)]
+                    if i + 1 < rows:
+                        swap_next = Signal(name=f"swap_{i + 1}", reset_less=True)
+                        m.d.sync += swap_next.eq(swap)
+                        swap = swap_next
+                if i:
+                    m.d.comb += [
+                        pe.weight_i.eq(grid[i - 1][j].weight_o),
+                        pe.psum_i.eq(grid[i - 1][j].psum_o),
+                    ]
+                else:
+                    m.d.comb += [
+                        pe.weight_i.value.eq(self.weight[j]),
+                        pe.weight_i.capture.eq(capture),
+                    ]
+                    if j + 1 < cols:
+                        capture_next = Signal(name=f"capture_{j + 1}", reset_less=True)
+                        m.d.sync += capture_next.eq(capture)
+                        capture = capture_next
+        for j in range(cols):
+            m.d.comb += self.psum[j].eq(grid[rows - 1][j].psum_o)
+        return m

@@ -1,0 +1,230 @@
+"""The pixel sequencer: walks a tile's activations pass by pass, one address a cycle."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.compute.accumulator import AccumulatorColumn, accumulate_layout
+from systolith_hw.interface.layouts import instruction_layout
+from systolith_hw.primitives.countdown import Countdown
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import FIELDS, Opcode
+
+__all__ = ["PIXEL_JOB", "PixelSequencer"]
+
+_PIXEL_LEVELS = ("x", "y", "n")
+_PASS_LEVELS = ("s", "r", "c")
+_LEVELS = (*_PIXEL_LEVELS, *_PASS_LEVELS)
+
+PIXEL_JOB = data.StructLayout(
+    {
+        field.name: instruction_layout(Opcode.CONV)[field.name].shape
+        for field in FIELDS[Opcode.CONV]
+        if not field.name.startswith("after_loaded_weight") and field.name != "weight_base"
+    }
+)
+"""The fields of a CONV that the pixel sequencer needs."""
+
+
+def _first_clear(bits: Sequence[Any]) -> list[Any]:
+    """Return a bit for each: it is clear and all before it are set; and one for: all are set."""
+    return [Cat(*bits[:index]).all() & ~bit for index, bit in enumerate(bits)] + [Cat(*bits).all()]
+
+
+class PixelSequencer(wiring.Component):
+    """Issues a pixel a cycle; passes and instructions follow each other without a pause.
+
+    A pass begins when its weight block is ready; once begun it never waits. From issue to the
+    address it takes two cycles.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`PIXEL_JOB`
+    weights_ready : In, see WeightLoader
+    swap : Out, see WeightLoader
+    act_addr : Out, of the activation buffer
+    act_first : Out, with the first address of a pass
+    accumulate : Out, :func:`accumulate_layout`, with its address
+    busy : Out, a pixel is issued
+    wait_weights : Out, a pass could begin but for its weights
+    fault : Out, pulse: an address lies beyond the activation buffer's or the bank's end
+    fault_addr : Out, that address
+    """
+
+    job: stream.Interface
+    weights_ready: Signal
+    swap: Signal
+    act_addr: Signal
+    act_first: Signal
+    accumulate: Any
+    busy: Signal
+    wait_weights: Signal
+    fault: Signal
+    fault_addr: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(PIXEL_JOB)),
+                "weights_ready": In(1),
+                "swap": Out(1),
+                "act_addr": Out(24),
+                "act_first": Out(1),
+                "accumulate": Out(accumulate_layout(config)),
+                "busy": Out(1),
+                "wait_weights": Out(1),
+                "fault": Out(1),
+                "fault_addr": Out(24),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        active = Signal()
+        job = Signal(PIXEL_JOB, reset_less=True)
+        left = {level: Countdown(PIXEL_JOB[f"{level}_count"].width, level) for level in _LEVELS}
+        pass_start = Signal()
+        first_pass = Signal(reset_less=True)
+        # The same accumulator address must not come again before its last sum is stored.
+        cooldown = Signal(range(AccumulatorColumn.UPDATE_LATENCY))
+        cold = Signal(init=1)
+
+        begin = self.weights_ready & cold
+        issue = active & (~pass_start | begin)
+        m.d.comb += [self.busy.eq(issue), self.wait_weights.eq(active & ~issue)]
+
+        last = {level: counter.last for level, counter in left.items()}
+        last_pixel = last["x"] & last["y"] & last["n"]
+        # Which level the next pass advances, a bit for each, or that there is none. A pass is long
+        # enough for this to come a cycle late, or the accumulators make the next one wait.
+        advances = Signal(len(_PASS_LEVELS) + 1, reset_less=True)
+        m.d.sync += advances.eq(Cat(_first_clear([last[level] for level in _PASS_LEVELS])))
+        last_pass = advances[-1]
+
+        # So long is also what a pass claims the weights for, until `swap` takes them.
+        with m.If(issue & pass_start):
+            m.d.sync += [
+                cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1),
+                cold.eq(0),
+            ]
+        with m.Elif(~cold):
+            m.d.sync += [cooldown.eq(cooldown - 1), cold.eq(cooldown == 1)]
+
+        # Stage 0: counters, and the step that leads to the next pixel.
+        step = Signal(24, reset_less=True)
+        restart = Signal(reset_less=True)
+        # What is not used until `active` is taken without regard to `valid`. What the last pixel of
+        # all leaves is not used either: so no level has to look at those outside of it.
+        moves = ~active | issue
+        renews = ~active | (last_pixel & last_pass)
+        m.d.comb += self.job.ready.eq(moves & renews)
+
+        def advance(level: str, ends: Any) -> None:
+            with m.If(ends):
+                m.d.sync += left[level].load(job[f"{level}_count"])
+            with m.Else():
+                m.d.sync += left[level].advance()
+
+        enables = _first_clear([last[level] for level in _PIXEL_LEVELS])
+        last_of_pass = enables.pop()
+        enables += [last_of_pass & advances[index] for index in range(len(_PASS_LEVELS))]
+        with m.If(moves):
+            m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
+            with m.If(last_pixel):
+                m.d.sync += first_pass.eq(0)
+            for level, enable in zip(_LEVELS, enables, strict=True):
+                with m.If(enable):
+                    m.d.sync += step.eq(job[f"{level}_step"])
+            inner: Any = Const(1)
+            for level in _PIXEL_LEVELS:
+                with m.If(inner):
+                    advance(level, last[level])
+                inner = inner & last[level]
+            with m.If(last_pixel):
+                for index, level in enumerate(_PASS_LEVELS):
+                    with m.If(~advances[:index].any()):
+                        advance(level, ~advances[index])
+            with m.If(renews):
+                m.d.sync += [
+                    active.eq(self.job.valid),
+                    job.eq(self.job.p),
+                    pass_start.eq(1),
+                    first_pass.eq(1),
+                    restart.eq(1),
+                    step.eq(self.job.p.act_base),
+                    advances.eq(
+                        Cat(
+                            _first_clear(
+                                [self.job.p[f"{level}_count"] == 1 for level in _PASS_LEVELS]
+                            )
+                        )
+                    ),
+                ]
+                for level in _LEVELS:
+                    m.d.sync += left[level].load(self.job.p[f"{level}_count"])
+
+        # Stage 1: what this pixel adds to the address, and its flags.
+        valid_1 = Signal()
+        delta = Signal(24, reset_less=True)
+        absolute = Signal(reset_less=True)
+        first_1 = Signal(reset_less=True)
+        done_1 = Signal(reset_less=True)
+        overwrite_1 = Signal(reset_less=True)
+        shift_1 = Signal(reset_less=True)
+        bank_1 = Signal(reset_less=True)
+        acc_base = Signal(16, reset_less=True)
+        m.d.sync += [
+            valid_1.eq(issue),
+            delta.eq(step),
+            absolute.eq(restart),
+            first_1.eq(pass_start),
+            done_1.eq(last_pixel & last_pass),
+            overwrite_1.eq(first_pass & job.clear),
+            shift_1.eq(first_pass & job.shift),
+            bank_1.eq(job.bank),
+            acc_base.eq(job.acc_base),
+        ]
+        m.d.comb += self.swap.eq(valid_1 & first_1)
+
+        # Stage 2: the addresses.
+        valid_2 = Signal()
+        acc_addr = Signal(17, reset_less=True)
+        overwrite_2 = Signal(reset_less=True)
+        shift_2 = Signal(reset_less=True)
+        done_2 = Signal()
+        bank_2 = Signal(reset_less=True)
+        m.d.sync += [
+            valid_2.eq(valid_1),
+            self.act_first.eq(valid_1 & first_1),
+            overwrite_2.eq(overwrite_1),
+            shift_2.eq(shift_1),
+            done_2.eq(valid_1 & done_1),
+            bank_2.eq(bank_1),
+        ]
+        act_addr = drive(m, self.act_addr, "act_addr_out")
+        with m.If(valid_1):
+            m.d.sync += [
+                act_addr.eq(Mux(absolute, 0, act_addr) + delta),
+                acc_addr.eq(Mux(first_1, acc_base, acc_addr + 1)),
+            ]
+        act_fault = act_addr >= self.config.act_depth
+        m.d.comb += [
+            self.accumulate.valid.eq(valid_2),
+            self.accumulate.overwrite.eq(overwrite_2),
+            self.accumulate.shift.eq(shift_2),
+            self.accumulate.done.eq(done_2),
+            self.accumulate.bank.eq(bank_2),
+            self.accumulate.addr.eq(acc_addr),
+            self.fault.eq(valid_2 & (act_fault | (acc_addr >= self.config.acc_depth))),
+            self.fault_addr.eq(Mux(act_fault, act_addr, acc_addr)),
+        ]
+        return m

@@ -1,0 +1,117 @@
+"""The weight loader: streams weight blocks from the weight buffer into the array's shadows."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.primitives.countdown import Countdown
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["WEIGHT_JOB", "WeightLoader"]
+
+WEIGHT_JOB = data.StructLayout({"weight_base": 24, "s_count": 8, "r_count": 8, "c_count": 16})
+"""The blocks of an instruction: s_count x r_count x c_count of them from ``weight_base`` on."""
+
+
+class WeightLoader(wiring.Component):
+    """Reads ``rows`` weight words a block; a block every ``rows`` cycles where the array allows.
+
+    A block may enter the array in the cycle in which the pass that uses the block before it begins
+    (``swap``, which comes a cycle ahead of the pass's first address), never earlier.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`WEIGHT_JOB`
+    swap : In
+        The pass that uses the loaded block presents its first address in the next cycle.
+    ready : Out
+        A block is loaded, or its last word is being decided on: a pass whose first address is
+        presented two cycles later or more finds it in the shadows.
+    addr : Out, of the weight buffer
+    capture : Out, in the cycle of a block's first address
+    fault : Out, pulse: the address lies beyond the buffer's end
+    """
+
+    job: stream.Interface
+    swap: Signal
+    ready: Signal
+    addr: Signal
+    capture: Signal
+    fault: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(WEIGHT_JOB)),
+                "swap": In(1),
+                "ready": Out(1),
+                "addr": Out(24),
+                "capture": Out(1),
+                "fault": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        rows = self.config.rows
+        active = Signal()
+        job = Signal(WEIGHT_JOB, reset_less=True)
+        s, r, c = (Countdown(width, name) for name, width in (("s", 8), ("r", 8), ("c", 16)))
+        next_addr = Signal(24, reset_less=True)
+        # Rows of the block that come after this one.
+        beat = Signal(range(rows), init=rows - 1)
+        first_beat = Signal(init=1)
+        last_beat = Signal()
+        full = Signal()
+
+        issue = active & (~first_beat | ~full | self.swap)
+        finish = issue & last_beat & s.last & r.last & c.last
+        issued = Signal()
+        m.d.comb += [
+            self.job.ready.eq(~active | finish),
+            self.fault.eq(issued & (self.addr >= self.config.weight_depth)),
+        ]
+        addr = drive(m, self.addr, "addr_out")
+        m.d.sync += [issued.eq(issue), self.capture.eq(issue & first_beat)]
+        with m.If(issue):
+            m.d.sync += [
+                addr.eq(next_addr),
+                next_addr.eq(next_addr + 1),
+                beat.eq(Mux(last_beat, rows - 1, beat - 1)),
+                first_beat.eq(last_beat),
+                last_beat.eq(beat == 1),
+            ]
+        # `ready` is kept equal to: full or last_beat.
+        fills = issue & last_beat
+        still_full = fills | (full & ~self.swap)
+        m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))
+        with m.If(fills):
+            m.d.sync += full.eq(1)
+            with m.If(~s.last):
+                m.d.sync += s.advance()
+            with m.Else():
+                m.d.sync += s.load(job.s_count)
+                with m.If(~r.last):
+                    m.d.sync += r.advance()
+                with m.Else():
+                    m.d.sync += [*r.load(job.r_count), *c.advance()]
+        with m.Elif(self.swap):
+            m.d.sync += full.eq(0)
+        with m.If(finish):
+            m.d.sync += active.eq(0)
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [
+                active.eq(1),
+                job.eq(self.job.p),
+                *s.load(self.job.p.s_count),
+                *r.load(self.job.p.r_count),
+                *c.load(self.job.p.c_count),
+                next_addr.eq(self.job.p.weight_base),
+            ]
+        return m

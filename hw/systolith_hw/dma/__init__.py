@@ -1,1 +1,0 @@
-"""The engines that move data between external memory and the on-chip buffers."""

@@ -1,0 +1,1 @@
+"""What the rooms of the gateware promise each other: layouts and signatures."""

@@ -1,0 +1,1 @@
+"""LOAD: from external memory into the on-chip buffers."""

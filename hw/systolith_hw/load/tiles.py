@@ -1,0 +1,299 @@
+"""Writing activation tiles into their buffer: padding around planes, and packed pixels unfolded."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.interface.layouts import instruction_layout
+from systolith_hw.primitives.countdown import Countdown
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import Opcode
+
+__all__ = ["TILE_JOB", "TileWriter"]
+
+_FIELDS = (
+    "dest",
+    "planes",
+    "rows",
+    "pixels",
+    "pad_top",
+    "pad_bottom",
+    "pad_left",
+    "pad_right",
+    "pad_value",
+    "pixel_bytes",
+)
+
+TILE_JOB = data.StructLayout(
+    {name: instruction_layout(Opcode.LOAD)[name].shape for name in _FIELDS}
+)
+"""The fields of a LOAD that the tile writer needs."""
+
+
+class _Span:
+    """A place within leading padding, a body and trailing padding, with what it is in registers.
+
+    Parameters
+    ----------
+    name : str
+    width : int
+        Bits of a place.
+
+    Attributes
+    ----------
+    following : Signal
+        The place after this one.
+    inside, last : Signal
+        This place is in the body; it is the last one.
+    first_inside : Signal
+        The first place is in the body; known a cycle before the others are prepared.
+    """
+
+    PREPARE_CYCLES = 3
+
+    def __init__(self, name: str, width: int) -> None:
+        def register(what: str, shape: Any = 1) -> Signal:
+            return Signal(shape, name=f"{name}_{what}", reset_less=True)
+
+        self.following = register("following", width)
+        self.inside = register("inside")
+        self.last = register("last")
+        # The following place begins the body, or is the first behind it; then the places before
+        # these two, less than 0 if there is none.
+        self._enters = register("enters")
+        self._leaves = register("leaves")
+        self._before_start = register("before_start", signed(width + 1))
+        self._before_end = register("before_end", signed(width + 1))
+        self._tail = register("tail", signed(width))
+        self._last_place = register("last_place", width)
+        self._single = register("single")
+        self.first_inside = register("first_inside")
+        self._first_enters = register("first_enters")
+        self._first_leaves = register("first_leaves")
+
+    def prepare(self, before: Any, body: Any, *after: Any) -> list[Any]:
+        """Return what, done for PREPARE_CYCLES, brings it to the first place of these lengths."""
+        return [
+            self._before_start.eq(before - 1),
+            self._before_end.eq(before + body - 1),
+            self._tail.eq(sum(after[1:], after[0])),
+            self._last_place.eq(self._before_end + self._tail),
+            self.first_inside.eq((self._before_start < 0) & (self._before_end >= 0)),
+            self._first_enters.eq(self._before_start == 0),
+            self._first_leaves.eq(self._before_end == 0),
+            self._single.eq(self.is_single()),
+            self.following.eq(1),
+            self.inside.eq(self.first_inside),
+            self._enters.eq(self._first_enters),
+            self._leaves.eq(self._first_leaves),
+            self.last.eq(self.is_single()),
+        ]
+
+    def is_single(self) -> Any:
+        """Return whether there is one place only; known in the last cycle of preparing."""
+        return self._last_place == 0
+
+    def next_inside(self) -> Any:
+        """Return what `inside` will be at the next place."""
+        inside = (self.inside | self._enters) & ~self._leaves
+        return Mux(self.last, self.first_inside, inside)
+
+    def next_last(self) -> Any:
+        """Return what `last` will be at the next place."""
+        return Mux(self.last, self._single, self.following == self._last_place)
+
+    def advance(self) -> list[Any]:
+        """Return the statements that go to the next place, after the last to the first."""
+        return [
+            self.following.eq(Mux(self.last, 1, self.following + 1)),
+            self.inside.eq(self.next_inside()),
+            self._enters.eq(
+                Mux(self.last, self._first_enters, self.following == self._before_start)
+            ),
+            self._leaves.eq(Mux(self.last, self._first_leaves, self.following == self._before_end)),
+            self.last.eq(self.next_last()),
+        ]
+
+
+class TileWriter(wiring.Component):
+    """Writes one word a cycle: from memory, or padding; each job costs PREPARE_CYCLES + 1 more.
+
+    A packed row of p pixels takes ``pixels per word - 1`` cycles more than its words: they fill
+    the window of pixels that the first word holds.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`TILE_JOB`
+    word : In, stream of words of ``block`` bytes
+    addr, data, enable : Out
+        The write, registered; `data` belongs to the lane group that the instruction names.
+    busy : Out, a word is written or taken
+    finish : Out, pulse in the cycle of the last decision; the write comes one cycle later
+    """
+
+    job: stream.Interface
+    word: stream.Interface
+    addr: Signal
+    data: Signal
+    enable: Signal
+    busy: Signal
+    finish: Signal
+
+    PREPARE_CYCLES = _Span.PREPARE_CYCLES
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(TILE_JOB)),
+                "word": In(stream.Signature(config.block * 8)),
+                "addr": Out(24),
+                "data": Out(config.block * 8),
+                "enable": Out(1),
+                "busy": Out(1),
+                "finish": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        block = self.config.block
+        job = Signal(TILE_JOB, reset_less=True)
+        active = Signal()
+        # This step takes a word; it takes none. Neither while a job is prepared. `takes` tells the
+        # source of words what `wants` tells the counters, and `waits` the registers of data, which
+        # may do what they like between jobs: one register would be far from most of them.
+        wants, pads = Signal(), Signal()
+        takes, waits = Signal(reset_less=True), Signal(reset_less=True)
+        body = Signal(reset_less=True)
+        dest = Signal(24, reset_less=True)
+        planes = Countdown(16, "planes")
+        rows = _Span("row", TILE_JOB["rows"].width + 1)
+        columns = _Span("column", TILE_JOB["pixels"].width + 1)
+        first_written = Signal(8, reset_less=True)
+        written = Signal(reset_less=True)
+
+        packed = Signal(reset_less=True)
+        # Which size a packed pixel has, counted from 1: fewer bits than `pixel_bytes` to look at.
+        pack_sizes = self.config.pack_sizes
+        pack = Signal(range(len(pack_sizes) + 1), reset_less=True)
+        current = Signal(block * 8, reset_less=True)
+        current_left = Signal(8, reset_less=True)
+        current_some = Signal()
+        step = pads | (wants & self.word.valid)
+        data_step = ~waits | self.word.valid
+        row_done = columns.last & rows.last
+        # The last step of all, known from a register as the ends of each level are.
+        final = Signal(reset_less=True)
+        m.d.comb += [
+            self.word.ready.eq(takes),
+            self.busy.eq(step),
+            self.finish.eq(step & final),
+        ]
+
+        source = Signal(block * 8)
+        padding = Signal(block * 8)
+        m.d.comb += [
+            source.eq(Mux(current_some, current, self.word.p)),
+            padding.eq(job.pad_value.as_unsigned().replicate(block)),
+        ]
+        window = Signal(block * 8, reset_less=True)
+        value = Signal(block * 8)
+        m.d.comb += value.eq(Mux(body, self.word.p, padding))
+        with m.Switch(pack):
+            for index, size in enumerate(pack_sizes, start=1):
+                with m.Case(index):
+                    pixel = Mux(body, source[: size * 8], padding[: size * 8])
+                    m.d.comb += value.eq(Cat(window[size * 8 :], pixel))
+                    with m.If(data_step & body):
+                        m.d.sync += current.eq(source >> (size * 8))
+        # The next step, in time to be in registers before it.
+        next_some = Signal()
+        m.d.comb += next_some.eq(current_some)
+        with m.If(columns.last):
+            # What a row leaves of its last word is no pixel.
+            m.d.comb += next_some.eq(0)
+        with m.Elif(body & packed):
+            # `first_written` is also what a word holds of pixels beyond its first.
+            m.d.comb += next_some.eq(Mux(current_some, current_left != 1, first_written != 0))
+        next_row_inside = Mux(columns.last, rows.next_inside(), rows.inside)
+        next_body = next_row_inside & columns.next_inside()
+        next_row_last = Mux(columns.last, rows.next_last(), rows.last)
+        next_plane_last = Mux(row_done, planes.left == 1, planes.last)
+        with m.If(data_step):
+            m.d.sync += window.eq(value)
+        with m.If(step):
+            next_wants = next_body & ~next_some
+            m.d.sync += [
+                current_some.eq(next_some),
+                body.eq(next_body),
+                *(one.eq(next_wants) for one in (wants, takes, waits)),
+                pads.eq(~next_wants),
+                final.eq(columns.next_last() & next_row_last & next_plane_last),
+            ]
+            with m.If(body & packed):
+                m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
+
+        addr, written_value = drive(m, self.addr, "addr_out"), drive(m, self.data, "data_out")
+        m.d.sync += [self.enable.eq(step & written), addr.eq(dest), written_value.eq(value)]
+        with m.If(step):
+            m.d.sync += [
+                dest.eq(dest + written),
+                *columns.advance(),
+                written.eq(
+                    Mux(columns.last, first_written == 0, columns.following >= first_written)
+                ),
+            ]
+            with m.If(columns.last):
+                m.d.sync += rows.advance()
+            with m.If(row_done):
+                m.d.sync += planes.advance()
+        with m.If(self.finish):
+            m.d.sync += [wants.eq(0), takes.eq(0), pads.eq(0), active.eq(0)]
+
+        # A job is prepared step by step, so that no sum stands before a comparison.
+        preparing = Signal(_Span.PREPARE_CYCLES)
+        m.d.sync += preparing.eq(preparing << 1)
+        m.d.comb += self.job.ready.eq(~active)
+        with m.If(preparing.any()):
+            m.d.sync += [
+                written.eq(first_written == 0),
+                *rows.prepare(job.pad_top, job.rows, job.pad_bottom),
+                *columns.prepare(job.pad_left, job.pixels, job.pad_right, first_written),
+            ]
+        with m.If(preparing[-1]):
+            first = rows.first_inside & columns.first_inside
+            m.d.sync += [
+                *(one.eq(first) for one in (body, wants, takes, waits)),
+                pads.eq(~first),
+                final.eq(rows.is_single() & columns.is_single() & planes.last),
+            ]
+        # What is not used until `active` is taken without regard to `valid`.
+        with m.If(self.job.ready):
+            new = self.job.p
+            extra = Signal(8)
+            new_pack = Signal.like(pack)
+            with m.Switch(new.pixel_bytes):
+                for index, size in enumerate(pack_sizes, start=1):
+                    with m.Case(size):
+                        m.d.comb += [extra.eq(block // size - 1), new_pack.eq(index)]
+            m.d.sync += [
+                active.eq(self.job.valid),
+                preparing.eq(self.job.valid),
+                job.eq(new),
+                packed.eq(new.pixel_bytes != 0),
+                pack.eq(new_pack),
+                dest.eq(new.dest),
+                *planes.load(new.planes),
+                first_written.eq(extra),
+                current_some.eq(0),
+                takes.eq(0),
+            ]
+        return m

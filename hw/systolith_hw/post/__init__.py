@@ -1,1 +1,0 @@
-"""Post-processing: bias, requantisation, clamp and pooling on the drain."""

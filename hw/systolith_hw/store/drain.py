@@ -1,0 +1,261 @@
+"""The drain: walks an accumulator bank window by window and gives words of channels."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from systolith_hw.compute.accumulator import drain_layout
+from systolith_hw.interface.layouts import instruction_layout
+from systolith_hw.primitives.countdown import Countdown
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
+from systolith_hw.store.lanes import PostLanes, drain_flags
+from systolith_hw.store.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["DRAIN_JOB", "Drain", "drained_word_layout"]
+
+DRAIN_JOB = data.StructLayout(
+    {
+        field.name: instruction_layout(Opcode.STORE)[field.name].shape
+        for field in FIELDS[Opcode.STORE]
+        if field.name not in REGION_FIELDS and not field.name.startswith("after_")
+    }
+)
+"""The fields of a STORE that the drain needs."""
+
+
+def drained_word_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of a word of channels and whether it is the last of its STORE."""
+    return data.StructLayout({"data": config.block * 8, "last": 1})
+
+
+class Drain(wiring.Component):
+    """Reads a sum of each lane a cycle while the word queue has room for what will come of it.
+
+    A word of a window of k sums takes k x block / post_lanes cycles. A STORE begins when the
+    results of the one before are in the queue, because what all channels share changes with it.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    job : In, stream of :data:`DRAIN_JOB`
+    drain, drain_group, sum : the convolution core's drain side
+    param_addr, param_data : the parameter buffer's read side (SkewedMemory)
+    word : Out, stream of :func:`drained_word_layout`
+    drained : Out, pulse: the last sum of a STORE has been read
+    active : Out, a STORE is being drained
+    busy : Out, a sum is read
+    fault : Out, pulse: an address beyond the bank's or the parameter buffer's end
+    fault_addr : Out, that bank address or parameter entry
+    """
+
+    job: stream.Interface
+    drain: Any
+    drain_group: Signal
+    sum: Any
+    param_addr: Signal
+    param_data: Any
+    word: stream.Interface
+    drained: Signal
+    active: Signal
+    busy: Signal
+    fault: Signal
+    fault_addr: Signal
+
+    QUEUE_DEPTH = 32
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        lanes = config.post_lanes
+        super().__init__(
+            {
+                "job": In(stream.Signature(DRAIN_JOB)),
+                "drain": Out(drain_layout(config)),
+                "drain_group": Out(range(max(2, config.cols // lanes))),
+                "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
+                "param_addr": Out(range(config.param_depth // lanes)),
+                "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
+                "word": Out(stream.Signature(drained_word_layout(config))),
+                "drained": Out(1),
+                "active": Out(1),
+                "busy": Out(1),
+                "fault": Out(1),
+                "fault_addr": Out(24),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.post_lanes
+        groups = self.config.block // lanes
+        m.submodules.lanes = post = PostLanes(self.config)
+        m.submodules.queue = queue = Queue(drained_word_layout(self.config), self.QUEUE_DEPTH)
+        connect(m, queue.o, flipped(self.word))
+
+        active = Signal()
+        job = Signal(DRAIN_JOB, reset_less=True)
+        settle = Signal(range(PostLanes.latency(self.config) + 3))
+        ends = Signal(reset_less=True)
+        idle = Signal(init=1)
+        room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
+        has_room = Signal(init=1)
+        left = {
+            level: Countdown(DRAIN_JOB[f"{level}_count"].width, level)
+            for level in ("dx", "dy", "x", "y", "n")
+        }
+        blocks = Countdown(8, "blocks")
+        group = Signal(range(max(2, groups)), reset_less=True)
+        group_last = Signal(reset_less=True)
+        window_first = Signal(reset_less=True)
+        word_first = Signal(reset_less=True)
+        addr = Signal(16, reset_less=True)
+        base = Signal(16, reset_less=True)
+        # Of the first group of this channel block, in words of the parameter buffer.
+        param_word = Signal(16, reset_less=True)
+        column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
+
+        issue = active & (~word_first | has_room)
+        last = {level: counter.last for level, counter in left.items()}
+        window_last = last["dx"] & last["dy"]
+        word_last = window_last & group_last
+        # What changes with a word, and the step to the next word. Where a word takes two cycles at
+        # least, its place may come a cycle late; where it takes three, there is one to look at it.
+        word_done = Signal()
+        last_place = Signal(reset_less=True)
+        last_of_all = Signal(reset_less=True)
+        step = Signal(16, reset_less=True)
+        m.d["comb" if groups == 1 else "sync"] += word_done.eq(issue & word_last)
+        m.d["comb" if groups < 3 else "sync"] += [
+            last_place.eq(last["x"] & last["y"] & last["n"]),
+            last_of_all.eq(last["x"] & last["y"] & last["n"] & blocks.last),
+            step.eq(Mux(~last["x"], job.x_step, Mux(~last["y"], job.y_step, job.n_step))),
+        ]
+        finish = issue & word_last & last_of_all
+        m.d.comb += [
+            self.busy.eq(issue),
+            self.active.eq(~idle),
+            self.job.ready.eq(idle),
+        ]
+
+        def reload(*levels: str) -> list[Any]:
+            return [left[level].load(job[f"{level}_count"]) for level in levels]
+
+        def advance(level: str) -> Any:
+            return left[level].advance()
+
+        with m.If(issue):
+            m.d.sync += [window_first.eq(window_last), word_first.eq(word_last)]
+            with m.If(~last["dx"]):
+                m.d.sync += [advance("dx"), addr.eq(addr + job.dx_step)]
+            with m.Elif(~last["dy"]):
+                m.d.sync += [advance("dy"), addr.eq(addr + job.dy_step), *reload("dx")]
+            with m.Elif(~group_last):
+                m.d.sync += [group.eq(group + 1), group_last.eq(group == groups - 2)]
+                m.d.sync += [addr.eq(base), *reload("dx", "dy")]
+            with m.Else():
+                following = Mux(last_place, job.acc_base, base + step)[:16]
+                m.d.sync += [group.eq(0), group_last.eq(groups == 1)]
+                m.d.sync += [addr.eq(following), base.eq(following)]
+                m.d.sync += reload("dx", "dy")
+                with m.If(last_place):
+                    m.d.sync += [
+                        *blocks.advance(),
+                        param_word.eq(param_word + groups),
+                        column_group.eq(column_group + groups),
+                    ]
+        with m.If(word_done):
+            with m.If(~last["x"]):
+                m.d.sync += advance("x")
+            with m.Elif(~last["y"]):
+                m.d.sync += [advance("y"), *reload("x")]
+            with m.Elif(~last["n"]):
+                m.d.sync += [advance("n"), *reload("x", "y")]
+            with m.Else():
+                m.d.sync += reload("x", "y", "n")
+        with m.If(finish):
+            m.d.sync += active.eq(0)
+        with m.If(self.drained):
+            # In three cycles less its last word goes into the queue.
+            m.d.sync += settle.eq(PostLanes.latency(self.config) + 2)
+        with m.Elif(settle != 0):
+            m.d.sync += settle.eq(settle - 1)
+            with m.If(settle == 1):
+                m.d.sync += idle.eq(1)
+        m.d.sync += ends.eq(settle == 4)
+        # What is not used until `active` is taken without regard to `valid`.
+        with m.If(idle):
+            m.d.sync += [
+                active.eq(self.job.valid),
+                idle.eq(~self.job.valid),
+                job.eq(self.job.p),
+                group.eq(0),
+                group_last.eq(groups == 1),
+                window_first.eq(1),
+                word_first.eq(1),
+                addr.eq(self.job.p.acc_base),
+                base.eq(self.job.p.acc_base),
+                *blocks.load(self.job.p.blocks),
+                param_word.eq(self.job.p.param_base // lanes),
+                column_group.eq(0),
+            ]
+            m.d.sync += [left[level].load(self.job.p[f"{level}_count"]) for level in left]
+
+        taken = issue & word_first
+        given = self.word.valid & self.word.ready
+        m.d.sync += room.eq(room - taken + given)
+        with m.If(given & ~taken):
+            m.d.sync += has_room.eq(1)
+        with m.Elif(taken & ~given):
+            m.d.sync += has_room.eq(room != 1)
+
+        flags = Signal(drain_flags(self.config))
+        param_addr = Signal(17, reset_less=True)
+        param: Any = Signal(self.param_data.shape(), reset_less=True)
+        bank_fault = issue & (addr >= self.config.acc_depth)
+        param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
+        drain = drive(m, self.drain, "drain_out")
+        drain_group = drive(m, self.drain_group, "drain_group_out")
+        fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
+        # Shifted by a number, an entry has upper bits that are never set. Yosys takes those for a
+        # conflict of initial values, if the register is as wide as the port.
+        width = min(len(fault_place), len(self.fault_addr) - 1)
+        fault_addr = Signal(width, reset_less=True)
+        m.d.comb += self.fault_addr.eq(fault_addr)
+        m.d.sync += [
+            flags.valid.eq(issue),
+            flags.first.eq(window_first),
+            flags.last.eq(window_last),
+            flags.word_last.eq(group_last),
+            flags.group.eq(group),
+            drain.bank.eq(job.bank),
+            drain.addr.eq(addr),
+            drain_group.eq(column_group + group),
+            param_addr.eq(param_word + group),
+            # The parameter buffer is a cycle faster than the drain.
+            param.eq(self.param_data),
+            self.drained.eq(finish),
+            self.fault.eq(bank_fault | param_fault),
+            fault_addr.eq(fault_place),
+        ]
+        shared = Signal(OUTPUT_LAYOUT)
+        m.d.comb += [
+            shared.zero_point.eq(job.zero_point),
+            shared.low.eq(job.low),
+            shared.high.eq(job.high),
+            post.flags.eq(flags),
+            post.sum.eq(self.sum),
+            self.param_addr.eq(param_addr),
+            post.param.eq(param),
+            post.output.eq(shared),
+            queue.i.p.data.eq(post.word),
+            queue.i.p.last.eq(ends),
+            queue.i.valid.eq(post.word_valid),
+        ]
+        return m

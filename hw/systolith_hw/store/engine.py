@@ -1,0 +1,209 @@
+"""The store engine: drains accumulator banks and writes what comes of them to memory."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from systolith_hw.bus.bursts import BurstSplitter, RegionWalker, burst_layout
+from systolith_hw.bus.write_port import write_beat_layout
+from systolith_hw.compute.accumulator import drain_layout
+from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.primitives.countdown import Countdown
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import REGION_FIELDS, Opcode
+from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.store.drain import DRAIN_JOB, Drain
+from systolith_hw.store.requantize import PARAM_LAYOUT
+from systolith_hw.stream.gate import TokenGate
+from systolith_hw.stream.gearbox import Packer
+from systolith_hw.stream.queue import Queue
+
+__all__ = ["StoreEngine", "StoreState"]
+
+StoreState: Any = enum.Enum(
+    "StoreState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.STORE])}
+)
+
+
+class StoreEngine(wiring.Component):
+    """Drain, pack into beats, split into bursts.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    store : In, stream of STORE instructions
+    progress : In
+    drain, drain_group, sum : the convolution core's drain side
+    param_addr, param_data : the parameter buffer's read side
+    burst : Out, stream of bursts to write
+    beat : Out, stream of the beats to write
+    pending : In, STOREs are not yet acknowledged
+    drained : Out, pulse: the last sum of a STORE has left its bank
+    state : Out
+    fault : Out, pulse: an address beyond a bank's or buffer's end
+    fault_addr : Out, that address
+    miscount : Out, pulse: a STORE drains more or fewer words than its region has
+    miscount_number : Out, how many STOREs came before that one
+    """
+
+    store: stream.Interface
+    progress: Any
+    drain: Any
+    drain_group: Signal
+    sum: Any
+    param_addr: Signal
+    param_data: Any
+    burst: stream.Interface
+    beat: stream.Interface
+    pending: Signal
+    drained: Signal
+    state: Signal
+    fault: Signal
+    fault_addr: Signal
+    miscount: Signal
+    miscount_number: Signal
+
+    QUEUED_RUNS = 4
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        lanes = config.post_lanes
+        super().__init__(
+            {
+                "store": In(stream.Signature(instruction_layout(Opcode.STORE, config))),
+                "progress": In(PROGRESS_LAYOUT),
+                "drain": Out(drain_layout(config)),
+                "drain_group": Out(range(max(2, config.cols // lanes))),
+                "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
+                "param_addr": Out(range(config.param_depth // lanes)),
+                "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
+                "burst": Out(stream.Signature(burst_layout(config))),
+                "beat": Out(stream.Signature(write_beat_layout(config))),
+                "pending": In(1),
+                "drained": Out(1),
+                "state": Out(StoreState),
+                "fault": Out(1),
+                "fault_addr": Out(24),
+                "miscount": Out(1),
+                "miscount_number": Out(COUNTER_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.gate = gate = TokenGate(
+            instruction_layout(Opcode.STORE, config),
+            {"after_computed": "computed", "after_loaded": "loaded"},
+        )
+        m.submodules.walker = walker = RegionWalker(config, [config.block])
+        m.submodules.splitter = splitter = BurstSplitter(config)
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.packer = packer = Packer(config.bus_bytes, config.block)
+        skip_shift = packer.unit_bytes.bit_length() - 1
+        m.submodules.runs = runs = Queue(
+            data.StructLayout(
+                {
+                    "skip": range(max(2, packer.beat_units)),
+                    "following": len(walker.region.p.run_words),
+                    "single": 1,
+                    "last": 1,
+                }
+            ),
+            self.QUEUED_RUNS,
+        )
+        connect(m, flipped(self.store), gate.i)
+        connect(m, splitter.burst, flipped(self.burst))
+
+        both = walker.region.ready & drain.job.ready
+        m.d.comb += [
+            gate.progress.eq(self.progress),
+            gate.o.ready.eq(both),
+            walker.region.valid.eq(gate.o.valid & both),
+            drain.job.valid.eq(gate.o.valid & both),
+        ]
+        m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
+        m.d.comb += [drain.job.p[name].eq(gate.o.p[name]) for name in DRAIN_JOB.members]
+
+        # Words of a run after its first one.
+        following = Signal(len(walker.region.p.run_words), reset_less=True)
+        single = Signal(reset_less=True)
+        with m.If(walker.region.valid & walker.region.ready):
+            m.d.sync += [
+                following.eq(walker.region.p.run_words - 1),
+                single.eq(walker.region.p.run_words == 1),
+            ]
+        fork = splitter.run.ready & runs.i.ready
+        m.d.comb += [
+            walker.run.ready.eq(fork),
+            splitter.run.valid.eq(walker.run.valid & fork),
+            splitter.run.p.eq(walker.run.p),
+            runs.i.valid.eq(walker.run.valid & fork),
+            runs.i.p.skip.eq(walker.run.p.skip >> skip_shift),
+            runs.i.p.following.eq(following),
+            runs.i.p.single.eq(single),
+            runs.i.p.last.eq(walker.run.p.last),
+        ]
+
+        # Words, marked with the ends of their runs.
+        first = Signal(init=1)
+        words = Countdown(len(following), "words")
+        last = Mux(first, runs.o.p.single, words.last)
+        moved = packer.i.valid & packer.i.ready
+        m.d.comb += [
+            packer.i.valid.eq(drain.word.valid & runs.o.valid),
+            packer.i.p.data.eq(drain.word.p.data),
+            packer.i.p.first.eq(first),
+            packer.i.p.last.eq(last),
+            packer.i.p.skip.eq(runs.o.p.skip),
+            drain.word.ready.eq(runs.o.valid & packer.i.ready),
+            runs.o.ready.eq(moved & last),
+            self.beat.valid.eq(packer.o.valid),
+            self.beat.p.eq(packer.o.p),
+            packer.o.ready.eq(self.beat.ready),
+        ]
+        with m.If(moved):
+            m.d.sync += [first.eq(last), *words.advance()]
+            with m.If(first):
+                m.d.sync += words.load(runs.o.p.following)
+
+        # The last word drained is the last of the region. How many STOREs are packed is what the
+        # controller counts as stored while none is under way.
+        packed = Signal(COUNTER_BITS, reset_less=True)
+        with m.If(moved & drain.word.p.last):
+            m.d.sync += packed.eq(packed + 1)
+        with m.Elif(~self.pending):
+            m.d.sync += packed.eq(self.progress.stored)
+        miscount_number = drive(m, self.miscount_number, "miscount_number_out")
+        m.d.sync += [
+            self.miscount.eq(moved & (drain.word.p.last != (last & runs.o.p.last))),
+            miscount_number.eq(packed),
+        ]
+
+        m.d.comb += [
+            self.drain.eq(drain.drain),
+            self.drain_group.eq(drain.drain_group),
+            drain.sum.eq(self.sum),
+            self.param_addr.eq(drain.param_addr),
+            drain.param_data.eq(self.param_data),
+            self.drained.eq(drain.drained),
+            self.fault.eq(drain.fault),
+            self.fault_addr.eq(drain.fault_addr),
+        ]
+        with m.If(drain.busy):
+            m.d.comb += self.state.eq(StoreState.BUSY)
+        with m.Elif(drain.active):
+            m.d.comb += self.state.eq(StoreState.WAIT_MEMORY)
+        with m.Elif(gate.waiting[0]):
+            m.d.comb += self.state.eq(StoreState.WAIT_COMPUTE)
+        with m.Elif(gate.waiting[1]):
+            m.d.comb += self.state.eq(StoreState.WAIT_PARAMS)
+        with m.Elif(self.pending):
+            m.d.comb += self.state.eq(StoreState.WAIT_MEMORY)
+        return m

@@ -1,0 +1,115 @@
+"""The post-processing lanes: sums in with the columns' skew, pooled words of channels out."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.primitives.register import drive
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.store.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT, Requantizer
+
+__all__ = ["PostLanes", "drain_flags"]
+
+
+def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of what accompanies a read: its place in its window and word."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "first": 1,  # of the window
+            "last": 1,  # of the window
+            "word_last": 1,  # of the word
+            "group": range(max(2, config.block // config.post_lanes)),  # of lanes in the word
+        }
+    )
+
+
+class PostLanes(wiring.Component):
+    """Requantises ``post_lanes`` sums a cycle, keeps each window's maximum, joins lanes to words.
+
+    Lane l works l cycles behind lane 0, as the columns do; the results are aligned as int8. A word
+    comes :meth:`latency` cycles after the flags of its last read.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    flags : In, :func:`drain_flags`, with the core's ``drain``
+    sum : In, the core's sums, DRAIN_LATENCY + l cycles later in lane l
+    param : In, parameter entries, in the same cycles
+    output : In, :data:`OUTPUT_LAYOUT`; must not change while results are under way
+    word, word_valid : Out, ``block`` bytes; there is no way to stop them
+    """
+
+    flags: Any
+    sum: Any
+    param: Any
+    output: Any
+    word: Signal
+    word_valid: Signal
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "flags": In(drain_flags(config)),
+                "sum": In(data.ArrayLayout(signed(config.acc_width), config.post_lanes)),
+                "param": In(data.ArrayLayout(PARAM_LAYOUT, config.post_lanes)),
+                "output": In(OUTPUT_LAYOUT),
+                "word": Out(config.block * 8),
+                "word_valid": Out(1),
+            }
+        )
+
+    @staticmethod
+    def latency(config: AcceleratorConfig) -> int:
+        """Cycles from the flags of a word's last read to the word."""
+        aligned = ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + config.post_lanes - 1
+        return aligned + 2
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.post_lanes
+
+        values = []
+        for lane in range(lanes):
+            m.submodules[f"requantizer_{lane}"] = requantizer = Requantizer(self.config)
+            m.d.comb += [
+                requantizer.sum.eq(self.sum[lane]),
+                requantizer.param.eq(self.param[lane]),
+                requantizer.output.eq(self.output),
+            ]
+            value = requantizer.value
+            for stage in range(lanes - 1 - lane):
+                later = Signal(signed(8), name=f"aligned_{lane}_{stage}", reset_less=True)
+                m.d.sync += later.eq(value)
+                value = later
+            values.append(value)
+
+        # Of what travels with the sums only `valid` is reset.
+        flags = before = pooling = self.flags
+        valid = self.flags.valid
+        for stage in range(self.latency(self.config)):
+            later = Signal(drain_flags(self.config), name=f"flags_{stage}", reset_less=True)
+            arrives = Signal(name=f"arrives_{stage}")
+            m.d.sync += [later.eq(flags), arrives.eq(valid)]
+            flags, before, valid = later, flags, arrives
+            if stage == self.latency(self.config) - 3:
+                pooling = later
+        # `pooling` comes with the aligned values, `before` with the maxima, `flags` with the word.
+
+        groups = self.config.block // lanes
+        word = drive(m, self.word, "word_out")
+        for lane, value in enumerate(values):
+            best = Signal(signed(8), name=f"best_{lane}", reset_less=True)
+            m.d.sync += best.eq(Mux(pooling.first | (value > best), value, best))
+            for group in range(groups):
+                with m.If(before.group == group):
+                    m.d.sync += word.word_select(group * lanes + lane, 8).eq(best)
+        m.d.comb += self.word_valid.eq(valid & flags.last & flags.word_last)
+        return m

@@ -1,1 +1,0 @@
-"""Devices that run programs: the emulator and the RTL under a simulator."""

@@ -1,0 +1,1 @@
+"""The simulated external memory: its timing, its Verilog, its image in a file."""

@@ -1,0 +1,1 @@
+"""The replay: the cycles of a layer's instructions, without data."""

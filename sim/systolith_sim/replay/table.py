@@ -1,0 +1,155 @@
+"""A layer's instructions as a table of numbers, and what each of them moves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import (
+    INSTRUCTION_BYTES,
+    PARAM_BYTES,
+    Buffer,
+    Instruction,
+    Opcode,
+)
+
+__all__ = ["COLUMNS", "InstructionTable", "make_table"]
+
+COLUMNS = (
+    "opcode",
+    "after_first",  # LOAD computed, CONV loaded (activations), STORE computed
+    "after_second",  # LOAD drained, CONV drained, STORE loaded
+    "after_third",  # LOAD stored, CONV loaded (weights)
+    "buffer",
+    "addr",
+    "word_bytes",
+    "run_words",
+    "runs",
+    "run_pitch",
+    "planes",
+    "plane_pitch",
+    "words",  # of the region
+    "tile_rows",  # of a plane in the buffer, padding included
+    "tile_columns",  # steps of a row, padding and unfolding included
+    "body_top",
+    "body_bottom",
+    "body_left",
+    "body_right",
+    "per_word",  # pixels of a packed word, 0 if not packed
+    "first_written",
+    "pixels",  # CONV: of a pass
+    "passes",
+    "reads",  # STORE: of a word, from the accumulators
+)
+"""What the replay knows of an instruction; 0 where it does not apply."""
+
+
+@dataclass(frozen=True)
+class InstructionTable:
+    """The instructions of a layer, and the bus beats that they cause.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (instructions, len(COLUMNS))
+    address : int
+        Of the first instruction.
+    read_beats : dict of str to int
+        Bus beats read, by what they bring: activations, weights, parameters, instructions.
+    write_beats : int
+    buffer_words : dict of str to int
+        Highest word of each buffer that is used, plus 1.
+    """
+
+    rows: np.ndarray
+    address: int
+    read_beats: dict[str, int]
+    write_beats: int
+    buffer_words: dict[str, int]
+
+
+def make_table(
+    instructions: Iterable[Instruction], config: AcceleratorConfig, address: int
+) -> InstructionTable:
+    """Return instructions that stand at `address` as a table."""
+    kinds = {
+        Buffer.ACT: ("activations", config.block),
+        Buffer.WEIGHT: ("weights", config.cols),
+        Buffer.PARAM: ("parameters", PARAM_BYTES),
+    }
+    read = {name: 0 for name, _ in kinds.values()}
+    used = {"activations": 0, "weights": 0, "parameters": 0, "accumulators": 0}
+    written = 0
+    rows = []
+    for instruction in instructions:
+        f = instruction.fields
+        row: dict[str, int] = dict.fromkeys(COLUMNS, 0)
+        row["opcode"] = int(instruction.opcode)
+        if instruction.opcode == Opcode.CONV:
+            pixels = f["x_count"] * f["y_count"] * f["n_count"]
+            row |= {
+                "after_first": f["after_loaded_act"],
+                "after_second": f["after_drained"],
+                "after_third": f["after_loaded_weight"],
+                "pixels": pixels,
+                "passes": f["s_count"] * f["r_count"] * f["c_count"],
+            }
+            used["accumulators"] = max(used["accumulators"], f["acc_base"] + pixels)
+            rows.append([row[name] for name in COLUMNS])
+            continue
+        region = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
+        row |= {name: f[name] for name in region}
+        row["words"] = f["run_words"] * f["runs"] * f["planes"]
+        if instruction.opcode == Opcode.STORE:
+            row |= {
+                "after_first": f["after_computed"],
+                "after_second": f["after_loaded"],
+                "word_bytes": config.block,
+                "reads": f["dx_count"] * f["dy_count"] * (config.block // config.post_lanes),
+            }
+            written += _beats(row, config.bus_bytes)
+        else:
+            name, size = kinds[Buffer(f["buffer"])]
+            row |= {
+                "after_first": f["after_computed"],
+                "after_second": f["after_drained"],
+                "after_third": f["after_stored"],
+                "buffer": f["buffer"],
+                "word_bytes": size,
+            }
+            words = row["words"]
+            if f["buffer"] == Buffer.ACT:
+                row |= _tile(f, config)
+                kept = row["tile_columns"] - row["first_written"]
+                words = f["planes"] * row["tile_rows"] * kept
+            used[name] = max(used[name], f["dest"] + words)
+            read[name] += _beats(row, config.bus_bytes)
+        rows.append([row[name] for name in COLUMNS])
+    read["instructions"] = len(rows) * (INSTRUCTION_BYTES // config.bus_bytes)
+    table = np.array(rows, np.int64).reshape(len(rows), len(COLUMNS))
+    return InstructionTable(table, address, read, written, used)
+
+
+def _tile(f, config: AcceleratorConfig) -> dict[str, int]:
+    """Return how the tile writer goes over the planes of a LOAD."""
+    per_word = config.block // f["pixel_bytes"] if f["pixel_bytes"] else 0
+    extra = max(per_word - 1, 0)
+    return {
+        "tile_rows": f["pad_top"] + f["rows"] + f["pad_bottom"],
+        "tile_columns": f["pad_left"] + f["pixels"] + f["pad_right"] + extra,
+        "body_top": f["pad_top"],
+        "body_bottom": f["pad_top"] + f["rows"],
+        "body_left": f["pad_left"],
+        "body_right": f["pad_left"] + f["pixels"],
+        "per_word": per_word,
+        "first_written": extra,
+    }
+
+
+def _beats(row: dict[str, int], bus: int) -> int:
+    """Return the bus beats of a region: each run takes those that it touches."""
+    offsets = row["addr"] + (
+        np.arange(row["planes"])[:, None] * row["plane_pitch"]
+        + np.arange(row["runs"])[None, :] * row["run_pitch"]
+    )
+    return int((-(-(offsets % bus + row["run_words"] * row["word_bytes"]) // bus)).sum())

@@ -1,0 +1,1 @@
+"""The RTL under a simulator: test benches, compiled simulators, the cocotb device."""

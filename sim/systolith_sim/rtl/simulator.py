@@ -1,0 +1,101 @@
+"""The simulator of one configuration: its Verilog, generated once, and what is compiled from it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import systolith_hw
+from systolith_hw.generate import Flavour, accelerator_verilog
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_sim.rtl.build import Build, build, cache_folder
+from systolith_sim.rtl.testbench import accelerator_testbench
+
+__all__ = ["accelerator_build", "simulation_verilog"]
+
+
+def simulation_verilog(
+    config: AcceleratorConfig,
+    flavour: Flavour = Flavour.SIMULATION,
+    progress: Callable[[str], None] | None = None,
+) -> str:
+    """Return the accelerator's Verilog, from the cache if the gateware is the same.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    flavour : Flavour
+        For simulation it is a single module, which Verilator runs an eighth faster.
+    progress : callable, optional
+        Is told what goes on, a line each.
+    """
+    parts = [f"{config.fingerprint:#x}", flavour.value, _gateware_hash()]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    path = cache_folder() / f"verilog-{key}.v"
+    if path.exists():
+        return path.read_text()
+    if progress is not None:
+        progress(f"Amaranth and Yosys: Verilog of {config.name}")
+    text = accelerator_verilog(config, flavour, flatten=flavour is Flavour.SIMULATION)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes may write it at once: each its own file, and the last one stays.
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+    return text
+
+
+def accelerator_build(
+    config: AcceleratorConfig,
+    simulator: str = "verilator",
+    memory_size: int = 1 << 16,
+    *,
+    waves: bool = False,
+    events: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Build:
+    """Return the compiled simulation of a configuration with its memory.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    simulator : str
+        "verilator" or "icarus".
+    memory_size : int
+        Bytes of the memory image; only Icarus has to know.
+    waves : bool
+        Whether runs may write waveforms.
+    events : bool
+        Whether runs may record what the engines do (``+events=FILE``).
+    progress : callable, optional
+        Is told what goes on, a line each.
+
+    Raises
+    ------
+    SimulatorError
+        If a tool is missing or fails.
+    """
+    # Few sizes, so that the cache helps; Verilator maps the image itself.
+    size = 1 << 16 if simulator == "verilator" else 1 << max(16, (memory_size - 1).bit_length())
+    # Icarus gets the text that people and synthesis tools get; waveforms and events need
+    # the hierarchy.
+    fast = simulator == "verilator" and not waves and not events
+    flavour = Flavour.SIMULATION if fast else Flavour.PLAIN
+    verilog = simulation_verilog(config, flavour, progress)
+    testbench = accelerator_testbench(config, verilog, size, events=events)
+    return build(testbench, simulator, waves=waves, progress=progress)
+
+
+@cache
+def _gateware_hash() -> str:
+    """Return a hash of all that decides how a configuration becomes Verilog."""
+    hashed = hashlib.sha256()
+    for package in ("amaranth", "pyosys"):
+        hashed.update(metadata.version(package).encode())
+    folder = Path(str(systolith_hw.__file__)).parent
+    for path in sorted(folder.rglob("*.py")):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()

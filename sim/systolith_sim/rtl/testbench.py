@@ -1,0 +1,227 @@
+"""The top modules of simulations: the accelerator with its memory, or the memory alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.registers import ADDR_WIDTH
+
+__all__ = ["Port", "Testbench", "accelerator_testbench", "memory_testbench"]
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a top module: its name, its width in bits, and whether it is an output."""
+
+    name: str
+    width: int
+    output: bool
+
+    @property
+    def declaration(self) -> str:
+        """The port as Verilog."""
+        direction = "output" if self.output else "input"
+        span = f" [{self.width - 1}:0]" if self.width > 1 else ""
+        return f"{direction} wire{span} {self.name}"
+
+
+@dataclass(frozen=True)
+class Testbench:
+    """What a simulator compiles (and nothing for pytest to collect).
+
+    Parameters
+    ----------
+    top : str
+        Name of the top module.
+    sources : mapping of str to str
+        Text of each Verilog file, by file name.
+    ports : tuple of Port
+        Ports of the top module: what cocotb sees.
+    """
+
+    __test__ = False
+
+    top: str
+    sources: Mapping[str, str]
+    ports: tuple[Port, ...]
+
+
+@cache
+def _memory_source() -> str:
+    return (_FOLDER.parent / "memory" / "axi_memory.v").read_text()
+
+
+def _axi_ports(bus_bytes: int, addr_width: int) -> list[Port]:
+    """Return the ports of an AXI4 slave, without prefix."""
+    address = [("id", 1), ("addr", addr_width), ("len", 8), ("size", 3), ("burst", 2)]
+    ports = []
+    for channel in ("aw", "ar"):
+        ports += [Port(f"{channel}{name}", width, False) for name, width in address]
+        ports += [Port(f"{channel}valid", 1, False), Port(f"{channel}ready", 1, True)]
+    ports += [
+        Port("wdata", 8 * bus_bytes, False),
+        Port("wstrb", bus_bytes, False),
+        Port("wlast", 1, False),
+        Port("wvalid", 1, False),
+        Port("wready", 1, True),
+        Port("bid", 1, True),
+        Port("bresp", 2, True),
+        Port("bvalid", 1, True),
+        Port("bready", 1, False),
+        Port("rid", 1, True),
+        Port("rdata", 8 * bus_bytes, True),
+        Port("rresp", 2, True),
+        Port("rlast", 1, True),
+        Port("rvalid", 1, True),
+        Port("rready", 1, False),
+    ]
+    return ports
+
+
+_CONTROL_PORTS = (
+    Port("s_axil_awaddr", ADDR_WIDTH, False),
+    Port("s_axil_awvalid", 1, False),
+    Port("s_axil_awready", 1, True),
+    Port("s_axil_wdata", 32, False),
+    Port("s_axil_wstrb", 4, False),
+    Port("s_axil_wvalid", 1, False),
+    Port("s_axil_wready", 1, True),
+    Port("s_axil_bresp", 2, True),
+    Port("s_axil_bvalid", 1, True),
+    Port("s_axil_bready", 1, False),
+    Port("s_axil_araddr", ADDR_WIDTH, False),
+    Port("s_axil_arvalid", 1, False),
+    Port("s_axil_arready", 1, True),
+    Port("s_axil_rdata", 32, True),
+    Port("s_axil_rresp", 2, True),
+    Port("s_axil_rvalid", 1, True),
+    Port("s_axil_rready", 1, False),
+)
+
+_COMMON_PORTS = (
+    Port("clk", 1, False),
+    Port("rst", 1, False),
+    Port("bench_waits", 1, False),
+    Port("irq", 1, True),
+    Port("memory_sync", 2, False),
+    Port("memory_violations", 32, True),
+    Port("memory_read_beats", 48, True),
+    Port("memory_write_beats", 48, True),
+)
+
+_WAVES = """\
+`ifndef VERILATOR
+  reg [8*1024-1:0] waves;
+  initial if ($value$plusargs("waves=%s", waves)) begin
+    $dumpfile(waves);
+    $dumpvars(0, {top});
+  end
+`endif
+"""
+
+
+def _instance(module: str, name: str, pins: Mapping[str, str], parameters: str = "") -> str:
+    lines = ",\n".join(f"    .{port}({net})" for port, net in pins.items())
+    return f"  {module} {parameters}{name} (\n{lines}\n  );\n"
+
+
+def _top(name: str, ports: tuple[Port, ...], body: str) -> str:
+    declarations = ",\n".join(f"    {port.declaration}" for port in ports)
+    waves = _WAVES.replace("{top}", name)
+    return f"`timescale 1ns / 1ps\n\nmodule {name} (\n{declarations}\n);\n{body}{waves}endmodule\n"
+
+
+def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix: str) -> str:
+    pins = {port.name: prefix + port.name for port in _axi_ports(bus_bytes, addr_width)}
+    pins |= {"clk": "clk", "rst": "rst", "sync": "memory_sync"}
+    pins |= {name: f"memory_{name}" for name in ("violations", "read_beats", "write_beats")}
+    parameters = (
+        f"#(.DATA_BYTES({bus_bytes}), .ADDR_WIDTH({addr_width}), .MEMORY_BYTES({memory_bytes})) "
+    )
+    return _instance("axi_memory", "memory", pins, parameters)
+
+
+_EVENT_PINS = {
+    "clk": "clk",
+    "running": "dut.controller.running",
+    "load_state": "dut.load.state",
+    "compute_state": "dut.core.state",
+    "store_state": "dut.store.state",
+    "load_passes": "dut.load.gate.o__valid & dut.load.gate.o__ready",
+    "load_waits": "dut.load.jobs.o__valid",
+    "load_done": "dut.load.done",
+    "conv_passes": "dut.core.pixel_gate.o__valid & dut.core.pixel_gate.o__ready",
+    "store_passes": "dut.store.gate.o__valid & dut.store.gate.o__ready",
+    "store_drained": "dut.store.drained",
+    "store_acknowledged": "dut.write_port.acknowledged",
+    "read_beats": "memory_read_beats",
+    "write_beats": "memory_write_beats",
+}
+"""What event_recorder.v looks at; the accelerator's Verilog must have its hierarchy."""
+
+
+def accelerator_testbench(
+    config: AcceleratorConfig,
+    verilog: str,
+    memory_bytes: int = 65536,
+    *,
+    top: str = "accelerator",
+    events: bool = False,
+) -> Testbench:
+    """Return the accelerator with its memory; its control port and interrupt are the ports.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+        Gives the widths of the bus.
+    verilog : str
+        Text of the accelerator.
+    memory_bytes : int
+        Size of the memory where the simulator copies the image (Icarus).
+    top : str
+        Name of the accelerator's top module.
+    events : bool
+        Whether runs may record what the engines do (``+events=FILE``, see event_recorder.v).
+    """
+    axi = _axi_ports(config.bus_bytes, config.addr_width)
+    nets = [
+        f"  wire{f' [{port.width - 1}:0]' if port.width > 1 else ''} m_axi_{port.name};\n"
+        for port in axi
+    ]
+    pins = {"clk": "clk", "rst": "rst", "irq": "irq"}
+    pins |= {port.name: port.name for port in _CONTROL_PORTS}
+    pins |= {f"m_axi_{port.name}": f"m_axi_{port.name}" for port in axi}
+    body = (
+        "".join(nets)
+        + _instance(top, "dut", pins)
+        + _memory_instance(config.bus_bytes, config.addr_width, memory_bytes, "m_axi_")
+    )
+    ports = _COMMON_PORTS + _CONTROL_PORTS
+    recorder = {}
+    if events:
+        body += _instance("event_recorder", "recorder", _EVENT_PINS)
+        recorder["event_recorder.v"] = (_FOLDER / "event_recorder.v").read_text()
+    sources = {
+        "accelerator.v": verilog,
+        "axi_memory.v": _memory_source(),
+        **recorder,
+        "tb_top.v": _top("tb_top", ports, body),
+    }
+    return Testbench("tb_top", sources, ports)
+
+
+def memory_testbench(bus_bytes: int, addr_width: int, memory_bytes: int = 65536) -> Testbench:
+    """Return the memory alone, its bus at the top as ``s_axi_...``."""
+    axi = tuple(
+        Port(f"s_axi_{port.name}", port.width, port.output)
+        for port in _axi_ports(bus_bytes, addr_width)
+    )
+    ports = _COMMON_PORTS + axi
+    body = _memory_instance(bus_bytes, addr_width, memory_bytes, "s_axi_")
+    body += "  assign irq = 1'b0;\n"
+    sources = {"axi_memory.v": _memory_source(), "tb_memory.v": _top("tb_memory", ports, body)}
+    return Testbench("tb_memory", sources, ports)

@@ -1,0 +1,121 @@
+"""The command `systolith explore`."""
+
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from systolith_host.cli.app import app
+
+
+@pytest.fixture
+def command(tmp_path):
+    def run(*arguments):
+        options = ["--config", "tiny", "--workers", "1", "--out", str(tmp_path / "sweep")]
+        return CliRunner().invoke(app, ["explore", "mini", *options, *arguments])
+
+    return run
+
+
+def test_a_sweep_is_a_table(command, tmp_path):
+    result = command("--rows", "4,5", "--bandwidth", "2,8")
+    assert result.exit_code == 0, result.output
+    assert "4 points, 4 new" in result.output
+    assert "2 x cols must be a multiple or a divisor of rows" in result.output
+    assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 5
+    again = command("--rows", "4,5", "--bandwidth", "2,8")
+    assert "4 points, none new" in again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "nothing to vary"),
+        (("--rows", ""), "--rows: no values"),
+        (("--rows", "4", "--max-memory", "64K,128K"), "--max-memory: must be one number"),
+        (("--rows", "4", "--max-memory", ""), "--max-memory: no values"),
+        (("--acc-depth", "1..9000 step 1"), "the sweep has 9,000 points"),
+        (
+            ("--acc-depth", "1..9000 step 1", "--weight-buffer", "1..9000 step 1"),
+            "the limit is 1,000,000",
+        ),
+        (("--sweep", "nowhere.toml"), "cannot be read"),
+        (("--rows", "4", "--sample", "1", "--search", "1"), "exclude each other"),
+        (("--rows", "4", "--fits", "lfe5u-1"), "part must be one of lfe5u-85f-6"),
+        (("--rows", "4,", "--cols", "4"), "not a number"),
+        (
+            tuple(
+                text
+                for axis in ("--acc-depth", "--latency", "--weight-buffer")
+                for text in (axis, "1..1000 step 1")
+            ),
+            "the sweep has 1,000,000,000 points",
+        ),
+    ],
+)
+def test_bad_sweeps_are_refused_before_the_work(command, arguments, error):
+    result = command(*arguments)
+    assert result.exit_code != 0
+    assert error in str(result.exception)
+
+
+def test_points_that_cannot_be_built_are_listed_even_if_there_are_no_others(command, tmp_path):
+    result = command("--rows", "5,7")
+    assert result.exit_code != 0
+    assert result.output.count("1 x cols must be a multiple or a divisor of rows") == 2
+    assert "none of the 2 points can be built or run" in str(result.exception)
+    assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 3
+
+
+def test_large_sweeps_ask_where_somebody_can_answer(command, monkeypatch):
+    asked = []
+
+    def confirm(text, **_):
+        asked.append(text)
+        raise typer.Abort
+
+    terminal = SimpleNamespace(isatty=lambda: True)
+    streams = SimpleNamespace(stdin=terminal, stdout=terminal)
+    monkeypatch.setattr("systolith_host.cli.explore.sys", streams)
+    monkeypatch.setattr("systolith_host.cli.explore.typer.confirm", confirm)
+    result = command("--acc-depth", "1..9000 step 1")
+    assert result.exit_code != 0
+    assert len(asked) == 1
+    assert "9,000 points" in asked[0]
+
+
+def test_a_search_runs_no_more_than_it_may(command):
+    result = command(
+        "--rows", "4,8", "--bandwidth", "1..8", "--acc-depth", "16..64", "--search", "7"
+    )
+    assert result.exit_code == 0, result.output
+    assert "7 points, 7 new" in result.output
+    assert "Pareto" in result.output
+
+
+def test_what_does_not_fit_is_listed(command):
+    result = command("--rows", "4,16", "--cols", "4,16", "--fits", "lfe5u-25f-6")
+    assert result.exit_code == 0, result.output
+    assert "DSP needed, 28 there" in result.output
+
+
+@pytest.mark.rtl
+def test_points_are_confirmed_in_the_rtl(command):
+    result = command("--bandwidth", "8", "--confirm", "1")
+    assert result.exit_code == 0, result.output
+    assert "compiler's error" in result.output
+    assert "equal" in result.output
+
+
+def test_a_folder_of_another_sweep_is_refused_before_the_work(command, tmp_path):
+    assert command("--bandwidth", "2").exit_code == 0
+    more = command("--bandwidth", "2,8")  # more values of an axis are the same sweep
+    assert "2 points, 1 new" in more.output
+    for arguments in (("--bandwidth", "2", "--batch", "2"), ("--rows", "4")):
+        refused = command(*arguments)
+        assert refused.exit_code != 0
+        assert "of another experiment: " in str(refused.exception)
+        assert str(refused.exception).endswith("; give another folder with --out")
+        assert "\n" not in str(refused.exception)
+    assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 3

@@ -1,0 +1,179 @@
+"""Sums, concatenations, means and grouped convolutions: how they are compiled, and their limits."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.lower.lower import lower
+from systolith_host.errors import SystolithError
+from systolith_host.lab.random_networks import random_input, run_program
+from systolith_host.network.golden import run_golden
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QTensor
+from systolith_host.program.program import Program
+from systolith_host.runtime.jobs import plan_jobs
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.emulator.device import Emulator
+
+TINY = PRESETS["tiny"]
+BLOCK = TINY.block
+
+
+def conv(name, source, outputs, inputs, size=1, groups=1):
+    rng = np.random.default_rng(len(name) + outputs)
+    return QConv(
+        name,
+        source,
+        name,
+        "conv",
+        rng.integers(-127, 128, (outputs, inputs // groups, size, size)).astype(np.int8),
+        np.zeros(outputs, np.int32),
+        np.full(outputs, 3000),
+        np.full(outputs, 18),
+        -128,
+        127,
+        padding=(size // 2, size // 2, size // 2, size // 2),
+        groups=groups,
+    )
+
+
+def network(layers, output, **channels):
+    tensors = {name: QTensor(name, (c, 6, 5), False, 1.0, 3) for name, c in channels.items()}
+    return QGraph("net", tensors, tuple(layers), "x", output)
+
+
+def check(qgraph, config=TINY, batch=2):
+    """Run a network on the emulator; return its program."""
+    program = compile_network(qgraph, config, batch)
+    images = random_input(random.Random(1), qgraph, batch)
+    memory = np.full(program.memory_size, 0x5A, np.uint8)
+    tensors = run_program(program, Emulator(config, memory, strict=True), images)
+    golden = run_golden(qgraph, images)
+    for name, values in tensors.items():
+        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    return program
+
+
+def joined(first, second):
+    """Return x -> a, b -> j = (a, b) -> c."""
+    layers = [
+        conv("a", "x", first, 4),
+        conv("b", "x", second, 4),
+        QConcat("j", ("a", "b"), "j"),
+        conv("c", "j", 4, first + second, 3),
+    ]
+    return network(layers, "c", x=4, a=first, b=second, j=first + second, c=4)
+
+
+def test_parts_are_written_into_their_concatenation():
+    program = check(joined(2 * BLOCK, 3))
+    assert [layer.name for layer in program.layers] == ["a", "b", "c"]
+    parent, part = program.places["j"], program.places["b"]
+    assert part.address == parent.address + 2 * parent.plane_bytes
+    assert part.image_pitch == parent.image_bytes
+    assert program.parts == {"j": ("b", "a")}
+
+
+def test_channels_between_blocks_are_copied():
+    program = check(joined(BLOCK + 1, BLOCK))
+    assert [layer.kind for layer in program.layers] == ["conv", "conv", "copy", "conv"]
+    assert program.layers[2].inputs == ("a", "b")
+
+
+def test_a_part_of_two_concatenations_is_copied_for_one():
+    layers = [
+        conv("a", "x", BLOCK, 4),
+        conv("b", "x", BLOCK, 4),
+        QConcat("j", ("a", "b"), "j"),
+        QConcat("k", ("b", "a", "j"), "k"),
+        conv("c", "k", 4, 4 * BLOCK),
+    ]
+    channels = {"x": 4, "a": BLOCK, "b": BLOCK, "j": 2 * BLOCK, "k": 4 * BLOCK, "c": 4}
+    program = check(network(layers, "c", **channels))
+    assert [layer.name for layer in program.layers] == ["a", "b", "k", "c"]
+
+
+def test_concatenations_inside_one_another():
+    layers = [
+        conv("a", "x", BLOCK, 4),
+        conv("b", "x", BLOCK, 4),
+        conv("d", "x", 3, 4),
+        QConcat("j", ("a", "b"), "j"),
+        QConcat("k", ("j", "d"), "k"),
+    ]
+    qgraph = network(layers, "k", x=4, a=BLOCK, b=BLOCK, d=3, j=2 * BLOCK, k=2 * BLOCK + 3)
+    program = check(qgraph)
+    assert program.places["j"].parent == "k"
+    assert {program.places[name].image_pitch for name in "abdj"} == {
+        program.places["k"].image_bytes
+    }
+    tensors = run_golden(qgraph, random_input(random.Random(1), qgraph, 2))
+    (job,) = plan_jobs(program.layers, tensors, sequential=True, parts=program.parts)
+    assert job.inputs.keys() == {"x"}
+
+
+def test_parts_survive_a_file(tmp_path):
+    program = compile_network(joined(BLOCK, BLOCK), TINY)
+    program.save(tmp_path / "p")
+    again = Program.load(tmp_path / "p")
+    assert again.places == program.places
+    assert again.layers == program.layers
+
+
+def add(factors, multiplier=3000, shift=27, **numbers):
+    sum_ = QAdd("s", ("a", "x"), "s", factors, multiplier, shift, -128, 127, **numbers)
+    return network([conv("a", "x", 6, 6), sum_], "s", x=6, a=6, s=6)
+
+
+@pytest.mark.parametrize("factors", [(32639, 32639), (-32896, 1), (5, -127), (0, 256)])
+def test_a_sum_adds_high_bytes_before_low_ones(factors):
+    program = check(add(factors))
+    layer = program.layers[1]
+    assert (layer.kind, layer.inputs) == ("add", ("a", "x"))
+    tensors = dict.fromkeys("xas", np.zeros(1))
+    assert [job.inputs.keys() for job in plan_jobs([layer], tensors, sequential=False)] == [
+        {"a", "x"}
+    ]
+
+
+def test_what_a_sum_cannot_do_is_refused():
+    with pytest.raises(SystolithError, match=r"^s: factor 40000 exceeds 16 bits"):
+        compile_network(add((40000, 1)), TINY)
+    with pytest.raises(SystolithError, match=r"^s: multipliers reach"):
+        compile_network(add((1, 1), multiplier=1 << TINY.multiplier_width), TINY)
+    narrow = replace(TINY, acc_width=24)
+    with pytest.raises(SystolithError, match=r"^s: its sum reaches .* build with acc_width \d+$"):
+        compile_network(add((32639, 32639)), narrow)
+
+
+@pytest.mark.parametrize("config", [TINY, PRESETS["default"]])
+def test_depthwise_convolutions_take_only_the_blocks_of_their_channels(config):
+    qgraph = network([conv("d", "x", 40, 40, 3, groups=40)], "d", x=40, d=40)
+    check(qgraph, config)
+    (operation,) = lower(qgraph, config)
+    assert operation.reached == 1
+    assert operation.reach == tuple(range(-(-40 // config.cols)))
+
+
+def test_groups_take_only_the_blocks_that_they_reach():
+    outputs = inputs = 16 * BLOCK
+    qgraph = network([conv("g", "x", outputs, inputs, 3, groups=4)], "g", x=inputs, g=outputs)
+    check(qgraph)
+    (operation,) = lower(qgraph, TINY)
+    assert operation.reached == 4
+    assert sorted(set(operation.reach)) == [0, 4, 8, 12]
+
+
+def test_a_mean_divides_by_the_multiplier():
+    mean = replace(
+        conv("m", "x", 6, 6, groups=6),
+        kind="pool",
+        weight=np.ones((6, 1, 6, 5), np.int8),
+        multiplier=np.full(6, 34953),
+        shift=np.full(6, 20),
+    )
+    qgraph = network([mean], "m", x=6, m=6)
+    tensors = {**qgraph.tensors, "m": replace(qgraph.tensors["m"], shape=(6, 1, 1))}
+    check(replace(qgraph, tensors=tensors), replace(TINY, multiplier_width=16))

@@ -1,0 +1,133 @@
+"""The replay against the RTL's counters, and what it says of programs."""
+
+import random
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.cost.replay import Latencies, replay_program, replay_table
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.vgg import build_network
+from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.validate import compare, random_memory, random_tilings
+from systolith_host.network.shapes import timing_network
+from systolith_host.program.instructions import layer_instructions
+from systolith_hw.compute.accumulator import AccumulatorColumn
+from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.compute.mesh import Mesh
+from systolith_hw.load.tiles import TileWriter
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.spec.isa import Instruction, Opcode
+from systolith_hw.spec.presets import PRESETS
+from systolith_hw.store.lanes import PostLanes
+from systolith_hw.store.requantize import Requantizer
+from systolith_sim.memory.timing import MemoryTiming
+from systolith_sim.replay.kernel import TILE_PREPARE
+from systolith_sim.replay.table import make_table
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return compile_network(timing_network(build_network("mini")), PRESETS["tiny"])
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_latencies_are_the_gatewares(preset):
+    config = PRESETS[preset]
+    edge = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+    core = 2 + edge + config.cols + AccumulatorColumn.UPDATE_LATENCY - 1
+    assert config.rows + config.cols + Latencies.CORE == core
+    assert config.post_lanes + Latencies.POST == PostLanes.latency(config) + 1
+    assert TILE_PREPARE == TileWriter.PREPARE_CYCLES
+    assert Latencies.POST == ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + 2
+
+
+def _random_cases(count, turnarounds):
+    rng = random.Random(7)
+    cases = []
+    while len(cases) < count:
+        qgraph = random_qgraph(rng)
+        memory = random_memory(rng, PRESETS["tiny"].bus_bytes, turnarounds)
+        with random_tilings(rng):
+            try:
+                program = compile_network(qgraph, PRESETS["tiny"], rng.choice([1, 2]))
+            except SystolithError:
+                continue
+        cases += compare(program, memory)
+    return cases
+
+
+@pytest.mark.rtl
+def test_cycles_and_traffic_are_those_of_the_rtl():
+    cases = _random_cases(12, (0,))
+    # It is exact while it follows the gateware register by register; a stage more or less there
+    # must not make it useless, only inexact.
+    errors = sorted(abs(case.error) for case in cases)
+    assert all(case.traffic_equal for case in cases)
+    assert errors[len(errors) // 2] <= 0.02
+    assert errors[-1] <= 0.05, [f"{case.layer}, {case.memory}, {case.error}" for case in cases]
+
+
+@pytest.mark.rtl
+def test_turnarounds_of_the_memory_are_those_of_the_rtl():
+    cases = _random_cases(12, (1, 4, 15, 64))
+    assert len({case.memory.turnaround for case in cases}) > 1
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+def test_a_turnaround_costs_cycles_and_no_bytes(mini):
+    plain = replay_program(mini)
+    for turnaround in (1, 8):
+        slow = replay_program(mini, MemoryTiming(turnaround=turnaround))
+        assert sum(layer.cycles for layer in slow) > sum(layer.cycles for layer in plain)
+        assert [layer.read_bytes for layer in slow] == [layer.read_bytes for layer in plain]
+
+
+def test_states_add_up_and_traffic_is_that_of_the_instructions(mini):
+    for layer in replay_program(mini, MemoryTiming(bytes_per_cycle=3, latency=25)):
+        assert all(sum(part.values()) == layer.cycles for part in layer.counters.states.values())
+        assert layer.counters.bytes_read == sum(layer.read_bytes.values())
+        assert layer.counters.bytes_written == layer.write_bytes
+        assert (layer.times[:, :3] >= 0).all()
+        assert (np.diff(layer.times[:, :3], axis=1) >= 0).all()
+
+
+def test_buffers_are_used_within_their_depths(mini):
+    config = mini.config
+    depths = {
+        "activations": config.act_depth,
+        "weights": config.weight_depth,
+        "parameters": config.param_depth,
+        "accumulators": config.acc_depth,
+    }
+    for layer in replay_program(mini):
+        for name, words in layer.buffer_words.items():
+            assert 0 < words <= depths[name], (layer.name, name)
+
+
+def test_more_bandwidth_is_never_much_slower_and_never_beats_the_bound(mini):
+    totals = []
+    for rate in (1, 2, 4, 8):
+        layers = replay_program(mini, MemoryTiming(bytes_per_cycle=rate))
+        assert all(0 < layer.of_bound <= 1 for layer in layers)
+        assert all(0 <= layer.utilisation <= 1 for layer in layers)
+        totals.append(sum(layer.cycles for layer in layers))
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_a_program_that_never_ends_is_said_to_be_one(mini):
+    conv = mini.layers[0]
+    instructions = layer_instructions(mini, conv)
+    first = next(i for i, one in enumerate(instructions) if one.opcode == Opcode.CONV)
+    fields = {**instructions[first].fields, "after_loaded_act": 1_000_000}
+    instructions[first] = Instruction(Opcode.CONV, fields)
+    table = make_table(instructions, mini.config, conv.instruction_address)
+    with pytest.raises(SystolithError, match="do not end"):
+        replay_table(table, mini.config)
+
+
+def test_random_stalls_are_refused(mini):
+    with pytest.raises(SystolithError, match="cannot be replayed"):
+        replay_program(mini, MemoryTiming(stalls=0.1))

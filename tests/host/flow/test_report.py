@@ -1,0 +1,122 @@
+"""The report's sums, its JSON and its table."""
+
+import dataclasses
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from systolith_host.cli.views.report import network_table, report_table
+from systolith_host.errors import SystolithError
+from systolith_host.flow.report import LayerReport, Report
+from systolith_host.frontend.vgg import build_network
+from systolith_hw.spec.presets import PRESETS
+
+STATES = {"idle": 5, "busy": 80, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
+CONV = LayerReport(
+    name="conv1_1",
+    covers=("conv1_1", "pool1"),
+    kind="conv",
+    macs=1200,
+    bound_cycles=75,
+    predicted_cycles=98,
+    compulsory_bytes=500,
+    cycles=100,
+    bytes_read=400,
+    bytes_written=200,
+    states=STATES,
+    mismatches=0,
+    values=64,
+    seconds=0.5,
+)
+FC = dataclasses.replace(
+    CONV, name="fc2", covers=("fc2",), kind="fc", macs=160, mismatches=3, seconds=0.25
+)
+
+
+def report(*layers, **changes):
+    config = PRESETS["tiny"]
+    fields = {
+        "network": "net",
+        "config": config.to_dict(),
+        "multipliers": config.multipliers,
+        "device": "rtl (verilator)",
+        "batch": 2,
+        "clock_mhz": 100.0,
+        "complete": True,
+        "layers": layers or (CONV, FC),
+        "top": ((3, 1.5), (1, 0.5)),
+        "float_top": (3, 2),
+        "sources": {"weights": "random", "images": "a.jpg"},
+    }
+    return Report(**{**fields, **changes})
+
+
+def text(content):
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(content)
+    return shown.get()
+
+
+def test_stalls_and_busy_cycles_add_up():
+    assert sum(CONV.stalls.values()) + CONV.states["busy"] == CONV.cycles
+    assert "busy" not in CONV.stalls
+
+
+def test_json_has_the_agreed_keys(tmp_path):
+    path = tmp_path / "report.json"
+    report().save(path)
+    data = json.loads(path.read_text())
+    assert {"network", "config", "device", "totals", "layers"} <= data.keys()
+    row = data["layers"][0]
+    wanted = {"name", "kind", "macs", "cycles", "bound_cycles", "utilisation", "bytes_read"}
+    wanted |= {"bytes_written", "compulsory_bytes", "stalls", "mismatches"}
+    assert wanted <= row.keys()
+    assert row["name"] == "conv1_1"
+    assert row["utilisation"] == pytest.approx(1200 / 1600)
+    assert row["bound_share"] == pytest.approx(0.75)
+    assert row["stalls"] == {"idle": 5, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
+    totals = data["totals"]
+    assert (totals["cycles"], totals["macs"], totals["mismatches"]) == (200, 1360, 3)
+    assert (totals["layers"], totals["rows"]) == (3, 2)
+    assert totals["convolutions"]["cycles"] == totals["fully_connected"]["cycles"] == 100
+    assert totals["frames_per_second"] == pytest.approx(2 * 100e6 / 200)
+
+
+def test_table_shows_layers_totals_and_remarks():
+    shown = text(report_table(report()))
+    assert "conv1_1 + pool1" in shown
+    assert "3 layers, 3 mismatches in 128 values" in shown
+    assert "1,000,000.00 frames/s at 100 MHz" in shown
+    assert "its 160 busy cycles they add up to the total" in shown
+    assert "float network's top 2: 3, 2 (first agrees)" in shown
+    assert "DRAM traffic 1,200 bytes, 1.200 times the compulsory 1,000" in shown
+
+
+def test_device_without_cycles_has_empty_columns():
+    row = dataclasses.replace(CONV, cycles=None, states={})
+    data = report(row, device="emulator").to_dict()
+    assert data["layers"][0]["cycles"] is None
+    assert data["layers"][0]["utilisation"] is None
+    assert data["totals"]["frames_per_second"] is None
+    assert "-" in text(report_table(report(row)))
+
+
+def test_part_of_a_network_has_no_frame_rate():
+    assert report(complete=False).frames_per_second is None
+
+
+def test_report_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(SystolithError, match=r"cannot be written: No such file or directory$"):
+        report().save(tmp_path / "none" / "report.json")
+
+
+def test_vgg16_table_recomputes_the_totals():
+    shown = text(network_table(build_network("vgg16")))
+    for number in ("15,237,608", "138,344,128", "15,470,264,320", "3,211,264", "102,760,448"):
+        assert number in shown
+    assert "24M activations" in shown
+    assert "hold 89% of the weights" in shown
+    assert "24M" not in text(network_table(build_network("vgg11")))

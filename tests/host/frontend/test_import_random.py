@@ -1,0 +1,207 @@
+"""Random ONNX networks: what runs computes what onnxruntime does, and what does not is named.
+
+SYSTOLITH_FUZZ says how many cases there are (`make fuzz-import` has thousands),
+SYSTOLITH_FUZZ_FIRST the seed of the first one. Without the latter each run has other networks, and
+what repeats one is printed.
+"""
+
+import os
+import random
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.judge import judge_float
+from systolith_host.frontend.onnx import inspect_onnx
+from systolith_host.network.fold import fold
+from systolith_host.network.forward import run_float, run_node
+from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.scales import quantize_weight
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.equalise import equalise
+from systolith_host.quantize.quantize import quantize, quantize_input
+from systolith_host.random_onnx import ENDINGS, random_onnx
+
+CASES = int(os.environ.get("SYSTOLITH_FUZZ", "300"))
+FIRST = os.environ.get("SYSTOLITH_FUZZ_FIRST")
+SHARDS = 10
+IMAGES = 4
+WIDTH = 16
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
+    # Without a first seed each shard draws its own: workers of pytest need the same parameters.
+    count = CASES // SHARDS + (shard < CASES % SHARDS)
+    first = secrets.randbelow(1 << 31) if FIRST is None else int(FIRST)
+    if FIRST is not None:
+        first += shard * (CASES // SHARDS) + min(shard, CASES % SHARDS)
+    outcomes: Counter[str] = Counter()
+    for seed in range(first, first + count):
+        print(f"SYSTOLITH_FUZZ=1 SYSTOLITH_FUZZ_FIRST={seed}")
+        outcomes[one_case(seed, tmp_path / "net.onnx")] += 1
+    print(dict(outcomes))
+    if count >= 30:
+        assert outcomes["ran"] >= 0.7 * count, outcomes
+        assert outcomes["invalid"] <= 0.1 * count, outcomes
+
+
+def one_case(seed, path):
+    """Return what became of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
+    rng = random.Random(seed)
+    proto, ending = random_onnx(rng)
+    onnx.save(proto, path)
+    try:
+        model, problems = inspect_onnx(path)
+    except SystolithError:
+        return "refused"
+    if model is None:
+        assert problems
+        names = {node.name for node in proto.graph.node if node.name}
+        for problem in problems:
+            assert problem.reason
+            unnamed = problem.name == "output" or problem.name.startswith(problem.operator)
+            assert unnamed or problem.name in names, problem
+        return "refused"
+    graph = model.graph
+    numbers = np.random.default_rng(seed)
+    images = numbers.standard_normal((IMAGES, *graph.shapes[graph.input])).astype(np.float32)
+    wanted = theirs(path, model, images)
+    if wanted is None:
+        return "invalid"
+    line = judge_float(path, model, images[:1]).line
+    assert line.startswith("float network "), line
+    exact = "equals onnxruntime" in line
+    if exact:
+        check_output(wanted, output_of(graph, model.weights, images), ending)
+    weights, _ = equalise(graph, model.weights, images)
+    if exact:
+        check_output(wanted, output_of(graph, weights, images), ending)
+    calibration = calibrate(graph, weights, images)
+    try:
+        qgraph = quantize(graph, weights, calibration, WIDTH)
+    except SystolithError:
+        return "refused"
+    golden = run_golden(qgraph, quantize_input(qgraph, images))
+    Integers(graph, weights, qgraph, golden).check()
+    corrected, _ = correct_bias(graph, weights, qgraph, images)
+    better = run_golden(corrected, quantize_input(corrected, images))
+    check_correction(qgraph, calibration.output, golden, better)
+    return "ran"
+
+
+def theirs(path, model, images):
+    """Return onnxruntime's output of the file as it is; None if it does not run it."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if model.channels_last:
+        images = np.moveaxis(images, 1, -1)
+    try:
+        session = onnxruntime.InferenceSession(path, options)
+        found = [np.asarray(session.run(None, {"x": image[None]})[0]) for image in images]
+    except Exception:  # onnxruntime's own kinds
+        return None
+    return np.concatenate(found)
+
+
+def output_of(graph, weights, images):
+    return next(y for name, y in run_float(graph, weights, images) if name == graph.output)
+
+
+def check_output(wanted, found, ending):
+    found = ENDINGS[ending](found).reshape(wanted.shape)
+    if ending == "ArgMax":  # two classes may be equal but for rounding
+        assert (wanted == found).mean() >= 0.5
+        return
+    size = max(np.abs(wanted).max(), 1e-30) if not ending else 1 + np.abs(wanted).max()
+    assert np.abs(found - wanted).max() <= 1e-3 * size
+
+
+@dataclass
+class Integers:
+    """The golden model's integers, to be held to the float nodes layer by layer.
+
+    The bound is what rounding can do to one layer, its inputs being taken as they are: half a step
+    of its output, half a step of every weight and of the bias, and of the multiplier one part in
+    2**(WIDTH - 1). A network of any depth is near its float network if every layer is within it;
+    no bound on the whole would notice as much.
+    """
+
+    graph: Graph
+    weights: dict[str, LayerWeights]
+    qgraph: QGraph
+    golden: dict[str, np.ndarray]
+
+    def check(self):
+        graph = self.graph
+        names = {graph.input: graph.input}
+        names |= {layer.output: layer.node.name for layer in fold(graph)}
+        tensors = {graph.input: self.real(names[graph.input], graph.input)}
+        bounds: dict[str, np.ndarray] = {graph.input: np.zeros(1)}
+        for node in graph.nodes:
+            inputs = [tensors[name] for name in node.inputs]
+            found = run_node(node, self.weights, inputs)
+            slack = self.slack(node, inputs, names, found)
+            if slack is None:  # a clamp inside of a layer, or another name
+                slack = bounds[node.inputs[0]]
+                slack = slack.reshape(found.shape) if slack.size == found.size else slack
+            tensors[node.output], bounds[node.output] = found, slack
+            if node.output in names:
+                tensor = self.qgraph.tensors[names[node.output]]
+                ends = np.array([0, 255]) if tensor.unsigned else np.array([-128, 127])
+                low, high = (ends - tensor.zero_point) * tensor.scale
+                integers = self.real(names[node.output], node.output)
+                error = np.abs(integers - np.clip(found, low, high))
+                limit = slack + tensor.scale * 0.501 + 1e-6 * np.abs(found).max()
+                assert (error <= limit).all(), (node, (error / limit).max(), tensor)
+                tensors[node.output] = integers
+                bounds[node.output] = np.zeros(1)
+
+    def real(self, name, tensor):
+        """Return the golden model's integers as the real values that they stand for."""
+        made = self.qgraph.tensors[name]
+        values = (self.golden[name].astype(np.float64) - made.zero_point) * made.scale
+        return values.reshape(IMAGES, *self.graph.shapes[tensor])
+
+    def slack(self, node, inputs, names, found):
+        """Return by how much a node's weights and multiplier may miss; None if it has none."""
+        relative = 2.0 ** (1 - WIDTH)
+        if isinstance(node, Conv | Linear):
+            made = self.weights[node.name]
+            source = node.input
+            while source not in names:
+                (source,) = [n.input for n in self.graph.nodes if n.output == source]
+            step = self.qgraph.tensors[names[source]].scale
+            _, _, scale = quantize_weight(made.weight, made.bias, step)
+            half = np.broadcast_to(
+                (scale / 2).reshape(-1, *[1] * (made.weight.ndim - 1)), made.weight.shape
+            )
+            absolute = [np.abs(x) for x in inputs]
+            rounding = {node.name: LayerWeights(half, step * scale / 2)}
+            whole = {node.name: LayerWeights(np.abs(made.weight), np.abs(made.bias))}
+            return run_node(node, rounding, absolute) + relative * run_node(node, whole, absolute)
+        if type(node).__name__ in ("Relu", "Clip", "Flatten"):
+            return None
+        return relative * np.full(1, sum(np.abs(x).max() for x in inputs))
+
+
+def check_correction(qgraph, wanted, before, after):
+    """Biases that were corrected must not lose more than 6 dB, or a step."""
+    tensor = qgraph.tensors[qgraph.output]
+
+    def noise(tensors):
+        real = (tensors[tensor.name].astype(np.float64) - tensor.zero_point) * tensor.scale
+        return float(((real.reshape(wanted.shape) - wanted) ** 2).mean())
+
+    assert noise(after) <= 4 * noise(before) + tensor.scale**2

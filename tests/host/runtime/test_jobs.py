@@ -1,0 +1,109 @@
+"""Jobs: their order, their inputs, and what happens when one fails."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.images import image_batch
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.weights import random_weights
+from systolith_host.network.golden import run_golden
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.quantize import quantize, quantize_input
+from systolith_host.runtime import jobs as session
+from systolith_host.runtime.jobs import DeviceOptions, plan_jobs, run_job, run_jobs
+from systolith_hw.spec.presets import PRESETS
+
+EMULATOR = DeviceOptions("emulator")
+
+
+@pytest.fixture(scope="module")
+def case():
+    graph = build_network("mini")
+    weights = random_weights(graph, 3)
+    image = np.random.default_rng(4).normal(size=(3, 32, 32)).astype(np.float32)
+    images = image_batch([image], 2)
+    qgraph = quantize(graph, weights, calibrate(graph, weights, images), 16)
+    program = compile_network(qgraph, PRESETS["tiny"], 2)
+    return program, run_golden(qgraph, quantize_input(qgraph, images))
+
+
+def test_side_by_side_the_longest_layer_starts_first(case):
+    program, tensors = case
+    jobs = plan_jobs(program.layers, tensors, sequential=False)
+    costs = [job.cost for job in jobs]
+    assert costs == sorted(costs, reverse=True)
+    assert len(jobs) == len(program.layers)
+    for job in jobs:
+        assert job.inputs.keys() == {job.layers[0].input}
+
+
+def test_in_sequence_only_the_first_input_is_golden(case):
+    program, tensors = case
+    (job,) = plan_jobs(program.layers, tensors, sequential=True)
+    assert job.inputs.keys() == {program.input}
+    skipped = [program.layers[0], *program.layers[3:]]
+    (job,) = plan_jobs(skipped, tensors, sequential=True)
+    assert job.inputs.keys() == {program.input, program.layers[3].input}
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_output_equals_the_golden_model(case, sequential, workers):
+    program, tensors = case
+    jobs = plan_jobs(program.layers, tensors, sequential=sequential)
+    seen = []
+    outcomes = run_jobs(program, jobs, EMULATOR, workers, done=lambda o: seen.append(o.layer))
+    assert sorted(seen) == sorted(layer.name for layer in program.layers)
+    for outcome in outcomes:
+        (layer,) = [layer for layer in program.layers if layer.name == outcome.layer]
+        assert np.array_equal(outcome.output, tensors[layer.output])
+
+
+def test_a_failing_job_stops_the_others(case, monkeypatch):
+    program, tensors = case
+    started = []
+    failed = threading.Event()
+
+    def job(program, job, options, progress, message):
+        started.append(job.layers[0].name)
+        if len(started) == 1:
+            failed.set()
+            raise SystolithError("conv: the memory answered with a bus error")
+        failed.wait(10)
+        for _ in range(1000):
+            progress(job.layers[0].name, 1)
+            threading.Event().wait(0.01)
+        return []
+
+    monkeypatch.setattr(session, "run_job", job)
+    jobs = plan_jobs(program.layers, tensors, sequential=False)
+    with pytest.raises(SystolithError, match=r"^conv: the memory answered with a bus error$"):
+        run_jobs(program, jobs, EMULATOR, 2)
+    assert len(started) < len(jobs)
+
+
+def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkeypatch):
+    program, tensors = case
+    other = dataclasses.replace(program.config, queue_depth=8)
+    whole = session.Emulator
+    monkeypatch.setattr(session, "Emulator", lambda config, memory: whole(other, memory))
+    (job,) = plan_jobs(program.layers, tensors, sequential=True)
+    with pytest.raises(SystolithError, match=r"^the accelerator was built for another config"):
+        run_job(program, job, EMULATOR)
+
+
+def test_waves_are_written_of_one_layer_alone(case):
+    layers = case[0].layers
+    parts = session._split(layers, layers[2].name)
+    assert [(len(part), waves) for part, waves in parts] == [
+        (2, False),
+        (1, True),
+        (len(layers) - 3, False),
+    ]
+    assert session._split(layers, None) == [(layers, False)]
+    assert session._split(layers[:1], layers[0].name) == [(layers[:1], True)]

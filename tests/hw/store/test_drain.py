@@ -1,0 +1,292 @@
+"""The drain: windows, blocks, parameters and words, with the words' taker stalling."""
+
+from itertools import accumulate, product
+from random import Random
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+
+from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.spec.isa import PARAM_BYTES, walk_steps
+from systolith_hw.spec.numerics import requantize
+from systolith_hw.store.drain import DRAIN_JOB, Drain
+from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.streams import simulate, stream_get, stream_put, trace
+
+LEVELS = ("dx", "dy", "x", "y", "n")
+
+
+class Bench(wiring.Component):
+    """A drain beside a parameter buffer; the accumulators are arrays."""
+
+    def __init__(self, config, seed):
+        rng = np.random.default_rng(seed)
+        self.config = config
+        self.drain = Drain(config)
+        lanes = config.post_lanes
+        self.params = SkewedMemory(
+            lanes=lanes, groups=lanes, depth=config.param_depth // lanes, width=8 * PARAM_BYTES
+        )
+        self.banks = rng.integers(-20000, 20000, (2, config.acc_depth, config.cols))
+        self.bias = rng.integers(-5000, 5000, config.param_depth)
+        self.multiplier = rng.integers(1 << 14, 1 << 16, config.param_depth)
+        self.shift = rng.integers(20, 24, config.param_depth)
+        for lane, bank in enumerate(self.params.banks):
+            bank.init = [
+                int(self.bias[index]) & 0xFFFFFFFF
+                | int(self.multiplier[index]) << 32
+                | int(self.shift[index]) << 56
+                for index in range(lane, config.param_depth, lanes)
+            ]
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.drain = drain = self.drain
+        m.submodules.params = params = self.params
+        m.d.comb += [
+            params.r_addr.eq(drain.param_addr),
+            drain.param_data.as_value().eq(params.r_data.as_value()),
+        ]
+        return m
+
+    async def accumulators(self, ctx):
+        """Give each lane its sum: lane l DRAIN_LATENCY + l cycles after the read."""
+        drain, lanes = self.drain, self.config.post_lanes
+        reads = [(0, 0, 0)] * (ConvCoreSignature.DRAIN_LATENCY + lanes)
+        while True:
+            _, _, read, group = await ctx.tick().sample(drain.drain, drain.drain_group)
+            reads = [(read.bank, read.addr, group), *reads[:-1]]
+            for lane in range(lanes):
+                bank, addr, group = reads[ConvCoreSignature.DRAIN_LATENCY + lane - 1]
+                column = group * lanes + lane
+                # Between jobs the drain reads anywhere.
+                inside = column < self.config.cols and addr < self.config.acc_depth
+                ctx.set(drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
+
+    def words(self, job):
+        """Return the words of a job, as tuples of channels."""
+        counts, strides = job["counts"], job["strides"]
+        fields = job["fields"]
+        block = self.config.block
+        words = []
+        for b in range(fields["blocks"]):
+            for n, y, x in product(*(range(count) for count in counts[:1:-1])):
+                word = []
+                for channel in range(block):
+                    column = b * block + channel
+                    entry = fields["param_base"] + column
+                    word.append(
+                        max(
+                            requantize(
+                                int(
+                                    self.banks[
+                                        fields["bank"],
+                                        fields["acc_base"]
+                                        + int(np.dot((dx, dy, x, y, n), strides)),
+                                        column,
+                                    ]
+                                ),
+                                int(self.bias[entry]),
+                                int(self.multiplier[entry]),
+                                int(self.shift[entry]),
+                                fields["zero_point"],
+                                fields["low"],
+                                fields["high"],
+                            )
+                            for dx, dy in product(range(counts[0]), range(counts[1]))
+                        )
+                    )
+                words.append(tuple(word))
+        return words
+
+    def unpack(self, word):
+        raw = int(word.data).to_bytes(self.config.block, "little")
+        return tuple(np.frombuffer(raw, np.int8).tolist())
+
+
+def store(counts, strides, **fields):
+    """Return a job; counts and strides are those of dx, dy, x, y, n."""
+    steps = walk_steps(counts, strides)
+    # x, y and n advance from the window's start.
+    outer = walk_steps(counts[2:], strides[2:])
+    defaults = {
+        "blocks": 1,
+        "bank": 0,
+        "acc_base": 0,
+        "param_base": 0,
+        "zero_point": 0,
+        "low": -128,
+        "high": 127,
+    }
+    return {
+        "counts": counts,
+        "strides": strides,
+        "fields": {**defaults, **fields},
+        "steps": [*steps[:2], *outer],
+    }
+
+
+def payload(job):
+    values = dict(job["fields"])
+    for level, count, step in zip(LEVELS, job["counts"], job["steps"], strict=True):
+        values |= {f"{level}_count": count, f"{level}_step": step % (1 << 16)}
+    assert set(values) == set(DRAIN_JOB.members)
+    return values
+
+
+def example_jobs(config):
+    lanes, groups = config.post_lanes, config.col_groups
+    return [
+        store((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), blocks=groups),
+        store(
+            (2, 2, 3, 2, 1),
+            (1, 6, 2, 12, 0),
+            blocks=groups,
+            bank=1,
+            acc_base=3,
+            param_base=lanes,
+            zero_point=-7,
+            low=-7,
+        ),
+        store((3, 3, 2, 2, 2), (1, 5, 2, 10, 25), acc_base=1, zero_point=20, high=90),  # overlaps
+        store((1, 1, 1, 1, 1), (0, 0, 0, 0, 0), bank=1, acc_base=63, param_base=2 * config.cols),
+        store((2, 1, 2, 3, 2), (1, 0, 2, 4, 12), blocks=groups, bank=1, low=-100, high=-3),
+    ]
+
+
+CONFIGS = [(4, 4, 4), (4, 4, 1), (4, 8, 2), (8, 4, 2), (3, 6, 1)]
+
+
+@pytest.mark.parametrize(("rows", "cols", "lanes"), CONFIGS)
+@pytest.mark.parametrize(("stall_in", "stall_out"), [(0.0, 0.0), (0.95, 0.0), (0.0, 0.9)])
+def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_out):
+    config = small_config(rows, cols, post_lanes=lanes)
+    bench = Bench(config, seed=cols)
+    drain = bench.drain
+    jobs = example_jobs(config)
+    expected = [word for job in jobs for word in bench.words(job)]
+    words, ends = [], []
+    pulses = []
+
+    async def feed(ctx):
+        await stream_put(ctx, drain.job, [payload(job) for job in jobs], seed=1, stall=stall_in)
+
+    async def take(ctx):
+        got = await stream_get(ctx, drain.word, len(expected), seed=2, stall=stall_out)
+        words.extend(bench.unpack(word) for word in got)
+        ends.extend(number for number, word in enumerate(got, start=1) if word.last)
+        ctx.set(drain.word.ready, 1)
+        assert all(valid == 0 for (valid,) in await trace(ctx, 60, drain.word.valid))
+        assert ctx.get(drain.active) == 0
+
+    async def count(ctx):
+        while True:
+            _, _, drained, fault = await ctx.tick().sample(drain.drained, drain.fault)
+            assert not fault
+            if drained:
+                pulses.append(len(words))
+
+    simulate(bench, feed, take, background=[bench.accumulators, count], watch=[drain.word])
+    assert words == expected
+    assert ends == list(accumulate(len(bench.words(job)) for job in jobs))
+    assert len(pulses) == len(jobs)
+
+
+@pytest.mark.parametrize(("lanes", "window"), [(4, (1, 1)), (2, (1, 1)), (1, (1, 1)), (4, (2, 2))])
+def test_a_word_takes_window_times_groups_cycles(lanes, window):
+    config = small_config(4, 4, post_lanes=lanes)
+    bench = Bench(config, seed=0)
+    drain = bench.drain
+    job = store((*window, 5, 4, 1), (1, 1, 1, 5, 0))
+    rows = []
+
+    async def feed(ctx):
+        ctx.set(drain.word.ready, 1)
+        await stream_put(ctx, drain.job, [payload(job)])
+        rows.extend(await trace(ctx, 500, drain.busy, drain.word.valid))
+
+    simulate(bench, feed, background=[bench.accumulators])
+    busy = [cycle for cycle, (now, _) in enumerate(rows) if now]
+    cycles = 20 * window[0] * window[1] * (4 // lanes)
+    assert busy == list(range(cycles))
+    assert sum(valid for _, valid in rows) == 20
+
+
+def test_it_stops_when_the_queue_is_full_and_loses_nothing():
+    config = small_config(4, 4)
+    bench = Bench(config, seed=0)
+    drain = bench.drain
+    job = store((1, 1, 60, 1, 1), (0, 0, 1, 0, 0))
+    words = []
+
+    async def feed(ctx):
+        await stream_put(ctx, drain.job, [payload(job)])
+        rows = await trace(ctx, 200, drain.busy)
+        assert sum(busy for (busy,) in rows) == Drain.QUEUE_DEPTH
+        got = await stream_get(ctx, drain.word, 60)
+        words.extend(bench.unpack(word) for word in got)
+
+    simulate(bench, feed, background=[bench.accumulators], watch=[drain.word])
+    assert words == bench.words(job)
+
+
+@pytest.mark.parametrize(
+    ("fields", "addr"),
+    [({"acc_base": 59}, 64), ({"param_base": 16}, 16), ({"acc_base": 58}, None), ({}, None)],
+)
+def test_an_address_beyond_a_buffer_is_a_fault(fields, addr):
+    config = small_config(4, 4)
+    assert (config.acc_depth, config.param_depth) == (64, 16)
+    drain = Drain(config)
+    job = store((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), **fields)
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(drain.word.ready, 1)
+        await stream_put(ctx, drain.job, [payload(job)])
+        rows = await trace(ctx, 60, drain.fault, drain.fault_addr)
+        seen.extend(at for fault, at in rows if fault)
+
+    simulate(drain, bench)
+    assert set(seen) == ({addr} if addr is not None else set())
+
+
+def test_random_windows_of_all_kinds():
+    random = Random(5)
+    config = small_config(4, 8, post_lanes=2)
+    bench = Bench(config, seed=9)
+    drain = bench.drain
+    jobs = []
+    while len(jobs) < 8:
+        counts = tuple(random.randint(1, most) for most in (3, 3, 4, 3, 2))
+        strides = tuple(random.randint(0, 6) for _ in counts)
+        if np.dot([count - 1 for count in counts], strides) < config.acc_depth - 4:
+            jobs.append(
+                store(
+                    counts,
+                    strides,
+                    blocks=random.randint(1, 2),
+                    bank=random.getrandbits(1),
+                    acc_base=random.randrange(4),
+                    param_base=random.choice([0, 2, 8, 24]),
+                    zero_point=random.randint(-128, 127),
+                )
+            )
+    expected = [word for job in jobs for word in bench.words(job)]
+    words, ends = [], []
+
+    async def feed(ctx):
+        await stream_put(ctx, drain.job, [payload(job) for job in jobs])
+
+    async def take(ctx):
+        got = await stream_get(ctx, drain.word, len(expected))
+        words.extend(bench.unpack(word) for word in got)
+        ends.extend(number for number, word in enumerate(got, start=1) if word.last)
+
+    simulate(bench, feed, take, background=[bench.accumulators], watch=[drain.word])
+    assert words == expected
+    assert ends == list(accumulate(len(bench.words(job)) for job in jobs))

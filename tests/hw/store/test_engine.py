@@ -1,0 +1,252 @@
+"""The store engine: words of a bank into the bytes of a memory, burst by burst."""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.spec.isa import FIELDS, Instruction, Opcode
+from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.store.engine import StoreEngine
+from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.streams import simulate, stream_get, stream_put
+
+STATES = ENGINE_STATES[Engine.STORE]
+CONFIGS = [(4, 4, 8, 4), (4, 8, 16, 2), (3, 6, 4, 1), (12, 12, 16, 4), (4, 4, 4, 1)]
+
+
+def store(pixels, runs=1, blocks=1, **fields):
+    """Return a STORE of `pixels` words a run, in the bank's order."""
+    return Instruction(
+        Opcode.STORE,
+        {
+            "run_words": pixels,
+            "runs": runs,
+            "planes": blocks,
+            "blocks": blocks,
+            "x_count": pixels,
+            "x_step": 1,
+            "y_count": runs,
+            "y_step": 1,
+            "low": -128,
+            "high": 127,
+            **fields,
+        },
+    )
+
+
+def payload(instruction):
+    return {field.name: instruction[field.name] for field in FIELDS[Opcode.STORE]}
+
+
+class Bench:
+    """A store engine whose sums are int8 already and whose parameters change nothing."""
+
+    def __init__(self, config, *, seed=0, stall=0.0):
+        self.config = config
+        self.dut = StoreEngine(config)
+        rng = np.random.default_rng(seed)
+        self.banks = rng.integers(-128, 128, (2, config.acc_depth, config.cols))
+        self.stall = stall
+        self.seed = seed
+        self.bursts = []
+        self.memory = {}
+        self.states = []
+        self.drained = 0
+        self.miscounts = []
+
+    def expect(self, job, memory):
+        """Write what a STORE writes into `memory`, a dictionary of bytes."""
+        block = self.config.block
+        word = 0
+        for b in range(job["blocks"]):
+            for run in range(job["runs"]):
+                addr = job["addr"] + b * job["plane_pitch"] + run * job["run_pitch"]
+                for index in range(job["run_words"]):
+                    pixel = word % (job["x_count"] * job["y_count"])
+                    values = self.banks[job["bank"], job["acc_base"] + pixel]
+                    for channel in range(block):
+                        place = addr + index * block + channel
+                        memory[place] = int(values[b * block + channel]) & 255
+                    word += 1
+
+    async def surroundings(self, ctx):
+        dut, lanes = self.dut, self.config.post_lanes
+        for lane in range(lanes):
+            ctx.set(dut.param_data[lane], {"bias": 0, "multiplier": 1 << 9, "shift": 9})
+        reads = [(0, 0, 0)] * (ConvCoreSignature.DRAIN_LATENCY + lanes)
+        while True:
+            _, _, read, group, state, drained, miscount, number = await ctx.tick().sample(
+                dut.drain,
+                dut.drain_group,
+                dut.state,
+                dut.drained,
+                dut.miscount,
+                dut.miscount_number,
+            )
+            if miscount:
+                self.miscounts.append(number)
+            self.states.append(STATES[state])
+            self.drained += drained
+            reads = [(read.bank, read.addr, group), *reads[:-1]]
+            for lane in range(lanes):
+                bank, addr, group = reads[ConvCoreSignature.DRAIN_LATENCY + lane - 1]
+                column = group * lanes + lane
+                inside = column < self.config.cols and addr < self.config.acc_depth
+                ctx.set(dut.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
+
+    async def take(self, ctx, regions):
+        """Take bursts and their beats until that many regions have ended."""
+        dut, bus = self.dut, self.config.bus_bytes
+        seed = 1000 * self.seed
+        while regions:
+            (burst,) = await stream_get(ctx, dut.burst, 1, seed=seed, stall=self.stall)
+            seed += 1
+            self.bursts.append((burst.addr, burst.length + 1))
+            beats = await stream_get(ctx, dut.beat, burst.length + 1, seed=seed, stall=self.stall)
+            for index, beat in enumerate(beats):
+                data = int(beat.data).to_bytes(bus, "little")
+                assert beat.strb, "a beat without a byte"
+                for lane in range(bus):
+                    if beat.strb >> lane & 1:
+                        place = burst.addr + index * bus + lane
+                        assert place not in self.memory, "a byte is written twice"
+                        self.memory[place] = data[lane]
+            regions -= burst.last
+        for _ in range(20):
+            _, _, burst, beat = await ctx.tick().sample(dut.burst.valid, dut.beat.valid)
+            assert not burst
+            assert not beat
+
+    def run(self, *tests):
+        dut = self.dut
+        simulate(dut, *tests, background=[self.surroundings], watch=[dut.burst, dut.beat])
+
+
+@pytest.mark.parametrize(("rows", "cols", "bus", "lanes"), CONFIGS)
+@pytest.mark.parametrize("stall", [0.0, 0.7])
+def test_words_arrive_at_their_addresses(rows, cols, bus, lanes, stall):
+    config = small_config(rows, cols, bus_bytes=bus, post_lanes=lanes)
+    random = Random(bus * cols)
+    block = config.block
+    bench = Bench(config, seed=3, stall=stall)
+    jobs = []
+    expected = {}
+    for index in range(10):
+        pixels, runs = random.randint(1, 7), random.randint(1, 3)
+        blocks = random.randint(1, config.col_groups)
+        pitch = (pixels + random.choice([0, 1, 5])) * block
+        jobs.append(
+            store(
+                pixels,
+                runs,
+                blocks,
+                addr=64 * 64 * index + random.randrange(8) * block,
+                run_pitch=pitch,
+                plane_pitch=runs * pitch + random.choice([0, block]),
+                bank=random.getrandbits(1),
+                acc_base=random.randrange(8),
+            )
+        )
+        bench.expect(jobs[-1], expected)
+
+    async def feed(ctx):
+        await stream_put(ctx, bench.dut.store, [payload(job) for job in jobs])
+
+    async def take(ctx):
+        await bench.take(ctx, len(jobs))
+
+    bench.run(feed, take)
+    assert bench.memory == expected
+    assert bench.drained == len(jobs)
+    assert not bench.miscounts
+
+
+@pytest.mark.parametrize(
+    ("field", "counter", "state"),
+    [("after_computed", "computed", "wait_compute"), ("after_loaded", "loaded", "wait_params")],
+)
+def test_a_store_drains_nothing_before_its_tokens_are_there(field, counter, state):
+    bench = Bench(small_config(4, 4))
+    dut = bench.dut
+    job = store(5, **{field: 3})
+    expected = {}
+    bench.expect(job, expected)
+
+    async def test(ctx):
+        ctx.set(dut.progress[counter], 2)
+        await stream_put(ctx, dut.store, [payload(job)])
+        for _ in range(40):
+            await ctx.tick()
+        assert bench.states[-30:] == [state] * 30
+        ctx.set(dut.progress[counter], 3)
+        await bench.take(ctx, 1)
+
+    bench.run(test)
+    assert bench.memory == expected
+
+
+def test_it_waits_for_memory_while_writes_are_pending():
+    bench = Bench(small_config(4, 4))
+
+    async def test(ctx):
+        ctx.set(bench.dut.pending, 1)
+        await stream_put(ctx, bench.dut.store, [payload(store(5))])
+        await bench.take(ctx, 1)
+        assert bench.states[-5:] == ["wait_memory"] * 5
+        ctx.set(bench.dut.pending, 0)
+        for _ in range(3):
+            await ctx.tick()
+        assert bench.states[-1] == "idle"
+
+    bench.run(test)
+    assert bench.states.count("busy") == 5
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("stall", [0.0, 0.8])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run_words": 4},
+        {"run_words": 6},
+        {"runs": 1},
+        {"runs": 3},
+        {"planes": 2},
+        {"x_count": 4},
+        {"x_count": 6},
+        {"y_count": 1},
+        {"y_count": 3},
+        {"n_count": 2},
+        {"run_words": 11, "runs": 1},
+        {"run_words": 1, "runs": 1},
+        {"x_count": 1, "y_count": 1},
+    ],
+)
+def test_a_region_of_another_size_than_what_is_drained_is_a_fault(before, stall, fields):
+    bench = Bench(small_config(4, 4), stall=stall)
+    dut = bench.dut
+    bad = Instruction(Opcode.STORE, {**store(5, 2, addr=1024, run_pitch=20).fields, **fields})
+
+    async def test(ctx):
+        ctx.set(dut.pending, 1)
+        for index in range(before):
+            await stream_put(ctx, dut.store, [payload(store(5, 2, addr=64 * index, run_pitch=20))])
+            await bench.take(ctx, 1)
+        # Of a STORE that is not acknowledged yet, or after all are.
+        for pending in (0, 1) if stall else (1,):
+            ctx.set(dut.progress.stored, before)
+            ctx.set(dut.pending, pending)
+            await ctx.tick()
+        assert not bench.miscounts
+        ctx.set(dut.burst.ready, 1)
+        ctx.set(dut.beat.ready, 1)
+        await stream_put(ctx, dut.store, [payload(bad)])
+        for _ in range(120):
+            await ctx.tick()
+            if bench.miscounts:
+                break
+
+    simulate(dut, test, background=[bench.surroundings])
+    assert bench.miscounts == [before]
