@@ -24,8 +24,9 @@ _WAY_OUT = "scale it, or use a NumPy file (.npy), which is taken as it is"
 def decode_image(path: Path, *, gray: bool = False) -> tuple[Image.Image, bool]:
     """Return an image file upright, in 8-bit gray or RGB, laid over white.
 
-    Integers of more than 8 bits are scaled by 65535 (a TIFF of 12 bits by 4095) and rounded to
-    8 bits, floats by 1. Colours that transparency hides are arbitrary, so that white shows there
+    Gray integers of more than 8 bits are scaled by 65535 (a TIFF of 12 bits by 4095) and rounded
+    to 8 bits, floats by 1; of 16-bit colours Pillow itself keeps the upper byte. Colours that
+    transparency hides are arbitrary, so that white shows there
     as in a viewer.
 
     Parameters
