@@ -28,6 +28,7 @@ from systolith_host.cli.output import MISMATCH, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
+from systolith_host.flow.fits import check_network
 from systolith_host.flow.prepare import (
     check_program,
     make_report,
@@ -197,6 +198,8 @@ def run(
                 memory_turnaround=turnaround,
                 progress=log.update,
             )
+        elif program is not None:
+            check_network(loaded, program, prepared.qgraph)
         if save_program is not None:
             loaded.save(save_program)
         selected = select_layers(loaded, layers)

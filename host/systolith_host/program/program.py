@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
+from systolith_host.program.check import check, record, whole
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import VERSION
 
@@ -272,6 +273,7 @@ class Program:
             "version": VERSION,
             "network": self.network,
             "config": self.config.to_dict(),
+            "fingerprint": f"{self.config.fingerprint:016x}",
             "batch": self.batch,
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
             "places": [dataclasses.asdict(place) for place in self.places.values()],
@@ -313,42 +315,35 @@ class Program:
             return cls._from_meta(meta, data)
         except OSError as error:
             raise SystolithError(f"{path}: cannot be read: {_one_line(error)}") from None
-        except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except KeyError as error:
+            raise SystolithError(f"{path}: is damaged: it has no {error}") from None
+        except RecursionError:
+            raise SystolithError(f"{path}: is damaged: its description is too deep") from None
+        except (SafetensorError, ValueError, TypeError, AttributeError) as error:
             raise SystolithError(f"{path}: is damaged: {_one_line(error)}") from None
 
     @classmethod
     def _from_meta(cls, meta: dict[str, Any], data: list[np.ndarray]) -> "Program":
+        if not all(type(meta[name]) is str for name in ("network", "input", "output")):
+            raise ValueError("network, input and output must be names")
+        places = [record(Place, place) for place in meta["places"]]
+        if len({place.tensor for place in places}) != len(places):
+            raise ValueError("a tensor has two places")
+        addresses = [whole(address, "a segment's address") for address in meta["segments"]]
         program = cls(
-            network=str(meta["network"]),
+            network=meta["network"],
             config=AcceleratorConfig.from_dict(meta["config"]),
-            batch=int(meta["batch"]),
-            layers=tuple(
-                LayerProgram(
-                    **{
-                        **layer,
-                        "covers": tuple(layer["covers"]),
-                        "more_inputs": tuple(layer.get("more_inputs", ())),
-                    }
-                )
-                for layer in meta["layers"]
-            ),
-            places={place["tensor"]: Place(**place) for place in meta["places"]},
-            segments=tuple(zip(map(int, meta["segments"]), data, strict=True)),
-            memory_size=int(meta["memory_size"]),
-            input=str(meta["input"]),
-            output=str(meta["output"]),
+            batch=meta["batch"],
+            layers=tuple(record(LayerProgram, layer) for layer in meta["layers"]),
+            places={place.tensor: place for place in places},
+            segments=tuple(zip(addresses, data, strict=True)),
+            memory_size=meta["memory_size"],
+            input=meta["input"],
+            output=meta["output"],
         )
-        for address, segment in program.segments:
-            if segment.dtype != np.uint8 or segment.ndim != 1:
-                raise ValueError(f"a segment must be a row of bytes, not {segment.dtype}")
-            if not 0 <= address <= program.memory_size - segment.size:
-                raise ValueError("a segment must lie within the program's memory")
-        for place in program.places.values():
-            if not 0 <= place.address <= program.memory_size - place.size:
-                raise ValueError(f"tensor {place.tensor} must lie within the program's memory")
-        for name in (program.input, program.output):
-            if name not in program.places:
-                raise ValueError(f"tensor {name} has no place")
+        if meta["fingerprint"] != f"{program.config.fingerprint:016x}":
+            raise ValueError("its configuration is not the one that it was compiled for")
+        check(program)
         return program
 
     def write_image(self, path: Path | str) -> None:
@@ -364,4 +359,5 @@ class Program:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

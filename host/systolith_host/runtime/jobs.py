@@ -17,7 +17,7 @@ from systolith_host.runtime.driver import Driver, LayerCounters
 from systolith_host.runtime.rtl.simulate import Progress as SimulationProgress
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.generate import GenerateError
-from systolith_sim.emulator.device import Emulator
+from systolith_sim.emulator.device import Emulator, EmulatorError
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import SimulatorError
 from systolith_sim.rtl.simulator import accelerator_build
@@ -184,7 +184,10 @@ def run_job(
         If the accelerator fails.
     """
     if options.kind == "emulator":
-        return _run_emulator(program, job, progress or (lambda layer, cycles: None))
+        try:
+            return _run_emulator(program, job, progress or (lambda layer, cycles: None))
+        except EmulatorError as error:
+            raise SystolithError(f"{program.network}: the program is damaged: {error}") from None
     return _run_rtl(program, job, options, progress, message)
 
 

@@ -1,5 +1,6 @@
 """The three engines in NumPy: what one LOAD, CONV or STORE does to buffers and memory."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ EXACT_TERMS = 1023
 
 GATHER_BYTES = 32 << 20
 """Memory for the activations gathered for one matrix product."""
+
+MOST_STEPS = 1 << 26
+"""Steps of an instruction's walk: no buffer has room for more, but a damaged one may ask."""
 
 
 class Fault(Exception):
@@ -58,6 +62,7 @@ def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray
     width : int
         Bits of an address.
     """
+    _check_steps([count for count, _ in levels])
     addresses = np.array(base, np.int64)
     inner = 0
     for count, step in levels:
@@ -67,6 +72,13 @@ def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray
         addresses = axis.reshape(-1, *[1] * addresses.ndim) + addresses
         inner += (count - 1) * stride
     return addresses & ((1 << width) - 1)
+
+
+def _check_steps(counts: Sequence[int]) -> None:
+    """Raise a ValueError before memory is taken for what no program asks for."""
+    steps = math.prod(counts)
+    if steps > MOST_STEPS:
+        raise ValueError(f"takes {steps} steps, more than {MOST_STEPS}")
 
 
 def _levels(instruction: Instruction, names: str | Sequence[str]) -> list[tuple[int, int]]:
@@ -114,6 +126,7 @@ class Engines:
 
     def _runs(self, instruction: Instruction, size: int, engine: Engine) -> np.ndarray:
         """Return first and last+1 byte of every run, shape (planes * runs, 2)."""
+        _check_steps([instruction[name] for name in ("planes", "runs", "run_words")])
         starts = (
             instruction["addr"]
             + np.arange(instruction["planes"])[:, None] * instruction["plane_pitch"]
@@ -173,6 +186,7 @@ class Engines:
         top, left = instruction["pad_top"], instruction["pad_left"]
         height = top + rows + instruction["pad_bottom"]
         width = left + pixels + instruction["pad_right"]
+        _check_steps([planes, height, width])
         padded = np.full(
             (planes, height, width + per_word - 1, per_pixel), instruction["pad_value"], np.int8
         )
@@ -234,6 +248,7 @@ class Engines:
         config = self.config
         windows = walk(instruction["acc_base"], _levels(instruction, "xyn"), 16)
         inside = walk(0, _levels(instruction, ("dx", "dy")), 16)
+        _check_steps([windows.size, inside.size])
         addresses = (windows.reshape(-1, 1) + inside.reshape(-1)) & 0xFFFF
         if addresses.max() >= config.acc_depth:
             info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.acc_depth).argmax()])

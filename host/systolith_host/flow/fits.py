@@ -1,0 +1,42 @@
+"""Whether a program file is one of the network that it is to be run for."""
+
+from pathlib import Path
+
+from systolith_host.errors import SystolithError
+from systolith_host.network.qgraph import QConcat, QGraph
+from systolith_host.program.program import Program
+
+__all__ = ["check_network"]
+
+
+def check_network(program: Program, path: Path, qgraph: QGraph) -> None:
+    """Refuse a program file whose tensors and layers are not those of the network it is run for.
+
+    Raises
+    ------
+    SystolithError
+        If shapes, types or layers differ.
+    """
+    wrong = f"{path}: does not fit {qgraph.name}"
+    for name, place in program.places.items():
+        tensor = qgraph.tensors.get(name)
+        if tensor is None:
+            raise SystolithError(f"{wrong}, which has no tensor {name}")
+        if (place.shape[1:], place.unsigned) != (tensor.shape, tensor.unsigned):
+            raise SystolithError(
+                f"{wrong}: tensor {name} is {place.dtype} of {place.shape[1:]}, there "
+                f"{'uint8' if tensor.unsigned else 'int8'} of {tensor.shape}"
+            )
+    if (program.input, program.output) != (qgraph.input, qgraph.output):
+        raise SystolithError(f"{wrong}: its input or output is another tensor")
+    covered = [name for layer in program.layers for name in layer.covers]
+    there = {layer.name for layer in qgraph.layers}
+    # A concatenation takes no work where its inputs are made inside of its output.
+    least = {layer.name for layer in qgraph.layers if not isinstance(layer, QConcat)}
+    if not least <= set(covered) <= there or len(set(covered)) != len(covered):
+        other = sorted((set(covered) - there) | (least - set(covered))) or sorted(covered)
+        raise SystolithError(f"{wrong}: it computes other layers ({', '.join(other[:3])})")
+    outputs = {layer.name: layer.output for layer in qgraph.layers}
+    for layer in program.layers:
+        if layer.output not in {outputs[name] for name in layer.covers}:
+            raise SystolithError(f"{wrong}: {layer.name} makes another tensor, {layer.output}")
