@@ -11,6 +11,7 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
+from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.limits import (
     LARGEST_ACTIVATION,
     LARGEST_SIDE,
@@ -207,6 +208,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tupl
     for node in graph.node:
         reader.read(node)
     reader.finish(graph.output[0].name)
+    reader.problems += narrowed(graph.node, [graph.output[0].name], reader)
     if reader.problems:
         return None, tuple(reader.problems)
     network, values, problems = absorb(reader.build(), reader.weights, reader.scales)
