@@ -1,0 +1,69 @@
+"""The external memory as accelerator, compiler and models see it: rate, latency, turnaround."""
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Memory"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """An external memory behind the AXI4 port.
+
+    Parameters
+    ----------
+    bytes_per_cycle : float, optional
+        Bandwidth shared by reads and writes, in bytes per cycle of the accelerator; the width of
+        the bus where it is None.
+    latency : int
+        Cycles from the address of a read to its first data, and from the last data of a write to
+        its response, 2 to 100,000.
+    turnaround : int
+        Cycles in which no data moves between reading and writing, 0 to 64; 0 lets both move at
+        once. With more the way changes at the end of a burst, or where nothing else is to move.
+    reads, writes : int
+        Transactions that the memory takes before it answers the first, 1 to 64.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    bytes_per_cycle: float | None = None
+    latency: int = 40
+    turnaround: int = 0
+    reads: int = 64
+    writes: int = 64
+
+    def __post_init__(self) -> None:
+        rate = self.bytes_per_cycle
+        self._check("latency", 2 <= self.latency <= 100_000, "2 to 100000 cycles")
+        self._check("bytes_per_cycle", rate is None or 1 / 256 <= rate <= 1024, "1/256 to 1024")
+        self._check("turnaround", 0 <= self.turnaround <= 64, "0 to 64 cycles")
+        self._check("reads", 1 <= self.reads <= 64, "1 to 64")
+        self._check("writes", 1 <= self.writes <= 64, "1 to 64")
+
+    def _check(self, field: str, kept: bool, rule: str) -> None:
+        if not kept:
+            raise ValueError(f"memory {field} must be {rule}, not {getattr(self, field)!r}")
+
+    def rate(self, bus_bytes: int) -> float:
+        """Return the bytes per cycle that memory and bus move."""
+        return min(self.bytes_per_cycle or float(bus_bytes), float(bus_bytes))
+
+    def described(self, bus_bytes: int) -> str:
+        """Return bandwidth, latency and turnaround in words."""
+        rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
+        text = f"{rate:g} bytes per cycle, latency {self.latency} cycles"
+        return f"{text}, turnaround {self.turnaround} cycles" if self.turnaround else text
+
+    def to_dict(self, bus_bytes: int) -> dict[str, Any]:
+        """Return the numbers as JSON values, the rate always as a number."""
+        return {
+            "bytes_per_cycle": self.bytes_per_cycle or float(bus_bytes),
+            "latency": self.latency,
+            "turnaround": self.turnaround,
+            "reads": self.reads,
+            "writes": self.writes,
+        }
