@@ -70,7 +70,7 @@ fuzz-onnx: setup
 
 fuzz-import: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
-		$(BIN)/pytest -n $(JOBS) -q tests/host/model/test_import_random.py $(ARGS)
+		$(BIN)/pytest -n $(JOBS) -q tests/host/frontend/test_import_random.py $(ARGS)
 
 formal: setup
 	$(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from systolith_host.random_onnx_draft import OnnxDraft, Shape
-from systolith_host.random_onnx_layers import STEPS, linear
+from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
+from systolith_host.lab.random_onnx_layers import STEPS, linear
 
 __all__ = ["ENDINGS", "random_onnx"]
 

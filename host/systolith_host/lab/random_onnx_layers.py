@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from systolith_host.random_onnx_draft import OnnxDraft, Shape
+from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
 
 __all__ = ["STEPS", "linear"]
 
