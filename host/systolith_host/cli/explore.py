@@ -104,7 +104,12 @@ def explore(
     ] = Path("sweep"),
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Use the workers of a dask scheduler.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Use the workers of a dask scheduler. Whoever reaches one can run code on its "
+            "machines: use tls://, see docs/explorer.md.",
+        ),
     ] = None,
     confirm: Annotated[
         int, typer.Option(min=0, help="Run so many of the fastest points in the RTL.")

@@ -122,7 +122,8 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Run layers on the workers of a dask scheduler, e.g. tcp://10.0.0.1:8786.",
+            help="Run layers on the workers of a dask scheduler, e.g. tcp://10.0.0.1:8786. Whoever "
+            "reaches one can run code on its machines: use tls://, see docs/explorer.md.",
         ),
     ] = None,
     bandwidth: BandwidthOption = None,

@@ -9,11 +9,9 @@ from systolith_host.cost.evaluate import LayerCost, evaluate
 from systolith_host.errors import SystolithError
 from systolith_host.explore.results import Result, Results, point_key
 from systolith_host.explore.space import Point
+from systolith_host.runtime.dask import connect
 
 __all__ = ["Runner", "run_sweep"]
-
-CONNECT_SECONDS = 15
-"""Time for a dask scheduler to answer, and for its first worker to appear."""
 
 _AHEAD = 4
 """Points that wait for each worker."""
@@ -159,21 +157,7 @@ class _Processes:
 
 class _Dask:
     def __init__(self, address: str) -> None:
-        from distributed import Client  # takes a second to import
-
-        try:
-            self.client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:
-            raise SystolithError(
-                f"--scheduler: no dask scheduler answers at {address}: {error}"
-            ) from None
-        try:
-            self.client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            self.close()
-            raise SystolithError(
-                f"--scheduler: {address} has no workers; start some with `dask worker {address}`"
-            ) from None
+        self.client: Any = connect(address)
 
     def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
         from distributed import as_completed

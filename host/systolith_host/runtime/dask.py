@@ -3,19 +3,73 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import Program
 from systolith_host.runtime.jobs import DeviceOptions, Job, Outcome, Progress, run_job
 
-__all__ = ["run_remote"]
+__all__ = ["connect", "run_remote"]
 
 CONNECT_SECONDS = 15
 """Time for the scheduler to answer, and for its first worker to appear."""
 
 _REPORT_SECONDS = 2.0
 """Time between a worker's reports."""
+
+
+def connect(address: str) -> Any:
+    """Return a client of a dask scheduler that has workers.
+
+    Parameters
+    ----------
+    address : str
+        "tcp://host:port", or "tls://host:port" with certificates, whose files dask's own settings
+        name: `DASK_DISTRIBUTED__COMM__TLS__CA_FILE`, `..._TLS__CLIENT__CERT` and
+        `..._TLS__CLIENT__KEY` (docs/explorer.md).
+
+    Raises
+    ------
+    SystolithError
+        If there is no scheduler or worker, or a file of the certificates is missing.
+    """
+    from distributed import Client  # takes a second to import
+    from distributed.security import Security
+
+    try:
+        security = Security()
+        if address.startswith("tls://"):
+            _check_tls(security)
+        client: Any = Client(
+            address, timeout=CONNECT_SECONDS, set_as_default=False, security=security
+        )
+    except (OSError, ValueError, ImportError, TypeError) as error:
+        raise SystolithError(
+            f"--scheduler: no dask scheduler answers at {address}: {_one_line(error)}"
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        client.close()
+        raise SystolithError(
+            f"--scheduler: {address} has no workers; start some with `dask worker {address}`"
+        ) from None
+    return client
+
+
+def _check_tls(security: Any) -> None:
+    files = {
+        "CA_FILE": security.tls_ca_file,
+        "CLIENT__CERT": security.tls_client_cert,
+        "CLIENT__KEY": security.tls_client_key,
+    }
+    for name, path in files.items():
+        if not path or not Path(path).is_file():
+            raise SystolithError(
+                f"--scheduler: tls:// needs certificates: DASK_DISTRIBUTED__COMM__TLS__{name} must "
+                f"name a file, not {path!r}"
+            )
 
 
 def run_remote(
@@ -35,7 +89,7 @@ def run_remote(
     Parameters
     ----------
     address : str
-        Of the scheduler, "tcp://host:port".
+        As :func:`connect` takes it.
     progress, done : callable
         Called with a layer's name and cycles now and then, and with each outcome.
     message : callable
@@ -46,21 +100,9 @@ def run_remote(
     SystolithError
         If there is no scheduler or worker, or the accelerator fails.
     """
-    from distributed import Client, as_completed  # takes a second to import
+    from distributed import as_completed  # takes a second to import
 
-    try:
-        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise SystolithError(
-            f"--scheduler: no dask scheduler answers at {address}: {_one_line(error)}"
-        ) from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            raise SystolithError(
-                f"--scheduler: {address} has no workers; start some with `dask worker {address}`"
-            ) from None
+    with connect(address) as client:
         message(f"{len(client.scheduler_info(n_workers=-1)['workers'])} dask workers at {address}")
         topic = f"systolith-{uuid.uuid4()}"
         client.subscribe_topic(topic, lambda event: progress(*event[1]))

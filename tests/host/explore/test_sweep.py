@@ -100,7 +100,7 @@ def test_dask_workers_find_the_same(tmp_path):
 
 
 def test_no_scheduler_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("systolith_host.explore.sweep.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("systolith_host.runtime.dask.CONNECT_SECONDS", 0.2)
     with pytest.raises(SystolithError, match="no dask scheduler"):
         run_sweep(
             Space(TINY, {"bandwidth": (2.0,)}).points(),
