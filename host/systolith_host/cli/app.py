@@ -204,6 +204,9 @@ def main() -> None:
     except MemoryError as error:
         complain(f"needs more memory than there is: {' '.join(str(error).split())}".rstrip(": "))
         sys.exit(MISUSE)
+    except RecursionError:
+        complain("a file is nested too deeply to be read")
+        sys.exit(MISUSE)
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         sys.exit(INTERRUPTED)

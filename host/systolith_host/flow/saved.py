@@ -61,7 +61,7 @@ def read_fields(
             raise ValueError("it has no cycles: the emulator does not count them")
     except OSError as error:
         raise SystolithError(f"--measured: {path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _foreign(path, error) from None
     if about != (network, batch):
         raise SystolithError(

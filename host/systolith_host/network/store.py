@@ -90,6 +90,6 @@ def load_qgraph(path: Path | str) -> QGraph:
         return QGraph(meta["name"], tensors, tuple(layers), meta["input"], meta["output"])
     except OSError as error:
         raise SystolithError(f"{path}: cannot be read: {error}") from None
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise SystolithError(f"{path}: is damaged: {reason}") from None

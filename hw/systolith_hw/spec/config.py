@@ -257,6 +257,6 @@ class AcceleratorConfig:
             fields = tomllib.loads(path.read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read: {error}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(f"{path}: not TOML: {error}") from None
         return cls.from_dict({"name": path.stem, **fields}, str(path))
