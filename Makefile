@@ -42,6 +42,9 @@ STAMP := $(VENV)/.installed
 # LiteX brings packages of its own choice of versions; apart from .venv it disturbs nothing.
 FPGA := .venv-fpga
 
+# All but the FPGA tools and PyTorch.
+EXTRAS := cluster,explore,images,judge,report,sim
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-onnx fuzz-import formal agreement noise validate-model \
@@ -123,7 +126,7 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.
 	@echo "Setting up $(VENV) with $(PYTHON), $$("$(PYTHON)" -V): a minute or two, once"
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable . --group dev
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[$(EXTRAS)]" --group dev
 	@touch $@
 
 BOARD ?= ulx3s-85f

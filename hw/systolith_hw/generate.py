@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class GenerateError(Exception):
     """Yosys refused the netlist; the message is its own."""
 
 
-class Flavour(StrEnum):
+class Flavour(str, Enum):
     """For whom the Verilog is written."""
 
     PLAIN = "plain"

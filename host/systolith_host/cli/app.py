@@ -21,6 +21,7 @@ from systolith_host.cli.run import run
 from systolith_host.cli.timing import timing
 from systolith_host.cli.views.report import config_table, network_table
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.flow.prepare import load_graph
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -138,9 +139,10 @@ def generate(
     config: AcceleratorOption = "default",
 ) -> None:
     """Write the accelerator as Verilog, for synthesis and for simulation, and a JSON of facts."""
+    target = load_config(config)
+    need("generate", "sim", "amaranth", "pyosys")
     from systolith_hw.generate import GenerateError, write_accelerator  # takes a second to import
 
-    target = load_config(config)
     with ProgressLog(error_console()) as log:
         log.stage(f"generating {target.name}")
         try:

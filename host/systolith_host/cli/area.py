@@ -7,6 +7,7 @@ import typer
 
 from systolith_host.cli.options import AcceleratorOption
 from systolith_host.cli.output import show
+from systolith_host.extras import need
 from systolith_host.fpga.xilinx import FAMILIES, load_family, measure_area
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -25,6 +26,7 @@ def area(
     Yosys synthesises it; nothing is placed, so nothing is said of the clock. It takes minutes.
     """
     target, chosen = load_config(config), load_family(family)
+    need("area", "sim", "amaranth", "pyosys")
     with ProgressLog(error_console()) as log:
         report = measure_area(target, chosen, out, log.stage)
     report.save(out / "report.json")

@@ -18,6 +18,7 @@ from systolith_host.cli.options import (
 )
 from systolith_host.cli.output import MISMATCH, complain, show
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.fpga.place import Attempt
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -68,6 +69,7 @@ def build(
     from systolith_host.cli.views.board import build_table
 
     target, chosen = load_config(config), load_board(board, link)
+    need("build", "sim", "amaranth", "pyosys")
     tried = range(first_seed, first_seed + seeds)
     options = BuildOptions(clock, tried, jobs, limit, _address(ip), measured)
     with ProgressLog(error_console()) as log:
@@ -165,9 +167,10 @@ def serve(
     """
     import tempfile
 
+    check_link(link)
+    need("serve", "sim", "amaranth", "pyosys")
     from systolith_host.boards.simulation import build_system_simulator, served_system
 
-    check_link(link)
     with ProgressLog(error_console()) as log:
         folder = build_system_simulator(
             load_config(config), accelerator_hz=clock * 1e6, link=link, stage=log.stage

@@ -25,6 +25,7 @@ from systolith_host.cli.options import (
 from systolith_host.cli.output import show
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.flow.prepare import prepare
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -122,6 +123,7 @@ def _explain(
     memory: MemoryTiming,
     json: Path | None,
 ) -> None:
+    need("--explain", "explore")
     from systolith_host.cli.views.explanation import (
         explanation_page,
         save_explanation,

@@ -27,6 +27,7 @@ from systolith_host.explore.results import Result, Results, pareto
 from systolith_host.explore.search import search_front
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
 from systolith_host.explore.sweep import Runner
+from systolith_host.extras import need
 from systolith_host.fpga.estimate import fit_note
 from systolith_host.fpga.parts import PARTS, load_part
 from systolith_host.terminal import SafeConsole, error_console
@@ -134,6 +135,11 @@ def explore(
         "turnaround": turnaround,
         "outstanding": outstanding,
     }
+    need("explore", "explore")
+    if scheduler is not None:
+        need("--scheduler", "cluster")
+    if confirm:
+        need("--confirm", "sim")
     load_network(network)
     axes = read_sweep(sweep) if sweep else {}
     axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}

@@ -1,6 +1,6 @@
 """Arguments and options that several commands have."""
 
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +36,7 @@ DEFAULT_LATENCY = MemoryTiming().latency
 """Of the memory, in cycles."""
 
 
-class Method(StrEnum):
+class Method(str, Enum):
     """How calibration chooses ranges (quantize.calibrate.METHODS)."""
 
     MINMAX = "minmax"

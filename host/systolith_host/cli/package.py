@@ -8,6 +8,7 @@ import typer
 from systolith_host.cli.options import AcceleratorOption
 from systolith_host.cli.output import show
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.package.core import write_core
 from systolith_host.package.vivado import write_scripts
 from systolith_host.package.zynq import ZYNQ_BOARDS, check_board, load_board
@@ -37,9 +38,10 @@ def package(
     buses and registers in component.xml. Each script makes a block design and a bitstream:
     vivado -mode batch -source DIR/vivado/BOARD.tcl
     """
+    target = load_config(config)
+    need("package", "sim", "amaranth", "pyosys")
     from systolith_hw.generate import GenerateError  # takes a second to import
 
-    target = load_config(config)
     boards, notes = [], []
     for name in board or ZYNQ_BOARDS:
         chosen = load_board(name)

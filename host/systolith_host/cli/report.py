@@ -17,6 +17,7 @@ from systolith_host.cli.options import (
 from systolith_host.cli.output import show
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
+from systolith_host.extras import need
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
@@ -81,6 +82,11 @@ def report(
     The roofline, stalls, bandwidth curves, tilings and why they change, a timeline and the buffers
     of one layer, and the Pareto front of a sweep.
     """
+    need("report", "report", "plotly", "numba")
+    if pictures is not None:
+        need("--pictures", "report", "choreographer")
+    if rtl:
+        need("--rtl", "sim")
     # Plotly and the model take a second or two to import; the rest of the command line need not.
     from systolith_host.visual.assemble import PageOptions, assemble
     from systolith_host.visual.page import page, sections

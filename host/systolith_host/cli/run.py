@@ -1,7 +1,7 @@
 """The command `systolith run`."""
 
 import time
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +28,7 @@ from systolith_host.cli.output import MISMATCH, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.flow.fits import check_network
 from systolith_host.flow.prepare import (
     check_program,
@@ -48,8 +49,10 @@ from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["run"]
 
+_WITHOUT = ", or run with --device emulator"
 
-class Simulator(StrEnum):
+
+class Simulator(str, Enum):
     """What simulates the RTL."""
 
     VERILATOR = "verilator"
@@ -171,6 +174,11 @@ def run(
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
     if scheduler is not None and on_board:
         raise SystolithError("--scheduler spreads layers, a board runs them all: choose one")
+    if scheduler is not None:
+        need("--scheduler", "cluster")
+    elif rtl:
+        verilator = ("verilator",) if simulator is Simulator.VERILATOR else ()
+        need("--device rtl", "sim", "amaranth", "cocotb", "pyosys", *verilator, otherwise=_WITHOUT)
     target = loaded.config if loaded is not None else chosen or PRESETS["default"]
     with ProgressLog(error_console()) as log:
         prepared = prepare(

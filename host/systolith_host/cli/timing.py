@@ -13,6 +13,7 @@ from systolith_host.cli.options import (
     SeedsOption,
 )
 from systolith_host.cli.output import MISMATCH, show
+from systolith_host.extras import need
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import load_config
@@ -42,6 +43,7 @@ def timing(
     from systolith_host.fpga.timing import measure_timing
 
     target, fpga = load_config(config), load_part(part, PARTS | GOWIN_PARTS)
+    need("timing", "sim", "amaranth", "pyosys")
     with ProgressLog(error_console()) as log:
         report = measure_timing(
             target,

@@ -3,7 +3,6 @@
 import math
 import random
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from systolith_host.compiler.schedule.order import MEMORY_LATENCY
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.estimate import estimate
 from systolith_host.fpga.parts import Part, check_fits
+from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
 from systolith_sim.memory.timing import MemoryTiming
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from systolith_host.errors import SystolithError
-from systolith_host.frontend.decode import decode_image
+from systolith_host.extras import need
 
 __all__ = [
     "MEAN",
@@ -28,12 +27,15 @@ STD = (0.229, 0.224, 0.225)
 _RESIZE = 256 / 224
 """The shorter side is first made so much longer than the crop."""
 
+_WITHOUT = ", or give inputs as NumPy files (--image FILE.npy)"
+
 
 def sample_images() -> tuple[Path, ...]:
     """Return the photographs that scikit-learn carries: china.jpg and flower.jpg."""
+    need("calibrating without --image", "images", otherwise=_WITHOUT)
     spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise SystolithError("scikit-learn is not installed; name a photograph with --image")
+    assert spec is not None
+    assert spec.origin is not None
     folder = Path(spec.origin).parent / "datasets" / "images"
     return (folder / "china.jpg", folder / "flower.jpg")
 
@@ -145,6 +147,11 @@ def load_image(
     """
     if not path.is_file():
         raise SystolithError(f"{path}: no such file")
+    need(f"{path}: a photograph", "images", "PIL", otherwise=_WITHOUT)
+    from PIL import Image, UnidentifiedImageError
+
+    from systolith_host.frontend.decode import decode_image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

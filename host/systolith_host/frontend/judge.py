@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.extras import MissingExtraError
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.fold import fold
@@ -170,6 +171,8 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
                 )
         if difference == np.inf:
             raise SystolithError(f"{path}: its output has another shape or other values; {_FAULT}")
+    except MissingExtraError as error:
+        return Judged(f"not compared: {error}")
     except CannotRunError as error:
         return Judged(f"not compared with onnxruntime, which cannot run the file: {error}")
     return Judged(
@@ -228,6 +231,8 @@ def judge_integers(
                     f"from the same inputs {row.different:,} of its {row.values:,} integers "
                     f"differ, by up to {row.largest}; {_FAULT}"
                 )
+    except MissingExtraError as error:
+        return f"not compared: {error}"
     except CannotRunError as error:
         return f"not compared with onnxruntime, which cannot run the file: {error}"
     return f"{line}, by rounding: from the same inputs no layer differs by more than 1"

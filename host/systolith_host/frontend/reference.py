@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from systolith_host.extras import need
+
 __all__ = ["HALF", "CannotRunError", "Reference"]
 
 HALF = TensorProto.FLOAT16
@@ -39,17 +41,18 @@ class Reference:
 
     Raises
     ------
+    MissingExtraError
+        If onnxruntime is not installed.
     CannotRunError
-        If onnxruntime does not accept the file.
+        If it does not accept the file.
     """
 
     def __init__(
         self, path: Path, x: np.ndarray, names: Sequence[str], *, channels_last: bool = False
     ) -> None:
-        try:
-            import onnxruntime  # a moment, and only where something is compared
-        except ImportError as error:
-            raise CannotRunError(f"it is not installed: {error}") from None
+        need("a comparison with onnxruntime", "judge")
+        import onnxruntime  # a moment, and only where something is compared
+
         self._names = list(dict.fromkeys(names))
         self._known: dict[str, np.ndarray] = {}
         proto = onnx.load_model(str(path), load_external_data=False)

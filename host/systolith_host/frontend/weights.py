@@ -1,6 +1,5 @@
 """Weights of the built-in networks: torchvision's files, or seeded random ones."""
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from systolith_host.errors import SystolithError
+from systolith_host.extras import need
 from systolith_host.frontend.vgg import torchvision_keys
 from systolith_host.network.graph import Graph, LayerWeights, weight_shape
 
@@ -145,11 +145,7 @@ def _collect(
 
 
 def _load_torch(path: Path) -> dict[str, Any]:
-    if importlib.util.find_spec("torch") is None:
-        raise SystolithError(
-            f"{path}: reading {path.suffix} needs PyTorch; run `pip install torch`, or give the "
-            "weights as .safetensors"
-        )
+    need(f"{path}: {path.suffix}", "torch", otherwise=", or give the weights as .safetensors")
     import torch  # pyright: ignore[reportMissingImports]  # optional
 
     try:

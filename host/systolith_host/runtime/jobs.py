@@ -16,11 +16,9 @@ from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.driver import Driver, LayerCounters
 from systolith_host.runtime.rtl.simulate import Progress as SimulationProgress
 from systolith_host.runtime.rtl.simulate import simulate
-from systolith_hw.generate import GenerateError
 from systolith_sim.emulator.device import Emulator, EmulatorError
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import SimulatorError
-from systolith_sim.rtl.simulator import accelerator_build
 
 __all__ = [
     "DeviceOptions",
@@ -156,6 +154,10 @@ def build_device(program: Program, options: DeviceOptions, message: Message) -> 
     """
     if options.kind != "rtl":
         return
+    # Amaranth, and only where the RTL is wanted.
+    from systolith_hw.generate import GenerateError
+    from systolith_sim.rtl.simulator import accelerator_build
+
     for waves in sorted({False, options.waves is not None}):
         try:
             accelerator_build(

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from systolith_hw.spec.compat import tomllib
 
 __all__ = [
     "ACCUMULATOR_UPDATE",

@@ -15,8 +15,7 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-
-from cocotb_tools import config as cocotb_config
+from typing import Any
 
 from systolith_sim.rtl.testbench import Testbench
 
@@ -121,8 +120,14 @@ def build(
                 recipe(testbench, folder, waves, progress or (lambda _: None))
     if simulator == "verilator":
         return Build(simulator, testbench.top, (str(folder / testbench.top),))
-    library = str(cocotb_config.lib_name_path("vpi", "icarus"))
+    library = str(_cocotb_config().lib_name_path("vpi", "icarus"))
     return Build(simulator, testbench.top, ("vvp", "-m", library, str(folder / testbench.top)))
+
+
+def _cocotb_config() -> Any:
+    from cocotb_tools import config  # with the extra `sim` only
+
+    return config
 
 
 @contextmanager
@@ -138,9 +143,8 @@ def _tool_version(simulator: str) -> str:
     if simulator == "verilator":
         cocotb_version = metadata.version("cocotb")
         compiler = _run(["g++", "-dumpfullversion"], Path.cwd(), "g++").strip()
-        return (
-            f"{metadata.version('verilator')} {cocotb_version} {cocotb_config.libs_dir} {compiler}"
-        )
+        libraries = _cocotb_config().libs_dir
+        return f"{metadata.version('verilator')} {cocotb_version} {libraries} {compiler}"
     return _run(["iverilog", "-V"], Path.cwd(), "iverilog").splitlines()[0]
 
 
@@ -176,7 +180,7 @@ def _verilator(
         (work / "public.vlt").write_text("`verilator_config\n" + "".join(visible))
         for source in _CPP_SOURCES:
             shutil.copy(source, work)
-        libraries = cocotb_config.libs_dir
+        libraries = _cocotb_config().libs_dir
         command = [
             str(root / "bin" / "verilator_bin"),
             *("--cc", "--exe", "--vpi", "--prefix", "Vtop", "-Mdir", "."),

@@ -6,9 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import find_libpython
-from cocotb_tools import config as cocotb_config
-
 from systolith_sim.rtl.build import Build, SimulatorError
 
 __all__ = ["start_simulator"]
@@ -49,6 +46,9 @@ def start_simulator(
     SimulatorError
         If it cannot be started.
     """
+    import find_libpython  # with the extra `sim` only, as cocotb
+    from cocotb_tools import config as cocotb_config
+
     python_library = find_libpython.find_libpython()
     if python_library is None:
         raise SimulatorError("this Python has no shared library, which cocotb needs")

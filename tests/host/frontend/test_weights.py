@@ -121,7 +121,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
 def test_pth_without_torch_says_the_way_out(tmp_path):
     path = tmp_path / "mini.pth"
     path.write_bytes(b"x")
-    with pytest.raises(SystolithError, match=r"\.pth needs PyTorch; run `pip install torch`, or"):
+    with pytest.raises(SystolithError, match=r"\.pth needs PyTorch; install systolith\[torch\]"):
         load_weights(path, GRAPH)
 
 

@@ -1,9 +1,9 @@
 """The compiled part of the order: room in the buffers, and the engines' clocks, item by item."""
 
 import numpy as np
-from numba import njit
 
 from systolith_host.compiler.schedule.outline import ITEM, STEP, STORE
+from systolith_host.jit import njit
 
 __all__ = ["make_room", "run_engines"]
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from systolith_host.compiler.schedule.clocks import make_room, run_engines
 from systolith_host.compiler.schedule.outline import Outline, outline_of
 from systolith_host.compiler.schedule.work import Item, Step, Store, Work
 from systolith_hw.spec.config import AcceleratorConfig
@@ -65,6 +64,8 @@ def allocate(work: Work, config: AcceleratorConfig) -> None:
     NoRoomError
         If an item would replace another that is still used after its own first use.
     """
+    from systolith_host.compiler.schedule.clocks import make_room  # numba takes a second to import
+
     outline = outline_of(work)
     if not make_room(outline.items, outline.bounds, _depths(config)):
         raise NoRoomError
@@ -86,6 +87,8 @@ def order_outline(
     turnaround: int = 0,
 ) -> int | None:
     """Return the cycles that an outline is expected to take; None if the buffers have no room."""
+    from systolith_host.compiler.schedule.clocks import make_room
+
     if not make_room(outline.items, outline.bounds, _depths(config)):
         return None
     end, _, _ = _run(outline, config, rate, latency, turnaround)
@@ -96,6 +99,8 @@ def _run(
     outline: Outline, config: AcceleratorConfig, rate: float, latency: int, turnaround: int
 ) -> tuple[float, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return when the last write ends (negative if never), the LOADs' order, and all starts."""
+    from systolith_host.compiler.schedule.clocks import run_engines
+
     counts = (len(outline.items), len(outline.steps), len(outline.stores))
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
     load_order = np.empty(counts[0], np.int64)

@@ -1,8 +1,8 @@
 """The compiled part of trials: a schedule's outline, without the fields of its instructions."""
 
 import numpy as np
-from numba import njit
 
+from systolith_host.jit import njit
 from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 
 __all__ = ["tabulate"]

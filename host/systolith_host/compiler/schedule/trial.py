@@ -9,7 +9,6 @@ from systolith_host.compiler.schedule.geometry import Shape, Span, split
 from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError, order_outline
 from systolith_host.compiler.schedule.outline import Outline
 from systolith_host.compiler.schedule.schedule import LayerSchedule
-from systolith_host.compiler.schedule.tabulate import tabulate
 from systolith_host.compiler.schedule.work import (
     MOST_STEPS,
     Addresses,
@@ -130,6 +129,9 @@ class Trials:
         entries = len(operation.params)
         stay = entries <= config.param_depth
         params = (entries, params_share(entries, config), stay, config.cols, PARAM_BYTES)
+        # numba takes a second to import.
+        from systolith_host.compiler.schedule.tabulate import tabulate
+
         tables = tabulate(
             images, columns, tiles, regions, shares.shares, shares.blocks, self._sources,
             settings, params,

@@ -16,12 +16,10 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.driver import LayerCounters
-from systolith_hw.generate import GenerateError
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import Build, SimulatorError
 from systolith_sim.rtl.process import start_simulator
-from systolith_sim.rtl.simulator import accelerator_build
 
 __all__ = [
     "EVENTS_VARIABLE",
@@ -128,6 +126,10 @@ def simulate(
     SystolithError
         If the simulator cannot be built or fails, or the accelerator reports an error or hangs.
     """
+    # Amaranth, and only where the RTL is wanted.
+    from systolith_hw.generate import GenerateError
+    from systolith_sim.rtl.simulator import accelerator_build
+
     chosen = _choose(program, layers)
     report = progress or (lambda _: None)
     try:
