@@ -19,6 +19,9 @@ _GROUP = 16
 
 _INTEGERS = frozenset(("MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"))
 
+_MOST_IMAGES = 256
+"""That a file may want at once, each a copy of the one that is compared."""
+
 
 class CannotRunError(Exception):
     """Why onnxruntime gives no result, in words."""
@@ -83,6 +86,8 @@ class Reference:
         self.half = kind.elem_type == HALF
         values = np.moveaxis(x, 1, -1) if channels_last else x
         images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
+        if images > _MOST_IMAGES:
+            raise CannotRunError(f"it takes {images:,} images at once, above {_MOST_IMAGES}")
         self._inputs = {
             value.name: np.repeat(values, images, axis=0).astype(
                 helper.tensor_dtype_to_np_dtype(kind.elem_type)
