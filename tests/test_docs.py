@@ -127,3 +127,14 @@ def test_links_lead_to_files():
             if "://" not in target and not (page.parent / target).exists():
                 missing.append(f"{page.relative_to(ROOT)}: {target}")
     assert not missing
+
+
+def test_files_that_are_named_exist():
+    root = re.compile(r"(?:hw|sim|host|tests|tools|docs|examples|configs)/[\w./-]+")
+    missing = [
+        f"{page.name}: {mention}"
+        for page in PAGES
+        for mention in mentions(page.read_text())
+        if root.fullmatch(mention) and not (ROOT / mention).exists()
+    ]
+    assert not missing

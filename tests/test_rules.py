@@ -1,0 +1,81 @@
+"""Rules about the tree itself: how long files may be, and which have tests of their name."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES = 400
+
+LONG = {
+    "host/systolith_host/compiler/schedule/tile.py",
+    "host/systolith_host/compiler/schedule/work.py",
+    "host/systolith_host/flow/prepare.py",
+    "host/systolith_host/frontend/judge.py",
+    "sim/systolith_sim/replay/kernel.py",
+    "tests/host/package/test_vivado.py",
+}
+"""Files that are still to be split."""
+
+UNTESTED = {
+    "hw": {
+        "accelerator.py",
+        "bus/axi.py",
+        "bus/follow.py",
+        "bus/window.py",
+        "interface/layouts.py",
+        "primitives/countdown.py",
+        "primitives/harness.py",
+        "primitives/memory.py",
+        "primitives/multiplier.py",
+        "primitives/register.py",
+        "spec/legal.py",
+        "spec/presets.py",
+        "store/lanes.py",
+    },
+    "sim": {
+        "bench/bench_memory.py",
+        "emulator/hazards.py",
+        "formal/stream_contract.py",
+        "memory/timing.py",
+        "replay/kernel.py",
+        "replay/parts.py",
+        "replay/table.py",
+        "rtl/cocotb_device.py",
+        "rtl/process.py",
+        "rtl/simulator.py",
+        "rtl/testbench.py",
+        "testing/configs.py",
+        "testing/damaged_onnx.py",
+        "testing/equivalence.py",
+        "testing/limited.py",
+    },
+}
+"""Modules of each root that only the tests of others exercise so far."""
+
+
+def python_files():
+    for folder in ("hw", "sim", "host", "tests", "tools", "examples"):
+        yield from (ROOT / folder).rglob("*.py")
+    yield from ROOT.glob("*.py")
+
+
+def test_no_file_is_too_long():
+    lines = {path: len(path.read_text().splitlines()) for path in python_files()}
+    long = {str(path.relative_to(ROOT)) for path, count in lines.items() if count > MOST_LINES}
+    assert long - LONG == set(), f"more than {MOST_LINES} lines: split them"
+    assert LONG - long == set(), "these are short enough now: take them out of LONG"
+
+
+@pytest.mark.parametrize("root", UNTESTED)
+def test_every_module_has_a_test_of_its_name(root):
+    package = ROOT / root / f"systolith_{root}"
+    modules = [path.relative_to(package) for path in package.rglob("*.py")]
+    missing = {
+        path.as_posix()
+        for path in modules
+        if path.name != "__init__.py"
+        and not (ROOT / "tests" / root / path.parent / f"test_{path.name}").exists()
+    }
+    assert missing - UNTESTED[root] == set(), f"write tests/{root}/FOLDER/test_MODULE.py for them"
+    assert UNTESTED[root] - missing == set(), "these have one now: take them out of UNTESTED"
