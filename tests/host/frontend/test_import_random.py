@@ -120,10 +120,13 @@ def output_of(graph, weights, images):
 
 
 def check_output(wanted, found, ending):
-    found = ENDINGS[ending](found).reshape(wanted.shape)
     if ending == "ArgMax":  # two classes may be equal but for rounding
-        assert (wanted == found).mean() >= 0.5
+        places = wanted.reshape(len(found), 1, *found.shape[2:])
+        chosen = np.take_along_axis(found, places, axis=1)
+        limit = 1e-3 * np.abs(found).max()
+        assert (chosen >= found.max(axis=1, keepdims=True) - limit).all()
         return
+    found = ENDINGS[ending](found).reshape(wanted.shape)
     size = max(np.abs(wanted).max(), 1e-30) if not ending else 1 + np.abs(wanted).max()
     assert np.abs(found - wanted).max() <= 1e-3 * size
 
