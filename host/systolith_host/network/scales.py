@@ -13,6 +13,9 @@ __all__ = ["ActivationScale", "activation_scale", "quantize_weight", "requantisa
 _WEIGHT_LIMIT = 127
 """Weights are symmetric: -128 is not used."""
 
+_LARGEST_BIAS = 2.0**31 + 0.5
+"""Size of a bias that still is one of 32 bits, rounded."""
+
 _BIAS_LIMIT = 1 << 24
 """Largest bias in steps of the sums; a channel with a larger one gets a coarser weight scale."""
 
@@ -95,7 +98,7 @@ def quantize_weight(
     bias : ndarray of float32, shape (K,)
     input_scale : float
     kept_scale : ndarray of float64, shape (K,), optional
-        Of weights that were quantised before, to be kept.
+        Of weights that were quantised before, to be kept unless the bias exceeds 32 bits in it.
 
     Returns
     -------
@@ -106,9 +109,13 @@ def quantize_weight(
     """
     flat = weight.reshape(len(weight), -1)
     if kept_scale is not None:
+        size = np.abs(bias.astype(np.float64)) / input_scale
+        # A bias in floats may dwarf the weights, too; one of the file's own 32 bits never does.
+        wide = size / kept_scale > _LARGEST_BIAS
+        kept_scale = np.where(wide, size / _BIAS_LIMIT, kept_scale)
         integers = np.clip(np.rint(flat / kept_scale[:, None]), -128, 127).astype(np.int8)
         whole = np.rint(bias.astype(np.float64) / (input_scale * kept_scale))
-        whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)
+        whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)  # 2**31, rounded
         return integers.reshape(weight.shape), whole, kept_scale
     largest = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
     scale = largest / _WEIGHT_LIMIT

@@ -5,6 +5,7 @@ SYSTOLITH_FUZZ_FIRST the seed of the first one. Without the latter each run has 
 what repeats one is printed.
 """
 
+import logging
 import os
 import random
 import secrets
@@ -15,9 +16,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from systolith_host.errors import SystolithError
-from systolith_host.frontend.judge import judge_float
+from systolith_host.frontend.judge import judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx
 from systolith_host.lab.random_onnx import ENDINGS, random_onnx
 from systolith_host.network.fold import fold
@@ -38,18 +40,25 @@ IMAGES = 4
 WIDTH = 16
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
-def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
+def seeds(shard):
+    """Yield a shard's seeds, each printed before it is tried."""
     # Without a first seed each shard draws its own: workers of pytest need the same parameters.
     count = CASES // SHARDS + (shard < CASES % SHARDS)
     first = secrets.randbelow(1 << 31) if FIRST is None else int(FIRST)
     if FIRST is not None:
         first += shard * (CASES // SHARDS) + min(shard, CASES % SHARDS)
-    outcomes: Counter[str] = Counter()
     for seed in range(first, first + count):
         print(f"SYSTOLITH_FUZZ=1 SYSTOLITH_FUZZ_FIRST={seed}")
+        yield seed
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
+    outcomes: Counter[str] = Counter()
+    for seed in seeds(shard):
         outcomes[one_case(seed, tmp_path / "net.onnx")] += 1
     print(dict(outcomes))
+    count = sum(outcomes.values())
     if count >= 30:
         assert outcomes["ran"] >= 0.7 * count, outcomes
         assert outcomes["invalid"] <= 0.1 * count, outcomes
@@ -96,6 +105,66 @@ def one_case(seed, path):
     corrected, _ = correct_bias(graph, weights, qgraph, images)
     better = run_golden(corrected, quantize_input(corrected, images))
     check_correction(graph, weights, corrected, better, images)
+    return "ran"
+
+
+class Samples(CalibrationDataReader):
+    """Three random images for onnxruntime's quantiser."""
+
+    def __init__(self, proto):
+        dims = proto.graph.input[0].type.tensor_type.shape.dim
+        shape = (3, 1, *(dim.dim_value for dim in dims[1:]))
+        self.images = iter(np.random.default_rng(0).standard_normal(shape, np.float32))
+
+    def get_next(self):  # pyright: ignore  # it ends with None
+        image = next(self.images, None)
+        return None if image is None else {"x": image}
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser has several of its own
+def test_a_quantised_network_is_onnxruntimes_or_refused(shard, tmp_path):
+    logging.disable(logging.WARNING)  # it advises, too
+    outcomes: Counter[str] = Counter()
+    for seed in seeds(shard):
+        outcomes[one_quantised(seed, tmp_path)] += 1
+    print(dict(outcomes))
+    logging.disable(logging.NOTSET)
+    if sum(outcomes.values()) >= 100:
+        assert outcomes["ran"] >= 5, outcomes
+
+
+def one_quantised(seed, folder):
+    """Return what became of a network that onnxruntime quantised."""
+    rng = random.Random(seed)
+    proto, _ = random_onnx(rng)
+    plain, path = folder / "plain.onnx", folder / "net.onnx"
+    onnx.save(proto, plain)
+    try:
+        quantize_static(
+            plain,
+            path,
+            Samples(proto),
+            quant_format=rng.choice([QuantFormat.QDQ, QuantFormat.QOperator]),
+            activation_type=rng.choice([QuantType.QUInt8, QuantType.QInt8]),
+            weight_type=QuantType.QInt8,
+            per_channel=rng.random() < 0.5,
+        )
+    except Exception:  # it has several faults of its own
+        return "invalid"
+    try:
+        model, problems = inspect_onnx(path)
+        if model is None or not model.scales:
+            assert model is not None or problems
+            return "refused"
+        line = judge(path, model, WIDTH)
+    except SystolithError as error:
+        if "computes something else" in str(error) or "fault of Systolith" in str(error):
+            raise
+        return "refused"
+    if "which cannot run the file" in line:  # its own quantiser's operators are of some types only
+        return "invalid"
+    assert line.startswith("integers equal onnxruntime's in "), line
     return "ran"
 
 

@@ -99,3 +99,15 @@ def test_ratio_out_of_range_names_layer_and_channel():
         requantisation(np.array([1.0, 200.0]), 8, "conv1")
     with pytest.raises(SystolithError, match=r"^conv1: scale of channel 0 must be positive, not"):
         requantisation(np.array([np.nan]), 8, "conv1")
+
+
+def test_kept_weights_keep_a_float_bias_of_more_than_32_bits():
+    weight = np.array([[1e-8], [1e-8], [1e-8]], np.float32)
+    kept = np.full(3, 1e-10)
+    bias = np.array([0.5, -0.5, 0.02 * 1e-10 * (2**31 - 1)])
+    integers, whole, scale = quantize_weight(weight, bias, 0.02, kept)
+    np.testing.assert_allclose(whole * 0.02 * scale, bias, rtol=1e-6)
+    assert integers[2, 0] == 100
+    assert scale[2] == kept[2]
+    assert whole[2] == 2**31 - 1
+    assert (integers[:2] == 0).all()
