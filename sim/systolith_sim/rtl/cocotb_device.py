@@ -19,7 +19,7 @@ from cocotb.types import Logic
 
 from systolith_sim.rtl.build import SimulatorError
 
-__all__ = ["CocotbDevice", "reset", "start_clock"]
+__all__ = ["CLOCK_NS", "CocotbDevice", "reset", "start_clock"]
 
 CLOCK_NS = 10
 """Period of the simulated clock (see verilator_main.cpp, which makes it under Verilator)."""
