@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.core import TyperGroup
 
 from systolith_host.cli.app import app
@@ -111,6 +112,13 @@ def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", makefile, re.MULTILINE))
     named = {}
+    for workflow in (ROOT / ".github" / "workflows").iterdir():
+        for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+            for line in [step["run"] for step in job["steps"] if "run" in step]:
+                if line.startswith("make "):
+                    wanted = line.partition(" PYTHON=")[0].split()[1:]
+                    named.update(dict.fromkeys(wanted, workflow.name))
+    assert {"setup", "lint", "test", "docs"} <= named.keys()
     for page in PAGES:
         text = page.read_text()
         for line in [*code_lines(text), *mentions(text)]:

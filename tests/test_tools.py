@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,6 +96,14 @@ def test_help_names_every_target():
     targets = set(phony[1].replace("\\", " ").split()) - {"help"}
     done = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
     assert targets == set(re.findall(r"^  make ([a-z-]+)", done.stdout, re.MULTILINE))
+
+
+def test_hooks_call_what_is_there():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    (local,) = config["repos"]
+    entries = [hook["entry"].split()[0] for hook in local["hooks"]]
+    assert entries == [".venv/bin/ruff", ".venv/bin/ruff", "tools/check-commit-subject"]
+    assert os.access(ROOT / entries[-1], os.X_OK)
 
 
 def subject_is_taken(tmp_path, message):

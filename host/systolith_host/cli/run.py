@@ -174,6 +174,8 @@ def run(
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
     if scheduler is not None and on_board:
         raise SystolithError("--scheduler spreads layers, a board runs them all: choose one")
+    if waves is not None and not rtl:
+        raise SystolithError("--waves needs --device rtl: no other device shows its signals")
     if scheduler is not None:
         need("--scheduler", "cluster")
     elif rtl:
@@ -213,8 +215,6 @@ def run(
             loaded.save(save_program)
         selected = select_layers(loaded, layers)
         traced = select_layers(loaded, waves)[0].name if waves is not None else None
-        if traced is not None and not rtl:
-            raise SystolithError("--waves needs --device rtl: no other device shows its signals")
         if traced is not None and traced not in {layer.name for layer in selected}:
             raise SystolithError(f"--waves: {traced} is not among the --layers that run")
         options = DeviceOptions(
