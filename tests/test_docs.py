@@ -146,3 +146,15 @@ def test_files_that_are_named_exist():
         if root.fullmatch(mention) and not (ROOT / mention).exists()
     ]
     assert not missing
+
+
+def test_the_changelog_keeps_its_form():
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    releases = [line for line in lines if line.startswith("## ")]
+    kinds = {line for line in lines if line.startswith("### ")}
+    assert lines[0] == "# Changelog"
+    assert releases[0] == "## [Unreleased]"
+    dated = re.compile(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}")
+    assert all(dated.fullmatch(line) for line in releases[1:])
+    known = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+    assert kinds <= {f"### {kind}" for kind in known}
