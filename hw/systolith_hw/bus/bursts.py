@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.interface.layouts import address_bits, instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
+from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 
@@ -135,16 +136,12 @@ class RegionWalker(wiring.Component):
                     run.end.eq(low_end + 1),
                     run.last.eq(last),
                 ]
-                with m.If(~runs.last):
-                    m.d.sync += [*runs.advance(), addr.eq(addr + region.run_pitch)]
-                with m.Else():
-                    following = (plane_addr + region.plane_pitch)[: len(addr)]
-                    m.d.sync += [
-                        *planes.advance(),
-                        *runs.load(region.runs),
-                        addr.eq(following),
-                        plane_addr.eq(following),
-                    ]
+                next_plane = (plane_addr + region.plane_pitch)[: len(addr)]
+                walk(
+                    m,
+                    [Level.counted(runs, region.runs, addr.eq(addr + region.run_pitch))],
+                    end=[*planes.advance(), addr.eq(next_plane), plane_addr.eq(next_plane)],
+                )
                 m.next = "RUN"
             with m.State("RUN"):  # until the run is taken
                 m.d.comb += self.run.valid.eq(1)

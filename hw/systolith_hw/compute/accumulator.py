@@ -6,6 +6,7 @@ from amaranth.hdl import MemoryData, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import ACCUMULATOR_UPDATE, AcceleratorConfig
@@ -85,22 +86,13 @@ class AccumulatorColumn(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = accumulate_layout(self.config)
-        stage_1 = Signal(layout, reset_less=True)
-        stage_2 = Signal(layout, reset_less=True)
-        stage_3 = Signal(layout, reset_less=True)
-        stage_4 = Signal(layout, reset_less=True)
-        drain_1 = Signal(drain_layout(self.config), reset_less=True)
-        drain_bank = Signal(reset_less=True)
-        m.d.sync += [
-            stage_1.eq(self.accumulate),
-            stage_2.eq(stage_1),
-            stage_3.eq(stage_2),
-            stage_4.eq(stage_3),
-            drain_1.eq(self.drain),
-            drain_bank.eq(drain_1.bank),
-        ]
-        m.d.comb += [self.accumulate_next.eq(stage_1), self.drain_next.eq(drain_1)]
+        # `adding` comes with what was read, `storing` with the sum that takes its place.
+        passing = delay(m, self.accumulate, 1, "accumulate_passing")
+        adding = delay(m, passing, RegisteredMemory.LATENCY - 1, "accumulate_adding")
+        storing = delay(m, adding, 2, "accumulate_storing")
+        drain_passing = delay(m, self.drain, 1, "drain_passing")
+        drain_bank = delay(m, drain_passing.bank, RegisteredMemory.LATENCY - 1, "drain_bank")
+        m.d.comb += [self.accumulate_next.eq(passing), self.drain_next.eq(drain_passing)]
 
         width = signed(self.config.acc_width)
         olds = []
@@ -111,18 +103,18 @@ class AccumulatorColumn(wiring.Component):
             filling = self.accumulate.valid & (self.accumulate.bank == bank)
             m.d.comb += [
                 store.r_addr.eq(Mux(filling, self.accumulate.addr, self.drain.addr)),
-                store.w_addr.eq(stage_4.addr),
+                store.w_addr.eq(storing.addr),
                 store.w_data.eq(total),
-                store.w_en.eq(stage_4.valid & (stage_4.bank == bank)),
+                store.w_en.eq(storing.valid & (storing.bank == bank)),
             ]
             olds.append(store.r_data)
         # The block RAMs are not beside the adder: a cycle for the way.
-        old = Mux(stage_2.bank, olds[1], olds[0])
-        shifted = Mux(stage_2.shift, old << SHIFT_BITS, old)
+        old = Mux(adding.bank, olds[1], olds[0])
+        shifted = Mux(adding.shift, old << SHIFT_BITS, old)
         base = Signal(width, reset_less=True)
         drained = drive(m, self.sum, "drained")
         m.d.sync += [
-            base.eq(Mux(stage_2.overwrite, 0, shifted)),
+            base.eq(Mux(adding.overwrite, 0, shifted)),
             total.eq(base + self.psum),
             drained.eq(Mux(drain_bank, olds[1], olds[0])),
         ]

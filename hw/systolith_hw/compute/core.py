@@ -6,12 +6,13 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from systolith_hw.compute.accumulator import AccumulatorColumn, accumulate_layout, drain_layout
+from systolith_hw.compute.accumulator import AccumulatorColumn, drain_layout
 from systolith_hw.compute.mesh import Mesh
 from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
 from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Opcode
@@ -160,29 +161,19 @@ class DirectCore(wiring.Component):
         self, m: Module, loader: WeightLoader, sequencer: PixelSequencer, mesh: Mesh
     ) -> None:
         """Bring the flags to the array's edge together with the data that was read for them."""
-        swap, capture = sequencer.act_first, loader.capture
-        for stage in range(SkewedMemory.LATENCY):
-            swap_next = Signal(name=f"swap_{stage}", reset_less=True)
-            capture_next = Signal(name=f"capture_{stage}", reset_less=True)
-            m.d.sync += [swap_next.eq(swap), capture_next.eq(capture)]
-            swap, capture = swap_next, capture_next
         m.d.comb += [
             mesh.act.eq(self.act_data),
-            mesh.swap.eq(swap),
+            mesh.swap.eq(delay(m, sequencer.act_first, SkewedMemory.LATENCY, "swap")),
             mesh.weight.eq(self.weight_data),
-            mesh.capture.eq(capture),
+            mesh.capture.eq(delay(m, loader.capture, SkewedMemory.LATENCY, "capture")),
         ]
 
     def _build_accumulators(self, m: Module, sequencer: PixelSequencer, mesh: Mesh) -> None:
         """Chain the columns: accumulate goes along all of them, drain along each lane group."""
         config = self.config
         lanes = config.post_lanes
-        accumulate = sequencer.accumulate
-        delay = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
-        for stage in range(delay):
-            later = Signal(accumulate_layout(config), name=f"accumulate_{stage}", reset_less=True)
-            m.d.sync += later.eq(accumulate)
-            accumulate = later
+        ahead = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+        accumulate = delay(m, sequencer.accumulate, ahead, "accumulate")
 
         columns = [AccumulatorColumn(config) for _ in range(config.cols)]
         for j, column in enumerate(columns):
@@ -193,23 +184,13 @@ class DirectCore(wiring.Component):
                 column.drain.eq(columns[j - 1].drain_next if j % lanes else self.drain),
             ]
             accumulate = column.accumulate_next
-        done = accumulate.done
-        for stage in range(AccumulatorColumn.UPDATE_LATENCY - 1):
-            later = Signal(name=f"done_{stage}", reset_less=True)
-            m.d.sync += later.eq(done)
-            done = later
-        m.d.comb += self.done.eq(done)
+        stored = AccumulatorColumn.UPDATE_LATENCY - 1
+        m.d.comb += self.done.eq(delay(m, accumulate.done, stored, "done"))
 
-        group = self.drain_group
-        for stage in range(AccumulatorColumn.READ_LATENCY):
-            later = Signal.like(group, name=f"group_{stage}", reset_less=True)
-            m.d.sync += later.eq(group)
-            group = later
+        group = delay(m, self.drain_group, AccumulatorColumn.READ_LATENCY, "group")
         for lane in range(lanes):
             choices = Array(column.sum for column in columns[lane::lanes])
             total = Signal(signed(config.acc_width), name=f"sum_{lane}", reset_less=True)
             m.d.sync += total.eq(choices[group])
             m.d.comb += self.sum[lane].eq(total)
-            later = Signal.like(group, name=f"lane_group_{lane}", reset_less=True)
-            m.d.sync += later.eq(group)
-            group = later
+            group = delay(m, group, 1, f"lane_group_{lane}")

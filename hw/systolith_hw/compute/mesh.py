@@ -7,7 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.compute.pe import ProcessingElement
-from systolith_hw.primitives.ecp5 import Ecp5
+from systolith_hw.primitives.delay import delay
+from systolith_hw.primitives.technology import ask
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["Mesh"]
@@ -64,9 +65,7 @@ class Mesh(wiring.Component):
         rows, cols = self.config.rows, self.config.cols
 
         def site(row: int, col: int) -> str | None:
-            if isinstance(platform, Ecp5):
-                return platform.site(row, col, rows=rows, cols=cols)
-            return None
+            return ask(platform, "get_multiplier_site", row, col, rows, cols)
 
         grid = [
             [ProcessingElement(self.config.psum_width, site=site(i, j)) for j in range(cols)]
@@ -82,9 +81,7 @@ class Mesh(wiring.Component):
                 else:
                     m.d.comb += [pe.act_i.value.eq(self.act[i]), pe.act_i.swap.eq(swap)]
                     if i + 1 < rows:
-                        swap_next = Signal(name=f"swap_{i + 1}", reset_less=True)
-                        m.d.sync += swap_next.eq(swap)
-                        swap = swap_next
+                        swap = delay(m, swap, 1, f"swap_to_{i + 1}")
                 if i:
                     m.d.comb += [
                         pe.weight_i.eq(grid[i - 1][j].weight_o),
@@ -96,9 +93,7 @@ class Mesh(wiring.Component):
                         pe.weight_i.capture.eq(capture),
                     ]
                     if j + 1 < cols:
-                        capture_next = Signal(name=f"capture_{j + 1}", reset_less=True)
-                        m.d.sync += capture_next.eq(capture)
-                        capture = capture_next
+                        capture = delay(m, capture, 1, f"capture_to_{j + 1}")
         for j in range(cols):
             m.d.comb += self.psum[j].eq(grid[rows - 1][j].psum_o)
         return m

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from systolith_hw.compute.accumulator import AccumulatorColumn, accumulate_layou
 from systolith_hw.interface.layouts import instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
+from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, Opcode
 
@@ -127,32 +128,20 @@ class PixelSequencer(wiring.Component):
         moves = ~active | issue
         renews = ~active | (last_pixel & last_pass)
         m.d.comb += self.job.ready.eq(moves & renews)
-
-        def advance(level: str, ends: Any) -> None:
-            with m.If(ends):
-                m.d.sync += left[level].load(job[f"{level}_count"])
-            with m.Else():
-                m.d.sync += left[level].advance()
-
-        enables = _first_clear([last[level] for level in _PIXEL_LEVELS])
-        last_of_pass = enables.pop()
-        enables += [last_of_pass & advances[index] for index in range(len(_PASS_LEVELS))]
+        ends = last | {level: ~advances[index] for index, level in enumerate(_PASS_LEVELS)}
+        levels = [
+            Level(
+                ends[level],
+                left[level].load(job[f"{level}_count"]),
+                [*left[level].advance(), step.eq(job[f"{level}_step"])],
+            )
+            for level in _LEVELS
+        ]
         with m.If(moves):
             m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
             with m.If(last_pixel):
                 m.d.sync += first_pass.eq(0)
-            for level, enable in zip(_LEVELS, enables, strict=True):
-                with m.If(enable):
-                    m.d.sync += step.eq(job[f"{level}_step"])
-            inner: Any = Const(1)
-            for level in _PIXEL_LEVELS:
-                with m.If(inner):
-                    advance(level, last[level])
-                inner = inner & last[level]
-            with m.If(last_pixel):
-                for index, level in enumerate(_PASS_LEVELS):
-                    with m.If(~advances[:index].any()):
-                        advance(level, ~advances[index])
+            walk(m, levels)
             with m.If(renews):
                 m.d.sync += [
                     active.eq(self.job.valid),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
+from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["WEIGHT_JOB", "WeightLoader"]
@@ -93,14 +94,8 @@ class WeightLoader(wiring.Component):
         m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))
         with m.If(fills):
             m.d.sync += full.eq(1)
-            with m.If(~s.last):
-                m.d.sync += s.advance()
-            with m.Else():
-                m.d.sync += s.load(job.s_count)
-                with m.If(~r.last):
-                    m.d.sync += r.advance()
-                with m.Else():
-                    m.d.sync += [*r.load(job.r_count), *c.advance()]
+            taps = [Level.counted(s, job.s_count), Level.counted(r, job.r_count)]
+            walk(m, taps, end=c.advance())
         with m.Elif(self.swap):
             m.d.sync += full.eq(0)
         with m.If(finish):

@@ -6,6 +6,7 @@ from amaranth.hdl import MemoryData, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.memory import RegisteredMemory
 
 __all__ = ["SkewedMemory"]
@@ -76,11 +77,7 @@ class SkewedMemory(wiring.Component):
                 store.r_addr.eq(addr),
             ]
             # From the block RAM to where it is used is a long way: a cycle for it.
-            output = Signal(self.width, name=f"output_{lane}", reset_less=True)
-            m.d.sync += output.eq(store.r_data)
-            m.d.comb += self.r_data[lane].eq(output)
+            m.d.comb += self.r_data[lane].eq(delay(m, store.r_data, 1, f"output_{lane}"))
             if lane + 1 < self.lanes:
-                travelling = Signal(range(self.depth), name=f"addr_{lane + 1}", reset_less=True)
-                m.d.sync += travelling.eq(addr)
-                addr = travelling
+                addr = delay(m, addr, 1, f"addr_to_{lane + 1}")
         return m

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SIZES", "Ecp5", "bits", "dsp_sites"]
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal
+
+__all__ = ["SIZES", "Ecp5", "block_rams", "dsp_sites"]
 
 SIZES = ("25F", "45F", "85F")
 
@@ -23,6 +25,22 @@ def dsp_sites(size: str) -> list[list[list[str]]]:
         [[f"X{x + k}/Y{y}/MULT18_{k}" for k in _OFFSETS] for x in _DSP_BLOCKS[size]]
         for y in _DSP_ROWS.get(size, ())
     ]
+
+
+_FACTOR_BITS = 18
+"""Of a MULT18X18D."""
+
+_MODES = {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
+"""Words of a DP16KD to bits of a word."""
+
+_BLOCK_ADDRESS = 14
+_HALF = 18
+
+
+def block_rams(depth: int, width: int) -> int | None:
+    """Return the number of DP16KD that a memory takes, or None if Yosys is to make it."""
+    mode = next((word for words, word in _MODES.items() if depth <= words), None)
+    return None if mode is None else -(-width // mode)
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ class Ecp5:
         sites = dsp_sites(self.size)
         return -(-rows // len(_OFFSETS)) <= len(sites) and cols <= len(sites[0])
 
-    def site(self, row: int, col: int, *, rows: int, cols: int) -> str | None:
+    def get_multiplier_site(self, row: int, col: int, rows: int, cols: int) -> str | None:
         """Return the site of an array's multiplier, or None where the tools shall choose.
 
         Four rows of a column share a block; the next four stand in the next row of blocks.
@@ -62,7 +80,99 @@ class Ecp5:
         block_row, place = divmod(row, len(_OFFSETS))
         return dsp_sites(self.size)[block_row][col][place]
 
+    def get_multiplier(self, multiplier: Any) -> Module | None:
+        """Return a MULT18X18D with its input and output registers, if the factors fit.
 
-def bits(prefix: str, name: str, value: Any, width: int) -> dict[str, Any]:
+        The factors are left-aligned: sign extension would cost routing for every upper bit.
+        """
+        if any(shape.width > _FACTOR_BITS for shape in multiplier.shapes):
+            return None
+        m = Module()
+        result = Signal(2 * _FACTOR_BITS)
+        ports: dict[str, Any] = {}
+        factors = (multiplier.a, multiplier.b)
+        for name, factor, shape in zip("AB", factors, multiplier.shapes, strict=True):
+            aligned = Cat(Const(0, _FACTOR_BITS - shape.width), factor)
+            ports |= _bits("i", name, aligned, _FACTOR_BITS)
+            ports[f"i_SIGNED{name}"] = Const(shape.signed, 1)
+            ports[f"i_SOURCE{name}"] = Const(0, 1)
+            # Both input registers or neither: else nextpnr takes the multiplier for unregistered.
+            ports[f"p_REG_INPUT{name}_CLK"] = "CLK0"
+            ports[f"p_REG_INPUT{name}_CE"] = "CE0"
+            ports[f"p_REG_INPUT{name}_RST"] = "RST0"
+        if multiplier.site is not None:
+            ports["a_BEL"] = multiplier.site
+        m.submodules.hard = Instance(
+            "MULT18X18D",
+            **ports,
+            **_bits("o", "P", result, 2 * _FACTOR_BITS),
+            p_REG_OUTPUT_CLK="CLK0",
+            p_REG_OUTPUT_CE="CE0",
+            p_REG_OUTPUT_RST="RST0",
+            i_CLK0=ClockSignal(),
+            i_CE0=Const(1, 1),
+            i_RST0=Const(0, 1),
+        )
+        m.d.comb += multiplier.product.eq(result[2 * _FACTOR_BITS - len(multiplier.product) :])
+        return m
+
+    def get_registered_memory(self, memory: Any) -> Module | None:
+        """Return DP16KD side by side, each holding some bits of every word, if one is deep enough.
+
+        Port A writes, port B reads.
+        """
+        depth, width = memory.store.depth, len(memory.w_data)
+        if block_rams(depth, width) is None:
+            return None
+        m = Module()
+        mode = next(word for words, word in _MODES.items() if depth <= words)
+        shift = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}[mode]
+        outputs = []
+        for low in range(0, width, mode):
+            piece = memory.w_data[low : low + mode]
+            data = Cat(piece, Const(0, 2 * _HALF - len(piece)))
+            # Of wide words the lowest address bits are byte enables.
+            enables = 4 if mode == 36 else 2 if mode == 18 else 0
+            w_addr = Cat(memory.w_en.replicate(enables), Const(0, shift - enables), memory.w_addr)
+            r_addr = Cat(Const(0, shift), memory.r_addr)
+            spare = Const(0, _BLOCK_ADDRESS)
+            output = Signal(2 * _HALF, name=f"output_{low}")
+            m.submodules[f"block_{low // mode}"] = Instance(
+                "DP16KD",
+                p_DATA_WIDTH_A=mode,
+                p_DATA_WIDTH_B=mode,
+                p_REGMODE_A="OUTREG",
+                p_REGMODE_B="OUTREG",
+                p_RESETMODE="SYNC",
+                p_WRITEMODE_A="NORMAL",
+                p_WRITEMODE_B="NORMAL",
+                p_CSDECODE_A="0b000",
+                p_CSDECODE_B="0b000",
+                p_GSR="DISABLED",
+                i_CLKA=ClockSignal(),
+                i_CLKB=ClockSignal(),
+                i_CEA=Const(1, 1),
+                i_CEB=Const(1, 1),
+                i_OCEA=Const(1, 1),
+                i_OCEB=Const(1, 1),
+                i_WEA=memory.w_en,
+                i_WEB=Const(0, 1),
+                i_RSTA=Const(0, 1),
+                i_RSTB=Const(0, 1),
+                **{f"i_CS{port}{index}": Const(0, 1) for port in "AB" for index in range(3)},
+                **_bits("i", "ADA", Cat(w_addr, spare), _BLOCK_ADDRESS),
+                **_bits("i", "ADB", Cat(r_addr, spare), _BLOCK_ADDRESS),
+                **_bits("i", "DIA", data, _HALF),
+                # Only words of 36 bits use both halves; then both ports' outputs are port B's.
+                **(_bits("i", "DIB", data[_HALF:], _HALF) if mode == 36 else {}),
+                **_bits("o", "DOA" if mode == 36 else "DOB", output, _HALF),
+                **(_bits("o", "DOB", output[_HALF:], _HALF) if mode == 36 else {}),
+            )
+            outputs.append(output[: len(piece)])
+        m.d.comb += memory.r_data.eq(Cat(outputs))
+        return m
+
+
+def _bits(prefix: str, name: str, value: Any, width: int) -> dict[str, Any]:
     """Return the arguments of an Instance whose ports are single bits, as ECP5's are."""
     return {f"{prefix}_{name}{index}": value[index] for index in range(width)}

@@ -10,6 +10,7 @@ from systolith_hw.compute.accumulator import drain_layout
 from systolith_hw.interface.layouts import instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
+from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
 from systolith_hw.store.lanes import PostLanes, drain_flags
@@ -144,41 +145,32 @@ class Drain(wiring.Component):
             self.job.ready.eq(idle),
         ]
 
-        def reload(*levels: str) -> list[Any]:
-            return [left[level].load(job[f"{level}_count"]) for level in levels]
+        def level(name: str, *step: Any) -> Level:
+            return Level.counted(left[name], job[f"{name}_count"], *step)
 
-        def advance(level: str) -> Any:
-            return left[level].advance()
-
+        # Within a word: the sums of a window, then the same window of the next group of lanes.
+        window = [
+            level("dx", addr.eq(addr + job.dx_step)),
+            level("dy", addr.eq(addr + job.dy_step)),
+        ]
+        first_group = [group.eq(0), group_last.eq(groups == 1)]
+        next_group = [group.eq(group + 1), group_last.eq(group == groups - 2), addr.eq(base)]
+        next_word = Mux(last_place, job.acc_base, base + step)[:16]
         with m.If(issue):
             m.d.sync += [window_first.eq(window_last), word_first.eq(word_last)]
-            with m.If(~last["dx"]):
-                m.d.sync += [advance("dx"), addr.eq(addr + job.dx_step)]
-            with m.Elif(~last["dy"]):
-                m.d.sync += [advance("dy"), addr.eq(addr + job.dy_step), *reload("dx")]
-            with m.Elif(~group_last):
-                m.d.sync += [group.eq(group + 1), group_last.eq(group == groups - 2)]
-                m.d.sync += [addr.eq(base), *reload("dx", "dy")]
-            with m.Else():
-                following = Mux(last_place, job.acc_base, base + step)[:16]
-                m.d.sync += [group.eq(0), group_last.eq(groups == 1)]
-                m.d.sync += [addr.eq(following), base.eq(following)]
-                m.d.sync += reload("dx", "dy")
-                with m.If(last_place):
-                    m.d.sync += [
-                        *blocks.advance(),
-                        param_word.eq(param_word + groups),
-                        column_group.eq(column_group + groups),
-                    ]
+            walk(
+                m,
+                [*window, Level(group_last, first_group, next_group)],
+                end=[addr.eq(next_word), base.eq(next_word)],
+            )
+            with m.If(word_last & last_place):
+                m.d.sync += [
+                    *blocks.advance(),
+                    param_word.eq(param_word + groups),
+                    column_group.eq(column_group + groups),
+                ]
         with m.If(word_done):
-            with m.If(~last["x"]):
-                m.d.sync += advance("x")
-            with m.Elif(~last["y"]):
-                m.d.sync += [advance("y"), *reload("x")]
-            with m.Elif(~last["n"]):
-                m.d.sync += [advance("n"), *reload("x", "y")]
-            with m.Else():
-                m.d.sync += reload("x", "y", "n")
+            walk(m, [level("x"), level("y"), level("n")])
         with m.If(finish):
             m.d.sync += active.eq(0)
         with m.If(self.drained):
@@ -195,8 +187,7 @@ class Drain(wiring.Component):
                 active.eq(self.job.valid),
                 idle.eq(~self.job.valid),
                 job.eq(self.job.p),
-                group.eq(0),
-                group_last.eq(groups == 1),
+                *first_group,
                 window_first.eq(1),
                 word_first.eq(1),
                 addr.eq(self.job.p.acc_base),

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.store.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT, Requantizer
@@ -84,24 +85,14 @@ class PostLanes(wiring.Component):
                 requantizer.param.eq(self.param[lane]),
                 requantizer.output.eq(self.output),
             ]
-            value = requantizer.value
-            for stage in range(lanes - 1 - lane):
-                later = Signal(signed(8), name=f"aligned_{lane}_{stage}", reset_less=True)
-                m.d.sync += later.eq(value)
-                value = later
-            values.append(value)
+            values.append(delay(m, requantizer.value, lanes - 1 - lane, f"aligned_{lane}"))
 
-        # Of what travels with the sums only `valid` is reset.
-        flags = before = pooling = self.flags
-        valid = self.flags.valid
-        for stage in range(self.latency(self.config)):
-            later = Signal(drain_flags(self.config), name=f"flags_{stage}", reset_less=True)
-            arrives = Signal(name=f"arrives_{stage}")
-            m.d.sync += [later.eq(flags), arrives.eq(valid)]
-            flags, before, valid = later, flags, arrives
-            if stage == self.latency(self.config) - 3:
-                pooling = later
-        # `pooling` comes with the aligned values, `before` with the maxima, `flags` with the word.
+        # With the aligned values, with the maxima, and with the word; only `valid` is reset.
+        latency = self.latency(self.config)
+        pooling = delay(m, self.flags, latency - 2, "flags")
+        before = delay(m, pooling, 1, "flags_of_maxima")
+        flags = delay(m, before, 1, "flags_of_word")
+        valid = delay(m, self.flags.valid, latency, "arrives", reset=True)
 
         groups = self.config.block // lanes
         word = drive(m, self.word, "word_out")

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
@@ -77,17 +78,21 @@ class Requantizer(wiring.Component):
         # A cycle for the sum alone: the multipliers' sites may be far from the accumulators.
         biased = register("biased", signed(width))
         factor = register("factor", unsigned(factor_width))
-        shifts = [register(f"shift_{stage}", unsigned(6)) for stage in range(5)]
-        m.d.sync += [biased.eq(self.sum + self.param.bias), factor.eq(self.param.multiplier)]
+        # One less: the last bit of the shift rounds.
+        shift = register("shift", unsigned(6))
+        m.d.sync += [
+            biased.eq(self.sum + self.param.bias),
+            factor.eq(self.param.multiplier),
+            shift.eq(self.param.shift - 1),
+        ]
         m.d.comb += [
             low.a.eq(biased[:_LOW_PART]),
             high.a.eq(biased[_LOW_PART:].as_signed()),
             low.b.eq(factor),
             high.b.eq(factor),
         ]
-        # One less: the last bit of the shift rounds.
-        m.d.sync += shifts[0].eq(self.param.shift - 1)
-        m.d.sync += [shifts[stage].eq(shifts[stage - 1]) for stage in range(1, 5)]
+        coarse_shift = delay(m, shift, low.LATENCY + 1, "coarse_shift")
+        fine_shift = delay(m, coarse_shift, 1, "fine_shift")
 
         product = register("product", signed(width + factor_width))
         m.d.sync += product.eq((high.product << _LOW_PART) + low.product)
@@ -95,8 +100,8 @@ class Requantizer(wiring.Component):
         coarse = register("coarse", product.shape())
         fine = register("fine", product.shape())
         m.d.sync += [
-            coarse.eq(product >> (shifts[3][3:] << 3)),
-            fine.eq(coarse >> shifts[4][:3]),
+            coarse.eq(product >> (coarse_shift[3:] << 3)),
+            fine.eq(coarse >> fine_shift[:3]),
         ]
         top = fine[_SCALED_WIDTH - 1 :]
         saturated = register("saturated", signed(_SCALED_WIDTH))

@@ -5,8 +5,8 @@ from amaranth.hdl import MemoryData, signed, unsigned
 
 from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import Flavour, component_verilog
-from systolith_hw.primitives.ecp5 import Ecp5, dsp_sites
-from systolith_hw.primitives.memory import RegisteredMemory, block_rams
+from systolith_hw.primitives.ecp5 import Ecp5, block_rams, dsp_sites
+from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.store.requantize import Requantizer
@@ -133,7 +133,7 @@ def test_sites_of_an_array_are_different_and_exist():
     config = PRESETS["ecp5-85f"]
     platform = Ecp5("85F")
     sites = {
-        platform.site(row, col, rows=config.rows, cols=config.cols)
+        platform.get_multiplier_site(row, col, config.rows, config.cols)
         for row in range(config.rows)
         for col in range(config.cols)
     }
@@ -144,9 +144,9 @@ def test_sites_of_an_array_are_different_and_exist():
 
 
 def test_an_array_too_large_for_the_floorplan_is_left_to_the_tools():
-    assert Ecp5("85F").site(0, 0, rows=16, cols=4) is None
-    assert Ecp5("25F").site(0, 0, rows=8, cols=8) is None
-    assert Ecp5("85F", floorplan=False).site(0, 0, rows=4, cols=4) is None
+    assert Ecp5("85F").get_multiplier_site(0, 0, 16, 4) is None
+    assert Ecp5("25F").get_multiplier_site(0, 0, 8, 8) is None
+    assert Ecp5("85F", floorplan=False).get_multiplier_site(0, 0, 4, 4) is None
 
 
 def test_unknown_sizes_are_refused():
