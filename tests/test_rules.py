@@ -21,14 +21,13 @@ UNTESTED = {
     "hw": {
         "accelerator.py",
         "bus/axi.py",
-        "bus/follow.py",
         "interface/layouts.py",
-        "spec/legal.py",
         "spec/presets.py",
         "store/lanes.py",
     },
     "sim": {
         "bench/bench_memory.py",
+        "bench/bench_programs.py",
         "bench/bench_resets.py",
         "emulator/hazards.py",
         "memory/timing.py",

@@ -12,7 +12,7 @@ __all__ = ["BurstFollower"]
 class BurstFollower(wiring.Component):
     """Counts beats against the lengths of the bursts that were asked for.
 
-    A burst counts for beats that come three cycles later or more.
+    A burst counts for beats that come in the next cycle or later.
 
     Parameters
     ----------

@@ -205,6 +205,8 @@ class ReadPort(wiring.Component):
                 (outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~waits["fetch"] & ~waits["load"]
             ),
         ]
+        # Looked at where they arrive: what nobody has asked for may wait in the queue for ever.
+        arrives = bus.rvalid & bus.rready
         for name, broken in (("fetch", self.broken_fetch), ("load", self.broken_load)):
             follower = BurstFollower(config.outstanding_reads)
             m.submodules[f"{name}_follower"] = follower
@@ -212,8 +214,8 @@ class ReadPort(wiring.Component):
             m.d.comb += [
                 follower.burst.valid.eq(issue & (chosen.fetch == fetches)),
                 follower.burst.p.eq(chosen.burst.length),
-                follower.beat.eq(taken & (is_fetch == fetches)),
-                follower.last.eq(beats.o.p.last),
+                follower.beat.eq(arrives & ((bus.rid == AxiId.FETCH) == fetches)),
+                follower.last.eq(bus.rlast),
             ]
             with m.If(follower.broken):
                 m.d.sync += broken.eq(1)

@@ -57,6 +57,7 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
                 f"param_base must be a multiple of {config.post_lanes}",
                 lambda f: (f["param_base"] & (config.post_lanes - 1)) == 0,
             ),
+            Rule("low must be at most high", lambda f: f["low"] <= f["high"]),
         ]
     sizes = (0, *config.pack_sizes)
     table = [

@@ -19,6 +19,8 @@ BURSTS = 12
 
 INPUTS = (
     "memory_sync",
+    "memory_breach",
+    "memory_breach_at",
     "bench_waits",
     *(f"s_axi_{channel}{name}" for channel in ("ar", "aw") for name in ("id", "addr", "valid")),
     *(f"s_axi_{channel}{name}" for channel in ("ar", "aw") for name in ("len", "size", "burst")),

@@ -201,19 +201,19 @@ class Engines:
         """Execute a CONV."""
         config = self.config
         levels = _levels(instruction, "xynsrc")
-        addresses = walk(instruction["act_base"], levels, 24)
-        passes = int(np.prod([count for count, _ in levels[3:]]))
-        pixels = int(np.prod([count for count, _ in levels[:3]]))
-        addresses = addresses.reshape(passes, pixels)
-        if addresses.max() >= config.act_depth:
-            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.act_depth).argmax()])
-            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, info)
+        passes = math.prod(count for count, _ in levels[3:])
+        pixels = math.prod(count for count, _ in levels[:3])
+        # The walk comes last: what it may take is bounded by then.
         weight_base, weight_words = instruction["weight_base"], passes * config.rows
         if weight_base + weight_words > config.weight_depth:
             raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(weight_base, config.weight_depth))
         acc_base = instruction["acc_base"]
         if acc_base + pixels > config.acc_depth:
             raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(acc_base, config.acc_depth))
+        addresses = walk(instruction["act_base"], levels, 24).reshape(passes, pixels)
+        if addresses.max() >= config.act_depth:
+            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.act_depth).argmax()])
+            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, info)
         weights = self.weight[weight_base : weight_base + weight_words]
         sums = np.empty((pixels, config.cols), np.int64)
         step = max(1, GATHER_BYTES // (weight_words * 4))
@@ -246,6 +246,21 @@ class Engines:
     def store(self, instruction: Instruction) -> Access:
         """Execute a STORE."""
         config = self.config
+        blocks, base = instruction["blocks"], instruction["param_base"]
+        channels = blocks * config.block
+        if base + channels > config.param_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.STORE, max(base, config.param_depth))
+        regions = self._runs(instruction, config.block, Engine.STORE)
+        made = blocks * math.prod(instruction[f"{level}_count"] for level in "xyn")
+        wanted = int((regions[:, 1] - regions[:, 0]).sum()) // config.block
+        if made != wanted:
+            raise Fault(
+                ErrorCode.COUNT,
+                Engine.STORE,
+                self.stores,
+                f"STORE makes {made} words, but its region has {wanted}",
+            )
+        entries = np.arange(base, base + channels)
         windows = walk(instruction["acc_base"], _levels(instruction, "xyn"), 16)
         inside = walk(0, _levels(instruction, ("dx", "dy")), 16)
         _check_steps([windows.size, inside.size])
@@ -253,30 +268,16 @@ class Engines:
         if addresses.max() >= config.acc_depth:
             info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.acc_depth).argmax()])
             raise Fault(ErrorCode.BUFFER, Engine.STORE, info)
-        blocks, base = instruction["blocks"], instruction["param_base"]
-        channels = blocks * config.block
-        if base + channels > config.param_depth:
-            raise Fault(ErrorCode.BUFFER, Engine.STORE, max(base, config.param_depth))
-        entries = np.arange(base, base + channels)
         used, inverse = np.unique(addresses, return_inverse=True)
         values = _requantise(
             self.acc[instruction["bank"], used, :channels],
             self.param[entries],
             instruction,
-            config.acc_width,
+            config,
         )
         result = values[inverse.reshape(addresses.shape)].max(axis=1)
         words = result.reshape(len(addresses), blocks, config.block).transpose(1, 0, 2)
         data = np.ascontiguousarray(words.astype(np.int8)).reshape(-1).view(np.uint8)
-        regions = self._runs(instruction, config.block, Engine.STORE)
-        if data.size != (regions[:, 1] - regions[:, 0]).sum():
-            raise Fault(
-                ErrorCode.COUNT,
-                Engine.STORE,
-                self.stores,
-                f"STORE makes {data.size // config.block} words, but its region has "
-                f"{int((regions[:, 1] - regions[:, 0]).sum()) // config.block}",
-            )
         position = 0
         for start, end in regions.tolist():
             self.memory[start:end] = data[position : position + end - start]
@@ -292,12 +293,17 @@ def _wrap(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _requantise(
-    sums: np.ndarray, params: np.ndarray, instruction: Instruction, width: int
+    sums: np.ndarray, params: np.ndarray, instruction: Instruction, config: AcceleratorConfig
 ) -> np.ndarray:
-    """Return the int64 outputs of sums, shape (pixels, channels), from their raw entries."""
+    """Return the int64 outputs of sums, shape (pixels, channels), from their raw entries.
+
+    Of entries that are none (a multiplier or a shift without a legal value) the hardware sees the
+    low bits; so does this.
+    """
     bias = params[:, :4].copy().view("<i4").reshape(-1).astype(np.int64)
     scale = params[:, 4:].copy().view("<u4").reshape(-1).astype(np.int64)
-    multiplier, shift = scale & 0xFFFFFF, scale >> 24
-    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    scaled = (_wrap(sums + bias, width) * multiplier + half) >> shift
+    multiplier = scale & (1 << config.multiplier_width) - 1
+    # One less: the last bit of the shift rounds.
+    shift = ((scale >> 24) - 1) & 63
+    scaled = (((_wrap(sums + bias, config.acc_width) * multiplier) >> shift) + 1) >> 1
     return np.clip(scaled + instruction["zero_point"], instruction["low"], instruction["high"])

@@ -20,6 +20,14 @@
 // memory_image.cpp), so that the file is always up to date; copied under other simulators, where a
 // rising sync[0] writes the bytes to +image_out=PATH and a rising sync[1] reads +image again.
 //
+// While `breach` is not 0 the memory breaks the protocol, once `breach_at` cycles have passed:
+//   1, 2  gives a beat of identifier 0, or 1, that nobody has asked for (once)
+//   3     gives a response that no write has asked for (once)
+//   4     marks a beat as a burst's last that is not (once)
+//   5     marks no beat as a burst's last
+//   6     gives a beat the other identifier (once)
+//   7     leaves out a beat that is not a burst's last (once)
+//
 // Plusargs: memory_size (bytes), memory_latency, memory_rate (1/256 bytes a cycle),
 // memory_turnaround, memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
 // cycles), memory_seed, memory_error_base, memory_error_end (a range that answers SLVERR),
@@ -69,6 +77,8 @@ module axi_memory #(
     input wire rready,
 
     input wire [1:0] sync,  // see above
+    input wire [2:0] breach,
+    input wire [15:0] breach_at,
     output reg [31:0] violations,  // breaches of the protocol since the start
     output reg [47:0] read_beats,
     output reg [47:0] write_beats
@@ -203,6 +213,9 @@ module axi_memory #(
   reg [31:0] b_first, b_count;
 
   reg want_read, want_write;
+  reg [31:0] breach_time;  // cycles since `breach` is not 0
+  reg [ID_WIDTH-1:0] served;
+  reg breaches, breached;  // now, and what happens once has happened
   reg [1:0] response;
   reg [8*DATA_BYTES-1:0] data;
   integer lane;
@@ -245,6 +258,8 @@ module axi_memory #(
       read_turn = 0;
       writing = 0;
       moved = 0;
+      breach_time = 0;
+      breached = 0;
       ar_first = 0;
       ar_count = 0;
       reads_under_way = 0;
@@ -273,6 +288,12 @@ module axi_memory #(
         random = random ^ (random >> 7);
         random = random ^ (random << 17);
       end
+
+      if (breach == 0) begin
+        breach_time = 0;
+        breached = 0;
+      end else breach_time = breach_time + 1;
+      breaches = breach_time > {16'd0, breach_at} && !breached;
 
       // The master keeps to the protocol.
 `ifndef VERILATOR
@@ -326,7 +347,7 @@ module axi_memory #(
       // Reads.
       if (rvalid && rready) begin
         rvalid <= 0;
-        if (rlast) reads_under_way = reads_under_way - 1;
+        if (rlast && reads_under_way != 0) reads_under_way = reads_under_way - 1;
       end
       if (want_read) begin
         if (r_beat == 0) r_address = ar_address[ar_first] & ~BEAT_MASK;
@@ -342,7 +363,8 @@ module axi_memory #(
         end
         rdata <= data;
         rresp <= response;
-        rid <= ar_id[ar_first];
+        served = ar_id[ar_first];
+        rid <= served;
         rvalid <= 1;
         read_beats = read_beats + 1;
         r_address = r_address + DATA_BYTES;
@@ -352,9 +374,21 @@ module axi_memory #(
           ar_first = after(ar_first, 1, DEPTH);
           ar_count = ar_count - 1;
         end else begin
-          rlast <= 0;
+          rlast <= breaches && breach == 4;
+          if (breaches && breach == 7) rvalid <= 0;
+          if (breach == 4 || breach == 7) breached = breached || breaches;
           r_beat = r_beat + 1;
         end
+        if (breaches && breach == 5) rlast <= 0;
+        if (breaches && breach == 6) rid <= ~served;
+        if (breach == 6) breached = breached || breaches;
+      end else if (breaches && (breach == 1 || breach == 2) && (!rvalid || rready)) begin
+        rdata <= 0;
+        rresp <= OKAY;
+        rid <= breach == 2;
+        rlast <= 1;
+        rvalid <= 1;
+        breached = 1;
       end
 
       // Writes.
@@ -393,7 +427,7 @@ module axi_memory #(
       // Responses.
       if (bvalid && bready) begin
         bvalid <= 0;
-        writes_under_way = writes_under_way - 1;
+        if (writes_under_way != 0) writes_under_way = writes_under_way - 1;
       end
       if ((!bvalid || bready) && b_count != 0 && now >= b_time[b_first]
           && !(stalling && random[15:8] < stall_b[8:0])) begin
@@ -402,6 +436,11 @@ module axi_memory #(
         bresp <= b_response[b_first];
         b_first = after(b_first, 1, DEPTH);
         b_count = b_count - 1;
+      end else if (breaches && breach == 3 && (!bvalid || bready)) begin
+        bvalid <= 1;
+        bid <= 0;
+        bresp <= OKAY;
+        breached = 1;
       end
 
       // What the master hands over at this edge.

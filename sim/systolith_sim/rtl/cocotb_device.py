@@ -81,7 +81,7 @@ class CocotbDevice:
     async def start(self) -> None:
         """Start clock and reset; to be awaited before anything else."""
         start_clock(self.dut)
-        inputs = ["memory_sync", "bench_waits"]
+        inputs = ["memory_sync", "memory_breach", "memory_breach_at", "bench_waits"]
         inputs += [f"s_axil_{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid")]
         inputs += [f"s_axil_{name}" for name in ("bready", "araddr", "arvalid", "rready")]
         await reset(self.dut, tuple(inputs))
@@ -127,6 +127,18 @@ class CocotbDevice:
         """Bring the image file up to date."""
         self._fetch_copy()
         self._map.flush()
+
+    def break_memory(self, breach: int, after: int = 0) -> None:
+        """Have the memory break the protocol from `after` cycles on (see axi_memory.v); 0: no more.
+
+        Parameters
+        ----------
+        breach : int
+            0 to 7.
+        after : int
+            Below 2**16.
+        """
+        _break_memory(self.dut, breach, after)
 
     @property
     def violations(self) -> int:
@@ -223,6 +235,14 @@ async def _read_register(dut: Any, offset: int) -> int:
     value = _value(dut.s_axil_rdata)
     dut.s_axil_rready.value = 0
     return value
+
+
+@resume
+async def _break_memory(dut: Any, breach: int, after: int) -> None:
+    await RisingEdge(dut.clk)
+    dut.memory_breach.value = breach
+    dut.memory_breach_at.value = after
+    await RisingEdge(dut.clk)
 
 
 @resume

@@ -108,6 +108,8 @@ _COMMON_PORTS = (
     Port("bench_waits", 1, False),
     Port("irq", 1, True),
     Port("memory_sync", 2, False),
+    Port("memory_breach", 3, False),
+    Port("memory_breach_at", 16, False),
     Port("memory_violations", 32, True),
     Port("memory_read_beats", 48, True),
     Port("memory_write_beats", 48, True),
@@ -138,6 +140,7 @@ def _top(name: str, ports: tuple[Port, ...], body: str) -> str:
 def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix: str) -> str:
     pins = {port.name: prefix + port.name for port in _axi_ports(bus_bytes, addr_width)}
     pins |= {"clk": "clk", "rst": "rst", "sync": "memory_sync"}
+    pins |= {"breach": "memory_breach", "breach_at": "memory_breach_at"}
     pins |= {name: f"memory_{name}" for name in ("violations", "read_beats", "write_beats")}
     parameters = (
         f"#(.DATA_BYTES({bus_bytes}), .ADDR_WIDTH({addr_width}), .MEMORY_BYTES({memory_bytes})) "

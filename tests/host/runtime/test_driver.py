@@ -191,6 +191,14 @@ def test_layer_is_started_and_its_counters_are_read():
             {"ERROR_CODE": ErrorCode.BUFFER, "ERROR_ENGINE": Engine.LOAD, "ERROR_INFO": 4096},
             "LOAD: word 4096 is beyond the end of its buffer",
         ),
+        (
+            {"ERROR_CODE": ErrorCode.COUNT, "ERROR_ENGINE": Engine.STORE, "ERROR_INFO": 2},
+            "STORE number 2 of the program (from 0) has a region of another size than its tile",
+        ),
+        (
+            {"ERROR_CODE": ErrorCode.PROTOCOL, "ERROR_ENGINE": Engine.LOAD},
+            "LOAD: the memory broke the AXI protocol",
+        ),
         ({"ERROR_CODE": 99, "ERROR_ENGINE": 9, "ERROR_INFO": 1}, "engine 9: unknown error 99"),
     ],
 )

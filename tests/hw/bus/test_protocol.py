@@ -62,9 +62,9 @@ class Reads:
                             answer = (other, last)
                             self.broke = True
                     elif mine and self.breach == "lost beat" and not last:
-                        # The beat before the last is left out.
+                        # Seen when the burst ends too early.
                         answer = (number, queues[number].popleft())
-                        self.broke = bool(answer[1])
+                        self.broke = True
                     beats += 1
                 if answer is not None:
                     ctx.set(bus.rvalid, 1)

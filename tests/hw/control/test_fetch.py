@@ -46,6 +46,7 @@ def random_program(random, count, config):
         else:
             fields["blocks"] = random.randint(1, config.col_groups)
             fields["param_base"] -= fields["param_base"] % config.post_lanes
+            fields["low"], fields["high"] = sorted((fields["low"], fields["high"]))
             before["drained"] += 1
             before["stored"] += 1
         program.append(Instruction(opcode, fields))
@@ -247,6 +248,8 @@ BROKEN = [
     (TALL, Opcode.STORE, {"plane_pitch": 6}),
     (TALL, Opcode.STORE, {"blocks": 3}),
     (TALL, Opcode.STORE, {"param_base": 1}),
+    (TALL, Opcode.STORE, {"low": -3, "high": -4}),
+    (TALL, Opcode.STORE, {"low": 1}),
     (TALL, Opcode.LOAD, {"after_computed": 1}),
     (TALL, Opcode.LOAD, {"after_drained": 1 << 23}),
     (TALL, Opcode.CONV, {"after_loaded_act": 1}),
