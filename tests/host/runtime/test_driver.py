@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from systolith_hw.spec.registers import (
     ErrorCode,
     counter_name,
 )
+from systolith_sim.emulator.device import Emulator
 
 CONFIG = PRESETS["tiny"]
 SIZE = 0x1_2345_0000
@@ -240,3 +242,12 @@ def test_missing_interrupt_ends_in_a_time_out():
 def test_device_that_does_not_reset_is_reported():
     message, _ = refusal({"STATUS": STATUS_ERROR | STATUS_BUSY, "ERROR_CODE": 3}, resets=False)
     assert message.endswith("; it does not reset either")
+
+
+@pytest.mark.parametrize("addr_width", [16, 32, 48])
+def test_the_window_can_be_all_that_can_be_addressed(addr_width):
+    config = replace(CONFIG, addr_width=addr_width)
+    device = Emulator(config, 64)
+    Driver(device, config, 1 << addr_width)
+    halves = (device.read_register(REGISTERS["WINDOW_END"].offset + half) for half in (0, 4))
+    assert sum(half << 32 * index for index, half in enumerate(halves)) == 1 << addr_width
