@@ -21,7 +21,6 @@ UNTESTED = {
     "hw": {
         "accelerator.py",
         "bus/axi.py",
-        "interface/layouts.py",
         "spec/presets.py",
         "store/lanes.py",
     },

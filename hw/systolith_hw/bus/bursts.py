@@ -4,55 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.interface.layouts import address_bits, instruction_layout
+from systolith_hw.interface.bus_layouts import beat_bits, burst_layout, region_layout, run_layout
+from systolith_hw.interface.layouts import address_bits
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 
-__all__ = ["BurstSplitter", "RegionWalker", "burst_layout", "region_layout", "run_layout"]
-
-
-def region_layout(config: AcceleratorConfig, kinds: int) -> data.StructLayout:
-    """Return the layout of a region, as in an instruction; ``kind`` gives the word size."""
-    fields = instruction_layout(Opcode.LOAD, config)
-    return data.StructLayout(
-        {
-            **{name: fields[name].shape for name in REGION_FIELDS},
-            "kind": range(max(2, kinds)),
-        }
-    )
-
-
-def _beat_bits(config: AcceleratorConfig) -> int:
-    """Return the bits of a run's beats: as many as there are addresses, and its two ends."""
-    return address_bits(config) - config.bus_bytes.bit_length() + 2
-
-
-def run_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of a run: a contiguous piece of memory, seen as bus beats.
-
-    ``addr`` is that of the first beat, ``skip`` the bytes of it that do not belong to the run,
-    ``end`` the bytes of the last beat up to the run's end.
-    """
-    return data.StructLayout(
-        {
-            "addr": address_bits(config),
-            "beats": _beat_bits(config),
-            "skip": range(config.bus_bytes),
-            "end": range(config.bus_bytes + 1),
-            "last": 1,
-        }
-    )
-
-
-def burst_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of a burst: address, beats minus one, whether it ends its region."""
-    return data.StructLayout({"addr": address_bits(config), "length": 8, "last": 1})
+__all__ = ["BurstSplitter", "RegionWalker"]
 
 
 def _times(value: Any, factor: int) -> Any:
@@ -191,7 +153,7 @@ class BurstSplitter(wiring.Component):
         # known when it begins.
         beats = Signal(range(longest + 1), reset_less=True)
         length = Signal(range(longest), reset_less=True)
-        rest = Signal(_beat_bits(config), reset_less=True)
+        rest = Signal(beat_bits(config), reset_less=True)
         final = Signal(reset_less=True)
         last = Signal(reset_less=True)
 

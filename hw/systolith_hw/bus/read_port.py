@@ -7,9 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
-from systolith_hw.bus.bursts import burst_layout
 from systolith_hw.bus.follow import BurstFollower
 from systolith_hw.bus.window import is_inside
+from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig

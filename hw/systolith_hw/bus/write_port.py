@@ -3,23 +3,18 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import Response, axi4_write_members
-from systolith_hw.bus.bursts import burst_layout
 from systolith_hw.bus.window import is_inside
+from systolith_hw.interface.bus_layouts import burst_layout, write_beat_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
 
-__all__ = ["WritePort", "write_beat_layout"]
-
-
-def write_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of a beat and its byte strobes."""
-    return data.StructLayout({"data": config.bus_bytes * 8, "strb": config.bus_bytes})
+__all__ = ["WritePort"]
 
 
 class WritePort(wiring.Component):

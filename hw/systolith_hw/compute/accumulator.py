@@ -3,39 +3,17 @@
 from typing import Any
 
 from amaranth.hdl import MemoryData, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.interface.core import accumulate_layout, drain_layout
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import ACCUMULATOR_UPDATE, AcceleratorConfig
 from systolith_hw.spec.isa import SHIFT_BITS
 
-__all__ = ["AccumulatorColumn", "accumulate_layout", "drain_layout"]
-
-
-def accumulate_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of what travels beside partial sums: where they go, what they replace.
-
-    ``overwrite`` forgets and ``shift`` multiplies what is there; ``done`` marks the last sum of an
-    instruction.
-    """
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "overwrite": 1,
-            "shift": 1,
-            "done": 1,
-            "bank": 1,
-            "addr": range(config.acc_depth),
-        }
-    )
-
-
-def drain_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of a read of the drain: bank and address."""
-    return data.StructLayout({"bank": 1, "addr": range(config.acc_depth)})
+__all__ = ["AccumulatorColumn"]
 
 
 class AccumulatorColumn(wiring.Component):

@@ -3,72 +3,23 @@
 from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import connect
 
-from systolith_hw.compute.accumulator import AccumulatorColumn, drain_layout
+from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.mesh import Mesh
 from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
 from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
-from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.interface.core import ComputeState, ConvCoreSignature
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import Opcode
-from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.stream.gate import TokenGate
 
-__all__ = ["ComputeState", "ConvCoreSignature", "DirectCore"]
-
-ComputeState: Any = enum.Enum(
-    "ComputeState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.COMPUTE])}
-)
+__all__ = ["DirectCore"]
 
 _WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 24})
-
-
-class ConvCoreSignature(wiring.Signature):
-    """What any convolution core offers: CONV instructions in, exact sums out.
-
-    The core reads both buffers by itself and decides how; nothing outside of it knows how many
-    cycles a pass takes or how the sums come about. A core for another algorithm has the same
-    members.
-
-    Members
-    -------
-    conv : In, stream of CONV instructions
-    progress : In, the counters it waits for
-    done : Out, pulse for every CONV whose last sum is in its bank
-    state : Out, index into ENGINE_STATES of the compute engine
-    act_addr, act_data, weight_addr, weight_data : the buffers' read sides (SkewedMemory)
-    drain : In, bank and address that the drain reads, for lane 0; lane l reads a cycle later each
-    drain_group : In, the group of ``post_lanes`` columns that is read
-    sum : Out, for each lane, DRAIN_LATENCY cycles after its ``drain``
-    fault : Out, pulse: an address beyond a buffer's end
-    fault_addr : Out, that address
-    """
-
-    DRAIN_LATENCY = AccumulatorColumn.READ_LATENCY + 1
-
-    def __init__(self, config: AcceleratorConfig) -> None:
-        super().__init__(
-            {
-                "conv": In(stream.Signature(instruction_layout(Opcode.CONV))),
-                "progress": In(PROGRESS_LAYOUT),
-                "done": Out(1),
-                "state": Out(ComputeState),
-                "act_addr": Out(range(config.act_depth)),
-                "act_data": In(data.ArrayLayout(8, config.rows)),
-                "weight_addr": Out(range(config.weight_depth)),
-                "weight_data": In(data.ArrayLayout(8, config.cols)),
-                "drain": In(drain_layout(config)),
-                "drain_group": In(range(max(2, config.cols // config.post_lanes))),
-                "sum": Out(data.ArrayLayout(signed(config.acc_width), config.post_lanes)),
-                "fault": Out(1),
-                "fault_addr": Out(24),
-            }
-        )
 
 
 class DirectCore(wiring.Component):

@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.compute.accumulator import AccumulatorColumn, accumulate_layout
+from systolith_hw.compute.accumulator import AccumulatorColumn
+from systolith_hw.interface.core import accumulate_layout
 from systolith_hw.interface.layouts import instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.bus.bursts import BurstSplitter, burst_layout
+from systolith_hw.bus.bursts import BurstSplitter
+from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import (
     COUNTER_BITS,
     address_bits,

@@ -6,7 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.bus.bursts import BurstSplitter, RegionWalker, burst_layout, run_layout
+from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
+from systolith_hw.interface.bus_layouts import burst_layout, run_layout
 from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.load.tiles import TILE_JOB, TileWriter
 from systolith_hw.primitives.countdown import Countdown

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.compute.accumulator import drain_layout
+from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT, drain_layout
 from systolith_hw.interface.layouts import instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
@@ -14,7 +14,6 @@ from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
 from systolith_hw.store.lanes import PostLanes, drain_flags
-from systolith_hw.store.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["DRAIN_JOB", "Drain", "drained_word_layout"]

@@ -6,9 +6,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.bus.bursts import BurstSplitter, RegionWalker, burst_layout
-from systolith_hw.bus.write_port import write_beat_layout
-from systolith_hw.compute.accumulator import drain_layout
+from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
+from systolith_hw.interface.bus_layouts import burst_layout, write_beat_layout
+from systolith_hw.interface.core import PARAM_LAYOUT, drain_layout
 from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
@@ -16,7 +16,6 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.store.drain import DRAIN_JOB, Drain
-from systolith_hw.store.requantize import PARAM_LAYOUT
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Packer
 from systolith_hw.stream.queue import Queue

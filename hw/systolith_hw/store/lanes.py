@@ -6,11 +6,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT, ConvCoreSignature
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.store.requantize import OUTPUT_LAYOUT, PARAM_LAYOUT, Requantizer
+from systolith_hw.store.requantize import Requantizer
 
 __all__ = ["PostLanes", "drain_flags"]
 

@@ -3,23 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["OUTPUT_LAYOUT", "PARAM_LAYOUT", "Requantizer"]
-
-PARAM_LAYOUT = data.StructLayout(
-    {"bias": signed(32), "multiplier": unsigned(24), "shift": unsigned(8)}
-)
-"""A parameter entry, as it stands in memory."""
-
-OUTPUT_LAYOUT = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8)})
-"""What all channels of a tensor share; constant while results are under way."""
+__all__ = ["Requantizer"]
 
 _LOW_PART = 17
 """Bits of the sum that the first multiplier takes: an 18-bit signed operand, never negative."""

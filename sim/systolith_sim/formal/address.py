@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Assert, Assume, Module, Shape, Signal
 from amaranth.lib import data
 
-from systolith_hw.bus.bursts import burst_layout
+from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.formal.prove import Specification

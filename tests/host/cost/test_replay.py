@@ -14,8 +14,8 @@ from systolith_host.lab.validate import compare, random_memory, random_tilings
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.compute.accumulator import AccumulatorColumn
-from systolith_hw.compute.core import ConvCoreSignature
 from systolith_hw.compute.mesh import Mesh
+from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.load.tiles import TileWriter
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.isa import Instruction, Opcode

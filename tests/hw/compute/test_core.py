@@ -7,7 +7,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from systolith_hw.compute.core import ConvCoreSignature, DirectCore
+from systolith_hw.compute.core import DirectCore
+from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 from systolith_hw.spec.isa import FIELDS, Instruction, Opcode, walk_steps

@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.isa import PARAM_BYTES, walk_steps
 from systolith_hw.spec.numerics import requantize

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from systolith_hw.compute.core import ConvCoreSignature
+from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.spec.isa import FIELDS, Instruction, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.store.engine import StoreEngine
