@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from systolith_host.compiler.allocate import MemoryMap, aligned, check_size, place_inside, place_of
-from systolith_host.compiler.emit import emit_layer, order_layer
+from systolith_host.compiler.emit import emit_layer
 from systolith_host.compiler.lower.lower import lower, placed_parts
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
@@ -191,8 +191,9 @@ def schedule_layer(
         As :func:`choose_schedule`, or if a number does not fit its field.
     """
     schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency, turnaround)
-    order, cycles = order_layer(operation, schedule, config, addresses, rate, latency, turnaround)
-    return schedule, emit_layer(operation, order), cycles
+    memory = (rate, latency, turnaround)
+    instructions, cycles = emit_layer(operation, schedule, config, addresses, *memory)
+    return schedule, instructions, cycles
 
 
 def choose_schedule(

@@ -13,9 +13,10 @@ from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape
 from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
 from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.tables import FIRST, LAST, WORDS
 from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
-from systolith_host.compiler.schedule.work import Addresses, Item, TooManyStepsError, make_work
+from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError, make_work
 from systolith_host.cost.replay import replay_table
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
@@ -322,31 +323,30 @@ def _simulate(
 def _buffers(
     operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig, addresses: Addresses
 ) -> Iterator[BufferUse]:
-    work = make_work(operation, schedule, config, addresses)
+    tables = make_work(operation, schedule, config, addresses).tables
     for buffer, name, depth, size in (
         (Buffer.ACT, "activations", config.act_depth, config.rows),
         (Buffer.WEIGHT, "weights", config.weight_depth, config.cols),
         (Buffer.PARAM, "parameters", config.param_depth, PARAM_BYTES),
     ):
-        items = work.items[buffer]
-        piece, needed = max(item.words for item in items), _most(items)
+        items = tables.items_of(buffer)
+        piece, needed = int(items[:, WORDS].max()), _most(items)
         yield BufferUse(
             name,
             piece * size,
             needed * size,
             depth * size,
             (depth - needed) // piece,
-            sum(item.words for item in items) <= depth,
+            int(items[:, WORDS].sum()) <= depth,
         )
     sums = config.cols * -(-config.acc_width // 8)
     tile = schedule.pixels * sums
     yield BufferUse("accumulators", tile, tile, 2 * config.acc_depth * sums, 1, False)
 
 
-def _most(items: list[Item]) -> int:
+def _most(items: np.ndarray) -> int:
     """Return the most words that are in use at once."""
-    change = np.zeros(max(item.last for item in items) + 2, np.int64)
-    for item in items:
-        change[item.first] += item.words
-        change[item.last + 1] -= item.words
+    change = np.zeros(int(items[:, LAST].max()) + 2, np.int64)
+    np.add.at(change, items[:, FIRST], items[:, WORDS])
+    np.subtract.at(change, items[:, LAST] + 1, items[:, WORDS])
     return int(np.cumsum(change).max())

@@ -2,14 +2,28 @@
 
 import numpy as np
 
-from systolith_host.compiler.schedule.outline import ITEM, STEP, STORE
+from systolith_host.compiler.schedule.tables import (
+    ACT,
+    ADDRESS,
+    AFTER,
+    AFTER_STEP,
+    BYTES,
+    CYCLES,
+    DRAIN,
+    FIRST,
+    LAST,
+    LOADS,
+    OPENS,
+    PARAM,
+    RUNS,
+    SIZE,
+    TILE,
+    WEIGHT,
+    WORDS,
+)
 from systolith_host.jit import njit
 
 __all__ = ["make_room", "run_engines"]
-
-WORDS, SIZE, LOADS, RUNS, FIRST, LAST, ADDRESS, AFTER = range(len(ITEM))
-TILE, ACT, WEIGHT, CYCLES, OF_TILE = range(len(STEP))
-AFTER_STEP, PARAM, DRAIN, BYTES = range(len(STORE))
 
 
 @njit(cache=True)
@@ -67,7 +81,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     Parameters
     ----------
     items, bounds, steps, stores : ndarray
-        An outline with room for its items.
+        Of work with room for its items.
     settings : (rates of writes and reads, row groups, words of the output buffer, bytes)
         Rates in bytes per cycle; the bytes are those of an instruction.
     latencies : (load, pipeline, fill, run)
@@ -95,7 +109,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
                 if act < 0 or weight < 0:
                     break
                 start = max(compute, max(act, weight))
-                if steps[step, OF_TILE] != 0 and steps[step, TILE] >= 2:
+                if steps[step, OPENS] != 0 and steps[step, TILE] >= 2:
                     start = max(start, drained[steps[step, TILE] - 2])
                 step_starts[step] = start
                 compute = start + steps[step, CYCLES]

@@ -35,6 +35,10 @@ class Span:
         """Pixels in the buffer."""
         return self.before + self.length + self.after
 
+    def covers(self, size: int) -> bool:
+        """Return whether it is all of an axis of so many pixels, and no padding."""
+        return self.length == self.size == size
+
 
 @dataclass(frozen=True)
 class Shape:

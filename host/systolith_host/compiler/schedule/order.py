@@ -2,22 +2,35 @@
 
 import numpy as np
 
-from systolith_host.compiler.schedule.outline import Outline, outline_of
-from systolith_host.compiler.schedule.work import Item, Step, Store, Work
+from systolith_host.compiler.schedule.tables import (
+    ACT,
+    AFTER,
+    AFTER_STEP,
+    LOADS,
+    OPENS,
+    PARAM,
+    TILE,
+    WEIGHT,
+    Tables,
+)
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer, Opcode
 
 __all__ = [
     "LATENCY",
     "MEMORY_LATENCY",
     "RUN",
+    "Entry",
     "NoRoomError",
     "allocate",
-    "order_outline",
+    "count_cycles",
     "read_rate",
     "simulate",
     "write_rate",
 ]
+
+Entry = tuple[Opcode, int]
+"""An item that is loaded, a CONV or a STORE: its opcode and its row in the table."""
 
 MEMORY_LATENCY = 40
 """Cycles of the memory that the compiler reckons with."""
@@ -54,7 +67,7 @@ class NoRoomError(Exception):
     """A schedule that needs more of a buffer than there is."""
 
 
-def allocate(work: Work, config: AcceleratorConfig) -> None:
+def allocate(tables: Tables, config: AcceleratorConfig) -> None:
     """Give every item its address, and the last user that has to be done with what it replaces.
 
     Each buffer is a ring: items follow each other in the order of their first use.
@@ -64,125 +77,121 @@ def allocate(work: Work, config: AcceleratorConfig) -> None:
     NoRoomError
         If an item would replace another that is still used after its own first use.
     """
-    from systolith_host.compiler.schedule.clocks import make_room  # numba takes a second to import
+    # numba takes a second to import.
+    from systolith_host.compiler.schedule.clocks import make_room
 
-    outline = outline_of(work)
-    if not make_room(outline.items, outline.bounds, _depths(config)):
+    depths = (config.act_depth, config.weight_depth, config.param_depth)
+    if not make_room(tables.items, tables.bounds, depths):
         raise NoRoomError
-    rows = outline.items[:, -2:].tolist()
-    items = [item for buffer in Buffer for item in work.items[buffer]]
-    for item, (address, after) in zip(items, rows, strict=True):
-        item.address, item.after = address, after
 
 
-def _depths(config: AcceleratorConfig) -> tuple[int, int, int]:
-    return (config.act_depth, config.weight_depth, config.param_depth)
-
-
-def order_outline(
-    outline: Outline,
+def count_cycles(
+    tables: Tables,
     config: AcceleratorConfig,
     rate: float,
     latency: int = MEMORY_LATENCY,
     turnaround: int = 0,
-) -> int | None:
-    """Return the cycles that an outline is expected to take; None if the buffers have no room."""
-    from systolith_host.compiler.schedule.clocks import make_room
+) -> int:
+    """Return the cycles of a layer whose items have room; parameters as of :func:`simulate`.
 
-    if not make_room(outline.items, outline.bounds, _depths(config)):
-        return None
-    end, _, _ = _run(outline, config, rate, latency, turnaround)
-    return None if end < 0 else round(end + START)
+    Raises
+    ------
+    NoRoomError
+        If something waits for ever.
+    """
+    cycles, _, _ = _run(tables, config, rate, latency, turnaround)
+    return cycles
 
 
 def _run(
-    outline: Outline, config: AcceleratorConfig, rate: float, latency: int, turnaround: int
-) -> tuple[float, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return when the last write ends (negative if never), the LOADs' order, and all starts."""
+    tables: Tables, config: AcceleratorConfig, rate: float, latency: int, turnaround: int
+) -> tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the cycles, the rows of the items in the order of LOADs, and when all start."""
     from systolith_host.compiler.schedule.clocks import run_engines
 
-    counts = (len(outline.items), len(outline.steps), len(outline.stores))
+    counts = (len(tables.items), len(tables.steps), len(tables.stores))
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
-    load_order = np.empty(counts[0], np.int64)
+    loads = np.empty(int((tables.bounds[:, 1] - tables.bounds[:, 0]).sum()), np.int64)
     rates = (write_rate(config, rate, turnaround), read_rate(config, rate, latency))
     settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
     latencies = (LATENCY + latency - MEMORY_LATENCY, PIPELINE, config.rows + config.cols, RUN)
     end = run_engines(
-        outline.items, outline.bounds, outline.steps, outline.stores, settings, latencies,
-        load_order, starts,
-    )  # fmt: skip
-    return end, load_order, starts
+        tables.items, tables.bounds, tables.steps, tables.stores, settings, latencies, loads, starts
+    )
+    if end < 0:
+        raise NoRoomError
+    return round(end + START), loads, starts
 
 
 def simulate(
-    work: Work,
+    tables: Tables,
     config: AcceleratorConfig,
     rate: float,
     latency: int = MEMORY_LATENCY,
     turnaround: int = 0,
-) -> tuple[list[Item | Step | Store], float]:
-    """Return loads, CONVs and STOREs in the order of the program, and the cycles that they take.
+) -> tuple[list[Entry], int]:
+    """Return a layer whose items have room in the order of the program, and its cycles.
 
     The LOADs run in the order in which a memory of `rate` bytes per cycle, whose first data comes
     `latency` cycles after an address, and which takes `turnaround` cycles to change between
     reading and writing, can best bring them:
     earliest deadline first among those that have room. In the program every instruction stands
     about where its engine's queue can take it, and after all that it waits for.
+
+    Raises
+    ------
+    NoRoomError
+        If something waits for ever.
     """
-    outline = outline_of(work)
-    end, load_order, starts = _run(outline, config, rate, latency, turnaround)
-    if end < 0:
-        raise NoRoomError
-    items = [item for buffer in Buffer for item in work.items[buffer]]
-    steps = [entry for entry in work.sequence if isinstance(entry, Step)]
-    stores = [entry for entry in work.sequence if isinstance(entry, Store)]
-    for entries, times in zip((items, steps, stores), starts, strict=True):
-        for entry, start in zip(entries, times.tolist(), strict=True):
-            entry.start = start
-    loads = [items[row] for row in load_order.tolist()]
-    return _merge(steps, stores, loads, config.queue_depth), end + START
+    cycles, loads, starts = _run(tables, config, rate, latency, turnaround)
+    return _merge(tables, loads, starts, max(1, config.queue_depth - 1)), cycles
 
 
 def _merge(
-    steps: list[Step], stores: list[Store], loads: list[Item], queue_depth: int
-) -> list[Item | Step | Store]:
-    ahead = max(1, queue_depth - 1)
-    load_starts: list[float] = []
-    for item in loads:
-        load_starts += [item.start] * len(item.loads)
-    load_keys = []
-    count = 0
-    for item in loads:
-        load_keys.append(load_starts[count - ahead] if count >= ahead else -1.0)
-        count += len(item.loads)
-    step_keys = [steps[i - ahead].start if i >= ahead else -1.0 for i in range(len(steps))]
-    store_keys = [stores[i - ahead].start if i >= ahead else -1.0 for i in range(len(stores))]
-    emitted: set[int] = set()
-    result: list[Item | Step | Store] = []
+    tables: Tables, loads: np.ndarray, starts: tuple[np.ndarray, np.ndarray, np.ndarray], ahead: int
+) -> list[Entry]:
+    """Return the order in which each engine's instructions stand `ahead` of their start."""
+    item_starts, step_starts, store_starts = starts
+    items = loads.tolist()
+    counts = tables.items[loads, LOADS]
+    keys = np.repeat(item_starts[loads], counts)
+    load_keys = _ahead(keys, ahead, np.cumsum(counts) - counts)
+    step_keys = _ahead(step_starts, ahead, np.arange(len(step_starts)))
+    store_keys = _ahead(store_starts, ahead, np.arange(len(store_starts)))
+    first_param = tables.bounds[Buffer.PARAM, 0]
+    afters = tables.items[loads, AFTER].tolist()
+    steps = tables.steps[:, [TILE, ACT, WEIGHT, OPENS]].tolist()
+    stores = tables.stores[:, [AFTER_STEP, PARAM]].tolist()
+    loaded: set[int] = set()
+    order: list[Entry] = []
     i = j = k = 0
-    while i < len(loads) or j < len(steps) or k < len(stores):
+    while i < len(items) or j < len(steps) or k < len(stores):
         choices: list[tuple[float, int]] = []
-        if i < len(loads):
-            item = loads[i]
-            done = k if item.buffer == Buffer.PARAM else j
-            if item.after < done:
-                choices.append((load_keys[i], 0))
+        if i < len(items) and afters[i] < (k if items[i] >= first_param else j):
+            choices.append((load_keys[i], 0))
         if j < len(steps):
-            step = steps[j]
-            free = not step.first or k > step.tile - 2
-            if free and id(step.act) in emitted and id(step.weight) in emitted:
+            tile, act, weight, opens = steps[j]
+            if (not opens or k > tile - 2) and act in loaded and weight in loaded:
                 choices.append((step_keys[j], 1))
-        if k < len(stores) and stores[k].step < j and id(stores[k].param) in emitted:
+        if k < len(stores) and stores[k][0] < j and stores[k][1] in loaded:
             choices.append((store_keys[k], 2))
         _, which = min(choices)
         if which == 0:
-            emitted.add(id(loads[i]))
-            result.append(loads[i])
+            loaded.add(items[i])
+            order.append((Opcode.LOAD, items[i]))
             i += 1
         elif which == 1:
-            result.append(steps[j])
+            order.append((Opcode.CONV, j))
             j += 1
         else:
-            result.append(stores[k])
+            order.append((Opcode.STORE, k))
             k += 1
-    return result
+    return order
+
+
+def _ahead(starts: np.ndarray, ahead: int, numbers: np.ndarray) -> list[float]:
+    """Return the start of the instruction that stands `ahead` of each number; -1 if none does."""
+    found = np.full(len(numbers), -1.0)
+    behind = numbers >= ahead
+    found[behind] = starts[numbers[behind] - ahead]
+    return found.tolist()

@@ -1,58 +1,65 @@
-"""The compiled part of trials: a schedule's outline, without the fields of its instructions."""
+"""The compiled part of work: what a schedule does, tile by tile, in numbers."""
 
 import numpy as np
 
+from systolith_host.compiler.schedule.lanes import lane_load, read_row
+from systolith_host.compiler.schedule.tables import (
+    ADDRESS,
+    AFTER,
+    FIRST,
+    IMAGES,
+    ITEM_COLUMNS,
+    LAST,
+    LOADS,
+    RUNS,
+    SIZE,
+    STEP_COLUMNS,
+    STORE_COLUMNS,
+    WORDS,
+)
 from systolith_host.jit import njit
-from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 
 __all__ = ["tabulate"]
 
 
 @njit(cache=True)
-def tabulate(images, columns, tiles, regions, shares, blocks, sources, settings, params):
-    """Return the items, bounds, steps and stores of an outline (see Outline).
-
-    It does what ``make_work`` does, in the same order; a test holds them equal.
+def tabulate(images, columns, rows, regions, chunks, blocks, sources, settings, params):
+    """Return the items, bounds, steps and stores of work (see Work).
 
     Parameters
     ----------
     images : ndarray of int64, shape (tiles of images,)
         Images of each.
-    columns : ndarray, shape (tiles across, 4)
-        Outputs, sums, pixels read and pixels in the buffer of each.
-    tiles : ndarray, shape (tiles down, 5)
+    columns, rows : ndarray, shape (tiles across or down, 5)
         Outputs, sums, pixels read and pixels in the buffer of each (of the whole input tile, if
-        that stays), and whether it reads all rows without padding.
+        that stays), and whether it reads all of the axis and no padding.
     regions : ndarray, shape (input tiles down + 1,)
-        First tile of each.
-    shares : ndarray, shape (shares, 6)
-        What CONVs take: numbers of activations and of weights, passes, first block and number of
-        blocks of the group, and input.
-    blocks : ndarray, shape (blocks of output channels, 4)
-        First share and the one after the last, channel blocks, and number of the weights.
+        First of the rows of each.
+    chunks, blocks : ndarray
+        The tables of Chunks.
     sources : ndarray, shape (inputs, 2)
         Channel blocks, and bytes of a row.
     settings : tuple
-        (resident, lifetime of weights: 0 the layer, 1 an input tile, 2 a CONV; rows of the array,
-        words of a weight in bytes, bytes of a memory word, groups of rows, bytes of a packed pixel,
-        longest side that a LOAD takes, numbers of activations, of weights, of weights that are
-        alike, pixels are images, sums of a word)
+        (resident, lifetime of weights: 0 the layer, 1 an input tile, 2 a CONV; words of a pass,
+        bytes of a weight word, bytes of a memory word, lanes, bytes of a pixel, numbers of
+        activations, of weights, of weights that are alike, pixels are images, sums of a word,
+        cycles of the shortest pass)
     params : (entries, entries loaded at once, whether they stay, columns, bytes of an entry)
     """
     (
-        resident, lifetime, rows, cols, block, groups, pixel_bytes, longest, act_keys, weight_keys,
-        weight_groups, linear, reads,
+        resident, lifetime, pass_words, word_bytes, block, lanes, pixel_bytes, act_keys,
+        weight_keys, weight_groups, linear, reads, least_pass,
     ) = settings  # fmt: skip
     entries, share, params_stay, out_channels, entry_bytes = params
-    number = 0
+    each = 0
     for out_block in range(len(blocks)):
-        number += blocks[out_block, 1] - blocks[out_block, 0]
-    many = len(images) * len(columns) * len(tiles)
-    steps = np.empty((number * many, 5), np.int64)
-    stores = np.empty((len(blocks) * many, 4), np.int64)
+        each += blocks[out_block, 1] - blocks[out_block, 0]
+    many = len(images) * len(columns) * len(rows)
+    steps = np.empty((each * many, STEP_COLUMNS), np.int64)
+    stores = np.empty((len(blocks) * many, STORE_COLUMNS), np.int64)
     # Each CONV may have items of its own; the buffers' parts of the table follow each other.
-    items = np.zeros((2 * len(steps) + len(stores), 8), np.int64)
-    items[:, 7] = -1
+    items = np.zeros((2 * len(steps) + len(stores), ITEM_COLUMNS), np.int64)
+    items[:, AFTER] = -1
     bounds = np.empty((3, 2), np.int64)
     bounds[:, 0] = (0, len(steps), 2 * len(steps))
     bounds[:, 1] = bounds[:, 0]
@@ -68,87 +75,85 @@ def tabulate(images, columns, tiles, regions, shares, blocks, sources, settings,
         for column in range(len(columns)):
             for down in range(len(regions) - 1):
                 for out_block in range(len(blocks)):
-                    first_share, end_share, drained_blocks, weight_group = blocks[out_block]
-                    for part in range(regions[down], regions[down + 1]):
+                    first_chunk, end_chunk, drained_blocks, weight_group = blocks[out_block]
+                    for row in range(regions[down], regions[down + 1]):
                         count = images[image]
-                        plane = tiles[part, 3] * columns[column, 3]
+                        plane = rows[row, 3] * columns[column, 3]
                         pixels = count
                         if not linear:
-                            pixels *= tiles[part, 1] * columns[column, 1]
-                        for index in range(first_share, end_share):
-                            act_key, weight_key, passes, first, size, source = shares[index]
+                            pixels *= rows[row, 1] * columns[column, 1]
+                        for chunk in range(first_chunk, end_chunk):
+                            act_key, weight_key, passes, first, number, source = chunks[chunk]
                             mark = region if resident else tile
                             act = act_items[act_key]
                             if act_until[act_key] == mark:
-                                items[act, 5] = step
+                                items[act, LAST] = step
                             else:
                                 act = bounds[0, 1]
                                 bounds[0, 1] += 1
                                 act_items[act_key] = act
                                 act_until[act_key] = mark
                                 _activations(
-                                    items[act], count, first, size, plane, tiles[part],
-                                    columns[column], sources[source], groups, block, pixel_bytes,
-                                    longest,
+                                    items[act], count, (first, number), plane, rows[row],
+                                    columns[column], sources[source], lanes, block, pixel_bytes,
                                 )  # fmt: skip
-                                items[act, 4] = items[act, 5] = step
+                                items[act, FIRST] = items[act, LAST] = step
                             weight_key += weight_group * weight_keys
                             mark = 0 if lifetime == 0 else region if lifetime == 1 else tile
                             weight = weight_items[weight_key]
                             if weight_until[weight_key] == mark:
-                                items[weight, 5] = step
+                                items[weight, LAST] = step
                             else:
                                 weight = bounds[1, 1]
                                 bounds[1, 1] += 1
                                 weight_items[weight_key] = weight
                                 weight_until[weight_key] = mark
-                                words = passes * rows
-                                items[weight, :6] = (words, words * cols, 1, 1, step, step)
-                            cycles = passes * max(pixels, max(rows, ACCUMULATOR_UPDATE))
-                            steps[step] = (tile, act, weight, cycles, int(index == first_share))
+                                words = passes * pass_words
+                                items[weight, :ADDRESS] = (
+                                    words,
+                                    words * word_bytes,
+                                    1,
+                                    1,
+                                    step,
+                                    step,
+                                )
+                            cycles = passes * max(pixels, least_pass)
+                            opens = int(chunk == first_chunk)
+                            steps[step] = (tile, act, weight, cycles, opens, chunk)
                             step += 1
                         param_key = out_block * out_channels // share
                         mark = 0 if params_stay else region
                         param = param_items[param_key]
                         if param_until[param_key] == mark:
-                            items[param, 5] = tile
+                            items[param, LAST] = tile
                         else:
                             param = bounds[2, 1]
                             bounds[2, 1] += 1
                             param_items[param_key] = param
                             param_until[param_key] = mark
                             words = min(share, entries - param_key * share)
-                            items[param, :6] = (words, words * entry_bytes, 1, 1, tile, tile)
-                        words = count * tiles[part, 0] * columns[column, 0] * drained_blocks
-                        stores[tile] = (step - 1, param, words * reads, words * block)
+                            items[param, :ADDRESS] = (words, words * entry_bytes, 1, 1, tile, tile)
+                        words = count * rows[row, 0] * columns[column, 0] * drained_blocks
+                        stores[tile, :IMAGES] = (step - 1, param, words * reads, words * block)
+                        stores[tile, IMAGES:] = (image, column, row, out_block)
                         tile += 1
                 region += 1
     return items, bounds, steps, stores
 
 
 @njit(inline="always", cache=True)
-def _activations(
-    item, images, first, count, plane, tile, column, source, groups, block, pixel_bytes, longest
-):
+def _activations(item, images, group, plane, row, column, source, lanes, block, pixel_bytes):
     """Fill in words, bytes, LOADs and runs of activations."""
-    row_words = column[2]
-    if pixel_bytes != 0:
-        row_words = -(-row_words * pixel_bytes // block)
-    whole = row_words * block == source[1]
-    loads = runs = read_planes = 0
-    for lane in range(groups):
-        planes = min(count, -(-(source[0] - (first * groups + lane)) // groups))
-        if planes < 1:
-            continue
-        loads += 1
-        read_planes += planes
-        if not whole:
-            runs += planes * tile[2]
-        elif groups == 1 and tile[4] != 0 and tile[2] * planes <= longest:
-            runs += 1
-        else:
-            runs += planes
-    item[0] = images * count * plane
-    item[1] = images * read_planes * tile[2] * row_words * block
-    item[2] = images * loads
-    item[3] = images * runs
+    row_words, whole = read_row(column[2], pixel_bytes, block, source[1])
+    loads = runs = words = 0
+    for lane in range(lanes):
+        planes, plane_runs, run_words, _ = lane_load(
+            lane, lanes, group, source[0], row[2], row_words, whole, row[4] != 0
+        )
+        loads += planes > 0
+        runs += planes * plane_runs
+        words += planes * plane_runs * run_words
+    item[WORDS] = images * group[1] * plane
+    item[SIZE] = images * words * block
+    item[LOADS] = images * loads
+    item[RUNS] = images * runs

@@ -1,92 +1,104 @@
 """Room in the buffers, and the order of LOADs, CONVs and STOREs."""
 
+import numpy as np
 import pytest
 
-from systolith_host.compiler.schedule.order import NoRoomError, allocate, simulate
-from systolith_host.compiler.schedule.work import Item, Step, Store, Work
-from systolith_hw.spec.isa import Buffer
+from systolith_host.compiler.schedule.order import NoRoomError, allocate, count_cycles, simulate
+from systolith_host.compiler.schedule.tables import (
+    ADDRESS,
+    AFTER,
+    ITEM_COLUMNS,
+    LAST,
+    WORDS,
+    Tables,
+)
+from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.presets import PRESETS
 
 TINY = PRESETS["tiny"]
 
 
-def item(buffer, words, first, last):
-    load = {"runs": 1, "planes": 1, "dest": 0}
-    return Item(buffer, words, words * 4, [load], first, last)
-
-
-def work_of(spans, words, cycles=100):
+def tables_of(spans, words, cycles=100):
     """One CONV a tile, each with activations of its own: `spans` are first and last uses."""
-    work = Work()
-    acts = [item(Buffer.ACT, words, first, last) for first, last in spans]
-    weight = item(Buffer.WEIGHT, 4, 0, spans[-1][1])
-    param = item(Buffer.PARAM, 4, 0, spans[-1][1])
-    work.items = {Buffer.ACT: acts, Buffer.WEIGHT: [weight], Buffer.PARAM: [param]}
-    for number in range(spans[-1][1] + 1):
-        act = next(one for one in acts if one.first <= number <= one.last)
-        work.sequence.append(Step(number, act, weight, 0, {}, cycles, True))
-        work.sequence.append(Store(number, number, param, 0, {}, 20, 64))
-    return work
+    count = len(spans)
+    last = spans[-1][1]
+    items = np.zeros((count + 2, ITEM_COLUMNS), np.int64)
+    for row, (first, end) in enumerate([*spans, (0, last), (0, last)]):
+        size = words if row < count else 4
+        items[row] = (size, 4 * size, 1, 1, first, end, 0, -1)
+    bounds = np.array([(0, count), (count, count + 1), (count + 1, count + 2)])
+    steps = np.zeros((last + 1, 6), np.int64)
+    stores = np.zeros((last + 1, 8), np.int64)
+    for number in range(last + 1):
+        act = next(row for row, (first, end) in enumerate(spans) if first <= number <= end)
+        steps[number] = (number, act, count, cycles, 1, 0)
+        stores[number, :4] = (number, count + 1, 20, 64)
+    return Tables(items, bounds, steps, stores)
 
 
 def test_items_follow_each_other_in_a_ring():
-    work = work_of([(n, n) for n in range(5)], 800)
-    allocate(work, TINY)
-    acts = work.items[Buffer.ACT]
-    assert [one.address for one in acts] == [0, 800, 0, 800, 0]
-    assert [one.after for one in acts] == [-1, -1, 0, 1, 2]
+    tables = tables_of([(n, n) for n in range(5)], 800)
+    allocate(tables, TINY)
+    acts = tables.items_of(Buffer.ACT)
+    assert acts[:, ADDRESS].tolist() == [0, 800, 0, 800, 0]
+    assert acts[:, AFTER].tolist() == [-1, -1, 0, 1, 2]
 
 
 def test_what_is_replaced_in_part_is_waited_for_by_all_that_replace_it():
-    work = work_of([(0, 0), (1, 1), (2, 2), (3, 3)], 600)
-    acts = work.items[Buffer.ACT]
-    acts[0].words = 1500
-    for one, words in zip(acts, (1500, 500, 800, 600), strict=True):
-        one.words = words
-    allocate(work, TINY)
-    assert [one.address for one in acts] == [0, 1500, 0, 800]
+    tables = tables_of([(0, 0), (1, 1), (2, 2), (3, 3)], 600)
+    acts = tables.items_of(Buffer.ACT)
+    acts[:, WORDS] = (1500, 500, 800, 600)
+    allocate(tables, TINY)
+    assert acts[:, ADDRESS].tolist() == [0, 1500, 0, 800]
     # The fourth takes what the first has left behind the third.
-    assert [one.after for one in acts] == [-1, -1, 0, 0]
+    assert acts[:, AFTER].tolist() == [-1, -1, 0, 0]
 
 
 def test_an_item_that_is_still_needed_is_not_replaced():
-    work = work_of([(0, 3), (4, 4)], 1500)
-    allocate(work, TINY)
-    work.items[Buffer.ACT][0].last = 4
+    tables = tables_of([(0, 3), (4, 4)], 1500)
+    allocate(tables, TINY)
+    tables.items_of(Buffer.ACT)[0, LAST] = 4
     with pytest.raises(NoRoomError):
-        allocate(work, TINY)
+        allocate(tables, TINY)
     with pytest.raises(NoRoomError):
-        allocate(work_of([(0, 0)], 5000), TINY)
+        allocate(tables_of([(0, 0)], 5000), TINY)
 
 
 def test_the_order_respects_every_dependency_and_engine():
-    work = work_of([(n, n) for n in range(12)], 700)
-    allocate(work, TINY)
-    order, cycles = simulate(work, TINY, 8)
-    seen: set[int] = set()
+    tables = tables_of([(n, n) for n in range(12)], 700)
+    allocate(tables, TINY)
+    order, cycles = simulate(tables, TINY, 8)
+    assert cycles == count_cycles(tables, TINY, 8)
+    loaded: set[int] = set()
     computed = drained = 0
-    for entry in order:
-        if isinstance(entry, Item):
-            assert entry.after < (drained if entry.buffer == Buffer.PARAM else computed)
-        elif isinstance(entry, Step):
-            assert {id(entry.act), id(entry.weight)} <= seen
-            assert entry.tile == computed
-            assert entry.tile < drained + 2
+    for opcode, row in order:
+        if opcode == Opcode.LOAD:
+            param = row >= tables.bounds[Buffer.PARAM, 0]
+            assert tables.items[row, AFTER] < (drained if param else computed)
+            loaded.add(row)
+        elif opcode == Opcode.CONV:
+            tile, act, weight, *_ = tables.steps[row]
+            assert {act, weight} <= loaded
+            assert tile == row == computed
+            assert tile < drained + 2
             computed += 1
         else:
-            assert entry.step < computed
+            step, param, *_ = tables.stores[row]
+            assert step < computed
+            assert param in loaded
+            assert row == drained
             drained += 1
-        seen.add(id(entry))
     assert computed == drained == 12
+    assert len(order) == tables.instructions == 12 + 12 + 14
     # 700 words a LOAD, one a cycle, and nothing hides but the CONVs.
     assert 12 * 700 < cycles < 12 * 700 + 1000
 
 
 def test_loads_stand_before_the_convs_that_they_hide_behind():
-    work = work_of([(n, n) for n in range(12)], 500, cycles=5000)
-    allocate(work, TINY)
-    order, cycles = simulate(work, TINY, 8)
+    tables = tables_of([(n, n) for n in range(12)], 500, cycles=5000)
+    allocate(tables, TINY)
+    order, cycles = simulate(tables, TINY, 8)
     assert cycles < 12 * 5000 + 1500
     # As many LOADs as the queue takes stand before the first CONV.
-    first = next(n for n, entry in enumerate(order) if isinstance(entry, Step))
-    assert sum(isinstance(entry, Item) for entry in order[:first]) >= TINY.queue_depth - 1
+    opcodes = [opcode for opcode, _ in order]
+    assert opcodes.index(Opcode.CONV) >= TINY.queue_depth - 1

@@ -1,58 +1,69 @@
-"""Trials: what they count is the work that the compiler makes, and so are their cycles."""
+"""Trials: they count what the instructions do, and their cycles are those of the order."""
 
 import dataclasses
 import random
 
-import numpy as np
 import pytest
 
 import systolith_host.compiler.compile as compiler
 from systolith_host.compiler import compile_network
-from systolith_host.compiler.emit import order_layer
+from systolith_host.compiler.emit import emit_layer
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.order import NoRoomError
-from systolith_host.compiler.schedule.outline import outline_of
+from systolith_host.compiler.schedule.tables import BYTES, CYCLES, LOADS, RUNS, SIZE
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
-from systolith_host.compiler.schedule.work import Item, TooManyStepsError, make_work
+from systolith_host.compiler.schedule.work import TooManyStepsError, make_work
+from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import places_of
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_config, random_qgraph
 from systolith_host.network.shapes import timing_network
+from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.presets import PRESETS
 
 
 class Checked(Trials):
-    """Holds every trial against the work of the same schedule."""
+    """Compares every trial with the instructions of the same schedule."""
 
     tried = 0
 
     def cost(self, schedule, rate, latency=40, turnaround=0):
-        outline = self.outline(schedule)
-        work = make_work(self.operation, schedule, self.config, self.addresses)
-        expected = outline_of(work)
-        spans = [outline.items[first:end] for first, end in outline.bounds]
-        starts = outline.bounds[:, 0] - expected.bounds[:, 0]
-        assert (np.concatenate(spans) == expected.items).all()
-        steps, stores = outline.steps.copy(), outline.stores.copy()
-        steps[:, 1] -= starts[0]
-        steps[:, 2] -= starts[1]
-        stores[:, 1] -= starts[2]
-        assert (steps == expected.steps).all()
-        assert (stores == expected.stores).all()
-        Checked.tried += 1
         memory = (rate, latency, turnaround)
-        arguments = (self.operation, schedule, self.config, self.addresses, *memory)
         cycles, count = super().cost(schedule, *memory)
-        order, ordered = order_layer(*arguments)
-        loads = sum(len(entry.loads) for entry in order if isinstance(entry, Item))
-        others = sum(not isinstance(entry, Item) for entry in order)
-        assert (cycles, count) == (ordered, loads + others)
+        config = self.config
+        tables = make_work(self.operation, schedule, config, self.addresses).tables
+        instructions, expected = emit_layer(
+            self.operation, schedule, config, self.addresses, *memory
+        )
+        assert (cycles, count) == (expected, len(instructions))
+        loads, convs, stores = (
+            [one for one in instructions if one.opcode == opcode] for opcode in Opcode
+        )
+        for buffer, lanes in ((Buffer.ACT, config.block), (Buffer.WEIGHT, config.cols)):
+            found = [one for one in loads if one["buffer"] == buffer]
+            items = tables.items_of(buffer)
+            assert len(found) == items[:, LOADS].sum()
+            assert sum(map(words_of, found)) * lanes == items[:, SIZE].sum()
+            runs = [one["runs"] * one["planes"] for one in found]
+            assert sum(runs) == items[:, RUNS].sum()
+        passes = [one["s_count"] * one["r_count"] * one["c_count"] for one in convs]
+        pixels = [one["x_count"] * one["y_count"] * one["n_count"] for one in convs]
+        assert tables.steps[:, CYCLES].tolist() == [
+            many * max(each, config.least_pass) for many, each in zip(passes, pixels, strict=True)
+        ]
+        assert tables.stores[:, BYTES].tolist() == [words_of(one) * config.block for one in stores]
+        Checked.tried += 1
         return cycles, count
 
 
-def test_a_trial_is_the_work_that_the_compiler_makes(monkeypatch):
+def words_of(instruction):
+    """Return the words of an instruction's region."""
+    return instruction["run_words"] * instruction["runs"] * instruction["planes"]
+
+
+def test_a_trial_counts_what_the_instructions_do(monkeypatch):
     monkeypatch.setattr(compiler, "Trials", Checked)
     monkeypatch.setattr(compiler, "TRIALS", 50)
     rng = random.Random(5)
@@ -66,13 +77,13 @@ def test_a_trial_is_the_work_that_the_compiler_makes(monkeypatch):
                 memory_rate=rng.choice([1, 2.5]),
                 memory_turnaround=rng.choice([0, 9]),
             )
-        except SystolithError:
+        except ShortageError:
             continue  # the buffers are too small for it
     assert Checked.tried > 200
 
 
 def test_too_many_convs_are_refused_before_the_work(monkeypatch):
-    monkeypatch.setattr("systolith_host.compiler.schedule.trial.MOST_STEPS", 3)
+    monkeypatch.setattr("systolith_host.compiler.schedule.work.MOST_STEPS", 3)
     rng = random.Random(1)
     with pytest.raises(SystolithError, match="CONVs on this accelerator") as caught:
         compile_network(random_qgraph(rng), random_config(rng))
@@ -90,4 +101,4 @@ def test_what_has_no_room_is_no_candidate():
     with pytest.raises(NoRoomError):
         Trials(operation, small, addresses).cost(largest, 8.0)
     with pytest.raises(NoRoomError):
-        order_layer(operation, largest, small, addresses, 8.0)
+        emit_layer(operation, largest, small, addresses, 8.0)

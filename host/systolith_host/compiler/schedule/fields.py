@@ -1,0 +1,123 @@
+"""The fields of CONVs and STOREs: the walks through the buffers, and where the output goes."""
+
+from functools import lru_cache
+
+from systolith_host.compiler.schedule.tables import ADDRESS, PARAM
+from systolith_host.compiler.schedule.work import Work, params_start
+from systolith_hw.spec.isa import walk_steps
+
+__all__ = ["conv_fields", "store_fields"]
+
+
+def conv_fields(work: Work, step: int) -> dict[str, int]:
+    """Return the fields of a CONV without waits.
+
+    Parameters
+    ----------
+    step : int
+        Its row in the table.
+    """
+    tables, operation = work.tables, work.operation
+    tile, act, weight, _, opens, number = tables.steps[step].tolist()
+    (_, images), across, down, _ = work.tile(tile)
+    chunk = work.chunks.chunks[number]
+    plane = across.span.size * down.span.size
+    if work.linear:
+        offset = chunk.block
+        walk = _walk(
+            "xynsrc",
+            ((images, chunk.group[1] * plane), *[(1, 0)] * 4, (chunk.blocks, 1)),
+        )
+    else:
+        width = across.span.size
+        right, below = operation.tap_step[1], operation.tap_step[0] * width
+        offset = (
+            chunk.block * plane
+            + down.skip * width
+            + across.skip
+            + chunk.row * below
+            + chunk.column * right
+        )
+        walk = _walk(
+            "xynsrc",
+            (
+                (across.sums, operation.stride[1]),
+                (down.sums, operation.stride[0] * width),
+                (images, chunk.group[1] * plane),
+                (chunk.columns, right),
+                (chunk.rows, below),
+                (chunk.blocks, plane),
+            ),
+        )
+    return {
+        **walk,
+        "act_base": int(tables.items[act, ADDRESS]) + offset,
+        "weight_base": int(tables.items[weight, ADDRESS]),
+        "bank": tile % 2,
+        "clear": opens,
+        "shift": int(chunk.shift),
+    }
+
+
+def store_fields(work: Work, number: int) -> dict[str, int]:
+    """Return the fields of a STORE without waits.
+
+    Parameters
+    ----------
+    number : int
+        Its row in the table.
+    """
+    tables, operation, config = work.tables, work.operation, work.config
+    target = work.addresses.target
+    (first_image, images), across, down, block = work.tile(number)
+    blocks = int(work.chunks.blocks[block, 2])
+    if images > 1:
+        run_words, runs, pitch = down.count * across.count, images, target.image_bytes
+    elif across.count == operation.out_width:
+        run_words, runs, pitch = down.count * across.count, 1, 0
+    else:
+        run_words, runs, pitch = across.count, down.count, target.row_bytes
+    window, window_step = operation.window, operation.window_stride
+    if work.linear:
+        walk = _walk("xyn", ((images, 1), (1, 0), (1, 0)))
+    else:
+        walk = _walk(
+            "xyn",
+            (
+                (across.count, window_step[1]),
+                (down.count, window_step[0] * across.sums),
+                (images, down.sums * across.sums),
+            ),
+        )
+    param = tables.items[tables.stores[number, PARAM], ADDRESS]
+    param_offset = block * config.cols - params_start(work, block)
+    return {
+        **walk,
+        **_walk(("dx", "dy"), ((window[1], 1), (window[0], across.sums))),
+        "addr": target.address
+        + first_image * target.image_bytes
+        + block * config.col_groups * target.plane_bytes
+        + (down.first * operation.out_width + across.first) * config.block,
+        "run_words": run_words,
+        "runs": runs,
+        "run_pitch": pitch,
+        "planes": blocks,
+        "plane_pitch": target.plane_bytes if blocks > 1 else 0,
+        "bank": number % 2,
+        "blocks": blocks,
+        "param_base": int(param) + param_offset,
+        "zero_point": operation.zero_point,
+        "low": operation.low,
+        "high": operation.high,
+    }
+
+
+@lru_cache(maxsize=1024)
+def _walk(names: str | tuple[str, ...], levels: tuple[tuple[int, int], ...]) -> dict[str, int]:
+    """Return the fields of a walk whose levels, innermost first, are (count, stride)."""
+    steps = walk_steps([count for count, _ in levels], [stride for _, stride in levels])
+    fields = {}
+    for name, (count, _), step in zip(names, levels, steps, strict=True):
+        fields[f"{name}_count"] = count
+        fields[f"{name}_step"] = step
+    return fields
