@@ -11,7 +11,7 @@ from pathlib import Path
 from systolith_host.compiler import compile_network
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import shape_network
 from systolith_host.lab.validate import compare as measure
 from systolith_host.network.qgraph import QConv
 from systolith_hw.spec.presets import PRESETS
@@ -25,7 +25,7 @@ TOOLS = Path(__file__).parent
 
 def layers_of(network):
     """Return the shapes of a network's convolutions; a fully connected layer is one of 1x1."""
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     found = []
     for layer in qgraph.layers:
         if not isinstance(layer, QConv):
@@ -75,8 +75,8 @@ def children_seconds():
 
 def own(network, config, rtl):
     """Return the cycles and bytes of our layers by replay or RTL, and how and how fast."""
-    qgraph = load_network(network)
-    compile_network(load_network("mini"), config)  # compiles what is compiled
+    qgraph = shape_network(network)
+    compile_network(shape_network("mini"), config)  # compiles what is compiled
     cpu = time.process_time()
     program = compile_network(qgraph, config)
     compiled = time.process_time()

@@ -12,7 +12,9 @@ from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize, quantize_input
-from systolith_host.runtime.jobs import DeviceOptions, build_device, plan_jobs, run_jobs
+from systolith_host.runtime.backend import Observer
+from systolith_host.runtime.choose import DeviceOptions, choose_backend
+from systolith_host.runtime.jobs import plan_jobs
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["evaluate"]
@@ -41,8 +43,8 @@ def evaluate(
     calibration = calibrate(model.graph, model.weights, np.load(folder / "calibration.npy"))
     qgraph = quantize(model.graph, model.weights, calibration, config.multiplier_width)
     program = compile_network(qgraph, config, batch)
-    options = DeviceOptions(kind="rtl" if device == "rtl" else "emulator")
-    build_device(program, options, print)
+    backend, observer = choose_backend(device, DeviceOptions(workers=1)), Observer(message=print)
+    backend.prepare(program, observer)
 
     right = {"float": 0, "golden": 0, device: 0}
     for first in range(0, count, batch):
@@ -50,7 +52,7 @@ def evaluate(
         *_, (_, scores) = run_float(model.graph, model.weights, images[part])
         tensors = run_golden(qgraph, quantize_input(qgraph, images[part]))
         jobs = plan_jobs(program.layers, tensors, sequential=True)
-        outcomes = run_jobs(program, jobs, options, 1)
+        outcomes = backend.run(program, jobs, observer)
         found = {"float": scores, "golden": tensors[qgraph.output], device: outcomes[-1].output}
         np.testing.assert_array_equal(found[device], found["golden"])
         for name, values in found.items():

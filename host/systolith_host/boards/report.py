@@ -159,9 +159,10 @@ def network_speed(
         costs = evaluate(network, config, rate)
         source = f"the performance model, {rate:.4g} bytes per cycle"
         cycles = sum(cost.cycles for cost in costs)
-        convolutions = sum(cost.cycles for cost in costs if not cost.name.startswith("fc"))
+        convolutions = sum(cost.cycles for cost in costs if cost.kind != "fc")
     else:
-        source = f"{measured.device}, {measured.memory}"
+        memory = measured.memory.described(config.bus_bytes)
+        source = f"{measured.device}, {measured.memory_name} memory: {memory}"
         cycles, convolutions = measured.cycles, measured.convolution_cycles
     return NetworkSpeed(
         network=network,
@@ -187,9 +188,10 @@ def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
         With both figures, and the bandwidth to run with.
     """
     there = math.floor(100 * board.read_rate / mhz) / 100
-    if measured.bytes_per_cycle > there:
+    rate = measured.memory.bytes_per_cycle
+    if rate is None or rate > there:
         raise SystolithError(
-            f"--measured: {measured.path} ran with {measured.bytes_per_cycle:g} bytes per cycle; "
+            f"--measured: {measured.path} ran with {rate:g} bytes per cycle; "
             f"at {mhz:g} MHz {board.title} gives {there:g}: run with --bandwidth {there:g} or less"
         )
 

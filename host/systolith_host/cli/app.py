@@ -22,7 +22,7 @@ from systolith_host.cli.timing import timing
 from systolith_host.cli.views.report import config_table, network_table
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
-from systolith_host.flow.prepare import load_graph
+from systolith_host.flow.load import load_graph
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_host.version import describe

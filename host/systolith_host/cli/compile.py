@@ -23,15 +23,16 @@ from systolith_host.cli.options import (
     WeightsOption,
 )
 from systolith_host.cli.output import show
-from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
-from systolith_host.flow.prepare import prepare
+from systolith_host.flow.load import shape_network
+from systolith_host.flow.prepare import Quantisation
+from systolith_host.flow.run import Request, prepare_program
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
-from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["compile_"]
 
@@ -76,36 +77,23 @@ def compile_(
     if json is not None and explain is None:
         raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
     target = load_config(config or "default")
-    memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
+    memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
         _explain(network, target, explain, batch, memory, json)
     if out is None:
         return
     with ProgressLog(error_console()) as log:
-        prepared = prepare(
-            network,
+        request = Request(
+            network=network,
+            config=target,
             images=image or (),
-            calibration_images=calibrate or (),
-            method=calibration.value,
-            equalisation=equalise,
-            correction=correct_bias,
             weights=weights,
             seed=seed,
+            quantisation=Quantisation(calibrate or (), calibration.value, equalise, correct_bias),
             batch=batch,
-            multiplier_width=target.multiplier_width,
-            log=log,
+            save_program=out,
         )
-        log.stage("compiling")
-        program = compile_network(
-            prepared.qgraph,
-            target,
-            batch,
-            memory_rate=bandwidth,
-            memory_latency=latency,
-            memory_turnaround=turnaround,
-            progress=log.update,
-        )
-        program.save(out)
+        _, program = prepare_program(request, None, memory, log)
     instructions = sum(layer.instruction_count for layer in program.layers)
     cycles = sum(layer.predicted_cycles for layer in program.layers)
     show(
@@ -120,20 +108,16 @@ def _explain(
     config: AcceleratorConfig,
     layer: str,
     batch: int,
-    memory: MemoryTiming,
+    memory: Memory,
     json: Path | None,
 ) -> None:
     need("--explain", "explore")
-    from systolith_host.cli.views.explanation import (
-        explanation_page,
-        save_explanation,
-        shape_network,
-    )
+    from systolith_host.cli.views.explanation import explanation_page, save_explanation
     from systolith_host.cost.explain import explain_layer
 
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
-        qgraph = shape_network(network, config.multiplier_width)
+        qgraph = shape_network(network)
         log.stage(f"trying schedules of {layer}")
         explanation = explain_layer(
             qgraph,

@@ -22,12 +22,12 @@ from systolith_host.cli.options import BatchOption, NetworkArgument
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.network import load_network
 from systolith_host.explore.results import Result, Results, pareto
 from systolith_host.explore.search import search_front
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
 from systolith_host.explore.sweep import Runner
 from systolith_host.extras import need
+from systolith_host.flow.load import shape_network
 from systolith_host.fpga.estimate import fit_note
 from systolith_host.fpga.parts import PARTS, load_part
 from systolith_host.terminal import SafeConsole, error_console
@@ -140,7 +140,7 @@ def explore(
         need("--scheduler", "cluster")
     if confirm:
         need("--confirm", "sim")
-    load_network(network)
+    shape_network(network)
     axes = read_sweep(sweep) if sweep else {}
     axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}
     if not axes:
@@ -284,7 +284,7 @@ def _confirm(
     from systolith_host.lab.validate import compare  # takes a second to import
 
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     table = Table(box=None, pad_edge=False)
     for name in ("point", "layer", "compiler", "replay", "RTL", "compiler's error", "traffic"):
         table.add_column(name, justify="right")

@@ -13,7 +13,7 @@ from systolith_host.compiler.schedule.order import MEMORY_LATENCY, read_rate, wr
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import shape_network
 from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph, QMaxPool
 from systolith_hw.spec.config import AcceleratorConfig
@@ -32,6 +32,8 @@ class LayerCost:
     Parameters
     ----------
     name : str
+    kind : str
+        As of :class:`systolith_host.program.program.LayerProgram`.
     cycles : int
         By the compiler's simulation of the engines.
     read_bytes, write_bytes : int
@@ -42,6 +44,7 @@ class LayerCost:
     """
 
     name: str
+    kind: str
     cycles: int
     read_bytes: int
     write_bytes: int
@@ -72,7 +75,7 @@ def evaluate(
         If the network cannot run on this accelerator.
     """
     rate = min(bandwidth, float(config.bus_bytes))
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     memory = (rate, latency, turnaround)
     found = []
     for operation in operations_of(network, config):
@@ -82,6 +85,7 @@ def evaluate(
         found.append(
             LayerCost(
                 name=operation.name,
+                kind=operation.kind,
                 cycles=cycles,
                 read_bytes=schedule.read_bytes + instructions * INSTRUCTION_BYTES,
                 write_bytes=schedule.write_bytes,
@@ -105,7 +109,7 @@ _operations: dict[tuple, tuple[Operation, ...]] = {}
 
 def operations_of(network: str, config: AcceleratorConfig) -> tuple[Operation, ...]:
     """Return the operations of a network, their weights without memory of their own."""
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     key = (network, *_lowering_fields(qgraph, config))
     if key not in _operations:
         zero = np.zeros((), np.int8)

@@ -6,10 +6,11 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
+from systolith_host.program.counters import LayerCounters
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import LayerProgram, Program
-from systolith_host.runtime.driver import LayerCounters
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.registers import ENGINE_STATES
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.replay.kernel import PARAMETERS, replay
@@ -123,7 +124,7 @@ class Replay:
 def replay_table(
     table: InstructionTable,
     config: AcceleratorConfig,
-    memory: MemoryTiming | None = None,
+    memory: Memory | None = None,
     read_turn: bool = False,
     interval: int = 0,
 ) -> Replay:
@@ -140,8 +141,8 @@ def replay_table(
     SystolithError
         If the instructions do not end, or the memory pauses at random.
     """
-    timing = memory or MemoryTiming()
-    if timing.stalls or timing.dead or timing.errors:
+    timing = memory or Memory()
+    if isinstance(timing, MemoryTiming) and (timing.stalls or timing.dead or timing.errors):
         raise SystolithError("a memory with stalls or errors cannot be replayed, only simulated")
     bus = config.bus_bytes
     rate = bus if timing.bytes_per_cycle is None else timing.bytes_per_cycle
@@ -183,9 +184,7 @@ def replay_table(
     return Replay(counters, times, samples[:taken, : len(SAMPLES)], bool(out[18]))
 
 
-def _limit(
-    table: InstructionTable, config: AcceleratorConfig, timing: MemoryTiming, rate: int
-) -> int:
+def _limit(table: InstructionTable, config: AcceleratorConfig, timing: Memory, rate: int) -> int:
     """Return more cycles than it takes to do all work one after the other."""
     column = {name: table.rows[:, index] for index, name in enumerate(COLUMNS)}
     pixels = np.maximum(np.maximum(column["pixels"], config.rows), 4)
@@ -199,7 +198,7 @@ def _limit(
 def replay_layer(
     program: Program,
     layer: LayerProgram,
-    memory: MemoryTiming | None = None,
+    memory: Memory | None = None,
     interval: int = 0,
 ) -> LayerPerformance:
     """Return what a layer of a program costs on its own.
@@ -221,7 +220,7 @@ def replay_layer(
 def _replay(
     program: Program,
     layer: LayerProgram,
-    memory: MemoryTiming | None,
+    memory: Memory | None,
     read_turn: bool,
     interval: int = 0,
 ) -> tuple[LayerPerformance, bool]:

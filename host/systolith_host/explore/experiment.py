@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from systolith_host.explore.network import load_network, network_digest
+from systolith_host.explore.network import network_digest
 from systolith_host.explore.space import AXES
+from systolith_host.flow.load import shape_network
 from systolith_host.version import describe
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -64,7 +65,7 @@ class Experiment:
             schema=SCHEMA,
             tool=describe(),
             network=Path(network).stem if network.endswith(".onnx") else network,
-            network_digest=network_digest(load_network(network)),
+            network_digest=network_digest(shape_network(network)),
             batch=batch,
             base=base.name,
             base_fingerprint=f"{base.fingerprint:016x}",

@@ -1,51 +1,11 @@
-"""The networks of a sweep: built-in ones without values, and ONNX files."""
+"""What tells one network from another in a sweep."""
 
-import dataclasses
 import hashlib
 import json
-from functools import lru_cache
-from pathlib import Path
 
-import numpy as np
-
-from systolith_host.frontend.vgg import build_network
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool
-from systolith_host.network.shapes import timing_network
-from systolith_host.quantize.calibrate import Calibration
-from systolith_host.quantize.quantize import quantize, quantize_scaled
 
-__all__ = ["load_network", "network_digest"]
-
-_MULTIPLIER_WIDTH = 8
-"""The least that an accelerator may have, so that every one takes the network."""
-
-
-@lru_cache(maxsize=4)
-def load_network(network: str) -> QGraph:
-    """Return the integer network of a name or an ONNX file, as far as time depends on it.
-
-    It is made once. Cycles and bytes depend on shapes only, so a network in floats is quantised
-    without calibration.
-
-    Raises
-    ------
-    SystolithError
-        If there is no such network, or the file cannot be used.
-    """
-    if not _is_file(network):
-        return timing_network(build_network(network))
-    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
-
-    model = read_onnx(Path(network))
-    weights = {
-        name: dataclasses.replace(layer, bias=np.zeros_like(layer.bias))
-        for name, layer in model.weights.items()
-    }
-    if model.scales:
-        return quantize_scaled(model.graph, weights, model.scales, _MULTIPLIER_WIDTH)
-    ranges = {name: (-1.0, 1.0) for name in model.graph.shapes}
-    calibration = Calibration(ranges, np.zeros(0, np.float32))
-    return quantize(model.graph, weights, calibration, _MULTIPLIER_WIDTH)
+__all__ = ["network_digest"]
 
 
 def network_digest(qgraph: QGraph) -> str:
@@ -75,7 +35,3 @@ def network_digest(qgraph: QGraph) -> str:
         described.append((type(layer).__name__, inputs, shape, facts))
     described.append(numbers[qgraph.output])
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
-
-
-def _is_file(network: str) -> bool:
-    return Path(network).suffix == ".onnx"

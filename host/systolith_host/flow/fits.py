@@ -1,12 +1,38 @@
-"""Whether a program file is one of the network that it is to be run for."""
+"""Whether a program file is the one that is asked for."""
 
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
 from systolith_host.network.qgraph import QConcat, QGraph
 from systolith_host.program.program import Program
+from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["check_network"]
+__all__ = ["check_network", "check_program"]
+
+
+def check_program(
+    program: Program, path: Path, qgraph_name: str, batch: int, config: AcceleratorConfig | None
+) -> None:
+    """Refuse a program file that was made for something else than what is asked for.
+
+    Raises
+    ------
+    SystolithError
+        If network, batch or configuration differ.
+    """
+    if program.network != qgraph_name:
+        raise SystolithError(f"{path}: is a program of {program.network}, not {qgraph_name}")
+    if program.batch != batch:
+        raise SystolithError(
+            f"{path}: is a program for a batch of {program.batch}; run it with "
+            f"--batch {program.batch}"
+        )
+    if config is not None and config.fingerprint != program.config.fingerprint:
+        raise SystolithError(
+            f"{path}: was compiled for configuration {program.config.name} "
+            f"({program.config.fingerprint:016x}), not for {config.name} "
+            f"({config.fingerprint:016x}); compile it again"
+        )
 
 
 def check_network(program: Program, path: Path, qgraph: QGraph) -> None:

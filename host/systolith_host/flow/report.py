@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
+from systolith_host.version import describe
 
-__all__ = ["LayerReport", "Report", "Totals"]
+__all__ = ["SCHEMA", "LayerReport", "Report", "Totals"]
+
+SCHEMA = 1
+"""Version of the JSON form, which docs/reference/report.schema.json describes."""
 
 BUSY = "busy"
 """The compute engine's state that is no stall."""
@@ -23,23 +27,22 @@ class LayerReport:
     name : str
     covers : tuple of str
         The network's layers that the row stands for.
-    kind : "conv", "fc" or "pool"
+    kind : "conv", "fc", "pool", "add" or "copy"
     macs : int
         Multiply-accumulates that the layer needs, of all images.
     bound_cycles : int
         The least cycles that array and bus allow.
-    predicted_cycles : int
-        The compiler's estimate.
     compulsory_bytes : int
         The least traffic: everything read or written once.
     cycles, bytes_read, bytes_written : int or None
         Counted by the accelerator; None where the device has no such counter.
-    states : mapping of str to int
-        Cycles of the compute engine in each of its states; they add up to `cycles`.
-    mismatches : int
-        Values of the output that differ from the golden model's.
+    states : mapping of str to mapping of str to int
+        For each engine (LOAD, COMPUTE, STORE) the cycles it spent in each of its states, which add
+        up to `cycles`; empty where the device has no such counters.
+    mismatches : int or None
+        Values of the output that differ from the golden model's; None if nothing was compared.
     values : int
-        Values compared.
+        Values of the output.
     seconds : float
         Wall time of the device.
     """
@@ -49,20 +52,25 @@ class LayerReport:
     kind: str
     macs: int
     bound_cycles: int
-    predicted_cycles: int
     compulsory_bytes: int
     cycles: int | None
     bytes_read: int | None
     bytes_written: int | None
-    states: Mapping[str, int]
-    mismatches: int
+    states: Mapping[str, Mapping[str, int]]
+    mismatches: int | None
     values: int
     seconds: float
 
     @property
     def stalls(self) -> dict[str, int]:
         """Cycles in which the compute engine is not busy, by cause."""
-        return {name: cycles for name, cycles in self.states.items() if name != BUSY}
+        compute = self.states.get("COMPUTE", {})
+        return {name: cycles for name, cycles in compute.items() if name != BUSY}
+
+    @property
+    def busy_cycles(self) -> int | None:
+        """Cycles in which the compute engine is busy; None where the device does not count."""
+        return self.states.get("COMPUTE", {}).get(BUSY)
 
     @property
     def title(self) -> str:
@@ -90,13 +98,12 @@ class Totals:
     layers: int
     macs: int
     bound_cycles: int
-    predicted_cycles: int
     compulsory_bytes: int
     cycles: int | None
     bytes_read: int | None
     bytes_written: int | None
     stalls: dict[str, int]
-    mismatches: int
+    mismatches: int | None
     values: int
     seconds: float
 
@@ -117,13 +124,12 @@ class Totals:
             layers=sum(len(row.covers) for row in rows),
             macs=sum(row.macs for row in rows),
             bound_cycles=sum(row.bound_cycles for row in rows),
-            predicted_cycles=sum(row.predicted_cycles for row in rows),
             compulsory_bytes=sum(row.compulsory_bytes for row in rows),
             cycles=total("cycles"),
             bytes_read=total("bytes_read"),
             bytes_written=total("bytes_written"),
             stalls=stalls,
-            mismatches=sum(row.mismatches for row in rows),
+            mismatches=total("mismatches"),
             values=sum(row.values for row in rows),
             seconds=sum(row.seconds for row in rows),
         )
@@ -141,7 +147,14 @@ class Report:
     multipliers : int
         Of the array.
     device : str
-        "rtl (verilator)", "emulator", ...
+        "rtl (verilator)", "model", "emulator", ...
+    measured : bool
+        Whether cycles and bytes were counted by the RTL or a board, and not modelled.
+    memory : mapping, optional
+        The external memory's numbers, as :meth:`systolith_hw.spec.memory.Memory.to_dict` gives
+        them; None where they are not known.
+    memory_name : str
+        What the memory is: "simulated", or a board's chip.
     batch : int
     clock_mhz : float
         For the frames per second.
@@ -153,8 +166,8 @@ class Report:
         did not run.
     float_top : tuple of int
         Class indices of the float network, best first, of the first image.
-    sources : mapping of str to JSON values
-        Where weights and images came from, and the memory's parameters.
+    sources : mapping of str to str
+        Where weights and images came from, in words.
     wall_seconds : float
         Of the devices, from the first start to the last end.
     """
@@ -163,13 +176,16 @@ class Report:
     config: Mapping[str, Any]
     multipliers: int
     device: str
+    measured: bool
+    memory: Mapping[str, Any] | None
+    memory_name: str
     batch: int
     clock_mhz: float
     complete: bool
     layers: tuple[LayerReport, ...]
     top: tuple[tuple[int, float], ...] = ()
     float_top: tuple[int, ...] = ()
-    sources: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     wall_seconds: float = 0.0
 
     @property
@@ -200,9 +216,13 @@ class Report:
         groups = {name: self._totals_dict(totals) for name, totals in self.groups.items()}
         everything = groups.pop("all")
         return {
+            "schema": SCHEMA,
+            "tool": describe(),
             "network": self.network,
             "config": dict(self.config),
             "device": self.device,
+            "measured": self.measured,
+            "memory": None if self.memory is None else {"name": self.memory_name, **self.memory},
             "batch": self.batch,
             "complete": self.complete,
             "totals": {
@@ -237,7 +257,6 @@ class Report:
             "cycles": row.cycles,
             "bound_cycles": row.bound_cycles,
             "bound_share": row.bound_cycles / row.cycles if row.cycles else None,
-            "predicted_cycles": row.predicted_cycles,
             "utilisation": self.utilisation(row),
             "bytes_read": row.bytes_read,
             "bytes_written": row.bytes_written,
@@ -250,7 +269,8 @@ class Report:
 
     def _layer_dict(self, row: LayerReport) -> dict[str, Any]:
         head = {"name": row.name, "kind": row.kind, "covers": list(row.covers)}
-        return {**head, **self._common_dict(row), "busy_cycles": row.states.get(BUSY)}
+        states = {engine: dict(cycles) for engine, cycles in row.states.items()}
+        return {**head, **self._common_dict(row), "busy_cycles": row.busy_cycles, "states": states}
 
     def _totals_dict(self, totals: Totals) -> dict[str, Any]:
         return {"layers": totals.layers, "rows": totals.rows, **self._common_dict(totals)}

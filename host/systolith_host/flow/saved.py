@@ -1,18 +1,20 @@
-"""What `systolith run --json` wrote, read again and held against what it is wanted for."""
+"""Reads a saved report, and checks that it matches what it is wanted for."""
 
+import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
+from systolith_host.flow.report import SCHEMA
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
-__all__ = ["MeasuredRun", "read_fields", "read_run"]
+__all__ = ["MeasuredRun", "memory_of", "read_fields", "read_run"]
 
-_RATE = re.compile(r"(?:at most )?([\d.e+]+) bytes per cycle")
+_NUMBERS = [field.name for field in dataclasses.fields(Memory)]
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,9 @@ class MeasuredRun:
     ----------
     path : Path
     device : str
-    memory : str
-        In words.
-    bytes_per_cycle : float
-        That the run's memory moved at most.
+    memory : Memory
+    memory_name : str
+        What the memory is.
     cycles, convolution_cycles : int
         Of an image.
     moved : int
@@ -35,8 +36,8 @@ class MeasuredRun:
 
     path: Path
     device: str
-    memory: str
-    bytes_per_cycle: float
+    memory: Memory
+    memory_name: str
     cycles: int
     convolution_cycles: int
     moved: int
@@ -50,15 +51,17 @@ def read_fields(
     Raises
     ------
     SystolithError
-        If it cannot be read, or is of another network, accelerator or batch, or has no cycles.
+        If it cannot be read, or is of another network, accelerator or batch, or was not measured.
     """
     try:
         fields = json.loads(path.read_text())
+        schema = fields.get("schema")
+        if schema != SCHEMA:
+            raise ValueError(f"its form is {schema}, not {SCHEMA}: run it again")
         ran = dict(fields["config"])
         about = (fields["network"], fields["batch"])
-        uncounted = [row["name"] for row in fields["layers"] if row["cycles"] is None]
-        if uncounted:
-            raise ValueError("it has no cycles: the emulator does not count them")
+        if not fields["measured"]:
+            raise ValueError(f"{fields['device']} models cycles, it does not measure them")
     except OSError as error:
         raise SystolithError(f"--measured: {path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -89,15 +92,13 @@ def read_run(path: Path, network: str, config: AcceleratorConfig) -> MeasuredRun
     try:
         totals = fields["totals"]
         whole, wrong = bool(fields["complete"]), int(totals["mismatches"])
-        memory, device = str(fields["sources"]["memory"]), str(fields["device"])
-        rate = _RATE.search(memory)
-        if rate is None:
-            raise ValueError(f"its memory is {memory!r}")
+        device = str(fields["device"])
+        memory, name = memory_of(fields)
         run = MeasuredRun(
             path,
             device,
             memory,
-            float(rate[1]),
+            name,
             int(totals["cycles"]),
             int(totals["convolutions"]["cycles"]),
             int(totals["bytes_read"]) + int(totals["bytes_written"]),
@@ -109,6 +110,20 @@ def read_run(path: Path, network: str, config: AcceleratorConfig) -> MeasuredRun
     if wrong:
         raise SystolithError(f"--measured: {path}: {wrong} of its values are wrong")
     return run
+
+
+def memory_of(fields: Mapping[str, Any]) -> tuple[Memory, str]:
+    """Return the memory of a saved run, and what it is called.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If the run did not know its memory, or the fields are no report's.
+    """
+    told = fields["memory"]
+    if told is None:
+        raise ValueError(f"{fields['device']} does not know its memory")
+    return Memory(**{name: told[name] for name in _NUMBERS}), str(told["name"])
 
 
 def _foreign(path: Path, error: Exception) -> SystolithError:

@@ -14,10 +14,10 @@ from systolith_host.compiler.compile import choose_schedule
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.cost.evaluate import operations_of, places_of
 from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.network import load_network
 from systolith_host.explore.results import Results
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
+from systolith_host.flow.load import shape_network
 from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import PRESETS
 
@@ -40,7 +40,7 @@ def search_speed(preset: str) -> tuple[int, float, float]:
     """Return tilings of all layers, and seconds of a core to rank them, and to schedule."""
     config = PRESETS[preset]
     rate = float(config.bus_bytes)
-    qgraph = load_network(NETWORK)
+    qgraph = shape_network(NETWORK)
     operations = operations_of(NETWORK, config)
     places = [places_of(qgraph, operation, config, 1) for operation in operations]
     choose_schedule(operations[0], config, places[0], 1, rate)  # compiles what is compiled

@@ -19,8 +19,8 @@ from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError
 from systolith_host.cost.bound import least_traffic
 from systolith_host.cost.evaluate import evaluate, operations_of, places_of
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network
 from systolith_host.explore.space import Space
+from systolith_host.flow.load import shape_network
 from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
@@ -157,7 +157,7 @@ def _moved(network: str, config: AcceleratorConfig, aim: str) -> tuple[list[int]
         costs = evaluate(network, config, float(config.bus_bytes))
         moved = [cost.read_bytes + cost.write_bytes for cost in costs]
         return moved, sum(cost.cycles for cost in costs)
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     return [
         least_schedule(operation, config, places_of(qgraph, operation, config, 1))
         for operation in operations_of(network, config)
@@ -214,7 +214,7 @@ def traffic_at(
     if best is None:
         raise SystolithError(f"{network}: does not run with {size:,} bytes on the chip: {reason}")
     _, cycles, split, moved, config = best
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     traffic, bound, compulsory = ({group: 0 for group in GROUPS} for _ in range(3))
     layers = []
     for operation, number in zip(operations_of(network, config), moved, strict=True):
@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("sizes must be at least 1 KiB, and parts between 3 and 64")
     try:
         base = load_config(options.config)
-        load_network(options.network)
+        shape_network(options.network)
         jobs = [(size, aim) for size in options.sizes for aim in ("cycles", "traffic")]
         steps = len(list(splits(options.parts, options.parts)))
         with Progress(console=error_console()) as progress:

@@ -21,8 +21,8 @@ from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.picture import scatter
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.network.shapes import timing_network
+from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import Program
-from systolith_host.runtime.driver import LayerCounters
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS

@@ -2,21 +2,75 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import Program
-from systolith_host.runtime.jobs import DeviceOptions, Job, Outcome, Progress, run_job
+from systolith_host.runtime.backend import Facts, Observer
+from systolith_host.runtime.jobs import Job, Outcome
+from systolith_host.runtime.local import LocalBackend
+from systolith_hw.spec.memory import Memory
 
-__all__ = ["connect", "run_remote"]
+__all__ = ["DaskBackend", "connect", "run_remote"]
 
 CONNECT_SECONDS = 15
 """Time for the scheduler to answer, and for its first worker to appear."""
 
 _REPORT_SECONDS = 2.0
 """Time between a worker's reports."""
+
+
+@dataclass(frozen=True)
+class DaskBackend:
+    """A back end of which each worker of a scheduler has one.
+
+    Parameters
+    ----------
+    local : LocalBackend
+    address : str
+        Of the scheduler, as :func:`connect` takes it.
+    """
+
+    local: LocalBackend
+    address: str
+
+    @property
+    def stage(self) -> str:
+        """What it does, for people."""
+        return self.local.stage
+
+    @property
+    def sequential(self) -> bool:
+        """Never: layers are spread."""
+        return False
+
+    @property
+    def memory(self) -> Memory:
+        """That of the workers' back ends."""
+        return self.local.memory
+
+    @property
+    def facts(self) -> Facts:
+        """What a report says of it."""
+        return self.local.facts
+
+    def with_waves(self, layer: str, path: Path) -> "DaskBackend":
+        """Refuse: the waveforms would be written on a worker."""
+        raise SystolithError("--waves are written on this machine: leave --scheduler out")
+
+    def check(self, program: Program) -> None:
+        """Refuse what the workers' back ends refuse."""
+        self.local.check(program)
+
+    def prepare(self, program: Program, observer: Observer) -> None:
+        """Build nothing: the workers build what they need."""
+
+    def run(self, program: Program, jobs: Sequence[Job], observer: Observer) -> list[Outcome]:
+        """Run jobs on the workers; see :func:`run_remote`."""
+        return run_remote(program, jobs, self.local, self.address, observer)
 
 
 def connect(address: str) -> Any:
@@ -73,13 +127,7 @@ def _check_tls(security: Any) -> None:
 
 
 def run_remote(
-    program: Program,
-    jobs: Sequence[Job],
-    options: DeviceOptions,
-    address: str,
-    progress: Progress,
-    done: Callable[[Outcome], None],
-    message: Callable[[str], None],
+    program: Program, jobs: Sequence[Job], local: LocalBackend, address: str, observer: Observer
 ) -> list[Outcome]:
     """Run jobs on dask workers, the first ones first; return all outcomes.
 
@@ -90,10 +138,7 @@ def run_remote(
     ----------
     address : str
         As :func:`connect` takes it.
-    progress, done : callable
-        Called with a layer's name and cycles now and then, and with each outcome.
-    message : callable
-        Called with a line for people.
+    observer : Observer
 
     Raises
     ------
@@ -103,13 +148,14 @@ def run_remote(
     from distributed import as_completed  # takes a second to import
 
     with connect(address) as client:
-        message(f"{len(client.scheduler_info(n_workers=-1)['workers'])} dask workers at {address}")
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        observer.message(f"{len(workers)} dask workers at {address}")
         topic = f"systolith-{uuid.uuid4()}"
-        client.subscribe_topic(topic, lambda event: progress(*event[1]))
+        client.subscribe_topic(topic, lambda event: observer.at(*event[1]))
         (remote,) = client.scatter([program], hash=False)
         futures = [
             client.submit(
-                _run, remote, job, options, topic, pure=False, priority=job.cost, key=_key(topic, i)
+                _run, remote, job, local, topic, pure=False, priority=job.cost, key=_key(topic, i)
             )
             for i, job in enumerate(jobs)
         ]
@@ -117,7 +163,7 @@ def run_remote(
         try:
             for future in as_completed(futures, loop=client.loop):
                 for outcome in future.result():
-                    done(outcome)
+                    observer.done(outcome)
                     outcomes.append(outcome)
         except SystolithError:
             raise
@@ -134,20 +180,20 @@ def _key(topic: str, index: int) -> str:
     return f"{topic}-{index}"
 
 
-def _run(program: Program, job: Job, options: DeviceOptions, topic: str) -> list[Outcome]:
+def _run(program: Program, job: Job, local: LocalBackend, topic: str) -> list[Outcome]:
     """Run a job on the worker that this is called on."""
     from distributed import get_worker
 
     worker = get_worker()
     last = 0.0
 
-    def report(layer: str, cycles: int) -> None:
+    def at(layer: str, cycles: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _REPORT_SECONDS:
             last = time.monotonic()
             worker.log_event(topic, (layer, cycles))
 
-    return run_job(program, job, options, report)
+    return local.run_job(program, job, Observer(at=at))
 
 
 def _one_line(error: Exception) -> str:

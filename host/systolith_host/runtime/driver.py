@@ -1,9 +1,9 @@
 """The driver: checks that a device is the right one, runs layers on it, explains its failures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from systolith_host.errors import SystolithError
+from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram
 from systolith_host.runtime.device import Device
 from systolith_hw.spec.config import AcceleratorConfig
@@ -22,7 +22,7 @@ from systolith_hw.spec.registers import (
     counter_name,
 )
 
-__all__ = ["Driver", "LayerCounters"]
+__all__ = ["Driver"]
 
 RESET_POLLS = 2000
 """Reads of STATUS that a reset may take to end what is under way on the bus."""
@@ -38,26 +38,6 @@ _WAITS = {
     "wait_output": "waits for STORE to free an accumulator bank",
     "wait_params": "waits for parameters from LOAD",
 }
-
-
-@dataclass(frozen=True)
-class LayerCounters:
-    """What the counters said after a layer.
-
-    Parameters
-    ----------
-    cycles : int
-        From start to end; 0 on a device without cycles.
-    bytes_read, bytes_written : int
-        That crossed the bus.
-    states : dict
-        For each engine (LOAD, COMPUTE, STORE) the cycles it spent in each of its states.
-    """
-
-    cycles: int
-    bytes_read: int
-    bytes_written: int
-    states: dict[str, dict[str, int]]
 
 
 class Driver:

@@ -7,7 +7,7 @@ from typing import Any
 
 from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
-from systolith_host.flow.saved import read_fields
+from systolith_host.flow.saved import memory_of, read_fields
 from systolith_host.program.program import Program
 from systolith_host.visual.subject import Subject
 
@@ -132,25 +132,34 @@ def read_measured(path: Path, subject: Subject) -> Measured:
         device, totals = str(fields["device"]), fields["totals"]
         counted = (int(totals["mismatches"]), int(totals["values"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SystolithError(
-            f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
-        ) from None
+        raise _foreign(path, error) from None
     _same_memory(path, fields, subject)
     return Measured(path, device, points, *counted)
 
 
 def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> None:
-    told = fields.get("sources", {}).get("memory")
-    wanted = subject.memory.described(subject.config.bus_bytes)
-    if told != wanted:
+    bus = subject.config.bus_bytes
+    try:
+        memory, _ = memory_of(fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _foreign(path, error) from None
+    wanted = subject.memory
+    found = (memory.rate(bus), memory.latency, memory.turnaround)
+    if found != (wanted.rate(bus), wanted.latency, wanted.turnaround):
         raise SystolithError(
-            f"--measured: {path} ran with a memory of {told}, the page is for {wanted}; "
-            "give its --bandwidth, --latency and --turnaround"
+            f"--measured: {path} ran with a memory of {memory.described(bus)}, the page is for "
+            f"{wanted.described(bus)}; give its --bandwidth, --latency and --turnaround"
         )
 
 
+def _foreign(path: Path, error: Exception) -> SystolithError:
+    return SystolithError(
+        f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
+    )
+
+
 def _point(row: Mapping[str, Any]) -> LayerPoint:
-    states = {"busy": row["busy_cycles"], **row["stalls"]}
+    states = dict(row["states"]["COMPUTE"])
     covers: Sequence[str] = row["covers"]
     return LayerPoint(
         name=row["name"],

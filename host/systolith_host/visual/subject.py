@@ -3,21 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.work import Addresses
 from systolith_host.cost.evaluate import places_of
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import Point, Space
-from systolith_host.flow.prepare import load_graph, network_name
-from systolith_host.network.graph import Graph
+from systolith_host.flow.load import network_name, shape_network
 from systolith_host.network.qgraph import QGraph
-from systolith_host.network.shapes import timing_network
 from systolith_host.progress import ProgressLog
-from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.quantize import quantize, quantize_scaled
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.memory.timing import MemoryTiming
 
@@ -100,28 +94,4 @@ def load_subject(
         If it cannot be used.
     """
     log.stage("reading the network")
-    graph = load_graph(network)
-    try:
-        qgraph = timing_network(graph)
-    except SystolithError:
-        # Sums, means and concatenations are lowered by their scales, so it takes real ones.
-        qgraph = _quantized(network, graph, config, log)
-    return Subject(network_name(network), qgraph, config, memory, batch)
-
-
-def _quantized(network: str, graph: Graph, config: AcceleratorConfig, log: ProgressLog) -> QGraph:
-    from pathlib import Path
-
-    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
-
-    model = read_onnx(Path(network))
-    width = config.multiplier_width
-    if model.scales:
-        log.stage("quantisation")
-        return quantize_scaled(graph, model.weights, model.scales, width, log.update)
-    log.stage("calibration on noise")
-    shape = graph.shapes[graph.input]
-    noise = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
-    calibration = calibrate(graph, model.weights, noise, log.update)
-    log.stage("quantisation")
-    return quantize(graph, model.weights, calibration, width, log.update)
+    return Subject(network_name(network), shape_network(network), config, memory, batch)

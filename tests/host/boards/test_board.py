@@ -13,12 +13,14 @@ from systolith_host.boards.build import BuildOptions, build_bitstream
 from systolith_host.boards.report import BuildReport, check_memory, network_speed
 from systolith_host.cli.views.board import build_table
 from systolith_host.errors import SystolithError
+from systolith_host.flow.report import SCHEMA
 from systolith_host.flow.saved import read_run
 from systolith_host.fpga import tools
 from systolith_host.fpga.parts import load_part
 from systolith_host.fpga.place import Attempt, Clock
 from systolith_host.fpga.synthesis import Netlist
 from systolith_host.runtime.litex.system import System
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.configs import small_config
 
@@ -203,7 +205,9 @@ def run_file(path, **changes):
         "complete": True,
         "totals": totals,
         "layers": [{"name": "conv1_1", "cycles": 1000}],
-        "sources": {"memory": "2 bytes per cycle, latency 40 cycles"},
+        "schema": SCHEMA,
+        "measured": True,
+        "memory": {"name": "simulated", **Memory(bytes_per_cycle=2).to_dict(4)},
     }
     path.write_text(json.dumps(fields | changes))
     return path
@@ -215,7 +219,9 @@ def test_a_report_goes_by_the_cycles_that_were_measured(tmp_path):
     speed = network_speed("mini", PRESETS["tiny"], ULX3S, 48.0, run)
     assert (speed.cycles, speed.convolution_cycles) == (1000, 800)
     assert (speed.frames, speed.convolution_frames) == (48_000.0, 60_000.0)
-    assert speed.source == "rtl (verilator), 2 bytes per cycle, latency 40 cycles"
+    assert speed.source == (
+        "rtl (verilator), simulated memory: 2 bytes per cycle, latency 40 cycles"
+    )
     modelled = network_speed("mini", PRESETS["tiny"], ULX3S, 48.0)
     assert modelled.source == "the performance model, 2.002 bytes per cycle"
     assert modelled.needed_rate == speed.needed_rate
@@ -232,8 +238,12 @@ def test_a_report_goes_by_the_cycles_that_were_measured(tmp_path):
             {"totals": {}},
             r"is not what `systolith run --device rtl --json` writes \('mismatches'\)$",
         ),
-        ({"sources": {}}, r"is not what .* writes \('memory'\)$"),
-        ({"layers": [{"name": "fc6", "cycles": None}]}, r".*: the emulator does not count them\)$"),
+        (
+            {"memory": None},
+            r"is not what .* writes \(rtl \(verilator\) does not know its memory\)$",
+        ),
+        ({"schema": 0}, r"is not what .* writes \(its form is 0, not 1: run it again\)$"),
+        ({"measured": False}, r".*\(rtl \(verilator\) models cycles, it does not measure them\)$"),
     ],
 )
 def test_a_run_of_something_else_is_refused(tmp_path, changes, reason):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from systolith_host.compiler import compile_network
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import forget_shapes, shape_network
 from systolith_host.frontend.zoo import build_onnx
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_hw.spec.presets import PRESETS
@@ -47,8 +47,8 @@ def test_processes_with_other_hashes_write_the_same_file(config, branching, tmp_
 def test_the_same_process_compiles_the_same_again(tmp_path):
     files = set()
     for number in range(4):
-        load_network.cache_clear()
-        program = compile_network(load_network("mini"), PRESETS["tiny"], batch=2)
+        forget_shapes()
+        program = compile_network(shape_network("mini"), PRESETS["tiny"], batch=2)
         program.save(tmp_path / f"{number}.program")
         files.add((tmp_path / f"{number}.program").read_bytes())
     assert len(files) == 1

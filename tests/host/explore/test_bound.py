@@ -12,7 +12,7 @@ from systolith_host.cost.bound import least_traffic
 from systolith_host.cost.evaluate import evaluate, operations_of
 from systolith_host.cost.explain import explain_layer
 from systolith_host.cost.replay import replay_program
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import shape_network
 from systolith_host.lab.traffic import traffic_at
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming
@@ -49,7 +49,7 @@ WANTED = {
 
 
 def test_all_parts_count_the_pixels_that_are_used_and_no_others(network):
-    qgraph = load_network(network)
+    qgraph = shape_network(network)
     rate = 0.25  # so low that the memory is the bound
     memory = MemoryTiming(bytes_per_cycle=rate)
     program = compile_network(qgraph, TINY, memory_rate=rate)

@@ -10,10 +10,11 @@ from systolith_host.compiler import explain_network
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.network import load_network, network_digest
+from systolith_host.explore.network import network_digest
 from systolith_host.explore.results import Result, Results, pareto, point_key
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
+from systolith_host.flow.load import forget_shapes, shape_network
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.frontend.vgg import build_network
 from systolith_host.frontend.zoo import build_onnx
@@ -157,7 +158,7 @@ def test_an_onnx_file_costs_what_the_compiler_says_of_the_quantised_network(tmp_
 
 def _file(path, seed=0, size=64):
     onnx.save(build_onnx("squeezenet1_1", seed=seed, size=size, classes=10), str(path))
-    load_network.cache_clear()
+    forget_shapes()
     return Experiment.of(str(path), TINY, ["rows"])
 
 
@@ -190,7 +191,7 @@ def test_each_row_says_what_made_it(tmp_path):
     assert len(rows) == 4
     for row in rows:
         assert row["network"] == "mini"
-        assert row["network_digest"] == network_digest(load_network("mini"))
+        assert row["network_digest"] == network_digest(shape_network("mini"))
         assert row["batch"] == "2"
         assert row["schema"] == "2"
         assert row["tool"] == describe()

@@ -9,23 +9,23 @@ from rich.console import Console
 
 from systolith_host.cli.views.report import network_table, report_table
 from systolith_host.errors import SystolithError
-from systolith_host.flow.report import LayerReport, Report
+from systolith_host.flow.report import SCHEMA, LayerReport, Report
 from systolith_host.frontend.vgg import build_network
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-STATES = {"idle": 5, "busy": 80, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
+COMPUTE = {"idle": 5, "busy": 80, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
 CONV = LayerReport(
     name="conv1_1",
     covers=("conv1_1", "pool1"),
     kind="conv",
     macs=1200,
     bound_cycles=75,
-    predicted_cycles=98,
     compulsory_bytes=500,
     cycles=100,
     bytes_read=400,
     bytes_written=200,
-    states=STATES,
+    states={"LOAD": {"idle": 60, "busy": 40}, "COMPUTE": COMPUTE, "STORE": {"idle": 100}},
     mismatches=0,
     values=64,
     seconds=0.5,
@@ -42,6 +42,9 @@ def report(*layers, **changes):
         "config": config.to_dict(),
         "multipliers": config.multipliers,
         "device": "rtl (verilator)",
+        "measured": True,
+        "memory": Memory(bytes_per_cycle=2).to_dict(4),
+        "memory_name": "simulated",
         "batch": 2,
         "clock_mhz": 100.0,
         "complete": True,
@@ -61,7 +64,7 @@ def text(content):
 
 
 def test_stalls_and_busy_cycles_add_up():
-    assert sum(CONV.stalls.values()) + CONV.states["busy"] == CONV.cycles
+    assert sum(CONV.stalls.values()) + (CONV.busy_cycles or 0) == CONV.cycles
     assert "busy" not in CONV.stalls
 
 
@@ -75,6 +78,11 @@ def test_json_has_the_agreed_keys(tmp_path):
     wanted |= {"bytes_written", "compulsory_bytes", "stalls", "mismatches"}
     assert wanted <= row.keys()
     assert row["name"] == "conv1_1"
+    assert row["states"]["COMPUTE"] == COMPUTE
+    assert (data["schema"], data["measured"]) == (SCHEMA, True)
+    assert data["tool"].startswith("systolith ")
+    assert data["memory"]["name"] == "simulated"
+    assert data["memory"]["bytes_per_cycle"] == 2
     assert row["utilisation"] == pytest.approx(1200 / 1600)
     assert row["bound_share"] == pytest.approx(0.75)
     assert row["stalls"] == {"idle": 5, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
@@ -102,6 +110,13 @@ def test_device_without_cycles_has_empty_columns():
     assert data["layers"][0]["utilisation"] is None
     assert data["totals"]["frames_per_second"] is None
     assert "-" in text(report_table(report(row)))
+
+
+def test_what_was_not_compared_is_not_called_equal():
+    row = dataclasses.replace(CONV, mismatches=None)
+    made = report(row)
+    assert made.to_dict()["totals"]["mismatches"] is None
+    assert "2 layers; not compared with the golden model" in text(report_table(made))
 
 
 def test_part_of_a_network_has_no_frame_rate():

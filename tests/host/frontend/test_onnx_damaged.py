@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from systolith_host.cli import app as cli
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import forget_shapes, shape_network
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
 from systolith_host.network.graph import node_macs
 from systolith_hw.spec.presets import PRESETS
@@ -258,9 +258,9 @@ def compiles_or_says_why(path):
     macs = sum(node_macs(model.graph, node) for node in model.graph.nodes)
     if macs > 1 << 24 or values > 1 << 20:
         return
-    load_network.cache_clear()
+    forget_shapes()
     with contextlib.suppress(SystolithError):
-        compile_network(load_network(str(path)), PRESETS["tiny"])
+        compile_network(shape_network(str(path)), PRESETS["tiny"])
 
 
 @pytest.mark.parametrize("make", [rich_network, quantized_network])

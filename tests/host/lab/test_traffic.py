@@ -13,7 +13,7 @@ from systolith_host.cost.bound import least_traffic, window_reuse
 from systolith_host.cost.evaluate import evaluate, operations_of
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network
+from systolith_host.flow.load import shape_network
 from systolith_host.lab.traffic import GROUPS, main, splits, traffic_at
 from systolith_host.network.graph import GraphBuilder
 from systolith_host.network.qgraph import QConv
@@ -123,7 +123,7 @@ def test_a_small_network_in_numbers(aim):
     assert sum(layer.traffic for layer in found.layers) == found.traffic["all"]
     assert all(layer.traffic >= layer.bound for layer in found.layers)
     # The program itself moves as much, and what is left over of the bus's beats.
-    program = compile_network(load_network("mini"), divided(found.split))
+    program = compile_network(shape_network("mini"), divided(found.split))
     moved = sum(
         sum(layer.read_bytes.values()) + layer.write_bytes for layer in replay_program(program)
     )
@@ -153,7 +153,7 @@ def test_the_aim_of_least_traffic_moves_no_more_than_the_aim_of_least_cycles():
 
 
 def test_more_memory_never_raises_the_bound():
-    qgraph = load_network("vgg16")
+    qgraph = shape_network("vgg16")
     for operation in operations_of("vgg16", DEFAULT):
         bounds = [least_traffic(qgraph, operation, 1 << bits).bytes for bits in range(10, 24)]
         assert bounds == sorted(bounds, reverse=True)

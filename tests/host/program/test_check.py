@@ -19,12 +19,13 @@ from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.program.check import check, record
 from systolith_host.program.program import LayerProgram, Place, Program
-from systolith_host.runtime.jobs import DeviceOptions, plan_jobs, run_jobs
+from systolith_host.runtime.backend import Observer
+from systolith_host.runtime.emulator import EmulatorBackend
+from systolith_host.runtime.jobs import plan_jobs
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.testing.limited import run_limited
 
 FORMAT = "systolith program"
-EMULATOR = DeviceOptions("emulator")
 BATCH = 2
 
 
@@ -269,7 +270,7 @@ def outcome_of(path, qgraph, golden):
         return "refused", str(error)
     try:
         jobs = plan_jobs(program.layers, golden, sequential=True, parts=program.parts)
-        outcomes = run_jobs(program, jobs, EMULATOR, 1)
+        outcomes = EmulatorBackend().run(program, jobs, Observer())
     except SystolithError as error:
         return "failed", str(error)
     outputs = {layer.name: layer.output for layer in program.layers}

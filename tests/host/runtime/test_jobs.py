@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from systolith_host.frontend.weights import random_weights
 from systolith_host.network.golden import run_golden
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize, quantize_input
-from systolith_host.runtime import jobs as session
-from systolith_host.runtime.jobs import DeviceOptions, plan_jobs, run_job, run_jobs
+from systolith_host.runtime import emulator
+from systolith_host.runtime.backend import Observer
+from systolith_host.runtime.choose import DeviceOptions, choose_backend
+from systolith_host.runtime.emulator import EmulatorBackend
+from systolith_host.runtime.jobs import plan_jobs
+from systolith_host.runtime.rtl import backend as rtl
 from systolith_hw.spec.presets import PRESETS
-
-EMULATOR = DeviceOptions("emulator")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,8 @@ def test_every_output_equals_the_golden_model(case, sequential, workers):
     program, tensors = case
     jobs = plan_jobs(program.layers, tensors, sequential=sequential)
     seen = []
-    outcomes = run_jobs(program, jobs, EMULATOR, workers, done=lambda o: seen.append(o.layer))
+    observer = Observer(done=lambda outcome: seen.append(outcome.layer))
+    outcomes = EmulatorBackend(workers=workers).run(program, jobs, observer)
     assert sorted(seen) == sorted(layer.name for layer in program.layers)
     for outcome in outcomes:
         (layer,) = [layer for layer in program.layers if layer.name == outcome.layer]
@@ -69,41 +73,73 @@ def test_a_failing_job_stops_the_others(case, monkeypatch):
     started = []
     failed = threading.Event()
 
-    def job(program, job, options, progress, message):
+    def run_job(self, program, job, observer):
         started.append(job.layers[0].name)
         if len(started) == 1:
             failed.set()
             raise SystolithError("conv: the memory answered with a bus error")
         failed.wait(10)
         for _ in range(1000):
-            progress(job.layers[0].name, 1)
+            observer.at(job.layers[0].name, 1)
             threading.Event().wait(0.01)
         return []
 
-    monkeypatch.setattr(session, "run_job", job)
+    monkeypatch.setattr(EmulatorBackend, "run_job", run_job)
     jobs = plan_jobs(program.layers, tensors, sequential=False)
     with pytest.raises(SystolithError, match=r"^conv: the memory answered with a bus error$"):
-        run_jobs(program, jobs, EMULATOR, 2)
+        EmulatorBackend(workers=2).run(program, jobs, Observer())
     assert len(started) < len(jobs)
 
 
 def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkeypatch):
     program, tensors = case
     other = dataclasses.replace(program.config, queue_depth=8)
-    whole = session.Emulator
-    monkeypatch.setattr(session, "Emulator", lambda config, memory: whole(other, memory))
+    whole = emulator.Emulator
+    monkeypatch.setattr(emulator, "Emulator", lambda config, memory: whole(other, memory))
     (job,) = plan_jobs(program.layers, tensors, sequential=True)
     with pytest.raises(SystolithError, match=r"^the accelerator was built for another config"):
-        run_job(program, job, EMULATOR)
+        EmulatorBackend().run(program, [job], Observer())
 
 
 def test_waves_are_written_of_one_layer_alone(case):
     layers = case[0].layers
-    parts = session._split(layers, layers[2].name)
+    parts = rtl._split(layers, layers[2].name)
     assert [(len(part), waves) for part, waves in parts] == [
         (2, False),
         (1, True),
         (len(layers) - 3, False),
     ]
-    assert session._split(layers, None) == [(layers, False)]
-    assert session._split(layers[:1], layers[0].name) == [(layers[:1], True)]
+    assert rtl._split(layers, None) == [(layers, False)]
+    assert rtl._split(layers[:1], layers[0].name) == [(layers[:1], True)]
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "message"),
+    [
+        ("fpga", {}, r"--device must be rtl, model, emulator, .* or pynq:FILE.bit, not 'fpga'"),
+        ("rtl", {"board": Path("b")}, r"--board needs --device litex://HOST:PORT"),
+        ("pynq:a.bit", {"board": Path("b")}, r"--board is for --device litex; .*"),
+        ("litex://h:1", {"scheduler": "tcp://h:2"}, r"--scheduler spreads layers, a board .*"),
+        ("litex://h:1", {}, r"--device litex needs --board DIR, .*"),
+    ],
+)
+def test_options_that_do_not_go_with_a_device_are_refused(device, options, message):
+    with pytest.raises(SystolithError, match=f"^{message}$"):
+        choose_backend(device, DeviceOptions(**options))
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_the_model_has_the_emulators_tensors_and_bytes_and_all_counters(case, sequential):
+    program, tensors = case
+    jobs = plan_jobs(program.layers, tensors, sequential=sequential)
+    emulated = EmulatorBackend().run(program, jobs, Observer())
+    model = choose_backend("model", DeviceOptions())
+    assert model.facts.counts_cycles
+    for one, other in zip(model.run(program, jobs, Observer()), emulated, strict=True):
+        assert one.layer == other.layer
+        assert np.array_equal(one.output, other.output)
+        assert one.counters.bytes_read == other.counters.bytes_read
+        assert one.counters.bytes_written == other.counters.bytes_written
+        assert [sum(states.values()) for states in one.counters.states.values()] == [
+            one.counters.cycles
+        ] * 3

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from systolith_host.cli.app import app
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import load_network, network_digest
+from systolith_host.explore.network import network_digest
+from systolith_host.flow.load import shape_network
 from systolith_host.frontend.zoo import build_onnx
 from systolith_host.progress import ProgressLog
 from systolith_host.visual.browser import find_browser
@@ -132,4 +133,4 @@ def test_a_page_knows_the_groups_of_a_convolution(tmp_path):
         subject = load_subject(str(path), PRESETS["tiny"], MemoryTiming(), 1, log)
     (operation,) = subject.operations
     assert operation.macs == 16 * 9 * 64
-    assert network_digest(subject.qgraph) == network_digest(load_network(str(path)))
+    assert network_digest(subject.qgraph) == network_digest(shape_network(str(path)))

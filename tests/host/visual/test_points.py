@@ -9,6 +9,7 @@ from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Results
+from systolith_host.flow.report import SCHEMA
 from systolith_host.visual.points import read_measured
 from systolith_host.visual.sweep import read_points
 
@@ -25,8 +26,7 @@ def measurement(subject, points, **changes):
             "compulsory_bytes": point.compulsory_bytes,
             "bytes_read": sum(point.read_bytes.values()),
             "bytes_written": point.write_bytes,
-            "stalls": point.stalls,
-            "busy_cycles": point.states["busy"],
+            "states": {"COMPUTE": dict(point.states)},
         }
         for point in points
     ]
@@ -37,7 +37,9 @@ def measurement(subject, points, **changes):
         "config": subject.config.to_dict(),
         "layers": layers,
         "totals": {"mismatches": 0, "values": 10},
-        "sources": {"memory": f"{subject.rate:g} bytes per cycle, latency 40 cycles"},
+        "schema": SCHEMA,
+        "measured": True,
+        "memory": {"name": "simulated", **subject.memory.to_dict(subject.config.bus_bytes)},
     }
     return {**fields, **changes}
 
@@ -68,7 +70,7 @@ def test_measured_points_are_those_of_the_file(subject, data, tmp_path):
         ({"batch": 4}, r"is of mini, batch 4, not of mini, batch 1"),
         ({"layers": None}, r"is not what `systolith run --device rtl --json` writes"),
         (
-            {"sources": {"memory": "2 bytes per cycle, latency 40 cycles"}},
+            {"memory": {"name": "simulated", **Memory(bytes_per_cycle=2).to_dict(4)}},
             r"ran with a memory of 2 bytes per cycle, .*; give its --bandwidth, --latency and",
         ),
     ],
@@ -88,12 +90,11 @@ def test_measurement_on_another_accelerator_is_refused(subject, data, tmp_path):
         read_measured(path, subject)
 
 
-def test_emulated_runs_have_no_cycles_to_show(subject, data, tmp_path):
-    fields = measurement(subject, data.points)
-    fields["layers"][0]["cycles"] = None
+def test_modelled_runs_measure_nothing(subject, data, tmp_path):
+    fields = measurement(subject, data.points, device="model", measured=False)
     path = tmp_path / "run.json"
     path.write_text(json.dumps(fields))
-    with pytest.raises(SystolithError, match=r"the emulator does not count them"):
+    with pytest.raises(SystolithError, match=r"\(model models cycles, it does not measure them\)$"):
         read_measured(path, subject)
 
 

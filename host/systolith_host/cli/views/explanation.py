@@ -10,39 +10,8 @@ from rich.text import Text
 from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT
 from systolith_host.cost.explain import Alternative, BufferUse, Explanation
 from systolith_host.errors import SystolithError
-from systolith_host.flow.prepare import is_onnx, load_graph
-from systolith_host.network.fold import fold
-from systolith_host.network.graph import Graph
-from systolith_host.network.qgraph import QGraph
-from systolith_host.network.scales import ActivationScale
-from systolith_host.network.shapes import timing_network
-from systolith_host.quantize.quantize import quantize_scaled
 
-__all__ = ["explanation_page", "save_explanation", "shape_network"]
-
-
-def shape_network(network: str, multiplier_width: int) -> QGraph:
-    """Return a network for what does not depend on values: schedules, cycles and bytes.
-
-    Nothing is calibrated; scales are a file's own, or 1.
-
-    Raises
-    ------
-    SystolithError
-        If there is no such network, or the file cannot be used.
-    """
-    if not is_onnx(network):
-        return timing_network(load_graph(network))
-    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
-
-    model = read_onnx(Path(network))
-    scales = model.scales or _unit_scales(model.graph)
-    return quantize_scaled(model.graph, model.weights, scales, multiplier_width)
-
-
-def _unit_scales(graph: Graph) -> dict[str, ActivationScale]:
-    names = [graph.input, *(layer.output for layer in fold(graph))]
-    return dict.fromkeys(names, ActivationScale(True, 1.0, 0))
+__all__ = ["explanation_page", "save_explanation"]
 
 
 def explanation_page(explanation: Explanation) -> RenderableType:

@@ -19,6 +19,7 @@ from systolith_host.network.graph import (
     weight_shape,
 )
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["config_table", "network_table", "noise_table", "report_table"]
 
@@ -75,9 +76,14 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
         f"{report.network}, batch {report.batch}, on {report.config['name']} "
         f"({report.config['rows']}x{report.config['cols']} array, "
         f"{report.config['bus_bytes']}-byte bus), {report.device}",
-        f"{everything.layers} layers, {everything.mismatches} mismatches in "
-        f"{everything.values:,} values compared with the golden model",
     ]
+    if everything.mismatches is None:
+        lines.append(f"{everything.layers} layers; not compared with the golden model")
+    else:
+        lines.append(
+            f"{everything.layers} layers, {everything.mismatches} mismatches in "
+            f"{everything.values:,} values compared with the golden model"
+        )
     if everything.bytes_read is not None and everything.bytes_written is not None:
         traffic = everything.bytes_read + everything.bytes_written
         lines.append(
@@ -108,11 +114,19 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
             f"float network's top {len(report.float_top)}: "
             f"{', '.join(map(str, report.float_top))} (first {'agrees' if first else 'differs'})"
         )
-    for name in ("weights", "images", "memory"):
+    for name in ("weights", "images"):
         if name in report.sources:
             lines.append(f"{name}: {report.sources[name]}")
+    if report.memory is not None:
+        lines.append(f"memory: {_memory(report)}")
     lines.append(f"device wall time {report.wall_seconds:,.1f} s")
     return lines
+
+
+def _memory(report: Report) -> str:
+    told = dict(report.memory or {})
+    text = Memory(**told).described(int(report.config["bus_bytes"]))
+    return f"{report.memory_name}, {text}" if report.memory_name != "simulated" else text
 
 
 def noise_table(noise: Mapping[str, float]) -> RenderableType:

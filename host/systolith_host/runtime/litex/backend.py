@@ -1,19 +1,21 @@
 """A program's layers on a board, one after the other: upload, run, read back."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.program.program import Program
+from systolith_host.program.program import LayerProgram, Program
+from systolith_host.runtime.backend import Facts, Observer, refuse_waves, run_layers
 from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.jobs import Job, Outcome
-from systolith_host.runtime.litex.link import SCHEME, Link, parse_address
+from systolith_host.runtime.litex.link import Link, parse_address
 from systolith_host.runtime.litex.litex import LitexDevice
 from systolith_host.runtime.litex.system import System
+from systolith_hw.spec.memory import Memory
 
-__all__ = ["BoardRun", "check_board", "find_system", "run_on_board"]
+__all__ = ["LitexBackend", "find_system"]
 
 LINK_SECONDS = 20.0
 """Limit of an access to the board."""
@@ -25,145 +27,142 @@ MARGIN_CYCLES = 1_000_000
 
 
 @dataclass(frozen=True)
-class BoardRun:
-    """Where a program runs, and whom to tell.
+class LitexBackend:
+    """A board behind litex_server, or a whole system simulated behind one.
 
     Parameters
     ----------
     address : str
         ``litex://HOST:PORT``
     system : System
-    stage : callable
-        Called with the name of what begins.
-    update : callable
-        Called with what is under way, how much of it is done, and how much there is.
-    message : callable
-        Called with a line for people.
+    latency, turnaround : int
+        Of its memory, as far as the choice of schedules takes them, in cycles.
     """
 
     address: str
     system: System
-    stage: Callable[[str], None]
-    update: Callable[[str, float, float], None]
-    message: Callable[[str], None]
+    latency: int = Memory.latency
+    turnaround: int = Memory.turnaround
+
+    @property
+    def stage(self) -> str:
+        """What it does, for people."""
+        return "connecting"
+
+    @property
+    def sequential(self) -> bool:
+        """Always: it holds one program."""
+        return True
+
+    @property
+    def memory(self) -> Memory:
+        """The board's memory, at the rate of its pins."""
+        return Memory(
+            bytes_per_cycle=self.system.memory_rate,
+            latency=self.latency,
+            turnaround=self.turnaround,
+        )
+
+    @property
+    def facts(self) -> Facts:
+        """What a report says of it."""
+        return Facts(
+            self.address,
+            counts_cycles=True,
+            measured=True,
+            memory=self.memory,
+            memory_name=self.system.memory_type,
+            clock_mhz=self.system.accelerator_hz / 1e6,
+        )
+
+    def with_waves(self, layer: str, path: Path) -> "LitexBackend":
+        """Refuse: only the RTL has signals."""
+        raise refuse_waves()
+
+    def check(self, program: Program) -> None:
+        """Refuse a program that cannot run on the system.
+
+        Raises
+        ------
+        SystolithError
+            If it is of another configuration, or needs more memory.
+        """
+        config, system = program.config, self.system
+        if system.fingerprint != config.fingerprint:
+            raise SystolithError(
+                f"--board: {system.path} is of an accelerator with fingerprint "
+                f"{system.fingerprint:#018x}, the program needs {config.fingerprint:#018x} "
+                f"({config.name})"
+            )
+        if program.memory_size > system.memory_bytes:
+            raise SystolithError(
+                f"{program.network} needs {program.memory_size:,} bytes of memory, {system.target} "
+                f"has {system.memory_bytes:,}; take a smaller network or another board"
+            )
+
+    def prepare(self, program: Program, observer: Observer) -> None:
+        """Build nothing."""
+
+    def run(self, program: Program, jobs: Sequence[Job], observer: Observer) -> list[Outcome]:
+        """Run a job's layers on the board and return the outcome of each.
+
+        Raises
+        ------
+        SystolithError
+            If the link, the memory or the accelerator fails.
+        """
+        (job,) = jobs
+        link = Link(self.address, LINK_SECONDS)
+        try:
+            device = LitexDevice(link, self.system, observer.message)
+            driver = Driver(device, program.config, program.memory_size)
+            observer.stage("uploading")
+            start = time.monotonic()
+            total = sum(data.size for _, data in program.segments)
+
+            def uploaded(count: int, total: int) -> None:
+                observer.update(f"{count / 1e6:.1f} of {total / 1e6:.1f} MB", count, total)
+
+            sent = device.upload(program.segments, uploaded)
+            inputs = [
+                piece
+                for name, values in job.inputs.items()
+                for piece in program.places[name].pieces(values)
+            ]
+            device.upload(inputs, uploaded)
+            seconds = time.monotonic() - start
+            observer.message(
+                f"program: {total:,} bytes, {sent:,} of them sent, checksums right; {seconds:.1f} s"
+            )
+            observer.stage("running")
+            return run_layers(driver, program, job, self._limit, observer)
+        finally:
+            link.close()
+
+    def _limit(self, layer: LayerProgram) -> int:
+        """Return many times the cycles that a layer takes where the memory is the limit."""
+        moved = round(layer.compulsory_bytes / self.system.memory_rate)
+        return SLOWEST * (layer.predicted_cycles + moved + MARGIN_CYCLES)
 
 
-def find_system(device: str, path: Path | None) -> System | None:
-    """Return the system that is to be reached, or None where the device is no board.
+def find_system(device: str, path: Path | None) -> System:
+    """Return the system that is to be reached.
 
     Parameters
     ----------
     device : str
-        "rtl", "emulator", or a system's address.
+        ``litex://HOST:PORT``
     path : Path, optional
         Of what `systolith build` wrote.
 
     Raises
     ------
     SystolithError
-        If it is none of these, or a board whose build is not named or cannot be read.
+        If the address is none, or its build is not named or cannot be read.
     """
-    if device in ("rtl", "emulator"):
-        if path is not None:
-            raise SystolithError("--board needs --device litex://HOST:PORT")
-        return None
-    if not device.startswith(SCHEME):
-        raise SystolithError(
-            f"--device must be rtl, emulator, {SCHEME}HOST:PORT or pynq:FILE.bit, not {device!r}"
-        )
     parse_address(device)
     if path is None:
         raise SystolithError(
             "--device litex needs --board DIR, the folder that `systolith build` wrote"
         )
     return System.load(path)
-
-
-def check_board(program: Program, system: System) -> None:
-    """Refuse a program that cannot run on a system.
-
-    Raises
-    ------
-    SystolithError
-        If it is of another configuration, or needs more memory.
-    """
-    config = program.config
-    if system.fingerprint != config.fingerprint:
-        raise SystolithError(
-            f"--board: {system.path} is of an accelerator with fingerprint "
-            f"{system.fingerprint:#018x}, the program needs {config.fingerprint:#018x} "
-            f"({config.name})"
-        )
-    if program.memory_size > system.memory_bytes:
-        raise SystolithError(
-            f"{program.network} needs {program.memory_size:,} bytes of memory, {system.target} "
-            f"has {system.memory_bytes:,}; take a smaller network or another board"
-        )
-
-
-def run_on_board(
-    program: Program,
-    job: Job,
-    where: BoardRun,
-    progress: Callable[[str, int], None],
-    done: Callable[[Outcome], None],
-) -> list[Outcome]:
-    """Run a job's layers on a board and return the outcome of each.
-
-    Parameters
-    ----------
-    program : Program
-    job : Job
-    where : BoardRun
-    progress, done : callable
-        Called with a layer's name and cycles now and then, and with each outcome.
-
-    Raises
-    ------
-    SystolithError
-        If the link, the memory or the accelerator fails.
-    """
-    link = Link(where.address, LINK_SECONDS)
-    try:
-        device = LitexDevice(link, where.system, where.message)
-        driver = Driver(device, program.config, program.memory_size)
-        where.stage("uploading")
-        start = time.monotonic()
-        total = sum(data.size for _, data in program.segments)
-
-        def uploaded(count: int, total: int) -> None:
-            where.update(f"{count / 1e6:.1f} of {total / 1e6:.1f} MB", count, total)
-
-        sent = device.upload(program.segments, uploaded)
-        inputs = [
-            piece
-            for name, values in job.inputs.items()
-            for piece in program.places[name].pieces(values)
-        ]
-        device.upload(inputs, uploaded)
-        seconds = time.monotonic() - start
-        where.message(
-            f"program: {total:,} bytes, {sent:,} of them sent, checksums right; {seconds:.1f} s"
-        )
-        where.stage("running")
-        outcomes = []
-        for layer in job.layers:
-            start = time.monotonic()
-            progress(layer.name, 0)
-            limit = SLOWEST * _cycles(layer.predicted_cycles, layer.compulsory_bytes, where.system)
-            counters = driver.run_layer(
-                layer, limit, lambda cycles, name=layer.name: progress(name, cycles)
-            )
-            place = program.places[layer.output]
-            output = place.unpack(device.read_memory(place.address, place.size))
-            outcome = Outcome(layer.name, counters, output, time.monotonic() - start)
-            done(outcome)
-            outcomes.append(outcome)
-        return outcomes
-    finally:
-        link.close()
-
-
-def _cycles(predicted: int, moved: int, system: System) -> int:
-    """Return about the cycles that a layer takes where the memory is the limit."""
-    return predicted + round(moved / system.memory_rate) + MARGIN_CYCLES

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
+from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram, Program
-from systolith_host.runtime.driver import LayerCounters
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import Build, SimulatorError

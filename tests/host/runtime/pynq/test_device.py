@@ -19,9 +19,10 @@ from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.program.relocate import relocate
-from systolith_host.runtime import pynq as module
+from systolith_host.runtime.backend import Observer
 from systolith_host.runtime.jobs import plan_jobs
-from systolith_host.runtime.pynq.backend import find_overlay, run_on_overlay
+from systolith_host.runtime.pynq import device as module
+from systolith_host.runtime.pynq.backend import PynqBackend, find_overlay
 from systolith_host.runtime.pynq.device import PynqDevice
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.presets import PRESETS
@@ -131,10 +132,9 @@ def case():
 def run(program, tensors, bitstream):
     (job,) = plan_jobs(program.layers, tensors, sequential=True, parts=program.parts)
     messages = []
-    outcomes, clock = run_on_overlay(
-        program, job, bitstream, lambda *_: None, lambda _: None, messages.append
-    )
-    return outcomes, clock, messages
+    backend = PynqBackend(bitstream)
+    outcomes = backend.run(program, [job], Observer(message=messages.append))
+    return outcomes, backend.facts.clock_mhz, messages
 
 
 def test_network_equals_the_golden_model(case, board, bitstream):
@@ -299,7 +299,6 @@ def test_what_lies_beside_the_memory_is_refused(board, bitstream):
 
 
 def test_only_bitstreams_are_overlays():
-    assert find_overlay("rtl") is None
     with pytest.raises(SystolithError, match=r"^--device must be pynq:PATH.bit, not 'pynq:x.xsa'$"):
         find_overlay("pynq:x.xsa")
 

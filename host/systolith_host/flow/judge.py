@@ -1,0 +1,117 @@
+"""Outcomes beside the golden model: the report."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from systolith_host.flow.report import LayerReport, Report
+from systolith_host.least import cycle_bound
+from systolith_host.network.qgraph import QGraph
+from systolith_host.program.program import Program
+from systolith_host.runtime.backend import Facts
+from systolith_host.runtime.jobs import Outcome
+
+__all__ = ["TOP", "make_report"]
+
+TOP = 5
+"""Classes that a report names."""
+
+
+def make_report(
+    program: Program,
+    outcomes: Sequence[Outcome],
+    facts: Facts,
+    *,
+    clock_mhz: float,
+    qgraph: QGraph | None = None,
+    golden: Mapping[str, np.ndarray] | None = None,
+    float_output: np.ndarray | None = None,
+    sources: Mapping[str, str] | None = None,
+    wall_seconds: float = 0.0,
+) -> Report:
+    """Put the report together, each outcome compared with the golden model, bit for bit.
+
+    Parameters
+    ----------
+    program : Program
+    outcomes : sequence of Outcome
+        Of the program's layers, or some of them.
+    facts : Facts
+        Of what ran them.
+    clock_mhz : float
+        For the frames per second, where the device has no clock of its own.
+    qgraph : QGraph, optional
+        For the real values of the largest outputs.
+    golden : mapping of str to ndarray, optional
+        Every tensor, by the golden model; without it nothing is compared.
+    float_output : ndarray of float32, shape (N, classes), optional
+        What the float network makes of the same inputs.
+    sources : mapping of str to str, optional
+        Where weights and images came from, in words.
+    wall_seconds : float
+    """
+    config = program.config
+    rate = facts.memory.rate(config.bus_bytes) if facts.memory is not None else None
+    results = {outcome.layer: outcome for outcome in outcomes}
+    rows = []
+    top: tuple[tuple[int, float], ...] = ()
+    for layer in program.layers:
+        outcome = results.get(layer.name)
+        if outcome is None:
+            continue
+        counters = outcome.counters
+        wanted = golden[layer.output] if golden is not None else None
+        rows.append(
+            LayerReport(
+                name=layer.name,
+                covers=layer.covers,
+                kind=layer.kind,
+                macs=layer.macs,
+                bound_cycles=cycle_bound(layer.macs, layer.compulsory_bytes, config, rate).cycles,
+                compulsory_bytes=layer.compulsory_bytes,
+                cycles=counters.cycles if facts.counts_cycles else None,
+                bytes_read=counters.bytes_read,
+                bytes_written=counters.bytes_written,
+                states=counters.states if facts.counts_cycles else {},
+                mismatches=None if wanted is None else _mismatches(outcome.output, wanted),
+                values=outcome.output.size if wanted is None else wanted.size,
+                seconds=outcome.seconds,
+            )
+        )
+        if layer.output == program.output and qgraph is not None:
+            top = _top(qgraph, outcome.output)
+    float_top: tuple[int, ...] = ()
+    if top and float_output is not None:
+        best = np.argsort(-float_output[0].ravel(), kind="stable")[:TOP]
+        float_top = tuple(map(int, best))
+    return Report(
+        network=program.network,
+        config=config.to_dict(),
+        multipliers=config.multipliers,
+        device=facts.device,
+        measured=facts.measured,
+        memory=None if facts.memory is None else facts.memory.to_dict(config.bus_bytes),
+        memory_name=facts.memory_name,
+        batch=program.batch,
+        clock_mhz=facts.clock_mhz or clock_mhz,
+        complete=len(rows) == len(program.layers),
+        layers=tuple(rows),
+        top=top,
+        float_top=float_top,
+        sources=dict(sources or {}),
+        wall_seconds=wall_seconds,
+    )
+
+
+def _mismatches(values: np.ndarray, golden: np.ndarray) -> int:
+    if values.shape != golden.shape or values.dtype != golden.dtype:
+        return int(golden.size)
+    return int(np.count_nonzero(values != golden))
+
+
+def _top(qgraph: QGraph, output: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """Return class index and real value of the largest outputs of the first image."""
+    tensor = qgraph.tensors[qgraph.output]
+    values = (output[0].ravel().astype(np.float64) - tensor.zero_point) * tensor.scale
+    order = np.argsort(-values, kind="stable")[:TOP]
+    return tuple((int(index), float(values[index])) for index in order)

@@ -1,0 +1,161 @@
+"""A network by its name or file: with its values, or its shapes alone."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.flow.log import Log
+from systolith_host.frontend.vgg import build_network
+from systolith_host.frontend.weights import load_weights, random_weights
+from systolith_host.network.graph import Graph, Weights
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.shapes import timing_network
+from systolith_host.quantize.calibrate import Calibration
+from systolith_host.quantize.quantize import quantize, quantize_scaled
+
+if TYPE_CHECKING:
+    from systolith_host.frontend.onnx import OnnxModel
+
+__all__ = [
+    "Loaded",
+    "forget_shapes",
+    "is_onnx",
+    "load_graph",
+    "load_values",
+    "network_name",
+    "shape_network",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A network with its values.
+
+    Parameters
+    ----------
+    network : str
+        Name of a built-in network, or of an ONNX file.
+    graph : Graph
+    weights : mapping of str to LayerWeights
+    source : str
+        Where the weights come from, in words.
+    model : OnnxModel, optional
+        What was read of a file.
+    """
+
+    network: str
+    graph: Graph
+    weights: Weights
+    source: str
+    model: "OnnxModel | None" = None
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it has scales of its own."""
+        return self.model is not None and bool(self.model.scales)
+
+
+def network_name(network: str) -> str:
+    """Return what a network is called: a file's name without its ending, or itself."""
+    return Path(network).stem if is_onnx(network) else network
+
+
+def is_onnx(network: str) -> bool:
+    """Return whether a network is a file, not a built-in one."""
+    return network.endswith(".onnx")
+
+
+def load_graph(network: str) -> Graph:
+    """Return a built-in network, or that of an ONNX file.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or the file cannot be used.
+    """
+    if not is_onnx(network):
+        return build_network(network)
+    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
+
+    return read_onnx(Path(network)).graph
+
+
+def load_values(network: str, weights: Path | None, seed: int, log: Log) -> Loaded:
+    """Return a network with its values.
+
+    Parameters
+    ----------
+    network : str
+        Name of a built-in network, or of an ONNX file.
+    weights : Path, optional
+        A torchvision state dict; random weights if None. ONNX files have their own.
+    seed : int
+        Of random weights.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or a file cannot be used.
+    """
+    if is_onnx(network):
+        from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
+
+        if weights is not None:
+            raise SystolithError(f"--weights: {network} has its own weights")
+        log.stage("reading the network")
+        model = read_onnx(Path(network))
+        return Loaded(network, model.graph, model.weights, network, model)
+    graph = build_network(network)
+    log.stage("weights")
+    if weights is None:
+        source = f"random (He scaling, seed {seed}); classes mean nothing"
+        return Loaded(network, graph, random_weights(graph, seed, log.update), source)
+    return Loaded(network, graph, load_weights(weights, graph, log.update), str(weights))
+
+
+LEAST_MULTIPLIER_WIDTH = 8
+"""The least that an accelerator may have, so that every one takes a network of shapes."""
+
+
+def shape_network(network: str) -> QGraph:
+    """Return a network as far as schedules, cycles and bytes depend on it.
+
+    They depend on shapes, and on whether all weights of a grouped layer are equal. So nothing is
+    calibrated: biases are 0, and all tensors of a float file have one scale.
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, or the file cannot be used.
+    """
+    path = Path(network)
+    changed = path.stat().st_mtime_ns if is_onnx(network) and path.exists() else 0
+    return _shape_network(network, changed)
+
+
+@lru_cache(maxsize=4)
+def _shape_network(network: str, changed: int) -> QGraph:
+    if not is_onnx(network):
+        return timing_network(build_network(network))
+    from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
+
+    model = read_onnx(Path(network))
+    weights = {
+        name: dataclasses.replace(layer, bias=np.zeros_like(layer.bias))
+        for name, layer in model.weights.items()
+    }
+    if model.scales:
+        return quantize_scaled(model.graph, weights, model.scales, LEAST_MULTIPLIER_WIDTH)
+    ranges = {name: (-1.0, 1.0) for name in model.graph.shapes}
+    calibration = Calibration(ranges, np.zeros(0, np.float32))
+    return quantize(model.graph, weights, calibration, LEAST_MULTIPLIER_WIDTH)
+
+
+def forget_shapes() -> None:
+    """Forget the networks that :func:`shape_network` has made."""
+    _shape_network.cache_clear()

@@ -1,0 +1,233 @@
+"""Prepare, compile, run, judge: from a request to a report."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
+from systolith_host.flow.fits import check_network, check_program
+from systolith_host.flow.judge import make_report
+from systolith_host.flow.load import network_name
+from systolith_host.flow.log import Log
+from systolith_host.flow.prepare import Prepared, Quantisation, prepare
+from systolith_host.flow.report import Report
+from systolith_host.flow.select import select_layers
+from systolith_host.program.program import LayerProgram, Program
+from systolith_host.runtime.backend import Backend, Observer
+from systolith_host.runtime.choose import DeviceOptions, choose_backend
+from systolith_host.runtime.jobs import Outcome, plan_jobs
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.presets import PRESETS
+
+__all__ = ["Finished", "Request", "observer_of", "prepare_program", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be run, on what, and what for.
+
+    Parameters
+    ----------
+    network : str
+        Name of a built-in network, or of an ONNX file.
+    config : AcceleratorConfig, optional
+        That of `program`, or the preset `default`, if None.
+    images, weights, seed, quantisation, noise
+        As of :func:`systolith_host.flow.prepare.prepare`.
+    batch : int
+        Images of the run.
+    fuse_pool : bool
+        Join pools with the convolutions before them.
+    device : str
+        One of runtime.choose.DEVICES.
+    options : DeviceOptions
+    program : Path, optional
+        A program to run instead of compiling one.
+    save_program : Path, optional
+        Where the compiled program is kept.
+    layers : str, optional
+        Which ones run; see :func:`systolith_host.flow.select.select_layers`.
+    waves : str, optional
+        Layer whose waveforms go to ``LAYER.vcd``.
+    sequential : bool
+        Whether each layer takes what its predecessor left in memory.
+    clock_mhz : float
+        For the frames per second, where the device has no clock of its own.
+    """
+
+    network: str
+    config: AcceleratorConfig | None = None
+    images: Sequence[Path] = ()
+    weights: Path | None = None
+    seed: int = 0
+    quantisation: Quantisation = field(default_factory=Quantisation)
+    noise: bool = False
+    batch: int = 1
+    fuse_pool: bool = True
+    device: str = "rtl"
+    options: DeviceOptions = field(default_factory=DeviceOptions)
+    program: Path | None = None
+    save_program: Path | None = None
+    layers: str | None = None
+    waves: str | None = None
+    sequential: bool = False
+    clock_mhz: float = 150.0
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a run left behind: the report, and what it was made from."""
+
+    report: Report
+    prepared: Prepared
+    program: Program
+    outcomes: list[Outcome]
+
+
+def run(request: Request, log: Log) -> Finished:
+    """Run a network on a device and compare every layer with the golden model.
+
+    Parameters
+    ----------
+    request : Request
+    log : Log
+        Hears of the stages.
+
+    Raises
+    ------
+    SystolithError
+        If anything of the request cannot be done; what can be found out early is found out before
+        the long work begins.
+    """
+    backend = choose_backend(request.device, request.options)
+    if request.sequential and request.options.scheduler is not None:
+        raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
+    if request.waves is not None:
+        backend.with_waves("", Path())  # refuses where there are none
+    loaded = _load_program(request)
+    prepared, program = prepare_program(request, loaded, backend.memory, log)
+    selected = select_layers(program, request.layers)
+    if request.waves is not None:
+        backend = _traced(request.waves, program, selected, backend)
+    sequential = request.sequential or backend.sequential
+    backend.check(program)
+    jobs = plan_jobs(selected, prepared.tensors, sequential=sequential, parts=program.parts)
+    observer = observer_of(log, selected, one_at_a_time=sequential)
+    log.stage("building the simulator")
+    backend.prepare(program, observer)
+    log.stage(backend.stage)
+    start = time.monotonic()
+    outcomes = backend.run(program, jobs, observer)
+    report = make_report(
+        program,
+        outcomes,
+        backend.facts,
+        clock_mhz=request.clock_mhz,
+        qgraph=prepared.qgraph,
+        golden=prepared.tensors,
+        float_output=prepared.float_output,
+        sources={"weights": prepared.weights, "images": prepared.images},
+        wall_seconds=time.monotonic() - start,
+    )
+    return Finished(report, prepared, program, outcomes)
+
+
+def _load_program(request: Request) -> Program | None:
+    if request.program is None:
+        return None
+    program = Program.load(request.program)
+    name = network_name(request.network)
+    check_program(program, request.program, name, request.batch, request.config)
+    return program
+
+
+def prepare_program(
+    request: Request, loaded: Program | None, memory: Memory, log: Log
+) -> tuple[Prepared, Program]:
+    """Quantise the network, and compile it where no program was loaded.
+
+    Raises
+    ------
+    SystolithError
+        If the network cannot be used, or does not run on the accelerator.
+    """
+    config = loaded.config if loaded is not None else request.config or PRESETS["default"]
+    prepared = prepare(
+        request.network,
+        images=request.images,
+        weights=request.weights,
+        seed=request.seed,
+        batch=request.batch,
+        multiplier_width=config.multiplier_width,
+        log=log,
+        quantisation=request.quantisation,
+        noise=request.noise,
+    )
+    program = loaded
+    if program is None:
+        log.stage("compiling")
+        program = compile_network(
+            prepared.qgraph,
+            config,
+            request.batch,
+            fuse_pool=request.fuse_pool,
+            memory_rate=memory.bytes_per_cycle,
+            memory_latency=memory.latency,
+            memory_turnaround=memory.turnaround,
+            progress=log.update,
+        )
+    elif request.program is not None:
+        check_network(program, request.program, prepared.qgraph)
+    if request.save_program is not None:
+        program.save(request.save_program)
+    return prepared, program
+
+
+def _traced(
+    text: str, program: Program, selected: Sequence[LayerProgram], backend: Backend
+) -> Backend:
+    traced = select_layers(program, text)[0].name
+    if traced not in {layer.name for layer in selected}:
+        raise SystolithError(f"--waves: {traced} is not among the --layers that run")
+    return backend.with_waves(traced, Path(f"{traced}.vcd"))
+
+
+def observer_of(log: Log, layers: Sequence[LayerProgram], *, one_at_a_time: bool) -> Observer:
+    """Return an observer that tells a log how much of the predicted cycles is done."""
+    tracker = _Tracker(log, {layer.name: layer.predicted_cycles for layer in layers}, one_at_a_time)
+    return Observer(tracker.at, tracker.done, log.stage, log.update, log.message)
+
+
+class _Tracker:
+    """Adds up the cycles of layers under way and ended, against what the compiler predicted."""
+
+    def __init__(self, log: Log, predicted: dict[str, int], one_at_a_time: bool) -> None:
+        self._log = log
+        self._one_at_a_time = one_at_a_time
+        self._predicted = predicted
+        self._cycles = dict.fromkeys(predicted, 0)
+        self._active: set[str] = set()
+
+    def at(self, layer: str, cycles: int) -> None:
+        """Note how far a layer is."""
+        if self._one_at_a_time:  # the next layer says that the last one has ended
+            for name in self._active - {layer}:
+                self._cycles[name] = self._predicted[name]
+            self._active.clear()
+        self._active.add(layer)
+        self._cycles[layer] = min(cycles, self._predicted[layer])
+        self._show()
+
+    def done(self, outcome: Outcome) -> None:
+        """Note that a layer has ended."""
+        self._active.discard(outcome.layer)
+        self._cycles[outcome.layer] = self._predicted[outcome.layer]
+        self._show()
+
+    def _show(self) -> None:
+        active = [name for name in self._predicted if name in self._active]
+        done, total = sum(self._cycles.values()), sum(self._predicted.values())
+        self._log.update(", ".join(active), done, total)

@@ -1,0 +1,47 @@
+"""The program in NumPy, instruction by instruction: tensors and bytes, no cycles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.program.program import Program
+from systolith_host.runtime.backend import Facts, Observer, run_layers
+from systolith_host.runtime.driver import Driver
+from systolith_host.runtime.jobs import Job, Outcome
+from systolith_host.runtime.local import LocalBackend
+from systolith_sim.emulator.device import Emulator, EmulatorError
+
+__all__ = ["EmulatorBackend"]
+
+
+@dataclass(frozen=True)
+class EmulatorBackend(LocalBackend):
+    """The emulator; parameters as of :class:`LocalBackend`."""
+
+    @property
+    def stage(self) -> str:
+        """What it does, for people."""
+        return "emulating"
+
+    @property
+    def facts(self) -> Facts:
+        """What a report says of it."""
+        return Facts("emulator", counts_cycles=False, measured=False)
+
+    def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
+        """Run a job; see :meth:`LocalBackend.run_job`."""
+        try:
+            return self._emulate(program, job, observer)
+        except EmulatorError as error:
+            raise SystolithError(f"{program.network}: the program is damaged: {error}") from None
+
+    def _emulate(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
+        memory = np.zeros(program.memory_size, np.uint8)
+        for address, data in program.segments:
+            memory[address : address + data.size] = data
+        driver = Driver(Emulator(program.config, memory), program.config, program.memory_size)
+        for name, values in job.inputs.items():
+            for address, data in program.places[name].pieces(values):
+                driver.device.write_memory(address, data)
+        return run_layers(driver, program, job, lambda layer: 0, observer)

@@ -1,0 +1,62 @@
+"""Tensors by the emulator, every counter by the replay: the RTL's report without a simulator."""
+
+import time
+from dataclasses import dataclass, replace
+
+from systolith_host.cost.replay import replay_table
+from systolith_host.program.instructions import layer_instructions
+from systolith_host.program.program import Program
+from systolith_host.runtime.backend import Facts, Observer
+from systolith_host.runtime.emulator import EmulatorBackend
+from systolith_host.runtime.jobs import Job, Outcome
+from systolith_sim.replay.table import make_table
+
+__all__ = ["ModelBackend"]
+
+
+@dataclass(frozen=True)
+class ModelBackend(EmulatorBackend):
+    """The model.
+
+    Parameters
+    ----------
+    name : str
+        What a report calls it.
+    others
+        As of :class:`LocalBackend`.
+    """
+
+    name: str = "model"
+
+    @property
+    def stage(self) -> str:
+        """What it does, for people."""
+        return "modelling"
+
+    @property
+    def facts(self) -> Facts:
+        """What a report says of it."""
+        return Facts(
+            self.name,
+            counts_cycles=True,
+            measured=False,
+            memory=self.memory,
+            memory_name="simulated",
+        )
+
+    def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
+        """Run a job; see :meth:`LocalBackend.run_job`."""
+        outcomes = super().run_job(program, job, replace(observer, done=Observer.done))
+        found = []
+        turn = False
+        for layer, outcome in zip(job.layers, outcomes, strict=True):
+            start = time.monotonic()
+            instructions = layer_instructions(program, layer)
+            table = make_table(instructions, program.config, layer.instruction_address)
+            done = replay_table(table, program.config, self.memory, turn)
+            turn = done.read_turn
+            seconds = outcome.seconds + time.monotonic() - start
+            outcome = replace(outcome, counters=done.counters, seconds=seconds)
+            observer.done(outcome)
+            found.append(outcome)
+        return found
