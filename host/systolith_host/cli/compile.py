@@ -22,7 +22,7 @@ from systolith_host.cli.options import (
     TurnaroundOption,
     WeightsOption,
 )
-from systolith_host.cli.output import show
+from systolith_host.cli.output import check_targets, show
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
@@ -76,6 +76,7 @@ def compile_(
         raise SystolithError("compile needs --out FILE for the program, or --explain LAYER")
     if json is not None and explain is None:
         raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
+    check_targets(out, json)
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:

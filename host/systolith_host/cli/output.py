@@ -1,10 +1,13 @@
 """How commands print, and their exit statuses."""
 
+from pathlib import Path
+
 from rich.console import RenderableType
 
+from systolith_host.errors import SystolithError
 from systolith_host.terminal import SafeConsole, error_console
 
-__all__ = ["INTERRUPTED", "MISMATCH", "MISUSE", "TERMINATED", "complain", "show"]
+__all__ = ["INTERRUPTED", "MISMATCH", "MISUSE", "TERMINATED", "check_targets", "complain", "show"]
 
 MISMATCH = 1
 MISUSE = 2
@@ -25,3 +28,20 @@ def show(content: RenderableType) -> None:
 def complain(text: str, what: str = "error") -> None:
     """Print an error or a warning, one line of it, to standard error."""
     error_console().print(f"{what}: {text}", soft_wrap=True, style="red")
+
+
+def check_targets(*paths: Path | None) -> None:
+    """Refuse files that cannot be written, before the work whose results they are to take.
+
+    Raises
+    ------
+    SystolithError
+        If a file's folder is not there, or the path is one.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise SystolithError(f"{path}: cannot be written: it is a folder")
+        if not path.absolute().parent.is_dir():
+            raise SystolithError(f"{path}: cannot be written: there is no folder {path.parent}")

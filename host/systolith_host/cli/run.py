@@ -23,7 +23,7 @@ from systolith_host.cli.options import (
     TurnaroundOption,
     WeightsOption,
 )
-from systolith_host.cli.output import MISMATCH, complain, show
+from systolith_host.cli.output import MISMATCH, check_targets, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.prepare import Quantisation
 from systolith_host.flow.run import Request
@@ -144,6 +144,7 @@ def run(
 
     Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
     """
+    check_targets(json, save_program)
     request = Request(
         network=network,
         config=load_config(config) if config is not None else None,

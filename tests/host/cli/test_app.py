@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,12 +31,16 @@ def command(monkeypatch, capsys):
     return run
 
 
+PROGRESS = re.compile(r"^[a-z ]+: \d+%, ")
+"""A line that a slow machine prints, where standard error is no terminal."""
+
+
 def refused(command, *arguments):
     """Return the error of a command that has to be refused."""
     status, out, err = command(*arguments)
     assert status == 2
     assert out == ""
-    lines = [line for line in err.splitlines() if line]
+    lines = [line for line in err.splitlines() if line and not PROGRESS.match(line)]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     return lines[0].removeprefix("error: ")
@@ -56,7 +61,8 @@ def test_run_finds_no_mismatch_and_writes_json(command, tmp_path):
     ]
     assert data["device"] == "emulator"
     assert data["config"]["name"] == "tiny"
-    assert data["layers"][0]["cycles"] is None
+    assert data["layers"][0]["cycles"] > 0
+    assert data["measured"] is False
     assert data["totals"]["macs"] == 891_696
     assert len(data["top"]) == 5
 
@@ -194,7 +200,7 @@ def test_a_program_for_something_else_is_refused(command, tmp_path):
         (("run", "alexnet"), "network must be one of vgg11, "),
         (
             ("run", "mini", "--device", "board"),
-            "--device must be rtl, emulator, litex://HOST:PORT or pynq:FILE.bit",
+            "--device must be rtl, model, emulator, litex://HOST:PORT or pynq:FILE.bit",
         ),
         (("run", "mini", "--device", "litex://a:b"), "--device: port must be a number"),
         (("run", "mini", "--device", "litex://a"), "--device litex needs --board DIR"),

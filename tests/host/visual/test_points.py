@@ -12,6 +12,7 @@ from systolith_host.explore.results import Results
 from systolith_host.flow.report import SCHEMA
 from systolith_host.visual.points import read_measured
 from systolith_host.visual.sweep import read_points
+from systolith_hw.spec.memory import Memory
 
 
 def measurement(subject, points, **changes):
