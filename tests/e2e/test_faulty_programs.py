@@ -144,7 +144,7 @@ def is_defined(config, layer, memory):
     except EmulatorError:
         return False
     first, *others = (emulate(config, layer, memory, fill)[4] for fill in range(4))
-    return all((first == other).all() for other in others)
+    return all(np.array_equal(first, other) for other in others)
 
 
 def off_by_one(rng, instruction):

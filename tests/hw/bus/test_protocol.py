@@ -140,6 +140,7 @@ def watch(dut, memory, feeds):
     async def test(ctx):
         ctx.set(dut.window_end, 1 << 32)
         waited = 0
+        flags = [0 for _ in flags_of(dut)]
         for _ in range(600):
             await ctx.tick()
             flags = [ctx.get(flag) for flag in flags_of(dut)]

@@ -13,9 +13,9 @@ COUNTERS = ("loaded", "computed", "drained", "stored")
 class Bench:
     """A controller and what tests do with it."""
 
-    def __init__(self):
+    def __init__(self, kind=Controller):
         self.config = small_config(2, 2)
-        self.dut = Controller(self.config)
+        self.dut = kind(self.config)
         self.ends = 0
         self.begins = 0
 
@@ -328,10 +328,15 @@ def test_error_registers_survive_a_reset_until_the_next_start():
     bench.run(test)
 
 
+class Impatient(Controller):
+    """A controller that waits less than the real one."""
+
+    PATIENCE = 100
+
+
 def test_a_reset_after_a_broken_protocol_takes_its_time_and_no_longer():
-    bench = Bench()
+    bench = Bench(Impatient)
     dut = bench.dut
-    dut.PATIENCE = 100  # of this instance
 
     async def test(ctx):
         for quiet in (0, 1):
