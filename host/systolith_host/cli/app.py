@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from systolith_host.cli import board as board_commands
 from systolith_host.cli.area import area
 from systolith_host.cli.compile import compile_
+from systolith_host.cli.estimate import estimate
 from systolith_host.cli.explore import explore
 from systolith_host.cli.options import AcceleratorOption, NetworkArgument, SeedOption
 from systolith_host.cli.output import INTERRUPTED, MISMATCH, MISUSE, TERMINATED, complain, show
@@ -78,6 +79,11 @@ app.command(
     "  systolith compile vgg16 --out vgg16.program\n\n"
     "  systolith compile vgg16 --explain conv4_2 --json conv4_2.json",
 )(compile_)
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith estimate vgg16\n\n"
+    "  systolith estimate model.onnx --config large --bandwidth 8 --json estimate.json"
+)(estimate)
 
 
 @app.command()

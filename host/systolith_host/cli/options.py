@@ -16,9 +16,11 @@ __all__ = [
     "BatchOption",
     "CalibrateOption",
     "ConfigOption",
+    "ClockOption",
     "CorrectOption",
     "EqualiseOption",
     "FirstSeedOption",
+    "FusePoolOption",
     "ImageOption",
     "LatencyOption",
     "LimitOption",
@@ -133,6 +135,16 @@ LatencyOption = Annotated[int, typer.Option(min=2, max=100_000, help="Of the mem
 TurnaroundOption = Annotated[
     int,
     typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
+]
+FusePoolOption = Annotated[
+    bool,
+    typer.Option(
+        help="Pool while a convolution drains, so that its own output never reaches memory. "
+        "Without it every layer writes its output, and each of them is compared.",
+    ),
+]
+ClockOption = Annotated[
+    float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For the frames per second.")
 ]
 
 SeedsOption = Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")]

@@ -11,9 +11,11 @@ from systolith_host.cli.options import (
     BandwidthOption,
     BatchOption,
     CalibrateOption,
+    ClockOption,
     ConfigOption,
     CorrectOption,
     EqualiseOption,
+    FusePoolOption,
     ImageOption,
     LatencyOption,
     Method,
@@ -96,13 +98,7 @@ def run(
             "Without it layers run side by side from the golden model's tensors.",
         ),
     ] = False,
-    fuse_pool: Annotated[
-        bool,
-        typer.Option(
-            help="Pool while a convolution drains, so that its own output never reaches memory. "
-            "Without it every layer writes its output, and each of them is compared.",
-        ),
-    ] = True,
+    fuse_pool: FusePoolOption = True,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that run side by side on this machine.")
     ] = 2,
@@ -117,9 +113,7 @@ def run(
     bandwidth: BandwidthOption = None,
     latency: LatencyOption = DEFAULT_LATENCY,
     turnaround: TurnaroundOption = 0,
-    clock: Annotated[
-        float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For the frames per second.")
-    ] = 150.0,
+    clock: ClockOption = 150.0,
     simulator: Annotated[
         Simulator, typer.Option(help="Icarus is slow: for the smallest networks.")
     ] = Simulator.VERILATOR,

@@ -1,5 +1,6 @@
 """Outcomes beside the golden model: the report."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph
 from systolith_host.program.program import Program
 from systolith_host.runtime.backend import Facts
-from systolith_host.runtime.jobs import Outcome
+from systolith_host.runtime.jobs import Outcome, Ran
 
 __all__ = ["TOP", "make_report"]
 
@@ -19,7 +20,7 @@ TOP = 5
 
 def make_report(
     program: Program,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[Ran],
     facts: Facts,
     *,
     clock_mhz: float,
@@ -34,8 +35,8 @@ def make_report(
     Parameters
     ----------
     program : Program
-    outcomes : sequence of Outcome
-        Of the program's layers, or some of them.
+    outcomes : sequence of Ran
+        Of the program's layers, or some of them; those that are an Outcome are compared.
     facts : Facts
         Of what ran them.
     clock_mhz : float
@@ -60,7 +61,10 @@ def make_report(
         if outcome is None:
             continue
         counters = outcome.counters
-        wanted = golden[layer.output] if golden is not None else None
+        output = outcome.output if isinstance(outcome, Outcome) else None
+        mismatches = None
+        if golden is not None and output is not None:
+            mismatches = _mismatches(output, golden[layer.output])
         rows.append(
             LayerReport(
                 name=layer.name,
@@ -73,13 +77,13 @@ def make_report(
                 bytes_read=counters.bytes_read,
                 bytes_written=counters.bytes_written,
                 states=counters.states if facts.counts_cycles else {},
-                mismatches=None if wanted is None else _mismatches(outcome.output, wanted),
-                values=outcome.output.size if wanted is None else wanted.size,
-                seconds=outcome.seconds,
+                mismatches=mismatches,
+                values=math.prod(program.places[layer.output].shape),
+                seconds=outcome.seconds if isinstance(outcome, Outcome) else 0.0,
             )
         )
-        if layer.output == program.output and qgraph is not None:
-            top = _top(qgraph, outcome.output)
+        if layer.output == program.output and qgraph is not None and output is not None:
+            top = _top(qgraph, output)
     float_top: tuple[int, ...] = ()
     if top and float_output is not None:
         best = np.argsort(-float_output[0].ravel(), kind="stable")[:TOP]

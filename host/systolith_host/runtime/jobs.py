@@ -8,7 +8,7 @@ import numpy as np
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram
 
-__all__ = ["Job", "Outcome", "plan_jobs"]
+__all__ = ["Job", "Outcome", "Ran", "plan_jobs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +32,32 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a layer left behind.
+class Ran:
+    """That a layer ran, and what the counters said.
 
     Parameters
     ----------
     layer : str
     counters : LayerCounters
+    """
+
+    layer: str
+    counters: LayerCounters
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Ran):
+    """What a layer left behind.
+
+    Parameters
+    ----------
+    layer, counters
+        As of :class:`Ran`.
     output : ndarray, shape (N, K, P, Q)
     seconds : float
         Wall time.
     """
 
-    layer: str
-    counters: LayerCounters
     output: np.ndarray
     seconds: float
 

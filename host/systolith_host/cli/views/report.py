@@ -119,7 +119,8 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
             lines.append(f"{name}: {report.sources[name]}")
     if report.memory is not None:
         lines.append(f"memory: {_memory(report)}")
-    lines.append(f"device wall time {report.wall_seconds:,.1f} s")
+    if report.wall_seconds:
+        lines.append(f"device wall time {report.wall_seconds:,.1f} s")
     return lines
 
 

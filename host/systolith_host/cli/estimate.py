@@ -1,0 +1,71 @@
+"""The command `systolith estimate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith_host.cli.options import (
+    DEFAULT_LATENCY,
+    AcceleratorOption,
+    BandwidthOption,
+    BatchOption,
+    ClockOption,
+    FusePoolOption,
+    LatencyOption,
+    NetworkArgument,
+    TurnaroundOption,
+)
+from systolith_host.cli.output import check_targets, show
+from systolith_host.cli.views.report import report_table
+from systolith_host.extras import need
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import error_console
+from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["estimate"]
+
+
+def estimate(
+    network: NetworkArgument = "vgg16",
+    config: AcceleratorOption = "default",
+    batch: BatchOption = 1,
+    bandwidth: BandwidthOption = None,
+    latency: LatencyOption = DEFAULT_LATENCY,
+    turnaround: TurnaroundOption = 0,
+    fuse_pool: FusePoolOption = True,
+    clock: ClockOption = 150.0,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Layers that are replayed side by side.")
+    ] = 2,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON, too.")
+    ] = None,
+) -> None:
+    """Show every layer's cycles, bytes and stalls in seconds, from the network's shapes alone.
+
+    Nothing is calibrated, computed or simulated: the network is compiled, and the replay follows
+    its instructions through the accelerator cycle by cycle. The numbers are those that
+    `systolith run` counts in the RTL.
+    """
+    need("estimate", "explore", "numba")
+    check_targets(json)
+    target = load_config(config)
+    memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
+    from systolith_host.cost.estimate import estimate_network  # imports numba
+
+    with ProgressLog(error_console()) as log:
+        report = estimate_network(
+            network,
+            target,
+            memory,
+            batch,
+            fuse_pool=fuse_pool,
+            clock_mhz=clock,
+            workers=jobs,
+            log=log,
+        )
+    if json is not None:
+        report.save(json)
+    show(report_table(report))
