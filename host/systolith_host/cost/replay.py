@@ -13,7 +13,8 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.registers import ENGINE_STATES
 from systolith_sim.memory.timing import MemoryTiming
-from systolith_sim.replay.kernel import PARAMETERS, replay
+from systolith_sim.replay.facts import make_facts
+from systolith_sim.replay.kernel import COUNTS, replay
 from systolith_sim.replay.table import (
     COLUMNS,
     InstructionTable,
@@ -23,7 +24,6 @@ from systolith_sim.replay.table import (
 __all__ = [
     "MOST_SAMPLES",
     "SAMPLES",
-    "Latencies",
     "LayerPerformance",
     "Replay",
     "replay_layer",
@@ -32,25 +32,10 @@ __all__ = [
 ]
 
 
-SAMPLES = (
-    "cycles",
-    "read_beats",
-    "write_beats",
-    *(f"{engine.name} {state}" for engine, states in ENGINE_STATES.items() for state in states),
-)
+SAMPLES = COUNTS
 """Columns of samples: counts since the start."""
 
 MOST_SAMPLES = 4096
-
-
-class Latencies:
-    """Cycles through the gateware's pipelines; tests hold them against the gateware's own."""
-
-    CORE = 8
-    """From a pixel's issue to its sum, beyond the rows and columns that it passes."""
-
-    POST = 15
-    """From a sum's read to its word, beyond the lanes behind the first one."""
 
 
 @dataclass(frozen=True)
@@ -144,54 +129,32 @@ def replay_table(
     timing = memory or Memory()
     if isinstance(timing, MemoryTiming) and (timing.stalls or timing.dead or timing.errors):
         raise SystolithError("a memory with stalls or errors cannot be replayed, only simulated")
-    bus = config.bus_bytes
-    rate = bus if timing.bytes_per_cycle is None else timing.bytes_per_cycle
-    rate = max(1, round(rate * 256))
-    limit = _limit(table, config, timing, rate)
-    values = {
-        "address": table.address,
-        "rows": config.rows,
-        "block": config.block,
-        "cols": config.cols,
-        "bus": bus,
-        "burst_beats": config.burst_beats,
-        "outstanding_reads": config.outstanding_reads,
-        "outstanding_writes": config.outstanding_writes,
-        "queue_depth": config.queue_depth,
-        "out_beats": config.out_depth * config.block // bus,
-        "compute_latency": config.rows + config.cols + Latencies.CORE,
-        "drain_latency": config.post_lanes + Latencies.POST,
-        "memory_latency": timing.latency,
-        "memory_rate": rate,
-        "memory_turnaround": timing.turnaround,
-        "memory_reads": timing.reads,
-        "memory_writes": timing.writes,
-        "read_turn": read_turn,
-        "limit": limit,
-    }
-    times = np.full((len(table.rows), 4), -1, np.int64)
-    samples = np.zeros((MOST_SAMPLES if interval else 0, len(SAMPLES) + 1), np.int64)
-    parameters = tuple(int(values[name]) for name in PARAMETERS)
-    out = replay(table.rows, parameters, times, samples, interval)
-    if out[0] >= limit:
+    limit = _limit(table, config, timing)
+    facts = make_facts(config, timing, table.address, len(table.rows), limit)
+    done = replay(table.rows, facts, read_turn, interval, MOST_SAMPLES)
+    if done.counts[0] >= limit:
         raise SystolithError("the instructions do not end: one waits for what never comes")
+    counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
     states = {
-        engine.name: dict(zip(names, map(int, out[3 + 5 * i : 8 + 5 * i]), strict=True))
-        for i, (engine, names) in enumerate(ENGINE_STATES.items())
+        engine.name: {state: counts[f"{engine.name} {state}"] for state in names}
+        for engine, names in ENGINE_STATES.items()
     }
-    counters = LayerCounters(int(out[0]), int(out[1]) * bus, int(out[2]) * bus, states)
-    taken = min(int(out[0]) // interval, MOST_SAMPLES) if interval else 0
-    return Replay(counters, times, samples[:taken, : len(SAMPLES)], bool(out[18]))
+    bus = config.bus_bytes
+    counters = LayerCounters(
+        counts["cycles"], counts["read_beats"] * bus, counts["write_beats"] * bus, states
+    )
+    return Replay(counters, done.times, done.samples, done.read_turn)
 
 
-def _limit(table: InstructionTable, config: AcceleratorConfig, timing: Memory, rate: int) -> int:
+def _limit(table: InstructionTable, config: AcceleratorConfig, timing: Memory) -> int:
     """Return more cycles than it takes to do all work one after the other."""
     column = {name: table.rows[:, index] for index, name in enumerate(COLUMNS)}
-    pixels = np.maximum(np.maximum(column["pixels"], config.rows), 4)
+    pixels = np.maximum(column["pixels"], config.least_pass)
     steps = (pixels * column["passes"]).sum() + (column["words"] * (column["reads"] + 4)).sum()
     steps += (column["planes"] * column["tile_rows"] * column["tile_columns"]).sum()
     beats = sum(table.read_beats.values()) + table.write_beats
-    slowest = max(1.0, 256 * config.bus_bytes / rate) + 2 * timing.latency + timing.turnaround + 100
+    rate = config.bus_bytes if timing.bytes_per_cycle is None else timing.bytes_per_cycle
+    slowest = max(1.0, config.bus_bytes / rate) + 2 * timing.latency + timing.turnaround + 100
     return int(2 * (steps + beats * slowest + 1000 * len(table.rows))) + 100_000
 
 

@@ -13,6 +13,7 @@ from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.timing import READ_BEATS
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["ReadPort"]
@@ -170,7 +171,7 @@ class ReadPort(wiring.Component):
         beat_layout = data.StructLayout(
             {"data": config.bus_bytes * 8, "id": AxiId, "resp": Response, "last": 1}
         )
-        m.submodules.beats = beats = Queue(beat_layout, 4)
+        m.submodules.beats = beats = Queue(beat_layout, READ_BEATS)
         m.d.comb += [
             beats.i.valid.eq(bus.rvalid),
             beats.i.p.data.eq(bus.rdata),

@@ -10,8 +10,9 @@ from systolith_hw.interface.core import accumulate_layout, drain_layout
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.primitives.register import drive
-from systolith_hw.spec.config import ACCUMULATOR_UPDATE, AcceleratorConfig
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import SHIFT_BITS
+from systolith_hw.spec.timing import ACCUMULATOR_UPDATE
 
 __all__ = ["AccumulatorColumn"]
 

@@ -25,8 +25,8 @@ _WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 2
 class DirectCore(wiring.Component):
     """Weight-stationary convolution: a multiply-accumulate a processing element a cycle.
 
-    A CONV of p passes of q pixels takes p x max(q, rows, 4) cycles, and CONVs follow each other
-    without a pause while their tokens are there. See ConvCoreSignature for the members.
+    A CONV takes :func:`systolith_hw.spec.timing.conv_cycles`, and CONVs follow each other without a
+    pause while their tokens are there. See ConvCoreSignature for the members.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import Engine, ErrorCode
+from systolith_hw.spec.timing import SETTLE
 
 __all__ = ["FAULTS", "Controller"]
 
@@ -190,7 +191,7 @@ class Controller(wiring.Component):
         chosen = [Mux(winner, value, 0) for winner, value in zip(winners[:-1], infos, strict=True)]
         m.d.sync += [first.eq(Cat(winners)), info.eq(reduce(or_, chosen))]
 
-        settle = Signal(3)
+        settle = Signal(range(SETTLE + 1))
         with m.FSM() as fsm:
             m.d.comb += [
                 self.running.eq(fsm.ongoing("RUN")),
@@ -211,7 +212,7 @@ class Controller(wiring.Component):
                         self.done.eq(0),
                         self.error_code.eq(ErrorCode.NONE),
                         self.error_info.eq(0),
-                        settle.eq(7),
+                        settle.eq(SETTLE),
                     ]
                     m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
                     m.next = "RUN"

@@ -16,6 +16,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.spec.timing import LOAD_JOBS, LOAD_RUNS
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Unpacker
 from systolith_hw.stream.queue import Queue
@@ -78,9 +79,6 @@ class LoadEngine(wiring.Component):
     miscount: Signal
     miscount_number: Signal
 
-    QUEUED_RUNS = 16
-    QUEUED_JOBS = 8
-
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         super().__init__(
@@ -122,11 +120,11 @@ class LoadEngine(wiring.Component):
         m.submodules.walker = walker = RegionWalker(config, list(sizes.values()))
         m.submodules.splitter = splitter = BurstSplitter(config)
         m.submodules.runs = runs = Queue(
-            data.StructLayout({"run": run_layout(config), "buffer": 2}), self.QUEUED_RUNS
+            data.StructLayout({"run": run_layout(config), "buffer": 2}), LOAD_RUNS
         )
         fields = instruction_layout(Opcode.LOAD, config)
         sink_job = data.StructLayout({name: fields[name].shape for name in _SINK_FIELDS})
-        m.submodules.jobs = jobs = Queue(sink_job, self.QUEUED_JOBS)
+        m.submodules.jobs = jobs = Queue(sink_job, LOAD_JOBS)
         connect(m, flipped(self.load), gate.i)
         connect(m, splitter.burst, flipped(self.burst))
 

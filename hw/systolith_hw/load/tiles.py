@@ -11,6 +11,7 @@ from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Opcode
+from systolith_hw.spec.timing import TILE_PREPARE
 
 __all__ = ["TILE_JOB", "TileWriter"]
 
@@ -52,7 +53,7 @@ class _Span:
         The first place is in the body; known a cycle before the others are prepared.
     """
 
-    PREPARE_CYCLES = 3
+    PREPARE_CYCLES = TILE_PREPARE
 
     def __init__(self, name: str, width: int) -> None:
         def register(what: str, shape: Any = 1) -> Signal:

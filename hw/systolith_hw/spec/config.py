@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from systolith_hw.spec.compat import tomllib
+from systolith_hw.spec.timing import least_pass
 
 __all__ = [
-    "ACCUMULATOR_UPDATE",
     "DISTRIBUTED_BITS",
     "AcceleratorConfig",
     "ConfigError",
     "least_out_depth",
 ]
-
-ACCUMULATOR_UPDATE = 5
-"""Cycles from the read of a sum to the read of what has become of it."""
 
 DISTRIBUTED_BITS = 4096
 """Queues up to this size are distributed memory: a block RAM is slow to read, and far away."""
@@ -190,8 +187,8 @@ class AcceleratorConfig:
 
     @property
     def least_pass(self) -> int:
-        """Cycles of the shortest pass: its weights come row by row, and each sum is updated."""
-        return max(self.rows, ACCUMULATOR_UPDATE)
+        """Cycles of the shortest pass."""
+        return least_pass(self.rows)
 
     @property
     def multipliers(self) -> int:

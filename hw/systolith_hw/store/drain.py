@@ -13,6 +13,7 @@ from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
+from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.lanes import PostLanes, drain_flags
 from systolith_hw.stream.queue import Queue
 
@@ -69,8 +70,6 @@ class Drain(wiring.Component):
     fault: Signal
     fault_addr: Signal
 
-    QUEUE_DEPTH = 32
-
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         lanes = config.post_lanes
@@ -96,7 +95,7 @@ class Drain(wiring.Component):
         lanes = self.config.post_lanes
         groups = self.config.block // lanes
         m.submodules.lanes = post = PostLanes(self.config)
-        m.submodules.queue = queue = Queue(drained_word_layout(self.config), self.QUEUE_DEPTH)
+        m.submodules.queue = queue = Queue(drained_word_layout(self.config), DRAIN_WORDS)
         connect(m, queue.o, flipped(self.word))
 
         active = Signal()
@@ -104,7 +103,7 @@ class Drain(wiring.Component):
         settle = Signal(range(PostLanes.latency(self.config) + 3))
         ends = Signal(reset_less=True)
         idle = Signal(init=1)
-        room = Signal(range(self.QUEUE_DEPTH + 1), init=self.QUEUE_DEPTH)
+        room = Signal(range(DRAIN_WORDS + 1), init=DRAIN_WORDS)
         has_room = Signal(init=1)
         left = {
             level: Countdown(DRAIN_JOB[f"{level}_count"].width, level)

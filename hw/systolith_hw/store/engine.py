@@ -15,6 +15,7 @@ from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.spec.timing import STORE_RUNS
 from systolith_hw.store.drain import DRAIN_JOB, Drain
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Packer
@@ -68,8 +69,6 @@ class StoreEngine(wiring.Component):
     miscount: Signal
     miscount_number: Signal
 
-    QUEUED_RUNS = 4
-
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         lanes = config.post_lanes
@@ -115,7 +114,7 @@ class StoreEngine(wiring.Component):
                     "last": 1,
                 }
             ),
-            self.QUEUED_RUNS,
+            STORE_RUNS,
         )
         connect(m, flipped(self.store), gate.i)
         connect(m, splitter.burst, flipped(self.burst))

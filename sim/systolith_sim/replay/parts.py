@@ -1,34 +1,150 @@
-"""The small parts of the replay: queues, walkers, splitters, the tile writer, the memory.
+"""The small parts of the replay: named registers, queues, walkers and splitters.
 
-Each works on a row of integers, its registers. What a part offers in a cycle is read from the
-registers before anything of that cycle is written, as in hardware. The functions are compiled.
+What a part offers in a cycle is read from its registers before anything of that cycle is written,
+as in hardware. The functions are compiled.
 """
 
-from numba import njit
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from systolith_hw.spec.isa import Buffer
+from systolith_sim.replay.table import COLUMNS
 
 __all__ = [
-    "PUSHED",
-    "POPPED",
-    "READY",
+    "ACTIVE",
+    "ADDRESS",
+    "BASE",
+    "BEATS",
+    "END",
     "IDLE",
+    "IS_LAST",
+    "ITEMS",
+    "LAST",
+    "LEFT",
+    "MASK",
+    "POPPED",
+    "PUSHED",
+    "QUEUE",
+    "READY",
+    "RING",
+    "ROW",
     "RUN",
-    "SHAPE",
-    "SIZE",
+    "SKIP",
+    "SPLITTER",
+    "STATE",
+    "WALKER",
     "burst_beats",
+    "compiled",
     "queue_free",
     "queue_step",
+    "registers",
+    "run_taken",
     "split_step",
     "walk_step",
+    "zeroed",
 ]
 
-PUSHED, POPPED, READY = 0, 1, 2
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+compiled: Any = njit(**_OPTIONS)
+"""Compiles a function of the replay into the loop over the cycles.
+
+What it divides by is never zero, and it neither makes nor keeps arrays: counting who holds them
+would take longer than all else.
+"""
+
+RING = 128
+"""Items of the largest queue whose contents are kept."""
+
+MASK = RING - 1
+
+
+@intrinsic
+def _zeroed(typing_context, layout):
+    """Return a record of this type that lives on the stack, all zero.
+
+    Numba has records in arrays only. Those are somewhere in memory, and every access to one of them
+    may be one to any other; the registers of this record the compiler can tell apart.
+    """
+    record = layout.dtype
+
+    def codegen(context, builder, signature, arguments):
+        place = cgutils.alloca_once(builder, context.get_data_type(record))
+        place.align = 8
+        cgutils.memset(builder, place, context.get_constant(types.intp, record.size), 0)
+        return place
+
+    return record(layout), codegen
+
+
+zeroed: Any = _zeroed
+
+
+def registers(
+    numbers: Iterable[str] = (),
+    flags: Iterable[str] = (),
+    arrays: Mapping[str, tuple[int, ...]] | None = None,
+) -> np.dtype[Any]:
+    """Return the type of a record with these registers: numbers, bits, and arrays of numbers."""
+    fields: list[Any] = [(name, np.int64) for name in numbers]
+    fields += [(name, np.int64, shape) for name, shape in (arrays or {}).items()]
+    fields += [(name, np.bool_) for name in flags]
+    return np.dtype(fields, align=True)
+
+
+ITEMS = registers(
+    arrays={
+        "beats": (RING,),  # read: whether it was fetch's, whether it ends its burst
+        "load_runs": (RING, 4),  # beats, skip, end, buffer
+        "load_jobs": (RING,),  # instructions
+        "computed_at": (RING,),  # CONVs under way: when their last sums are there
+        "drained_at": (RING,),  # words under way: when they are there
+        "store_runs": (RING, 2),  # units skipped, words
+        "bursts": (RING,),  # beats of the bursts whose data leaves
+        "ends_store": (RING,),  # whether a burst whose answer is awaited is the last of its STORE
+        "ar": (RING, 3),  # whether it is fetch's, beats, when its data may come
+        "aw": (RING,),  # beats
+        "b": (RING,),  # when it may come
+        # For each buffer: bytes of the unit that its words and beats share; the other two in units.
+        "unit": (len(Buffer),),
+        "word": (len(Buffer),),
+        "fill": (len(Buffer),),
+    }
+)
+"""What is in the queues, and in the unpackers: all that is found by an index.
+
+Apart from the registers, so that the compiler can keep those where it likes.
+"""
+
+PUSHED, POPPED, READY = range(3)
+QUEUE = (3,)
 """Registers of a queue: items pushed and popped since the start; its output holds one."""
 
-IDLE, SIZE, SHAPE, RUN = 0, 1, 2, 3
+STATE, ROW, RUNS_LEFT, PLANES_LEFT, ADDRESS, PLANE_ADDRESS, BEATS, SKIP, END, BASE, LAST = range(11)
+WALKER = (11,)
+"""Registers of a walker: what is left of its region, and from BEATS on the run at hand: beats,
+bytes of the first beat before it, bytes of the last beat with it, address, whether it is the
+region's last."""
+
+IDLE, SIZE, SHAPE, RUN = range(4)
 """States of a walker."""
 
+ACTIVE, LEFT, NEXT, IS_LAST = range(4)
+SPLITTER = (4,)
+"""Registers of a splitter: beats left of its run, their address in beats, whether it is the last
+one of its region."""
 
-@njit(inline="always", cache=True)
+_ADDR, _RUN_WORDS, _RUNS, _RUN_PITCH, _PLANES, _PLANE_PITCH, _WORD_BYTES = (
+    COLUMNS.index(name)
+    for name in ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch", "word_bytes")
+)
+
+
+@compiled
 def queue_free(queue, depth):
     """Return whether a queue of `depth` items takes one in this cycle."""
     if depth == 1:  # a register
@@ -36,7 +152,7 @@ def queue_free(queue, depth):
     return queue[PUSHED] - queue[POPPED] - queue[READY] != depth - 1
 
 
-@njit(inline="always", cache=True)
+@compiled
 def queue_step(queue, push, take, depth=2):
     """Move a queue one cycle on; `push` only if it is free, `take` whether the reader is ready."""
     if depth == 1:
@@ -59,76 +175,94 @@ def queue_step(queue, push, take, depth=2):
         queue[PUSHED] += 1
 
 
-@njit(inline="always", cache=True)
-def walk_step(walker, table, columns, accept, row, taken, bus):
+@compiled
+def walk_step(walker, table, accept, row, taken, bus):
     """Move a region's walker one cycle on.
 
     Parameters
     ----------
-    walker : row of state, instruction, runs left, planes left, address, plane address, and of the
-        run at hand: beats, skip, end, address, last
-    columns : (addr, run_words, runs, run_pitch, planes, plane_pitch, word_bytes) in the table
+    walker : row of the registers WALKER
+    table : ndarray of int64, shape (instructions, len(COLUMNS))
     accept : bool
         The region of instruction `row` is accepted.
     taken : bool
         The run is.
+    bus : int
+        Bytes of a beat.
     """
-    addr, run_words, runs, run_pitch, planes, plane_pitch, word_bytes = columns
-    state = walker[0]
+    state = walker[STATE]
     if state == IDLE:
         if accept:
-            walker[0] = SIZE
-            walker[1] = row
-            walker[2] = table[row, runs] - 1
-            walker[3] = table[row, planes] - 1
-            walker[4] = table[row, addr]
-            walker[5] = table[row, addr]
+            walker[STATE] = SIZE
+            walker[ROW] = row
+            walker[RUNS_LEFT] = table[row, _RUNS] - 1
+            walker[PLANES_LEFT] = table[row, _PLANES] - 1
+            walker[ADDRESS] = table[row, _ADDR]
+            walker[PLANE_ADDRESS] = table[row, _ADDR]
     elif state == SIZE:
-        walker[0] = SHAPE
+        walker[STATE] = SHAPE
     elif state == SHAPE:
-        index = walker[1]
-        skip = walker[4] % bus
-        end = table[index, run_words] * table[index, word_bytes] + skip
-        walker[6] = (end + bus - 1) // bus
-        walker[7] = skip
-        walker[8] = (end - 1) % bus + 1
-        walker[9] = walker[4] - skip
-        walker[10] = walker[2] == 0 and walker[3] == 0
-        walker[0] = RUN
+        index = walker[ROW]
+        skip = walker[ADDRESS] % bus
+        end = table[index, _RUN_WORDS] * table[index, _WORD_BYTES] + skip
+        walker[BEATS] = (end + bus - 1) // bus
+        walker[SKIP] = skip
+        walker[END] = (end - 1) % bus + 1
+        walker[BASE] = walker[ADDRESS] - skip
+        walker[LAST] = walker[RUNS_LEFT] == 0 and walker[PLANES_LEFT] == 0
+        walker[STATE] = RUN
     elif taken:
-        index = walker[1]
-        walker[0] = SHAPE
-        if walker[2] != 0:
-            walker[2] -= 1
-            walker[4] += table[index, run_pitch]
-        elif walker[3] != 0:
-            walker[3] -= 1
-            walker[2] = table[index, runs] - 1
-            walker[5] += table[index, plane_pitch]
-            walker[4] = walker[5]
+        index = walker[ROW]
+        walker[STATE] = SHAPE
+        if walker[RUNS_LEFT] != 0:
+            walker[RUNS_LEFT] -= 1
+            walker[ADDRESS] += table[index, _RUN_PITCH]
+        elif walker[PLANES_LEFT] != 0:
+            walker[PLANES_LEFT] -= 1
+            walker[RUNS_LEFT] = table[index, _RUNS] - 1
+            walker[PLANE_ADDRESS] += table[index, _PLANE_PITCH]
+            walker[ADDRESS] = walker[PLANE_ADDRESS]
         else:
-            walker[0] = IDLE
+            walker[STATE] = IDLE
 
 
-@njit(inline="always", cache=True)
-def burst_beats(splitter, longest, bus):
-    """Return the beats of the burst that a splitter offers."""
-    reach = longest - (splitter[2] // bus) % longest
-    return min(splitter[1], reach)
+@compiled
+def burst_beats(splitter, longest):
+    """Return the beats of the burst that a splitter offers; it ends at multiples of the longest.
+
+    `longest` is a power of two.
+    """
+    reach = longest - (splitter[NEXT] & (longest - 1))
+    return min(splitter[LEFT], reach)
 
 
-@njit(inline="always", cache=True)
-def split_step(splitter, longest, bus, taken, load, beats, addr, last):
-    """Move a splitter (active, beats left, address, last) one cycle on."""
-    if taken:
-        count = burst_beats(splitter, longest, bus)
-        final = count == splitter[1]
-        splitter[1] -= count
-        splitter[2] += count * bus
-        if final:
-            splitter[0] = 0
+@compiled
+def run_taken(walker, splitter, asked, beats):
+    """Return whether a splitter, whose burst of `beats` is `asked` for, takes the walker's run."""
+    return walker[STATE] == RUN and (splitter[ACTIVE] == 0 or (asked and beats == splitter[LEFT]))
+
+
+@compiled
+def split_step(splitter, bus, asked, beats, load, total, address, last):
+    """Move a splitter one cycle on.
+
+    Parameters
+    ----------
+    splitter : row of the registers SPLITTER
+    bus : int
+        Bytes of a beat.
+    asked : bool
+        Its burst of `beats` leaves.
+    load : bool
+        It takes a run of `total` beats from `address` on, the region's `last` one or not.
+    """
+    if asked:
+        if beats == splitter[LEFT]:
+            splitter[ACTIVE] = 0
+        splitter[LEFT] -= beats
+        splitter[NEXT] += beats
     if load:
-        splitter[0] = 1
-        splitter[1] = beats
-        splitter[2] = addr
-        splitter[3] = last
+        splitter[ACTIVE] = 1
+        splitter[LEFT] = total
+        splitter[NEXT] = address // bus
+        splitter[IS_LAST] = last

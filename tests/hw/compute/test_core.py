@@ -10,9 +10,9 @@ from amaranth.lib import wiring
 from systolith_hw.compute.core import DirectCore
 from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.config import ACCUMULATOR_UPDATE
 from systolith_hw.spec.isa import FIELDS, Instruction, Opcode, walk_steps
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.spec.timing import least_pass
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate, stream_put
 
@@ -242,7 +242,7 @@ def test_a_conv_takes_passes_times_pixels_and_convs_follow_without_a_pause(rows,
     ]
     _, states, dones, _ = run(config, jobs, read_back=False)
     working = only_busy(states)
-    a_pass = max(pixels, rows, ACCUMULATOR_UPDATE)
+    a_pass = max(pixels, least_pass(rows))
     # The last pass needs no more than its pixels.
     assert len(working) == len(jobs) * 6 * a_pass - (a_pass - pixels)
     assert working.count("busy") == len(jobs) * 6 * pixels
@@ -254,7 +254,7 @@ def test_a_conv_takes_passes_times_pixels_and_convs_follow_without_a_pause(rows,
 @pytest.mark.parametrize("extra", [0, 3])
 def test_convs_of_one_pass_follow_without_a_pause(rows, cols, extra):
     config = small_config(rows, cols)
-    pixels = max(rows, ACCUMULATOR_UPDATE) + extra
+    pixels = least_pass(rows) + extra
     jobs = [
         conv(
             (pixels, 1, 1, 1, 1, 1),

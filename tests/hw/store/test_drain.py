@@ -12,6 +12,7 @@ from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.isa import PARAM_BYTES, walk_steps
 from systolith_hw.spec.numerics import requantize
+from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.drain import DRAIN_JOB, Drain
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate, stream_get, stream_put, trace
@@ -226,7 +227,7 @@ def test_it_stops_when_the_queue_is_full_and_loses_nothing():
     async def feed(ctx):
         await stream_put(ctx, drain.job, [payload(job)])
         rows = await trace(ctx, 200, drain.busy)
-        assert sum(busy for (busy,) in rows) == Drain.QUEUE_DEPTH
+        assert sum(busy for (busy,) in rows) == DRAIN_WORDS
         got = await stream_get(ctx, drain.word, 60)
         words.extend(bench.unpack(word) for word in got)
 

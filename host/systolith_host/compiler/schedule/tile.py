@@ -286,7 +286,7 @@ class _Search:
                 for across, much in column_parts:
                     number = image_groups * many * much
                     pixels = count * operation.sums(0, down) * operation.sums(1, across)
-                    compute += number * passes * max(pixels, config.rows, 4)
+                    compute += number * passes * max(pixels, config.least_pass)
                     window = operation.window[0] * operation.window[1]
                     drain += number * count * down * across * window
                     tiles += number

@@ -1,0 +1,92 @@
+"""Timing: the latencies and queue depths that decide in which cycle something happens.
+
+The gateware takes its constants from here, and so do the replay, the compiler and every estimate.
+Latencies are in cycles, depths in items. Where a latency is the sum of what single blocks take,
+each block states its own part as ``LATENCY``, and a test adds them up.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the configuration takes its shortest pass from here
+    from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = [
+    "ACCUMULATOR_UPDATE",
+    "CORE",
+    "DRAIN_WORDS",
+    "LOAD_JOBS",
+    "LOAD_RUNS",
+    "POST",
+    "READ_BEATS",
+    "SETTLE",
+    "STORE_RUNS",
+    "TILE_PREPARE",
+    "compute_latency",
+    "conv_cycles",
+    "drain_latency",
+    "least_pass",
+]
+
+ACCUMULATOR_UPDATE = 5
+"""From the read of a sum to the read of what has become of it."""
+
+CORE = 3
+"""From a pixel's issue to its sum, beyond rows, columns and the accumulator's update."""
+
+POST = 15
+"""From a sum's read to its word in the drain's queue, beyond the lanes behind the first one."""
+
+SETTLE = 7
+"""After a program's start, in which it cannot end: what says so may be of the program before."""
+
+TILE_PREPARE = 3
+"""Of the tile writer, between a LOAD's job and its first word."""
+
+LOAD_RUNS = 16
+"""Runs of memory that the load engine has asked for and not yet unpacked."""
+
+LOAD_JOBS = 8
+"""LOADs that have been asked for and wait for the buffers' side of the load engine."""
+
+READ_BEATS = 4
+"""Beats that wait behind the read channel."""
+
+DRAIN_WORDS = 32
+"""Words behind the drain: a sum is read only if the queue has room for what comes of it."""
+
+STORE_RUNS = 4
+"""Runs of memory that a STORE has announced and not yet packed."""
+
+
+def least_pass(rows: int) -> int:
+    """Return the cycles of an array's shortest pass.
+
+    A pass takes no fewer than its weights need, which come row by row, and no fewer than a sum
+    needs to be updated, since the next pass adds to the same sums.
+    """
+    return max(rows, ACCUMULATOR_UPDATE)
+
+
+def conv_cycles(config: "AcceleratorConfig", fields: Mapping[str, int]) -> int:
+    """Return the cycles of a CONV that never waits.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    fields : mapping of str to int
+        Of the instruction.
+    """
+    pixels = fields["x_count"] * fields["y_count"] * fields["n_count"]
+    passes = fields["s_count"] * fields["r_count"] * fields["c_count"]
+    return passes * max(pixels, least_pass(config.rows))
+
+
+def compute_latency(config: "AcceleratorConfig") -> int:
+    """Return the cycles from a CONV's last pixel to the pulse that it is computed."""
+    return config.rows + config.cols + ACCUMULATOR_UPDATE + CORE
+
+
+def drain_latency(config: "AcceleratorConfig") -> int:
+    """Return the cycles from the read of a word's last sum to the word in the drain's queue."""
+    return config.post_lanes + POST

@@ -1,0 +1,84 @@
+"""What the replay is told of the accelerator and its memory: a record of numbers."""
+
+import numpy as np
+
+from systolith_hw.spec import timing
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
+from systolith_hw.spec.memory import Memory
+from systolith_sim.replay.parts import RING, registers
+
+__all__ = ["FACTS", "MEMORY_WRITE_BEATS", "RATE_UNIT", "make_facts"]
+
+RATE_UNIT = 256
+"""The memory's rate is in bytes by this."""
+
+MEMORY_WRITE_BEATS = 32
+"""Beats of writes that wait in the simulated memory (axi_memory.v)."""
+
+FACTS = registers(
+    (
+        *("address", "count"),  # of the program: its first instruction, and how many
+        *("rows", "block", "cols", "bus", "burst_beats", "outstanding_reads", "outstanding_writes"),
+        *("queue_depth", "out_beats", "instruction_beats", "fetch_beats"),
+        *("accumulator_update", "compute_latency", "drain_latency", "settle", "tile_prepare"),
+        *("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"),
+        *("memory_latency", "memory_rate", "memory_turnaround", "memory_reads", "memory_writes"),
+        *("memory_write_beats", "beat_cost"),
+        "limit",  # cycles
+    )
+)
+
+
+def make_facts(
+    config: AcceleratorConfig, memory: Memory, address: int, count: int, limit: int
+) -> np.ndarray:
+    """Return the facts for a program of `count` instructions at `address`: an array of one record.
+
+    Raises
+    ------
+    ValueError
+        If a queue is deeper than what the replay keeps of it.
+    """
+    bus = config.bus_bytes
+    rate = bus if memory.bytes_per_cycle is None else memory.bytes_per_cycle
+    instruction_beats = INSTRUCTION_BYTES // bus
+    values = {
+        "address": address,
+        "count": count,
+        **{
+            name: getattr(config, name)
+            for name in ("rows", "block", "cols", "burst_beats", "queue_depth")
+        },
+        "bus": bus,
+        "outstanding_reads": config.outstanding_reads,
+        "outstanding_writes": config.outstanding_writes,
+        "out_beats": config.out_depth * config.block // bus,
+        "instruction_beats": instruction_beats,
+        "fetch_beats": 2 * max(config.burst_beats, instruction_beats),
+        "accumulator_update": timing.ACCUMULATOR_UPDATE,
+        "compute_latency": timing.compute_latency(config),
+        "drain_latency": timing.drain_latency(config),
+        "settle": timing.SETTLE,
+        "tile_prepare": timing.TILE_PREPARE,
+        "load_runs": timing.LOAD_RUNS,
+        "load_jobs": timing.LOAD_JOBS,
+        "read_beats": timing.READ_BEATS,
+        "drain_words": timing.DRAIN_WORDS,
+        "store_runs": timing.STORE_RUNS,
+        "memory_latency": memory.latency,
+        "memory_rate": max(1, round(rate * RATE_UNIT)),
+        "memory_turnaround": memory.turnaround,
+        "memory_reads": memory.reads,
+        "memory_writes": memory.writes,
+        "memory_write_beats": MEMORY_WRITE_BEATS,
+        "beat_cost": RATE_UNIT * bus,
+        "limit": limit,
+    }
+    for name in ("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"):
+        if values[name] > RING:
+            raise ValueError(f"{name} must be at most {RING} in the replay, not {values[name]}")
+    facts = np.zeros(1, FACTS)
+    for name, value in values.items():
+        facts[name] = value
+    return facts

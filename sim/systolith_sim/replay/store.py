@@ -1,0 +1,226 @@
+"""The store engine: drains sums, packs the words that come of them, asks for bursts."""
+
+import numpy as np
+
+from systolith_hw.spec.isa import Opcode
+from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_sim.replay.parts import (
+    ACTIVE,
+    BASE,
+    BEATS,
+    IDLE,
+    IS_LAST,
+    LAST,
+    LEFT,
+    MASK,
+    POPPED,
+    PUSHED,
+    QUEUE,
+    READY,
+    SKIP,
+    SPLITTER,
+    STATE,
+    WALKER,
+    burst_beats,
+    compiled,
+    queue_free,
+    queue_step,
+    registers,
+    run_taken,
+    split_step,
+    walk_step,
+)
+from systolith_sim.replay.table import COLUMNS
+
+__all__ = ["STORE", "mine", "offer", "start", "step"]
+
+_IDLE, _BUSY, _COMPUTE, _PARAMS, _MEMORY = range(len(ENGINE_STATES[Engine.STORE]))
+_OPCODE, _COMPUTED, _LOADED, _RUN_WORDS, _WORDS, _READS = (
+    COLUMNS.index(name)
+    for name in ("opcode", "after_first", "after_second", "run_words", "words", "reads")
+)
+
+STORE = registers(
+    numbers=(
+        "gate_row",
+        *("row", "settle", "room", "read", "reads", "words_left"),  # the drain's
+        *("words_begun", "words_ended"),  # on their way through the lanes
+        *("run_words", "index", "fill", "unit", "beat_units", "word_units"),  # the packer's
+        *("beats", "run_skip", "run_length", "state"),  # within a cycle: what it offers
+    ),
+    flags=(
+        *("gate_full", "computed_met", "loaded_met", "active", "fresh", "drained", "flush"),
+        # Within a cycle: what it offers.
+        *("computed_seen", "loaded_seen", "takes_instruction", "leaves_gate"),
+        *("asked", "beats_last", "takes_run"),
+        *("reads_sum", "reads_word", "drain_ends", "drain_idle", "word_arrives"),
+        *("takes_word", "moved", "word_last", "full_beat", "packed"),
+    ),
+    arrays={
+        "instructions": QUEUE,
+        "walker": WALKER,
+        "splitter": SPLITTER,
+        "runs": QUEUE,
+        "words": QUEUE,
+    },
+)
+
+
+@compiled
+def _gcd(a, b):
+    while b:
+        a, b = b, a % b
+    return a
+
+
+@compiled
+def start(s, f):
+    """Bring the registers to the start of a program."""
+    s.room = f.drain_words
+    s.reads = 1
+    s.unit = _gcd(f.bus, f.block)
+    s.beat_units = f.bus // s.unit
+    s.word_units = f.block // s.unit
+
+
+def mine(table: np.ndarray) -> np.ndarray:
+    """Return which instructions are STOREs."""
+    return np.flatnonzero(table[:, _OPCODE] == int(Opcode.STORE))
+
+
+@compiled
+def offer(s, f, table, items, tokens, write, now):
+    """Offer a burst to write and a beat; see whether a sum is read and what the counters allow."""
+    # Drain.
+    s.reads_sum = s.active and (s.read != 0 or s.room != 0)
+    s.reads_word = s.reads_sum and s.read == s.reads - 1
+    s.drain_ends = s.reads_word and s.words_left == 1
+    s.drain_idle = not s.active and s.settle == 0
+    s.word_arrives = (
+        s.words_ended != s.words_begun and items.drained_at[s.words_ended & MASK] == now
+    )
+
+    # Packer.
+    s.full_beat = s.fill >= s.beat_units
+    packer_valid = s.full_beat or (s.flush and s.fill != 0)
+    packer_ready = s.fill <= 2 * s.beat_units - 1 and not s.flush
+    run = items.store_runs[s.runs[POPPED] & MASK]
+    s.run_skip = run[0]
+    s.run_length = run[1]
+    s.takes_word = s.runs[READY] != 0 and packer_ready
+    s.moved = s.words[READY] != 0 and s.takes_word
+    s.word_last = s.index == s.run_length - 1
+    s.packed = packer_valid and queue_free(write.buffer, f.out_beats)
+
+    # Gate, walker, splitter.
+    s.computed_seen = s.gate_full and tokens.computed >= table[s.gate_row, _COMPUTED]
+    s.loaded_seen = s.gate_full and tokens.loaded >= table[s.gate_row, _LOADED]
+    s.leaves_gate = (
+        s.gate_full and s.computed_met and s.loaded_met and s.walker[STATE] == IDLE and s.drain_idle
+    )
+    s.takes_instruction = s.instructions[READY] != 0 and not s.gate_full
+    s.beats = burst_beats(s.splitter, f.burst_beats)
+    s.beats_last = s.splitter[IS_LAST] != 0 and s.beats == s.splitter[LEFT]
+    s.asked = s.splitter[ACTIVE] != 0 and not write.early
+    s.takes_run = run_taken(s.walker, s.splitter, s.asked, s.beats) and queue_free(
+        s.runs, f.store_runs
+    )
+
+    if s.reads_sum:
+        s.state = _BUSY
+    elif not s.drain_idle:
+        s.state = _MEMORY
+    elif s.gate_full and not s.computed_met:
+        s.state = _COMPUTE
+    elif s.gate_full and not s.loaded_met:
+        s.state = _PARAMS
+    elif tokens.stores_pending:
+        s.state = _MEMORY
+    else:
+        s.state = _IDLE
+
+
+@compiled
+def step(s, f, table, items, mine, fetch, times, now):
+    """Move one cycle on."""
+    _drain(s, f, items, times, now)
+    _pack(s)
+    _ask(s, f, table, items, mine, fetch, times, now)
+
+
+@compiled
+def _drain(s, f, items, times, now):
+    """Read sums while the queue has room for the words that come of them."""
+    s.drained = s.drain_ends
+    s.room += s.moved
+    if s.reads_sum and s.read == 0:
+        s.room -= 1
+    if s.word_arrives:
+        s.words_ended += 1
+    queue_step(s.words, s.word_arrives, s.takes_word)
+    if s.reads_sum:
+        if s.fresh:
+            times[s.row, 1] = now
+            s.fresh = False
+        if s.reads_word:
+            s.read = 0
+            s.words_left -= 1
+            items.drained_at[s.words_begun & MASK] = now + f.drain_latency
+            s.words_begun += 1
+        else:
+            s.read += 1
+    if s.drain_ends:
+        s.active = False
+        s.settle = f.drain_latency + 2
+        times[s.row, 2] = now
+    elif s.settle != 0:
+        s.settle -= 1
+
+
+@compiled
+def _pack(s):
+    """Join words to beats; the last beat of a run leaves before the next run begins."""
+    fill = s.fill
+    if s.packed:
+        fill = fill - s.beat_units if s.full_beat else 0
+    if s.flush and fill == 0:
+        s.flush = False
+    if s.moved:
+        fill = (s.run_skip if s.index == 0 else fill) + s.word_units
+        if s.word_last:
+            s.flush = True
+        s.index = 0 if s.word_last else s.index + 1
+    s.fill = fill
+
+
+@compiled
+def _ask(s, f, table, items, mine, fetch, times, now):
+    """Bring instructions through the gate to the drain, and through the walker to bursts."""
+    if s.takes_run:
+        run = items.store_runs[s.runs[PUSHED] & MASK]
+        run[0] = s.walker[SKIP] // s.unit
+        run[1] = s.run_words
+    queue_step(s.runs, s.takes_run, s.moved and s.word_last)
+    split_step(
+        s.splitter, f.bus, s.asked, s.beats, s.takes_run, s.walker[BEATS], s.walker[BASE],
+        s.walker[LAST],
+    )  # fmt: skip
+    walk_step(s.walker, table, s.leaves_gate, s.gate_row, s.takes_run, f.bus)
+    if s.leaves_gate:
+        row = s.gate_row
+        times[row, 0] = now
+        s.active = s.fresh = True
+        s.row = row
+        s.read = 0
+        s.reads = table[row, _READS]
+        s.words_left = table[row, _WORDS]
+        s.run_words = table[row, _RUN_WORDS]
+
+    s.computed_met, s.loaded_met = s.computed_seen, s.loaded_seen
+    takes = not s.gate_full
+    if s.takes_instruction:
+        s.gate_full = True
+        s.gate_row = mine[s.instructions[POPPED]]
+    if s.leaves_gate:
+        s.gate_full = s.computed_met = s.loaded_met = False
+    queue_step(s.instructions, fetch.sent_store, takes, f.queue_depth)

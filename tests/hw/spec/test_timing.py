@@ -1,0 +1,45 @@
+"""The timing that the specification states is the sum of what the gateware's blocks take."""
+
+import pytest
+
+from systolith_hw.compute.accumulator import AccumulatorColumn
+from systolith_hw.compute.mesh import Mesh
+from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.load.tiles import TileWriter
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.spec import timing
+from systolith_hw.spec.presets import PRESETS
+from systolith_hw.store.lanes import PostLanes
+from systolith_hw.store.requantize import Requantizer
+from systolith_sim.testing.configs import small_config
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_latency_of_the_core_is_that_of_its_blocks(preset):
+    config = PRESETS[preset]
+    sequencer = 2
+    edge = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+    core = sequencer + edge + config.cols + AccumulatorColumn.UPDATE_LATENCY - 1
+    assert timing.compute_latency(config) == core
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_latency_of_the_drain_is_that_of_its_blocks(preset):
+    config = PRESETS[preset]
+    assert timing.drain_latency(config) == PostLanes.latency(config) + 1
+    assert timing.POST == ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + 2
+
+
+def test_blocks_take_their_constants_from_the_specification():
+    assert TileWriter.PREPARE_CYCLES == timing.TILE_PREPARE
+    assert AccumulatorColumn.UPDATE_LATENCY == timing.ACCUMULATOR_UPDATE
+
+
+@pytest.mark.parametrize(
+    ("rows", "pixels", "passes", "cycles"),
+    [(4, 9, 3, 27), (4, 2, 3, 15), (8, 2, 3, 24), (8, 8, 1, 8)],
+)
+def test_a_conv_takes_its_pixels_or_the_shortest_pass(rows, pixels, passes, cycles):
+    fields = dict.fromkeys(("y_count", "n_count", "r_count", "c_count"), 1)
+    fields |= {"x_count": pixels, "s_count": passes}
+    assert timing.conv_cycles(small_config(rows, 4), fields) == cycles
