@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 
+import jsonschema
 import pytest
 from rich.console import Console
 
@@ -13,8 +14,12 @@ from systolith_host.flow.report import SCHEMA, LayerReport, Report
 from systolith_host.frontend.vgg import build_network
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.registers import ENGINE_STATES
 
 COMPUTE = {"idle": 5, "busy": 80, "wait_input": 10, "wait_weights": 4, "wait_output": 1}
+OTHERS = {
+    engine.name: dict.fromkeys(names, 0) | {"idle": 100} for engine, names in ENGINE_STATES.items()
+}
 CONV = LayerReport(
     name="conv1_1",
     covers=("conv1_1", "pool1"),
@@ -25,7 +30,7 @@ CONV = LayerReport(
     cycles=100,
     bytes_read=400,
     bytes_written=200,
-    states={"LOAD": {"idle": 60, "busy": 40}, "COMPUTE": COMPUTE, "STORE": {"idle": 100}},
+    states={**OTHERS, "COMPUTE": COMPUTE},
     mismatches=0,
     values=64,
     seconds=0.5,
@@ -135,3 +140,11 @@ def test_vgg16_table_recomputes_the_totals():
     assert "24M activations" in shown
     assert "hold 89% of the weights" in shown
     assert "24M" not in text(network_table(build_network("vgg11")))
+
+
+def test_the_published_form_refuses_what_is_none(report_validator):
+    data = report().to_dict()
+    report_validator.validate(data)
+    for changes in ({"schema": 2}, {"memory": {}}, {"layers": [{}]}, {"more": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            report_validator.validate(data | changes)
