@@ -10,8 +10,8 @@ from systolith_host.compiler.emit import emit_layer
 from systolith_host.compiler.lower.lower import lower, placed_parts
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
-from systolith_host.compiler.schedule.schedule import LayerSchedule
-from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
+from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
 from systolith_host.compiler.schedule.work import MOST_STEPS, Addresses, TooManyStepsError
 from systolith_host.compiler.shortage import ShortageError, smallest_change

@@ -12,9 +12,9 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape
 from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
-from systolith_host.compiler.schedule.schedule import LayerSchedule
+from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
 from systolith_host.compiler.schedule.tables import FIRST, LAST, WORDS
-from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
 from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError, make_work
 from systolith_host.cost.replay import replay_table

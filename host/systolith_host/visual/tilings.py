@@ -7,8 +7,8 @@ from systolith_host.compiler.compile import choose_schedule
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape, input_span
 from systolith_host.compiler.schedule.order import NoRoomError
-from systolith_host.compiler.schedule.schedule import LayerSchedule
-from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT, schedule_candidates
+from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
+from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
 from systolith_host.compiler.schedule.work import TooManyStepsError
 from systolith_host.errors import SystolithError

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from systolith_host.compiler.schedule.tile import TRAFFIC_WEIGHT
+from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT
 from systolith_host.cost.explain import Alternative, BufferUse, Explanation
 from systolith_host.errors import SystolithError
 

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LayerSchedule", "Weights"]
+__all__ = ["TRAFFIC_WEIGHT", "LayerSchedule", "Weights"]
+
+TRAFFIC_WEIGHT = 0.1
+"""Share of its transfer time that traffic costs even where it hides behind the array."""
 
 Weights = Literal["layer", "tile", "stream"]
 """How long weights stay: all of them for the whole layer; those of an output block while it goes
