@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from systolith_host.compiler.allocate import MemoryMap, place_of
-from systolith_host.compiler.compile import choose_schedule, schedule_layer
+from systolith_host.compiler.compile import choose_schedule, compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape
@@ -17,14 +17,13 @@ from systolith_host.compiler.schedule.tables import FIRST, LAST, WORDS
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
 from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError, make_work
-from systolith_host.cost.replay import replay_table
+from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Buffer
-from systolith_sim.memory.timing import MemoryTiming
-from systolith_sim.replay.table import make_table
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Alternative", "BufferUse", "Explanation", "explain_layer", "loop_order"]
 
@@ -50,8 +49,8 @@ class Alternative:
     schedule : LayerSchedule
     order : str
         Its loop order in words.
-    cycles : int
-        By the compiler's simulation of the engines.
+    estimated_cycles : int
+        By the compiler's simulation of the engines, which differs a little from the RTL.
     traffic_bytes : int
         Instructions included.
     score : float
@@ -60,7 +59,7 @@ class Alternative:
 
     schedule: LayerSchedule
     order: str
-    cycles: int
+    estimated_cycles: int
     traffic_bytes: int
     score: float
 
@@ -128,7 +127,7 @@ class Explanation:
         The best of each loop order, the chosen one's included.
     buffers : tuple of BufferUse
     cycles : int
-        By the performance model, which replays every cycle.
+        In the network's program, by the replay: those that the RTL counts.
     states : mapping of str to int
         Cycles of the compute engine by what it does or waits for.
     read_bytes : mapping of str to int
@@ -228,7 +227,16 @@ def explain_layer(
     addresses = _addresses(qgraph, operation, config, batch)
     timing = (rate, memory_latency, memory_turnaround)
     schedule, _, _ = choose_schedule(operation, config, addresses, batch, *timing)
-    _, instructions, _ = schedule_layer(operation, config, addresses, batch, *timing)
+    program = compile_network(
+        qgraph,
+        config,
+        batch,
+        fuse_pool=fuse_pool,
+        memory_rate=rate,
+        memory_latency=memory_latency,
+        memory_turnaround=memory_turnaround,
+    )
+    part = next(one for one in program.layers if one.name == operation.name)
     found = schedule_candidates(operation, config, batch, *timing)
     tried = list(_simulate(found, schedule, Trials(operation, config, addresses), *timing))
     best: dict[str, Alternative] = {}
@@ -236,16 +244,12 @@ def explain_layer(
         best.setdefault(one.order, one)
     chosen = next(one for one in tried if one.schedule == schedule)
     others = sorted((one for one in tried if one is not chosen), key=lambda one: one.score)
-    table = make_table(instructions, config, 0)
-    memory = MemoryTiming(
-        latency=memory_latency, bytes_per_cycle=rate, turnaround=memory_turnaround
-    )
-    replay = replay_table(table, config, memory)
+    memory = Memory(latency=memory_latency, bytes_per_cycle=rate, turnaround=memory_turnaround)
+    replayed = replay_layer(program, part, memory)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
     compulsory = operation.compulsory_bytes(batch)
     bound = cycle_bound(macs, compulsory, config, rate)
-    beats = config.bus_bytes
     return Explanation(
         layer=operation.name,
         covers=operation.covers,
@@ -267,10 +271,10 @@ def explain_layer(
         leading=tuple(others[:LEADING]),
         orders=tuple(best.values()),
         buffers=tuple(_buffers(operation, schedule, config, addresses)),
-        cycles=replay.counters.cycles,
-        states=dict(replay.counters.states["COMPUTE"]),
-        read_bytes={name: count * beats for name, count in table.read_beats.items()},
-        write_bytes=table.write_beats * beats,
+        cycles=replayed.cycles,
+        states=dict(replayed.counters.states["COMPUTE"]),
+        read_bytes=replayed.read_bytes,
+        write_bytes=replayed.write_bytes,
     )
 
 

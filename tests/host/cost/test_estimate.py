@@ -77,6 +77,7 @@ def test_a_batch_a_clock_and_pools_of_their_own():
     report = estimate_network("mini", PRESETS["tiny"], batch=2, fuse_pool=False, clock_mhz=50.0)
     assert len(report.layers) == 10
     cycles = report.groups["all"].cycles
+    assert cycles is not None
     assert report.frames_per_second == pytest.approx(2 * 50e6 / cycles)
     assert report.groups["all"].mismatches is None
 

@@ -86,13 +86,14 @@ def _row(e: Explanation, one: Alternative) -> list[str]:
     share = f"{plan.chunk_blocks} blocks" if plan.chunk_blocks else f"{plan.chunk_taps} passes"
     if plan.linear:
         share = f"{plan.chunk_blocks} passes"
-    cycles, traffic = one.cycles / e.chosen.cycles - 1, one.traffic_bytes / e.chosen.traffic_bytes
+    cycles = one.estimated_cycles / e.chosen.estimated_cycles - 1
+    traffic = one.traffic_bytes / e.chosen.traffic_bytes
     return [
         tile,
         str(plan.stack),
         share,
         one.order,
-        f"{one.cycles:,}",
+        f"{e.cycles:,}" if one is e.chosen else f"~{one.estimated_cycles:,}",
         "" if one is e.chosen else f"{cycles:+.2%}",
         f"{one.traffic_bytes / 1e6:,.3f}",
         "" if one is e.chosen else f"{traffic - 1:+.1%}",
@@ -102,7 +103,7 @@ def _row(e: Explanation, one: Alternative) -> list[str]:
 def _reasons(e: Explanation) -> list[str]:
     lines = [
         f"Of {e.candidates:,} tilings that fit, rated by a rough model, the most promising are "
-        f"simulated ({e.simulated:,} for this page);",
+        f"simulated ({e.simulated:,} for this page: cycles with ~);",
         f"the one with the least cycles + {TRAFFIC_WEIGHT:g} x transfer time is taken.",
     ]
     if e.leading and e.leading[0].score < e.chosen.score:
@@ -120,7 +121,8 @@ def _reasons(e: Explanation) -> list[str]:
         if one.order.split(", ")[1] != e.chosen.order.split(", ")[1]:
             what.append(one.order.split(", ")[1].replace("weights", "weights were read", 1))
         lines.append(
-            f"If {' and '.join(what)}: {one.cycles - e.chosen.cycles:+,} cycles, "
+            f"If {' and '.join(what)}: about "
+            f"{one.estimated_cycles - e.chosen.estimated_cycles:+,} cycles, "
             f"{(one.traffic_bytes - e.chosen.traffic_bytes) / 1e6:+,.3f} MB."
         )
     if not any(one.order != e.chosen.order for one in e.orders):
@@ -178,8 +180,8 @@ def _limits(e: Explanation) -> list[str]:
         f"memory {e.bus_bound:,}).",
         f"Passes of this tiling: {passes:,} cycles, which use {e.array_bound / passes:.1%} of the "
         "multipliers.",
-        f"Performance model: {e.cycles:,} cycles, {e.bound_cycles / e.cycles:.1%} of the bound "
-        f"reached; the memory is busy for {e.bus_share:.1%}.",
+        f"Replay: {e.cycles:,} cycles, as the RTL counts them, {e.bound_cycles / e.cycles:.1%} of "
+        f"the bound reached; the memory is busy for {e.bus_share:.1%}.",
         f"The array's cycles: {waits}.",
         f"Bottleneck: {e.bottleneck}.",
     ]
