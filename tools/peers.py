@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from systolith_host.compiler import compile_network
+from systolith_host.cost.confirm import compare as measure
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.flow.load import shape_network
-from systolith_host.lab.validate import compare as measure
 from systolith_host.network.qgraph import QConv
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming

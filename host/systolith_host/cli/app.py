@@ -20,7 +20,8 @@ from systolith_host.cli.package import package
 from systolith_host.cli.report import report
 from systolith_host.cli.run import run
 from systolith_host.cli.timing import timing
-from systolith_host.cli.views.report import config_table, network_table
+from systolith_host.cli.views.configs import config_table
+from systolith_host.cli.views.network import network_table
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.flow.load import load_graph

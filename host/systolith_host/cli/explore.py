@@ -281,7 +281,7 @@ def _confirm(
     count: int,
 ) -> None:
     """Run the fastest points in the RTL and print what they take beside what was expected."""
-    from systolith_host.lab.validate import compare  # takes a second to import
+    from systolith_host.cost.confirm import compare  # takes a second to import
 
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
     qgraph = shape_network(network)

@@ -4,31 +4,26 @@ import argparse
 import dataclasses
 import random
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.schedule.tile import schedule_candidates
-from systolith_host.cost.replay import replay_program
+from systolith_host.cost.confirm import Case, compare
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.picture import scatter
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.network.shapes import timing_network
-from systolith_host.program.counters import LayerCounters
-from systolith_host.program.program import Program
-from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming
 
-__all__ = ["CONFIGS", "Case", "compare", "main", "random_cases", "random_memory", "summary"]
+__all__ = ["CONFIGS", "main", "random_cases", "random_memory", "summary"]
 
 CASES = 300
 
@@ -102,35 +97,6 @@ CONFIGS = (
 """Few, because each needs a simulator; they differ in everything that timing depends on."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A layer on a configuration and a memory: what was predicted and what the RTL took."""
-
-    config: str
-    layer: str
-    memory: MemoryTiming
-    model: LayerCounters
-    measured: LayerCounters
-
-    @property
-    def error(self) -> float:
-        """Relative error of the cycles."""
-        return self.model.cycles / self.measured.cycles - 1
-
-    @property
-    def traffic_equal(self) -> bool:
-        """Bytes read and written are the RTL's."""
-        return (self.model.bytes_read, self.model.bytes_written) == (
-            self.measured.bytes_read,
-            self.measured.bytes_written,
-        )
-
-    @property
-    def exact(self) -> bool:
-        """Every counter of every engine is the RTL's."""
-        return self.model == self.measured
-
-
 def random_memory(
     rng: random.Random, bus_bytes: int, turnarounds: Sequence[int] = TURNAROUNDS
 ) -> MemoryTiming:
@@ -158,19 +124,6 @@ def random_tilings(rng: random.Random) -> Iterator[None]:
         mock.patch("systolith_host.compiler.compile.TRIALS", 1),
     ):
         yield
-
-
-def compare(program: Program, memory: MemoryTiming) -> list[Case]:
-    """Replay and simulate every layer of a program; tensors hold whatever they do."""
-    predicted = replay_program(program, memory)
-    with tempfile.TemporaryDirectory() as folder:
-        image = Path(folder) / "image"
-        program.write_image(image)
-        measured = simulate(program, None, image, memory=memory, watchdog=0)
-    return [
-        Case(program.config.name, layer.name, memory, layer.counters, counters)
-        for layer, counters in zip(predicted, measured, strict=True)
-    ]
 
 
 def random_cases(
@@ -245,7 +198,29 @@ def _write(folder: Path, cases: Sequence[Case], network: Sequence[Case]) -> None
     (folder / "model-validation.md").write_text("\n".join(text))
     points = [(case.measured.cycles, case.model.cycles, case.config) for case in cases]
     points += [(case.measured.cycles, case.model.cycles, "VGG-16") for case in network]
-    scatter(points, folder / "model-validation.svg")
+    _scatter(points, folder / "model-validation.svg")
+
+
+def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
+    """Draw modelled against measured cycles.
+
+    Parameters
+    ----------
+    points : sequence of (measured, modelled, group)
+    path : Path
+        The suffix names the format: .svg, .png, .pdf.
+    """
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for group in dict.fromkeys(name for _, _, name in points):
+        mine = [(measured, model) for measured, model, name in points if name == group]
+        axes.scatter(*zip(*mine, strict=True), s=14, alpha=0.6, label=group)
+    ends = [min(point[0] for point in points), max(point[0] for point in points)]
+    axes.plot(ends, ends, color="black", linewidth=0.8, label="equal")
+    axes.set(xscale="log", yscale="log", xlabel="cycles in RTL", ylabel="cycles by the model")
+    axes.legend(frameon=False)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    figure.savefig(path, metadata=metadata)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

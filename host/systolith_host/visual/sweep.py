@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.network import network_digest
+from systolith_host.explore.experiment import Experiment, network_digest
 from systolith_host.explore.results import Result, pareto, read_results
 from systolith_host.explore.space import AXES
 from systolith_host.visual.subject import Subject

@@ -9,8 +9,7 @@ import pytest
 from systolith_host.compiler import explain_network
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
-from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.network import network_digest
+from systolith_host.explore.experiment import Experiment, network_digest
 from systolith_host.explore.results import Result, Results, pareto, point_key
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep

@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from systolith_host.cli.views.report import network_table, report_table
+from systolith_host.cli.views.network import network_table
+from systolith_host.cli.views.report import report_table
 from systolith_host.errors import SystolithError
 from systolith_host.flow.report import SCHEMA, LayerReport, Report
 from systolith_host.frontend.vgg import build_network

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from systolith_host.cli.app import app
 from systolith_host.errors import SystolithError
-from systolith_host.explore.network import network_digest
+from systolith_host.explore.experiment import network_digest
 from systolith_host.flow.load import shape_network
 from systolith_host.frontend.zoo import build_onnx
 from systolith_host.progress import ProgressLog

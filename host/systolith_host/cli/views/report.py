@@ -1,4 +1,4 @@
-"""Reports, networks and configurations as tables for people."""
+"""Reports as tables for people."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,25 +8,9 @@ from rich.text import Text
 
 from systolith_host.flow.report import BUSY, LayerReport, Report, Totals
 from systolith_host.frontend.vgg import NETWORKS
-from systolith_host.network.graph import (
-    Clip,
-    Conv,
-    Flatten,
-    Graph,
-    Linear,
-    Relu,
-    node_macs,
-    weight_shape,
-)
-from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["config_table", "network_table", "noise_table", "report_table"]
-
-_LECTURE_SLIDE = (
-    "A common lecture slide gives VGG-16 24M activations an image; its own rows add up to 15.2M, "
-    "as here."
-)
+__all__ = ["noise_table", "report_table"]
 
 
 def report_table(report: Report) -> RenderableType:
@@ -139,81 +123,3 @@ def noise_table(noise: Mapping[str, float]) -> RenderableType:
         table.add_row(name, f"{ratio:.1f}")
     line = "Of the integers against the float network, the noise of all layers before included."
     return Group(Text(), table, Text(line))
-
-
-def network_table(graph: Graph) -> RenderableType:
-    """Return a network's layers with their activations, weights and multiply-accumulates."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer")
-    for name in ("output", "activations", "weights", "MACs", "MACs %"):
-        table.add_column(name, justify="right", no_wrap=True)
-    total_macs = sum(node_macs(graph, node) for node in graph.nodes)
-    sizes = {name: _size(shape) for name, shape in graph.shapes.items()}
-    activations, weights = sizes[graph.input], 0
-    linear_weights = 0
-    table.add_row("input", _shape(graph.shapes[graph.input]), f"{activations:,}", "", "", "")
-    for node in graph.nodes:
-        if isinstance(node, Relu | Clip | Flatten):
-            continue
-        count = _size(weight_shape(graph, node)) if isinstance(node, Conv | Linear) else 0
-        macs = node_macs(graph, node)
-        activations += sizes[node.output]
-        weights += count
-        linear_weights += count if isinstance(node, Linear) else 0
-        table.add_row(
-            node.name,
-            _shape(graph.shapes[node.output]),
-            f"{sizes[node.output]:,}",
-            f"{count:,}" if count else "",
-            f"{macs:,}" if macs else "",
-            f"{macs / max(total_macs, 1):.1%}" if macs else "",
-        )
-    table.add_section()
-    table.add_row(
-        "total", "", f"{activations:,}", f"{weights:,}", f"{total_macs:,}", "", style="bold"
-    )
-    lines = [
-        "Activations and weights in elements (bytes, in int8), biases not counted, one image.",
-        f"The fully connected layers hold {linear_weights / max(weights, 1):.0%} of the weights.",
-    ]
-    if graph.name == "vgg16":
-        lines.append(_LECTURE_SLIDE)
-    return Group(table, Text(), *map(Text, lines))
-
-
-def _size(shape: Iterable[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, (*shape[1:], shape[0])))
-
-
-def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
-    """Return configurations, a row each, with the numbers that follow from their fields."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("config")
-    columns = ("array", "activations", "weights", "accumulators", "channels", "bus", "multiplier")
-    for name in (*columns, "fingerprint"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for config in configs:
-        table.add_row(
-            config.name,
-            f"{config.rows}x{config.cols}",
-            f"{config.act_bytes / 1024:g} KiB",
-            f"{config.weight_bytes / 1024:g} KiB",
-            f"2x{config.acc_depth} px",
-            f"{config.param_depth}",
-            f"{config.bus_bytes} B",
-            f"{config.multiplier_width} bits",
-            f"{config.fingerprint:016x}",
-        )
-    lines = (
-        "activations, weights: on-chip buffers; accumulators: pixels of the two banks; channels: "
-        "entries of the parameter buffer; bus: bytes per cycle; multiplier: of the requantiser.",
-        "A TOML file with the same fields serves as a configuration, too: --config my.toml",
-    )
-    return Group(table, Text(), *map(Text, lines))

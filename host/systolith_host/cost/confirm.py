@@ -1,0 +1,55 @@
+"""Layers of a program by the replay and by the RTL, counter by counter."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from systolith_host.cost.replay import replay_program
+from systolith_host.program.counters import LayerCounters
+from systolith_host.program.program import Program
+from systolith_host.runtime.rtl.simulate import simulate
+from systolith_sim.memory.timing import MemoryTiming
+
+__all__ = ["Case", "compare"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer on a configuration and a memory: what was predicted and what the RTL took."""
+
+    config: str
+    layer: str
+    memory: MemoryTiming
+    model: LayerCounters
+    measured: LayerCounters
+
+    @property
+    def error(self) -> float:
+        """Relative error of the cycles."""
+        return self.model.cycles / self.measured.cycles - 1
+
+    @property
+    def traffic_equal(self) -> bool:
+        """Bytes read and written are the RTL's."""
+        return (self.model.bytes_read, self.model.bytes_written) == (
+            self.measured.bytes_read,
+            self.measured.bytes_written,
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Every counter of every engine is the RTL's."""
+        return self.model == self.measured
+
+
+def compare(program: Program, memory: MemoryTiming) -> list[Case]:
+    """Replay and simulate every layer of a program; tensors hold whatever they do."""
+    predicted = replay_program(program, memory)
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image"
+        program.write_image(image)
+        measured = simulate(program, None, image, memory=memory, watchdog=0)
+    return [
+        Case(program.config.name, layer.name, memory, layer.counters, counters)
+        for layer, counters in zip(predicted, measured, strict=True)
+    ]
