@@ -4,6 +4,7 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import typer
@@ -146,6 +147,60 @@ def test_files_that_are_named_exist():
         if root.fullmatch(mention) and not (ROOT / mention).exists()
     ]
     assert not missing
+
+
+SOURCES = [
+    path for part in ("hw", "sim", "host", "tests", "tools") for path in (ROOT / part).rglob("*.*")
+]
+
+
+def expanded(mention):
+    """Return a mention without braces: ``a/{b,c}`` is ``a/b`` and ``a/c``."""
+    if match := re.fullmatch(r"(.*)\{([^{}]+)\}(.*)", mention):
+        return [f"{match[1]}{part}{match[3]}" for part in match[2].split(",")]
+    return [mention]
+
+
+def missing_source(mention):
+    """Return whether a mention is of a folder or source file, perhaps without its first folders,
+    or of a Python name of ours, and there is none."""
+    if re.fullmatch(r"(?:hw|sim|host)/[\w./-]+", mention):
+        return not (ROOT / mention).exists()
+    if re.fullmatch(r"[\w./-]+/[\w-]+\.(?:py|v|cpp|csv)", mention):
+        return not any(str(path).endswith(f"/{mention}") for path in SOURCES)
+    if re.fullmatch(r"systolith_(?:hw|sim|host)(?:\.\w+)+", mention):
+        try:
+            resolve_name(mention)
+        except (ImportError, AttributeError):
+            return True
+    return False
+
+
+def test_sources_and_names_that_are_mentioned_exist():
+    missing = [
+        f"{page.relative_to(ROOT)}: {each}"
+        for page in PAGES
+        for mention in mentions(page.read_text())
+        for each in expanded(mention)
+        if missing_source(each)
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "mention",
+    [
+        *("hw/systolith_hw/nowhere", "hw/systolith_hw/{spec,nowhere}", "spec/nowhere.py"),
+        *("systolith_hw.nowhere", "systolith_hw.spec.config.Nothing"),
+    ],
+)
+def test_a_mention_of_what_is_not_there_is_noticed(mention):
+    assert any(map(missing_source, expanded(mention)))
+
+
+def test_mentions_of_what_is_there_pass():
+    there = ["hw/systolith_hw/{spec,bus}", "spec/timing.py", "systolith_hw.spec.config", "make run"]
+    assert not [each for mention in there for each in expanded(mention) if missing_source(each)]
 
 
 def test_the_changelog_keeps_its_form():
