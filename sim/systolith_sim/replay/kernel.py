@@ -83,7 +83,12 @@ def replay(
     return Replayed(counts, times, samples[:taken], turn)
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "nogil": True,  # layers are replayed side by side, in threads
+    "_nrt": False,
+}
 
 
 @cache
