@@ -1,5 +1,6 @@
 """The accelerator: engines, buffers, core and bus edges, wired together."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
@@ -14,15 +15,32 @@ from systolith_hw.compute.core import DirectCore
 from systolith_hw.control.controller import FAULTS, Controller
 from systolith_hw.control.counters import COUNTER_NAMES, Counters
 from systolith_hw.control.fetch import Fetch
+from systolith_hw.interface.buffers import buffer_shape
+from systolith_hw.interface.layouts import PROGRESS_LAYOUT
 from systolith_hw.load.engine import LoadEngine
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES
+from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, Engine
 from systolith_hw.store.engine import StoreEngine
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["Accelerator"]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts that control has to do with."""
+
+    registers: Any  # its members come from the register map
+    controller: Controller
+    counters: Counters
+    read_port: ReadPort
+    write_port: WritePort
+    fetch: Fetch
+    load: LoadEngine
+    core: DirectCore
+    store: StoreEngine
 
 
 class Accelerator(wiring.Component):
@@ -63,41 +81,35 @@ class Accelerator(wiring.Component):
             m.submodules[name] = ResetInserter(reset)(component)
             return component
 
-        registers: Any = RegisterFile(config)  # its members come from the register map
-        m.submodules.registers = registers
-        m.submodules.controller = controller = Controller(config)
-        m.submodules.counters = counters = Counters(config)
-        read_port = engine("read_port", ReadPort(config))
-        write_port = engine("write_port", WritePort(config))
-        fetch = engine("fetch", Fetch(config))
-        load = engine("load", LoadEngine(config))
-        core = engine("core", DirectCore(config))
-        store = engine("store", StoreEngine(config))
-        queues = {
-            name: engine(f"{name}_queue", Queue(target.p.shape(), config.queue_depth))
-            for name, target in (("load", fetch.load), ("conv", fetch.conv), ("store", fetch.store))
-        }
-        m.submodules.act_buffer = act_buffer = SkewedMemory(
-            lanes=config.rows, groups=config.row_groups, depth=config.act_depth, width=8
+        parts = _Parts(
+            registers=RegisterFile(config),
+            controller=Controller(config),
+            counters=Counters(config),
+            read_port=engine("read_port", ReadPort(config)),
+            write_port=engine("write_port", WritePort(config)),
+            fetch=engine("fetch", Fetch(config)),
+            load=engine("load", LoadEngine(config)),
+            core=engine("core", DirectCore(config)),
+            store=engine("store", StoreEngine(config)),
         )
-        m.submodules.weight_buffer = weight_buffer = SkewedMemory(
-            lanes=config.cols, groups=1, depth=config.weight_depth, width=8
-        )
-        m.submodules.param_buffer = param_buffer = SkewedMemory(
-            lanes=config.post_lanes,
-            groups=config.post_lanes,
-            depth=config.param_depth // config.post_lanes,
-            width=PARAM_BYTES * 8,
-        )
+        fetch, load, core, store = parts.fetch, parts.load, parts.core, parts.store
+        read_port, write_port = parts.read_port, parts.write_port
+        m.submodules.registers = parts.registers
+        m.submodules.controller = parts.controller
+        m.submodules.counters = parts.counters
+        buffers = {buffer: SkewedMemory(buffer_shape(buffer, config)) for buffer in Buffer}
+        for buffer, memory in buffers.items():
+            m.submodules[f"{buffer.name.lower()}_buffer"] = memory
 
         # Instructions
-        connect(m, fetch.load, queues["load"].i)
-        connect(m, fetch.conv, queues["conv"].i)
-        connect(m, fetch.store, queues["store"].i)
-        connect(m, queues["load"].o, load.load)
-        connect(m, queues["conv"].o, core.conv)
-        connect(m, queues["store"].o, store.store)
-        m.d.comb += [part.progress.eq(controller.progress) for part in (load, core, store)]
+        for name, source, target in (
+            ("load", fetch.load, load.load),
+            ("conv", fetch.conv, core.conv),
+            ("store", fetch.store, store.store),
+        ):
+            queue = engine(f"{name}_queue", Queue(source.p.shape(), config.queue_depth))
+            connect(m, source, queue.i)
+            connect(m, queue.o, target)
 
         # External memory
         connect(m, fetch.burst, read_port.fetch)
@@ -106,85 +118,60 @@ class Accelerator(wiring.Component):
         connect(m, read_port.load_beat, load.beat)
         connect(m, store.burst, write_port.burst)
         connect(m, store.beat, write_port.beat)
-        for port in (read_port, write_port):
-            m.d.comb += [
-                port.halt.eq(controller.halt),
-                port.window_base.eq(registers.write_WINDOW_BASE),
-                port.window_end.eq(registers.write_WINDOW_END),
-            ]
 
-        # Buffers
-        m.d.comb += [
-            act_buffer.w_addr.eq(load.act_addr),
-            act_buffer.w_data.as_value().eq(load.act_data),
-            act_buffer.w_en.eq(load.act_en),
-            act_buffer.r_addr.eq(core.act_addr),
-            core.act_data.eq(act_buffer.r_data),
-            weight_buffer.w_addr.eq(load.weight_addr),
-            weight_buffer.w_data.as_value().eq(load.weight_data),
-            weight_buffer.w_en.eq(load.weight_en),
-            weight_buffer.r_addr.eq(core.weight_addr),
-            core.weight_data.eq(weight_buffer.r_data),
-            param_buffer.w_addr.eq(load.param_addr),
-            param_buffer.w_data.as_value().eq(load.param_data),
-            param_buffer.w_en.eq(load.param_en),
-            param_buffer.r_addr.eq(store.param_addr),
-            store.param_data.as_value().eq(param_buffer.r_data.as_value()),
-            core.drain.eq(store.drain),
-            core.drain_group.eq(store.drain_group),
-            store.sum.eq(core.sum),
-        ]
+        # Buffers and accumulators
+        connect(m, load.act, buffers[Buffer.ACT].write)
+        connect(m, load.weight, buffers[Buffer.WEIGHT].write)
+        connect(m, load.param, buffers[Buffer.PARAM].write)
+        connect(m, core.act, buffers[Buffer.ACT].read)
+        connect(m, core.weight, buffers[Buffer.WEIGHT].read)
+        connect(m, store.param, buffers[Buffer.PARAM].read)
+        connect(m, store.drain, core.drain)
 
-        self._build_control(
-            m,
-            registers,
-            controller,
-            counters,
-            resets[0],
-            fetch,
-            load,
-            core,
-            store,
-            read_port,
-            write_port,
-        )
-        self._build_ports(m, registers, read_port, write_port)
+        m.d.comb += resets[0].eq(parts.controller.engine_reset)
+        self._build_progress(m, parts)
+        self._build_states(m, parts)
+        self._build_faults(m, parts)
+        self._build_registers(m, parts)
+        self._build_ports(m, parts)
         return m
 
-    def _build_control(
-        self,
-        m: Module,
-        registers: Any,
-        controller: Controller,
-        counters: Counters,
-        reset: Signal,
-        fetch: Fetch,
-        load: LoadEngine,
-        core: DirectCore,
-        store: StoreEngine,
-        read_port: ReadPort,
-        write_port: WritePort,
-    ) -> None:
-        """Connect registers, start and end, tokens, faults and counters."""
-        pulses = registers.pulse_CONTROL
-        states = counters.states
+    def _build_progress(self, m: Module, parts: _Parts) -> None:
+        """Start and halt the parts; count what they are given and what they finish."""
+        controller, fetch, store = parts.controller, parts.fetch, parts.store
+        engines = (parts.load, parts.core, parts.store)
+        m.d.comb += [engine.progress.eq(controller.progress) for engine in engines]
         m.d.comb += [
-            reset.eq(controller.engine_reset),
-            controller.start.eq((pulses & CONTROL_START) != 0),
-            controller.reset_request.eq((pulses & CONTROL_RESET) != 0),
-            controller.count.eq(registers.write_PROGRAM_COUNT),
-            controller.watchdog.eq(registers.write_WATCHDOG),
+            part.halt.eq(controller.halt) for part in (fetch, parts.read_port, parts.write_port)
+        ]
+        m.d.comb += [
+            fetch.start.eq(controller.begin),
             controller.fetched.eq(fetch.fetched),
             controller.dispatched.eq(
-                Cat(part.valid & part.ready for part in (fetch.load, fetch.conv, fetch.store))
+                Cat(queued.valid & queued.ready for queued in (fetch.load, fetch.conv, fetch.store))
             ),
             controller.finished.eq(
-                Cat(load.done, core.done, store.drained, write_port.acknowledged)
+                Cat(*(engine.status.done for engine in engines), parts.write_port.acknowledged)
             ),
-            controller.quiet.eq(read_port.quiet & write_port.quiet),
-            controller.broken.eq(
-                read_port.broken_fetch | read_port.broken_load | write_port.broken
-            ),
+            store.pending.eq(controller.stores_pending),
+            controller.quiet.eq(parts.read_port.quiet & parts.write_port.quiet),
+        ]
+
+    def _build_states(self, m: Module, parts: _Parts) -> None:
+        """Count what each engine does; the watchdog wants to know whether any gets further."""
+        controller, counters = parts.controller, parts.counters
+        read_port, write_port = parts.read_port, parts.write_port
+        states = counters.states
+        count = parts.registers.write_PROGRAM_COUNT
+        m.d.comb += [
+            counters.clear.eq(controller.begin),
+            counters.enable.eq(controller.running),
+            counters.beat_read.eq(read_port.beat_taken),
+            counters.beat_written.eq(write_port.beat_taken),
+            states.FETCH.eq(controller.running & (parts.fetch.fetched != count)),
+            states.LOAD.eq(parts.load.status.state),
+            states.COMPUTE.eq(parts.core.status.state),
+            states.STORE.eq(parts.store.status.state),
             controller.activity.eq(
                 (states.LOAD == 1)
                 | (states.COMPUTE == 1)
@@ -194,20 +181,14 @@ class Accelerator(wiring.Component):
                 | controller.dispatched.any()
                 | controller.finished.any()
             ),
-            store.pending.eq(controller.stores_pending),
-            fetch.start.eq(controller.begin),
-            fetch.addr.eq(registers.write_PROGRAM_ADDR),
-            fetch.count.eq(registers.write_PROGRAM_COUNT),
-            fetch.halt.eq(controller.halt),
-            counters.clear.eq(controller.begin),
-            counters.enable.eq(controller.running),
-            counters.beat_read.eq(read_port.beat_taken),
-            counters.beat_written.eq(write_port.beat_taken),
-            states.FETCH.eq(controller.running & (fetch.fetched != registers.write_PROGRAM_COUNT)),
-            states.LOAD.eq(load.state),
-            states.COMPUTE.eq(core.state),
-            states.STORE.eq(store.state),
         ]
+        assert set(Engine.__members__) == set(states.shape().members)
+
+    def _build_faults(self, m: Module, parts: _Parts) -> None:
+        """Give the controller each fault with what is to be known of it."""
+        controller, fetch = parts.controller, parts.fetch
+        read_port, write_port = parts.read_port, parts.write_port
+        load, core, store = parts.load.status, parts.core.status, parts.store.status
         faults = {
             "fetch_protocol": (read_port.broken_fetch, 0),
             "load_protocol": (read_port.broken_load, 0),
@@ -228,7 +209,19 @@ class Accelerator(wiring.Component):
         for index, (name, _, _) in enumerate(FAULTS):
             fault, info = faults[name]
             m.d.comb += [controller.faults[index].eq(fault), controller.infos[index].eq(info)]
+        m.d.comb += controller.broken.eq(
+            read_port.broken_fetch | read_port.broken_load | write_port.broken
+        )
 
+    def _build_registers(self, m: Module, parts: _Parts) -> None:
+        """Bring what the host writes to the parts, and what they tell to the host."""
+        registers, controller, fetch = parts.registers, parts.controller, parts.fetch
+        pulses = registers.pulse_CONTROL
+        for port in (parts.read_port, parts.write_port):
+            m.d.comb += [
+                port.window_base.eq(registers.write_WINDOW_BASE),
+                port.window_end.eq(registers.write_WINDOW_END),
+            ]
         pending = Signal()
         with m.If(controller.end):
             m.d.sync += pending.eq(1)
@@ -237,28 +230,31 @@ class Accelerator(wiring.Component):
         m.d.sync += self.irq.eq(pending & registers.write_IRQ_ENABLE[0])
         busy = controller.running | controller.resetting
         m.d.comb += [
+            controller.start.eq((pulses & CONTROL_START) != 0),
+            controller.reset_request.eq((pulses & CONTROL_RESET) != 0),
+            controller.count.eq(registers.write_PROGRAM_COUNT),
+            controller.watchdog.eq(registers.write_WATCHDOG),
+            fetch.addr.eq(registers.write_PROGRAM_ADDR),
+            fetch.count.eq(registers.write_PROGRAM_COUNT),
             registers.read_STATUS.eq(Cat(busy, controller.done, controller.failed)),
             registers.read_IRQ_PENDING.eq(pending),
             registers.read_ERROR_CODE.eq(controller.error_code),
             registers.read_ERROR_ENGINE.eq(controller.error_engine),
             registers.read_ERROR_INFO.eq(controller.error_info),
             registers.read_FETCHED.eq(fetch.fetched),
-            registers.read_ENGINE_STATE.eq(states.as_value()),
+            registers.read_ENGINE_STATE.eq(parts.counters.states.as_value()),
         ]
-        for name in ("loaded", "computed", "drained", "stored"):
+        for name in PROGRESS_LAYOUT.members:
             m.d.comb += getattr(registers, f"read_{name.upper()}").eq(controller.progress[name])
         for name in COUNTER_NAMES:
-            m.d.comb += getattr(registers, f"read_{name}").eq(counters.values[name])
-        assert set(Engine.__members__) == set(states.shape().members)
+            m.d.comb += getattr(registers, f"read_{name}").eq(parts.counters.values[name])
 
-    def _build_ports(
-        self, m: Module, registers: Any, read_port: ReadPort, write_port: WritePort
-    ) -> None:
+    def _build_ports(self, m: Module, parts: _Parts) -> None:
         """Bring the bus edges to the ports."""
         for prefix, interface in (
-            ("m_axi", read_port.bus),
-            ("m_axi", write_port.bus),
-            ("s_axil", registers.bus),
+            ("m_axi", parts.read_port.bus),
+            ("m_axi", parts.write_port.bus),
+            ("s_axil", parts.registers.bus),
         ):
             for name, member in interface.signature.members.items():
                 inside, outside = getattr(interface, name), getattr(self, f"{prefix}_{name}")

@@ -10,7 +10,8 @@ from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.mesh import Mesh
 from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
 from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
-from systolith_hw.interface.core import ComputeState, ConvCoreSignature
+from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.interface.engine import ComputeState
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
@@ -35,17 +36,10 @@ class DirectCore(wiring.Component):
 
     conv: stream.Interface
     progress: Any
-    done: Signal
-    state: Signal
-    act_addr: Signal
-    act_data: Any
-    weight_addr: Signal
-    weight_data: Any
+    act: Any
+    weight: Any
     drain: Any
-    drain_group: Signal
-    sum: Any
-    fault: Signal
-    fault_addr: Signal
+    status: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -86,24 +80,24 @@ class DirectCore(wiring.Component):
         m.d.comb += [
             sequencer.weights_ready.eq(loader.ready),
             loader.swap.eq(sequencer.swap),
-            self.act_addr.eq(sequencer.act_addr),
-            self.weight_addr.eq(loader.addr),
+            self.act.addr.eq(sequencer.act_addr),
+            self.weight.addr.eq(loader.addr),
         ]
 
         with m.If(sequencer.busy):
-            m.d.comb += self.state.eq(ComputeState.BUSY)
+            m.d.comb += self.status.state.eq(ComputeState.BUSY)
         with m.Elif(sequencer.wait_weights):
-            m.d.comb += self.state.eq(ComputeState.WAIT_WEIGHTS)
+            m.d.comb += self.status.state.eq(ComputeState.WAIT_WEIGHTS)
         with m.Elif(pixel_gate.waiting[0]):
-            m.d.comb += self.state.eq(ComputeState.WAIT_INPUT)
+            m.d.comb += self.status.state.eq(ComputeState.WAIT_INPUT)
         with m.Elif(pixel_gate.waiting[1]):
-            m.d.comb += self.state.eq(ComputeState.WAIT_OUTPUT)
+            m.d.comb += self.status.state.eq(ComputeState.WAIT_OUTPUT)
 
         self._build_edges(m, loader, sequencer, mesh)
         self._build_accumulators(m, sequencer, mesh)
-        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
+        fault_addr = drive(m, self.status.fault_addr, "fault_addr_out")
         m.d.sync += [
-            self.fault.eq(loader.fault | sequencer.fault),
+            self.status.fault.eq(loader.fault | sequencer.fault),
             fault_addr.eq(Mux(loader.fault, loader.addr, sequencer.fault_addr)),
         ]
         return m
@@ -113,9 +107,9 @@ class DirectCore(wiring.Component):
     ) -> None:
         """Bring the flags to the array's edge together with the data that was read for them."""
         m.d.comb += [
-            mesh.act.eq(self.act_data),
+            mesh.act.eq(self.act.data),
             mesh.swap.eq(delay(m, sequencer.act_first, SkewedMemory.LATENCY, "swap")),
-            mesh.weight.eq(self.weight_data),
+            mesh.weight.eq(self.weight.data),
             mesh.capture.eq(delay(m, loader.capture, SkewedMemory.LATENCY, "capture")),
         ]
 
@@ -132,16 +126,16 @@ class DirectCore(wiring.Component):
             m.d.comb += [
                 column.accumulate.eq(accumulate),
                 column.psum.eq(mesh.psum[j]),
-                column.drain.eq(columns[j - 1].drain_next if j % lanes else self.drain),
+                column.drain.eq(columns[j - 1].drain_next if j % lanes else self.drain.place),
             ]
             accumulate = column.accumulate_next
         stored = AccumulatorColumn.UPDATE_LATENCY - 1
-        m.d.comb += self.done.eq(delay(m, accumulate.done, stored, "done"))
+        m.d.comb += self.status.done.eq(delay(m, accumulate.done, stored, "done"))
 
-        group = delay(m, self.drain_group, AccumulatorColumn.READ_LATENCY, "group")
+        group = delay(m, self.drain.group, AccumulatorColumn.READ_LATENCY, "group")
         for lane in range(lanes):
             choices = Array(column.sum for column in columns[lane::lanes])
             total = Signal(signed(config.acc_width), name=f"sum_{lane}", reset_less=True)
             m.d.sync += total.eq(choices[group])
-            m.d.comb += self.sum[lane].eq(total)
+            m.d.comb += self.drain.sum[lane].eq(total)
             group = delay(m, group, 1, f"lane_group_{lane}")

@@ -1,4 +1,4 @@
-"""Payload layouts of instructions and progress counters, made from the specification's tables."""
+"""Layouts of what the specification defines: instructions, progress counters, parameters."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
@@ -8,6 +8,8 @@ from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WI
 
 __all__ = [
     "COUNTER_BITS",
+    "OUTPUT_LAYOUT",
+    "PARAM_LAYOUT",
     "PROGRESS_LAYOUT",
     "address_bits",
     "instruction_layout",
@@ -18,6 +20,14 @@ COUNTER_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name.s
 
 PROGRESS_LAYOUT = data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_BITS))
 """The counters of finished instructions, which are the dependency tokens."""
+
+PARAM_LAYOUT = data.StructLayout(
+    {"bias": signed(32), "multiplier": unsigned(24), "shift": unsigned(8)}
+)
+"""A parameter entry, as it stands in memory."""
+
+OUTPUT_LAYOUT = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8)})
+"""What all channels of a tensor share; constant while results are under way."""
 
 
 def address_bits(config: AcceleratorConfig) -> int:

@@ -2,32 +2,31 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
+from systolith_hw.interface.buffers import SINK_JOB, BufferWrite, buffer_shape
 from systolith_hw.interface.bus_layouts import burst_layout, run_layout
-from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
-from systolith_hw.load.tiles import TILE_JOB, TileWriter
+from systolith_hw.interface.engine import EngineStatus, LoadState
+from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.load.linear import LinearWriter
+from systolith_hw.load.tiles import TileWriter
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
+from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES, REGION_FIELDS, Buffer, Opcode
+from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.legal import word_bytes
-from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.spec.timing import LOAD_JOBS, LOAD_RUNS
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Unpacker
 from systolith_hw.stream.queue import Queue
 
-__all__ = ["LoadEngine", "LoadState"]
+__all__ = ["LoadEngine"]
 
-LoadState: Any = enum.Enum(
-    "LoadState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.LOAD])}
-)
-
-_SINK_FIELDS = (*TILE_JOB.members, "buffer", "lane", "run_words", "runs")
+_JOB_FIELDS = (*SINK_JOB.members, "buffer", "run_words", "runs")
 
 
 class LoadEngine(wiring.Component):
@@ -47,37 +46,18 @@ class LoadEngine(wiring.Component):
     progress : In
     burst : Out, stream of bursts to read
     beat : In, stream of the beats read
-    act_addr, act_data, act_en : Out, write side of the activation buffer; a lane group's data
-    weight_addr, weight_data, weight_en : Out
-    param_addr, param_data, param_en : Out; an enable for each lane
-    done : Out, pulse for every finished LOAD
-    state : Out
-    fault : Out, pulse: a word beyond its buffer's end
-    fault_addr : Out, that word
-    miscount : Out
-        Pulse: a region has more or fewer words than its tile.
-    miscount_number : Out, how many LOADs came before that one
+    act, weight, param : Out, the buffers' write sides
+    status : Out, done with every LOAD whose last word is on its way into its buffer
     """
 
     load: stream.Interface
     progress: Any
     burst: stream.Interface
     beat: stream.Interface
-    act_addr: Signal
-    act_data: Signal
-    act_en: Signal
-    weight_addr: Signal
-    weight_data: Signal
-    weight_en: Signal
-    param_addr: Signal
-    param_data: Signal
-    param_en: Signal
-    done: Signal
-    state: Signal
-    fault: Signal
-    fault_addr: Signal
-    miscount: Signal
-    miscount_number: Signal
+    act: Any
+    weight: Any
+    param: Any
+    status: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -87,21 +67,10 @@ class LoadEngine(wiring.Component):
                 "progress": In(PROGRESS_LAYOUT),
                 "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": In(stream.Signature(config.bus_bytes * 8)),
-                "act_addr": Out(range(config.act_depth)),
-                "act_data": Out(config.block * 8),
-                "act_en": Out(config.row_groups),
-                "weight_addr": Out(range(config.weight_depth)),
-                "weight_data": Out(config.cols * 8),
-                "weight_en": Out(1),
-                "param_addr": Out(range(config.param_depth // config.post_lanes)),
-                "param_data": Out(PARAM_BYTES * 8),
-                "param_en": Out(config.post_lanes),
-                "done": Out(1),
-                "state": Out(LoadState),
-                "fault": Out(1),
-                "fault_addr": Out(24),
-                "miscount": Out(1),
-                "miscount_number": Out(COUNTER_BITS),
+                "act": Out(BufferWrite(buffer_shape(Buffer.ACT, config))),
+                "weight": Out(BufferWrite(buffer_shape(Buffer.WEIGHT, config))),
+                "param": Out(BufferWrite(buffer_shape(Buffer.PARAM, config))),
+                "status": Out(EngineStatus(LoadState, regions=True)),
             }
         )
 
@@ -123,8 +92,8 @@ class LoadEngine(wiring.Component):
             data.StructLayout({"run": run_layout(config), "buffer": 2}), LOAD_RUNS
         )
         fields = instruction_layout(Opcode.LOAD, config)
-        sink_job = data.StructLayout({name: fields[name].shape for name in _SINK_FIELDS})
-        m.submodules.jobs = jobs = Queue(sink_job, LOAD_JOBS)
+        queued_job = data.StructLayout({name: fields[name].shape for name in _JOB_FIELDS})
+        m.submodules.jobs = jobs = Queue(queued_job, LOAD_JOBS)
         connect(m, flipped(self.load), gate.i)
         connect(m, splitter.burst, flipped(self.burst))
 
@@ -138,7 +107,7 @@ class LoadEngine(wiring.Component):
             walker.region.p.kind.eq(gate.o.p.buffer),
         ]
         m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
-        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _SINK_FIELDS]
+        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _JOB_FIELDS]
 
         kind = Signal(2, reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
@@ -158,7 +127,7 @@ class LoadEngine(wiring.Component):
             unpacker = Unpacker(config.bus_bytes, size)
             m.submodules[f"unpacker_{buffer.name.lower()}"] = unpackers[buffer] = unpacker
         self._build_unpacking(m, runs, unpackers)
-        self._build_sink(m, gate, jobs, unpackers)
+        self._build_sinks(m, gate, jobs, unpackers)
         return m
 
     def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> None:
@@ -205,145 +174,98 @@ class LoadEngine(wiring.Component):
             with m.If(chosen):
                 m.d.comb += ready.eq(unpacker.i.ready)
 
-    def _build_sink(
+    def _build_sinks(
         self, m: Module, gate: TokenGate, jobs: Queue, unpackers: dict[Buffer, Unpacker]
     ) -> None:
-        """Take the words of one instruction after the other into its buffer."""
+        """Let the words of one instruction after the other flow into its buffer's sink."""
         config = self.config
-        lanes = config.post_lanes
-        m.submodules.tiles = tiles = TileWriter(config)
-        connect(m, unpackers[Buffer.ACT].o, tiles.word)
-
+        sinks = {
+            Buffer.ACT: TileWriter(config),
+            Buffer.WEIGHT: LinearWriter(Buffer.WEIGHT, config),
+            Buffer.PARAM: LinearWriter(Buffer.PARAM, config),
+        }
+        ports = {Buffer.ACT: self.act, Buffer.WEIGHT: self.weight, Buffer.PARAM: self.param}
         # No instruction is under way. A register, since all that begins one waits for it: the end
         # of the one before, known late in its cycle, would have to reach all of that at once.
         idle = Signal(init=1)
-
-        # The words of a region are counted. Those of weights and parameters go to successive
-        # places; of the others the tile writer takes as many as its tile has. `takes` tell the
-        # unpackers what `to` tell the counters: one register would stand between two places that
-        # are far apart.
-        to_weights, to_params = Signal(), Signal()
-        takes_weights, takes_params = Signal(reset_less=True), Signal(reset_less=True)
-        dest = Signal(24, reset_less=True)
-        job: Any = Signal(jobs.o.p.shape(), reset_less=True)
-        words, runs, planes = (
-            Countdown(len(job[field]), name)
-            for name, field in (("words", "run_words"), ("runs", "runs"), ("planes", "planes"))
-        )
-        weights, params = unpackers[Buffer.WEIGHT].o, unpackers[Buffer.PARAM].o
-        weight_step = to_weights & weights.valid
-        param_step = to_params & params.valid
-        plain_step = weight_step | param_step
-        tile_step = tiles.word.valid & tiles.word.ready
-        step = plain_step | tile_step
-        # The last word of all, known from a register as the ends of each level are.
+        # The last word of a region, known from a register.
         final = Signal(reset_less=True)
-        finish = plain_step & final
-        row_done = words.last & runs.last
-        next_words = Mux(words.last, job.run_words == 1, words.left == 1)
-        next_runs = Mux(row_done, job.runs == 1, Mux(words.last, runs.left == 1, runs.last))
-        next_planes = Mux(row_done, planes.left == 1, planes.last)
-        m.d.comb += [
-            weights.ready.eq(takes_weights),
-            params.ready.eq(takes_params),
-        ]
-        with m.If(step):
-            m.d.sync += [
-                dest.eq(dest + 1),
-                final.eq(next_words & next_runs & next_planes),
-                *words.advance(),
+        m.d.comb += jobs.o.ready.eq(idle)
+        for buffer, sink in sinks.items():
+            m.submodules[f"sink_{buffer.name.lower()}"] = sink
+            connect(m, unpackers[buffer].o, sink.word)
+            connect(m, sink.write, flipped(ports[buffer]))
+            m.d.comb += [
+                sink.job.valid.eq(jobs.o.valid & (jobs.o.p.buffer == buffer.value) & idle),
+                sink.last.eq(final),
             ]
-            with m.If(words.last):
-                m.d.sync += [*words.load(job.run_words), *runs.advance()]
-                with m.If(runs.last):
-                    m.d.sync += [*runs.load(job.runs), *planes.advance()]
+            m.d.comb += [sink.job.p[name].eq(jobs.o.p[name]) for name in SINK_JOB.members]
+        taken = Cat(sink.taken for sink in sinks.values()).any()
+        finish = Cat(sink.finish for sink in sinks.values()).any()
         with m.If(finish):
-            m.d.sync += [one.eq(0) for one in (to_weights, to_params, takes_weights, takes_params)]
-        with m.If(finish | tiles.finish):
             m.d.sync += idle.eq(1)
 
-        # A tile that wants a word when its region is spent, or ends before that. `spent` is looked
+        # The words of a region are counted, whichever sink takes them.
+        sizes: Any = Signal(
+            data.StructLayout({name: len(jobs.o.p[name]) for name in ("run_words", "runs")}),
+            reset_less=True,
+        )
+        words, runs, planes = (
+            Countdown(len(jobs.o.p[field]), name)
+            for name, field in (("words", "run_words"), ("runs", "runs"), ("planes", "planes"))
+        )
+        row_done = words.last & runs.last
+        next_words = Mux(words.last, sizes.run_words == 1, words.left == 1)
+        next_runs = Mux(row_done, sizes.runs == 1, Mux(words.last, runs.left == 1, runs.last))
+        next_planes = Mux(row_done, planes.left == 1, planes.last)
+        with m.If(taken):
+            m.d.sync += final.eq(next_words & next_runs & next_planes)
+            walk(
+                m,
+                [Level.counted(words, sizes.run_words), Level.counted(runs, sizes.runs)],
+                end=planes.advance(),
+            )
+        # What is not used until a word is taken, is taken without regard to `valid`.
+        with m.If(idle):
+            first = jobs.o.p
+            m.d.sync += [
+                idle.eq(~jobs.o.valid),
+                sizes.run_words.eq(first.run_words),
+                sizes.runs.eq(first.runs),
+                *words.load(first.run_words),
+                *runs.load(first.runs),
+                *planes.load(first.planes),
+                final.eq((first.run_words == 1) & (first.runs == 1) & (first.planes == 1)),
+            ]
+
+        # A sink that wants a word when its region is spent, or ends before that. `spent` is looked
         # at before it is cleared, and no LOAD is counted as loaded between.
         spent = Signal(reset_less=True)
-        tile_ended = Signal()
-        with m.If(tile_step & final):
+        ended = Signal()
+        with m.If(taken & final):
             m.d.sync += spent.eq(1)
         with m.Elif(idle):
             m.d.sync += spent.eq(0)
-        miscount_number = drive(m, self.miscount_number, "miscount_number_out")
+        wants = Cat(sink.word.ready for sink in sinks.values()).any()
+        status = self.status
+        miscount_number = drive(m, status.miscount_number, "miscount_number_out")
+        fault_addr = drive(m, status.fault_addr, "fault_addr_out")
         m.d.sync += [
-            tile_ended.eq(tiles.finish),
-            self.miscount.eq((tiles.word.ready & spent) | (tile_ended & ~spent)),
+            ended.eq(finish),
+            status.miscount.eq((wants & spent) | (ended & ~spent)),
             miscount_number.eq(self.progress.loaded),
+            status.done.eq(finish),
+            status.fault.eq(Cat(sink.fault for sink in sinks.values()).any()),
         ]
+        for sink in sinks.values():
+            with m.If(sink.fault):
+                m.d.sync += fault_addr.eq(sink.fault_addr)
 
-        kind = jobs.o.p.buffer
-        m.d.comb += [
-            tiles.job.valid.eq(jobs.o.valid & (kind == Buffer.ACT.value) & idle),
-            jobs.o.ready.eq(idle),
-        ]
-        m.d.comb += [tiles.job.p[name].eq(jobs.o.p[name]) for name in TILE_JOB.members]
-        # What is not used until a word is taken, is taken without regard to `valid`.
-        with m.If(idle):
-            m.d.sync += [
-                idle.eq(~jobs.o.valid),
-                job.eq(jobs.o.p),
-                *(
-                    one.eq(jobs.o.valid & (kind == buffer.value))
-                    for buffer, pair in (
-                        (Buffer.WEIGHT, (to_weights, takes_weights)),
-                        (Buffer.PARAM, (to_params, takes_params)),
-                    )
-                    for one in pair
-                ),
-                dest.eq(jobs.o.p.dest),
-                *words.load(jobs.o.p.run_words),
-                *runs.load(jobs.o.p.runs),
-                *planes.load(jobs.o.p.planes),
-                final.eq((jobs.o.p.run_words == 1) & (jobs.o.p.runs == 1) & (jobs.o.p.planes == 1)),
-            ]
-
-        # The tile writer's lane group, delayed with its write.
-        lane = Signal(8, reset_less=True)
-        m.d.sync += lane.eq(job.lane)
-        lane_shift = lanes.bit_length() - 1
-        param_word = dest >> lane_shift
-        act_addr, act_data, weight_addr, weight_data, param_addr, param_data, fault_addr = (
-            drive(m, getattr(self, name), f"{name}_out")
-            for name in (
-                *("act_addr", "act_data", "weight_addr", "weight_data", "param_addr", "param_data"),
-                "fault_addr",
-            )
-        )
-        # The activation buffer is all over the chip: a cycle for the way. Its tokens take longer.
-        for group in range(config.row_groups):
-            m.d.sync += self.act_en[group].eq(tiles.enable & (lane == group))
-        m.d.sync += [
-            act_addr.eq(tiles.addr),
-            act_data.eq(tiles.data),
-            weight_addr.eq(dest),
-            weight_data.eq(weights.p),
-            self.weight_en.eq(weight_step),
-            param_addr.eq(param_word),
-            param_data.eq(params.p),
-        ]
-        for index in range(lanes):
-            m.d.sync += self.param_en[index].eq(param_step & ((dest & (lanes - 1)) == index))
-        m.d.sync += [
-            self.done.eq(finish | tiles.finish),
-            fault_addr.eq(Mux(tiles.enable, tiles.addr, dest)),
-            self.fault.eq(
-                (tiles.enable & (tiles.addr >= config.act_depth))
-                | (weight_step & (dest >= config.weight_depth))
-                | (param_step & (dest >= config.param_depth))
-            ),
-        ]
-
-        with m.If(plain_step | tiles.busy):
-            m.d.comb += self.state.eq(LoadState.BUSY)
+        with m.If(Cat(sink.busy for sink in sinks.values()).any()):
+            m.d.comb += status.state.eq(LoadState.BUSY)
         with m.Elif(~idle | jobs.o.valid):
-            m.d.comb += self.state.eq(LoadState.WAIT_MEMORY)
+            m.d.comb += status.state.eq(LoadState.WAIT_MEMORY)
         with m.Elif(gate.waiting[0]):
-            m.d.comb += self.state.eq(LoadState.WAIT_COMPUTE)
+            m.d.comb += status.state.eq(LoadState.WAIT_COMPUTE)
         with m.Elif(gate.waiting[1:].any()):
-            m.d.comb += self.state.eq(LoadState.WAIT_STORE)
+            m.d.comb += status.state.eq(LoadState.WAIT_STORE)

@@ -3,35 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream, wiring
 
-from systolith_hw.interface.layouts import instruction_layout
+from systolith_hw.interface.buffers import SINK_JOB, WordSink
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import Opcode
+from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.timing import TILE_PREPARE
 
-__all__ = ["TILE_JOB", "TileWriter"]
-
-_FIELDS = (
-    "dest",
-    "planes",
-    "rows",
-    "pixels",
-    "pad_top",
-    "pad_bottom",
-    "pad_left",
-    "pad_right",
-    "pad_value",
-    "pixel_bytes",
-)
-
-TILE_JOB = data.StructLayout(
-    {name: instruction_layout(Opcode.LOAD)[name].shape for name in _FIELDS}
-)
-"""The fields of a LOAD that the tile writer needs."""
+__all__ = ["TileWriter"]
 
 
 class _Span:
@@ -129,44 +110,30 @@ class TileWriter(wiring.Component):
     ----------
     config : AcceleratorConfig
 
-    Members
-    -------
-    job : In, stream of :data:`TILE_JOB`
-    word : In, stream of words of ``block`` bytes
-    addr, data, enable : Out
-        The write, registered; `data` belongs to the lane group that the instruction names.
-    busy : Out, a word is written or taken
-    finish : Out, pulse in the cycle of the last decision; the write comes one cycle later
+    See WordSink for the members; ``last`` is not looked at, and a write comes two cycles after its
+    decision: the activation buffer is all over the chip.
     """
 
     job: stream.Interface
     word: stream.Interface
-    addr: Signal
-    data: Signal
-    enable: Signal
+    last: Signal
+    write: Any
+    taken: Signal
     busy: Signal
     finish: Signal
+    fault: Signal
+    fault_addr: Signal
 
     PREPARE_CYCLES = _Span.PREPARE_CYCLES
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
-        super().__init__(
-            {
-                "job": In(stream.Signature(TILE_JOB)),
-                "word": In(stream.Signature(config.block * 8)),
-                "addr": Out(24),
-                "data": Out(config.block * 8),
-                "enable": Out(1),
-                "busy": Out(1),
-                "finish": Out(1),
-            }
-        )
+        super().__init__(WordSink(Buffer.ACT, config.block, config))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         block = self.config.block
-        job = Signal(TILE_JOB, reset_less=True)
+        job = Signal(SINK_JOB, reset_less=True)
         active = Signal()
         # This step takes a word; it takes none. Neither while a job is prepared. `takes` tells the
         # source of words what `wants` tells the counters, and `waits` the registers of data, which
@@ -176,8 +143,8 @@ class TileWriter(wiring.Component):
         body = Signal(reset_less=True)
         dest = Signal(24, reset_less=True)
         planes = Countdown(16, "planes")
-        rows = _Span("row", TILE_JOB["rows"].width + 1)
-        columns = _Span("column", TILE_JOB["pixels"].width + 1)
+        rows = _Span("row", SINK_JOB["rows"].width + 1)
+        columns = _Span("column", SINK_JOB["pixels"].width + 1)
         first_written = Signal(8, reset_less=True)
         written = Signal(reset_less=True)
 
@@ -196,6 +163,7 @@ class TileWriter(wiring.Component):
         m.d.comb += [
             self.word.ready.eq(takes),
             self.busy.eq(step),
+            self.taken.eq(self.word.valid & self.word.ready),
             self.finish.eq(step & final),
         ]
 
@@ -242,8 +210,26 @@ class TileWriter(wiring.Component):
             with m.If(body & packed):
                 m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
 
-        addr, written_value = drive(m, self.addr, "addr_out"), drive(m, self.data, "data_out")
-        m.d.sync += [self.enable.eq(step & written), addr.eq(dest), written_value.eq(value)]
+        # The write that is decided on, and, a cycle later, on its way to the buffer.
+        enable = Signal()
+        addr = Signal.like(dest, reset_less=True)
+        written_value = Signal(block * 8, reset_less=True)
+        lane = Signal(8, reset_less=True)
+        write_addr = drive(m, self.write.addr, "write_addr_out")
+        write_data = drive(m, self.write.data, "write_data_out")
+        m.d.sync += [
+            enable.eq(step & written),
+            addr.eq(dest),
+            written_value.eq(value),
+            lane.eq(job.lane),
+            write_addr.eq(addr),
+            write_data.as_value().eq(written_value),
+            self.write.en.eq(Cat(enable & (lane == group) for group in range(len(self.write.en)))),
+        ]
+        m.d.comb += [
+            self.fault.eq(enable & (addr >= self.config.act_depth)),
+            self.fault_addr.eq(addr),
+        ]
         with m.If(step):
             m.d.sync += [
                 dest.eq(dest + written),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
 __all__ = ["SIZES", "Ecp5", "block_rams", "dsp_sites"]
 
@@ -121,7 +121,8 @@ class Ecp5:
 
         Port A writes, port B reads.
         """
-        depth, width = memory.store.depth, len(memory.w_data)
+        depth, word = memory.store.depth, Value.cast(memory.w_data)
+        width = len(word)
         if block_rams(depth, width) is None:
             return None
         m = Module()
@@ -129,7 +130,7 @@ class Ecp5:
         shift = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}[mode]
         outputs = []
         for low in range(0, width, mode):
-            piece = memory.w_data[low : low + mode]
+            piece = word[low : low + mode]
             data = Cat(piece, Const(0, 2 * _HALF - len(piece)))
             # Of wide words the lowest address bits are byte enables.
             enables = 4 if mode == 36 else 2 if mode == 18 else 0
@@ -169,7 +170,7 @@ class Ecp5:
                 **(_bits("o", "DOB", output[_HALF:], _HALF) if mode == 36 else {}),
             )
             outputs.append(output[: len(piece)])
-        m.d.comb += memory.r_data.eq(Cat(outputs))
+        m.d.comb += Value.cast(memory.r_data).eq(Cat(outputs))
         return m
 
 

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT, drain_layout
-from systolith_hw.interface.layouts import instruction_layout
+from systolith_hw.interface.buffers import BufferRead, buffer_shape
+from systolith_hw.interface.core import DrainRead
+from systolith_hw.interface.layouts import OUTPUT_LAYOUT, instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Opcode
+from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.lanes import PostLanes, drain_flags
 from systolith_hw.stream.queue import Queue
@@ -47,8 +48,8 @@ class Drain(wiring.Component):
     Members
     -------
     job : In, stream of :data:`DRAIN_JOB`
-    drain, drain_group, sum : the convolution core's drain side
-    param_addr, param_data : the parameter buffer's read side (SkewedMemory)
+    drain : Out, :class:`DrainRead`
+    param : Out, the parameter buffer's read side (SkewedMemory)
     word : Out, stream of :func:`drained_word_layout`
     drained : Out, pulse: the last sum of a STORE has been read
     active : Out, a STORE is being drained
@@ -59,10 +60,7 @@ class Drain(wiring.Component):
 
     job: stream.Interface
     drain: Any
-    drain_group: Signal
-    sum: Any
-    param_addr: Signal
-    param_data: Any
+    param: Any
     word: stream.Interface
     drained: Signal
     active: Signal
@@ -72,15 +70,11 @@ class Drain(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
-        lanes = config.post_lanes
         super().__init__(
             {
                 "job": In(stream.Signature(DRAIN_JOB)),
-                "drain": Out(drain_layout(config)),
-                "drain_group": Out(range(max(2, config.cols // lanes))),
-                "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
-                "param_addr": Out(range(config.param_depth // lanes)),
-                "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
+                "drain": Out(DrainRead(config)),
+                "param": Out(BufferRead(buffer_shape(Buffer.PARAM, config))),
                 "word": Out(stream.Signature(drained_word_layout(config))),
                 "drained": Out(1),
                 "active": Out(1),
@@ -206,11 +200,11 @@ class Drain(wiring.Component):
 
         flags = Signal(drain_flags(self.config))
         param_addr = Signal(17, reset_less=True)
-        param: Any = Signal(self.param_data.shape(), reset_less=True)
+        param: Any = Signal(self.param.data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
         param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
-        drain = drive(m, self.drain, "drain_out")
-        drain_group = drive(m, self.drain_group, "drain_group_out")
+        drain = drive(m, self.drain.place, "drain_out")
+        drain_group = drive(m, self.drain.group, "drain_group_out")
         fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
         # Shifted by a number, an entry has upper bits that are never set. Yosys takes those for a
         # conflict of initial values, if the register is as wide as the port.
@@ -228,7 +222,7 @@ class Drain(wiring.Component):
             drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
             # The parameter buffer is a cycle faster than the drain.
-            param.eq(self.param_data),
+            param.eq(self.param.data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
             fault_addr.eq(fault_place),
@@ -239,8 +233,8 @@ class Drain(wiring.Component):
             shared.low.eq(job.low),
             shared.high.eq(job.high),
             post.flags.eq(flags),
-            post.sum.eq(self.sum),
-            self.param_addr.eq(param_addr),
+            post.sum.eq(self.drain.sum),
+            self.param.addr.eq(param_addr),
             post.param.eq(param),
             post.output.eq(shared),
             queue.i.p.data.eq(post.word),

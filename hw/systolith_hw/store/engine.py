@@ -2,30 +2,31 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
+from systolith_hw.interface.buffers import BufferRead, buffer_shape
 from systolith_hw.interface.bus_layouts import burst_layout, write_beat_layout
-from systolith_hw.interface.core import PARAM_LAYOUT, drain_layout
-from systolith_hw.interface.layouts import COUNTER_BITS, PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.interface.core import DrainRead
+from systolith_hw.interface.engine import EngineStatus, StoreState
+from systolith_hw.interface.layouts import (
+    COUNTER_BITS,
+    PROGRESS_LAYOUT,
+    instruction_layout,
+)
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import REGION_FIELDS, Opcode
-from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.timing import STORE_RUNS
 from systolith_hw.store.drain import DRAIN_JOB, Drain
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Packer
 from systolith_hw.stream.queue import Queue
 
-__all__ = ["StoreEngine", "StoreState"]
-
-StoreState: Any = enum.Enum(
-    "StoreState", {name.upper(): i for i, name in enumerate(ENGINE_STATES[Engine.STORE])}
-)
+__all__ = ["StoreEngine"]
 
 
 class StoreEngine(wiring.Component):
@@ -39,57 +40,35 @@ class StoreEngine(wiring.Component):
     -------
     store : In, stream of STORE instructions
     progress : In
-    drain, drain_group, sum : the convolution core's drain side
-    param_addr, param_data : the parameter buffer's read side
+    drain : Out, :class:`DrainRead`
+    param : Out, the parameter buffer's read side
     burst : Out, stream of bursts to write
     beat : Out, stream of the beats to write
     pending : In, STOREs are not yet acknowledged
-    drained : Out, pulse: the last sum of a STORE has left its bank
-    state : Out
-    fault : Out, pulse: an address beyond a bank's or buffer's end
-    fault_addr : Out, that address
-    miscount : Out, pulse: a STORE drains more or fewer words than its region has
-    miscount_number : Out, how many STOREs came before that one
+    status : Out, done when the last sum of a STORE has left its bank
     """
 
     store: stream.Interface
     progress: Any
     drain: Any
-    drain_group: Signal
-    sum: Any
-    param_addr: Signal
-    param_data: Any
+    param: Any
     burst: stream.Interface
     beat: stream.Interface
     pending: Signal
-    drained: Signal
-    state: Signal
-    fault: Signal
-    fault_addr: Signal
-    miscount: Signal
-    miscount_number: Signal
+    status: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
-        lanes = config.post_lanes
         super().__init__(
             {
                 "store": In(stream.Signature(instruction_layout(Opcode.STORE, config))),
                 "progress": In(PROGRESS_LAYOUT),
-                "drain": Out(drain_layout(config)),
-                "drain_group": Out(range(max(2, config.cols // lanes))),
-                "sum": In(data.ArrayLayout(signed(config.acc_width), lanes)),
-                "param_addr": Out(range(config.param_depth // lanes)),
-                "param_data": In(data.ArrayLayout(PARAM_LAYOUT, lanes)),
+                "drain": Out(DrainRead(config)),
+                "param": Out(BufferRead(buffer_shape(Buffer.PARAM, config))),
                 "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": Out(stream.Signature(write_beat_layout(config))),
                 "pending": In(1),
-                "drained": Out(1),
-                "state": Out(StoreState),
-                "fault": Out(1),
-                "fault_addr": Out(24),
-                "miscount": Out(1),
-                "miscount_number": Out(COUNTER_BITS),
+                "status": Out(EngineStatus(StoreState, regions=True)),
             }
         )
 
@@ -178,30 +157,27 @@ class StoreEngine(wiring.Component):
             m.d.sync += packed.eq(packed + 1)
         with m.Elif(~self.pending):
             m.d.sync += packed.eq(self.progress.stored)
-        miscount_number = drive(m, self.miscount_number, "miscount_number_out")
+        miscount_number = drive(m, self.status.miscount_number, "miscount_number_out")
         m.d.sync += [
-            self.miscount.eq(moved & (drain.word.p.last != (last & runs.o.p.last))),
+            self.status.miscount.eq(moved & (drain.word.p.last != (last & runs.o.p.last))),
             miscount_number.eq(packed),
         ]
 
+        connect(m, drain.drain, flipped(self.drain))
+        connect(m, drain.param, flipped(self.param))
         m.d.comb += [
-            self.drain.eq(drain.drain),
-            self.drain_group.eq(drain.drain_group),
-            drain.sum.eq(self.sum),
-            self.param_addr.eq(drain.param_addr),
-            drain.param_data.eq(self.param_data),
-            self.drained.eq(drain.drained),
-            self.fault.eq(drain.fault),
-            self.fault_addr.eq(drain.fault_addr),
+            self.status.done.eq(drain.drained),
+            self.status.fault.eq(drain.fault),
+            self.status.fault_addr.eq(drain.fault_addr),
         ]
         with m.If(drain.busy):
-            m.d.comb += self.state.eq(StoreState.BUSY)
+            m.d.comb += self.status.state.eq(StoreState.BUSY)
         with m.Elif(drain.active):
-            m.d.comb += self.state.eq(StoreState.WAIT_MEMORY)
+            m.d.comb += self.status.state.eq(StoreState.WAIT_MEMORY)
         with m.Elif(gate.waiting[0]):
-            m.d.comb += self.state.eq(StoreState.WAIT_COMPUTE)
+            m.d.comb += self.status.state.eq(StoreState.WAIT_COMPUTE)
         with m.Elif(gate.waiting[1]):
-            m.d.comb += self.state.eq(StoreState.WAIT_PARAMS)
+            m.d.comb += self.status.state.eq(StoreState.WAIT_PARAMS)
         with m.Elif(self.pending):
-            m.d.comb += self.state.eq(StoreState.WAIT_MEMORY)
+            m.d.comb += self.status.state.eq(StoreState.WAIT_MEMORY)
         return m

@@ -6,7 +6,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT, ConvCoreSignature
+from systolith_hw.interface.core import DrainRead
+from systolith_hw.interface.layouts import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
@@ -70,7 +71,7 @@ class PostLanes(wiring.Component):
     @staticmethod
     def latency(config: AcceleratorConfig) -> int:
         """Cycles from the flags of a word's last read to the word."""
-        aligned = ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + config.post_lanes - 1
+        aligned = DrainRead.LATENCY + Requantizer.LATENCY + config.post_lanes - 1
         return aligned + 2
 
     def elaborate(self, platform: object) -> Module:

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from systolith_hw.interface.core import OUTPUT_LAYOUT, PARAM_LAYOUT
+from systolith_hw.interface.layouts import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.multiplier import Multiplier
 from systolith_hw.primitives.register import drive

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
+from amaranth.lib.wiring import connect
 
 from systolith_hw.compute.core import DirectCore
-from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.interface.buffers import buffer_shape
+from systolith_hw.interface.core import DrainRead
 from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.isa import FIELDS, Instruction, Opcode, walk_steps
+from systolith_hw.spec.isa import FIELDS, Buffer, Instruction, Opcode, walk_steps
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.spec.timing import least_pass
 from systolith_sim.testing.configs import small_config
@@ -26,10 +28,8 @@ class Harness(wiring.Component):
 
     def __init__(self, config, act, weight):
         self.core = DirectCore(config)
-        self.act = SkewedMemory(
-            lanes=config.rows, groups=config.row_groups, depth=config.act_depth, width=8
-        )
-        self.weight = SkewedMemory(lanes=config.cols, groups=1, depth=config.weight_depth, width=8)
+        self.act = SkewedMemory(buffer_shape(Buffer.ACT, config))
+        self.weight = SkewedMemory(buffer_shape(Buffer.WEIGHT, config))
         for memory, contents in ((self.act, act), (self.weight, weight)):
             for lane, bank in enumerate(memory.banks):
                 bank.init = [int(value) & 255 for value in contents[:, lane]]
@@ -40,12 +40,8 @@ class Harness(wiring.Component):
         m.submodules.core = core = self.core
         m.submodules.act = self.act
         m.submodules.weight = self.weight
-        m.d.comb += [
-            self.act.r_addr.eq(core.act_addr),
-            core.act_data.eq(self.act.r_data),
-            self.weight.r_addr.eq(core.weight_addr),
-            core.weight_data.eq(self.weight.r_data),
-        ]
+        connect(m, core.act, self.act.read)
+        connect(m, core.weight, self.weight.read)
         return m
 
 
@@ -116,7 +112,9 @@ def run(config, jobs, *, seed=0, stall=0.0, progress=None, read_back=True, limit
         while quiet < 30:
             if progress is not None:
                 ctx.set(core.progress, progress(cycle))
-            _, _, state, done, fault = await ctx.tick().sample(core.state, core.done, core.fault)
+            _, _, state, done, fault = await ctx.tick().sample(
+                core.status.state, core.status.done, core.status.fault
+            )
             states.append(STATES[state])
             if done:
                 dones.append(cycle)
@@ -131,15 +129,15 @@ def run(config, jobs, *, seed=0, stall=0.0, progress=None, read_back=True, limit
         places = list(product(range(2), range(config.acc_depth), range(config.cols // lanes)))
         sums = []
         for bank, addr, group in places + [(0, 0, 0)] * (lanes + 4):
-            ctx.set(core.drain, {"bank": bank, "addr": addr})
-            ctx.set(core.drain_group, group)
-            _, _, lane_sums = await ctx.tick().sample(core.sum)
+            ctx.set(core.drain.place, {"bank": bank, "addr": addr})
+            ctx.set(core.drain.group, group)
+            _, _, lane_sums = await ctx.tick().sample(core.drain.sum)
             sums.append(lane_sums)
         for cycle, (bank, addr, group) in enumerate(places):
             for lane in range(lanes):
-                banks[bank, addr, group * lanes + lane] = sums[
-                    cycle + ConvCoreSignature.DRAIN_LATENCY + lane
-                ][lane]
+                banks[bank, addr, group * lanes + lane] = sums[cycle + DrainRead.LATENCY + lane][
+                    lane
+                ]
 
     simulate(harness, feed, watch, *([read] if read_back else []), limit=limit)
     assert not faults
@@ -282,14 +280,14 @@ def test_done_comes_when_the_last_sum_can_be_read():
         await stream_put(ctx, core.conv, [payload(jobs[0])])
         done = False
         while not done:
-            _, _, done = await ctx.tick().sample(core.done)
+            _, _, done = await ctx.tick().sample(core.status.done)
         # The progress counter shows it a cycle later; only then may a drain begin.
-        ctx.set(core.drain, {"bank": 0, "addr": 5})
-        ctx.set(core.drain_group, 0)
-        for _ in range(ConvCoreSignature.DRAIN_LATENCY):
+        ctx.set(core.drain.place, {"bank": 0, "addr": 5})
+        ctx.set(core.drain.group, 0)
+        for _ in range(DrainRead.LATENCY):
             await ctx.tick()
         for lane in range(config.post_lanes):
-            assert ctx.get(core.sum[lane]) == int(act[5] @ weight[:4, lane])
+            assert ctx.get(core.drain.sum[lane]) == int(act[5] @ weight[:4, lane])
             await ctx.tick()
 
     simulate(harness, bench)
@@ -341,7 +339,7 @@ def test_an_address_beyond_a_buffer_is_a_fault(fields, name, inside):
     async def bench(ctx):
         await stream_put(ctx, harness.core.conv, [payload(job)])
         for _ in range(60):
-            _, _, fault = await ctx.tick().sample(harness.core.fault)
+            _, _, fault = await ctx.tick().sample(harness.core.status.fault)
             seen.append(fault)
 
     simulate(harness, bench)

@@ -5,14 +5,13 @@ import pytest
 from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.core import DirectCore
 from systolith_hw.interface.core import (
-    PARAM_LAYOUT,
-    ComputeState,
     ConvCoreSignature,
+    DrainRead,
     accumulate_layout,
     drain_layout,
 )
+from systolith_hw.interface.layouts import PARAM_LAYOUT
 from systolith_hw.spec.isa import PARAM_BYTES
-from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_sim.testing.configs import small_config
 
 
@@ -27,13 +26,7 @@ def test_the_direct_core_complies(lanes):
 
 def test_sums_come_as_late_as_promised():
     # The choice among groups of lanes takes a cycle behind the columns.
-    assert ConvCoreSignature.DRAIN_LATENCY == AccumulatorColumn.READ_LATENCY + 1
-
-
-def test_states_are_those_of_the_registers():
-    names = [state.name.lower() for state in ComputeState]
-    assert names == list(ENGINE_STATES[Engine.COMPUTE])
-    assert [state.value for state in ComputeState] == list(range(len(names)))
+    assert DrainRead.LATENCY == AccumulatorColumn.READ_LATENCY + 1
 
 
 def test_addresses_reach_all_of_a_bank():

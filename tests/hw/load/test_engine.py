@@ -172,15 +172,15 @@ class Bench:
                 miscount,
                 number,
             ) = await ctx.tick().sample(
-                dut.act_en,
-                dut.weight_en,
-                dut.param_en,
-                dut.done,
-                dut.state,
-                dut.fault,
-                dut.fault_addr,
-                dut.miscount,
-                dut.miscount_number,
+                dut.act.en,
+                dut.weight.en,
+                dut.param.en,
+                dut.status.done,
+                dut.status.state,
+                dut.status.fault,
+                dut.status.fault_addr,
+                dut.status.miscount,
+                dut.status.miscount_number,
             )
             self.states.append(STATES[state])
             if fault:
@@ -190,21 +190,21 @@ class Bench:
             self.done += done
             ctx.set(dut.progress.loaded, self.done)
             # Registered outputs: read them now for the next cycle's edge.
-            act, weight, param = ctx.get(dut.act_en), ctx.get(dut.weight_en), ctx.get(dut.param_en)
+            act, weight, param = ctx.get(dut.act.en), ctx.get(dut.weight.en), ctx.get(dut.param.en)
             if act:
-                word = int(ctx.get(dut.act_data)).to_bytes(config.block, "little")
+                word = ctx.get(dut.act.data.as_value()).to_bytes(config.block, "little")
                 group = act.bit_length() - 1
                 assert act == 1 << group
                 lanes = slice(group * config.block, (group + 1) * config.block)
-                self.buffers[Buffer.ACT][ctx.get(dut.act_addr), lanes] = list(word)
+                self.buffers[Buffer.ACT][ctx.get(dut.act.addr), lanes] = list(word)
             if weight:
-                word = int(ctx.get(dut.weight_data)).to_bytes(config.cols, "little")
-                self.buffers[Buffer.WEIGHT][ctx.get(dut.weight_addr)] = list(word)
+                word = ctx.get(dut.weight.data.as_value()).to_bytes(config.cols, "little")
+                self.buffers[Buffer.WEIGHT][ctx.get(dut.weight.addr)] = list(word)
             if param:
                 lane = param.bit_length() - 1
                 assert param == 1 << lane
-                word = int(ctx.get(dut.param_data)).to_bytes(PARAM_BYTES, "little")
-                entry = ctx.get(dut.param_addr) * config.post_lanes + lane
+                word = ctx.get(dut.param.data.as_value()).to_bytes(PARAM_BYTES, "little")
+                entry = ctx.get(dut.param.addr) * config.post_lanes + lane
                 self.buffers[Buffer.PARAM][entry] = list(word)
 
     def run(self, *tests, reset=None):

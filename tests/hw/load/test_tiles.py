@@ -5,7 +5,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from systolith_hw.load.tiles import TILE_JOB, TileWriter
+from systolith_hw.interface.buffers import SINK_JOB
+from systolith_hw.load.tiles import TileWriter
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate, stream_put, trace
 
@@ -13,12 +14,12 @@ BLOCKS = [(2, 2), (3, 6), (4, 4), (12, 12)]
 
 
 def tile(**fields):
-    return {name: 0 for name in TILE_JOB.members} | {"planes": 1, "rows": 1, "pixels": 1} | fields
+    return {name: 0 for name in SINK_JOB.members} | {"planes": 1, "rows": 1, "pixels": 1} | fields
 
 
 def random_tile(random, config, packed):
     return tile(
-        dest=random.randrange(1 << 16),
+        dest=random.randrange(64),
         planes=random.randint(1, 3),
         rows=random.randint(1, 3),
         pixels=random.randint(1, 9),
@@ -81,10 +82,10 @@ def run(config, jobs, words, *, stall=0.0, limit=8000):
         last = None
         while last is None or cycle < last + 20:
             _, _, enable, addr, data, finish, working = await ctx.tick().sample(
-                dut.enable, dut.addr, dut.data, dut.finish, dut.busy
+                dut.write.en, dut.write.addr, dut.write.data.as_value(), dut.finish, dut.busy
             )
             if enable:
-                raw = int(data).to_bytes(config.block, "little")
+                raw = data.to_bytes(config.block, "little")
                 writes.append((addr, tuple(np.frombuffer(raw, np.int8).tolist())))
             if finish:
                 finishes.append(cycle)
@@ -145,7 +146,7 @@ def test_it_waits_for_words_without_writing(pixel_bytes):
 
     async def bench(ctx):
         await stream_put(ctx, dut.job, [job])
-        rows = await trace(ctx, 30, dut.enable, dut.busy, dut.word.ready)
+        rows = await trace(ctx, 30, dut.write.en, dut.busy, dut.word.ready)
         writes = sum(enable for enable, _, _ in rows)
         assert writes == (0 if pixel_bytes else 1)  # the padding needs no word
         assert rows[-1] == (0, 0, 1)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
+from amaranth.lib.wiring import connect
 
-from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.interface.buffers import buffer_shape
+from systolith_hw.interface.core import DrainRead
 from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.isa import PARAM_BYTES, walk_steps
+from systolith_hw.spec.isa import Buffer, walk_steps
 from systolith_hw.spec.numerics import requantize
 from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.drain import DRAIN_JOB, Drain
@@ -28,18 +30,18 @@ class Bench(wiring.Component):
         self.config = config
         self.drain = Drain(config)
         lanes = config.post_lanes
-        self.params = SkewedMemory(
-            lanes=lanes, groups=lanes, depth=config.param_depth // lanes, width=8 * PARAM_BYTES
-        )
+        self.params = SkewedMemory(buffer_shape(Buffer.PARAM, config))
         self.banks = rng.integers(-20000, 20000, (2, config.acc_depth, config.cols))
         self.bias = rng.integers(-5000, 5000, config.param_depth)
         self.multiplier = rng.integers(1 << 14, 1 << 16, config.param_depth)
         self.shift = rng.integers(20, 24, config.param_depth)
         for lane, bank in enumerate(self.params.banks):
             bank.init = [
-                int(self.bias[index]) & 0xFFFFFFFF
-                | int(self.multiplier[index]) << 32
-                | int(self.shift[index]) << 56
+                {
+                    "bias": int(self.bias[index]),
+                    "multiplier": int(self.multiplier[index]),
+                    "shift": int(self.shift[index]),
+                }
                 for index in range(lane, config.param_depth, lanes)
             ]
         super().__init__({})
@@ -48,25 +50,22 @@ class Bench(wiring.Component):
         m = Module()
         m.submodules.drain = drain = self.drain
         m.submodules.params = params = self.params
-        m.d.comb += [
-            params.r_addr.eq(drain.param_addr),
-            drain.param_data.as_value().eq(params.r_data.as_value()),
-        ]
+        connect(m, drain.param, params.read)
         return m
 
     async def accumulators(self, ctx):
         """Give each lane its sum: lane l DRAIN_LATENCY + l cycles after the read."""
         drain, lanes = self.drain, self.config.post_lanes
-        reads = [(0, 0, 0)] * (ConvCoreSignature.DRAIN_LATENCY + lanes)
+        reads = [(0, 0, 0)] * (DrainRead.LATENCY + lanes)
         while True:
-            _, _, read, group = await ctx.tick().sample(drain.drain, drain.drain_group)
+            _, _, read, group = await ctx.tick().sample(drain.drain.place, drain.drain.group)
             reads = [(read.bank, read.addr, group), *reads[:-1]]
             for lane in range(lanes):
-                bank, addr, group = reads[ConvCoreSignature.DRAIN_LATENCY + lane - 1]
+                bank, addr, group = reads[DrainRead.LATENCY + lane - 1]
                 column = group * lanes + lane
                 # Between jobs the drain reads anywhere.
                 inside = column < self.config.cols and addr < self.config.acc_depth
-                ctx.set(drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
+                ctx.set(drain.drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
 
     def words(self, job):
         """Return the words of a job, as tuples of channels."""

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.interface.core import DrainRead
 from systolith_hw.spec.isa import FIELDS, Instruction, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.store.engine import StoreEngine
@@ -74,16 +74,16 @@ class Bench:
     async def surroundings(self, ctx):
         dut, lanes = self.dut, self.config.post_lanes
         for lane in range(lanes):
-            ctx.set(dut.param_data[lane], {"bias": 0, "multiplier": 1 << 9, "shift": 9})
-        reads = [(0, 0, 0)] * (ConvCoreSignature.DRAIN_LATENCY + lanes)
+            ctx.set(dut.param.data[lane], {"bias": 0, "multiplier": 1 << 9, "shift": 9})
+        reads = [(0, 0, 0)] * (DrainRead.LATENCY + lanes)
         while True:
             _, _, read, group, state, drained, miscount, number = await ctx.tick().sample(
-                dut.drain,
-                dut.drain_group,
-                dut.state,
-                dut.drained,
-                dut.miscount,
-                dut.miscount_number,
+                dut.drain.place,
+                dut.drain.group,
+                dut.status.state,
+                dut.status.done,
+                dut.status.miscount,
+                dut.status.miscount_number,
             )
             if miscount:
                 self.miscounts.append(number)
@@ -91,10 +91,10 @@ class Bench:
             self.drained += drained
             reads = [(read.bank, read.addr, group), *reads[:-1]]
             for lane in range(lanes):
-                bank, addr, group = reads[ConvCoreSignature.DRAIN_LATENCY + lane - 1]
+                bank, addr, group = reads[DrainRead.LATENCY + lane - 1]
                 column = group * lanes + lane
                 inside = column < self.config.cols and addr < self.config.acc_depth
-                ctx.set(dut.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
+                ctx.set(dut.drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
 
     async def take(self, ctx, regions):
         """Take bursts and their beats until that many regions have ended."""
