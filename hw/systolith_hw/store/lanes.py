@@ -32,8 +32,9 @@ def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
 class PostLanes(wiring.Component):
     """Requantises ``post_lanes`` sums a cycle, keeps each window's maximum, joins lanes to words.
 
-    Lane l works l cycles behind lane 0, as the columns do; the results are aligned as int8. A word
-    comes :meth:`latency` cycles after the flags of its last read.
+    The reads of a word come in successive cycles, group after group. Lane l works l cycles behind
+    lane 0, as the columns do; the results are aligned as int8. A word comes :meth:`latency` cycles
+    after the flags of its last read.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class PostLanes(wiring.Component):
     Members
     -------
     flags : In, :func:`drain_flags`, with the core's ``drain``
-    sum : In, the core's sums, DRAIN_LATENCY + l cycles later in lane l
+    sum : In, the core's sums, DrainRead.LATENCY + l cycles later in lane l
     param : In, parameter entries, in the same cycles
     output : In, :data:`OUTPUT_LAYOUT`; must not change while results are under way
     word, word_valid : Out, ``block`` bytes; there is no way to stop them
