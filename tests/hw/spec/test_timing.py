@@ -4,7 +4,7 @@ import pytest
 
 from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.mesh import Mesh
-from systolith_hw.interface.core import ConvCoreSignature
+from systolith_hw.interface.core import DrainRead
 from systolith_hw.load.tiles import TileWriter
 from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec import timing
@@ -27,7 +27,7 @@ def test_latency_of_the_core_is_that_of_its_blocks(preset):
 def test_latency_of_the_drain_is_that_of_its_blocks(preset):
     config = PRESETS[preset]
     assert timing.drain_latency(config) == PostLanes.latency(config) + 1
-    assert timing.POST == ConvCoreSignature.DRAIN_LATENCY + Requantizer.LATENCY + 2
+    assert timing.POST == DrainRead.LATENCY + Requantizer.LATENCY + 2
 
 
 def test_blocks_take_their_constants_from_the_specification():

@@ -54,7 +54,7 @@ class Bench(wiring.Component):
         return m
 
     async def accumulators(self, ctx):
-        """Give each lane its sum: lane l DRAIN_LATENCY + l cycles after the read."""
+        """Give each lane its sum: lane l DrainRead.LATENCY + l cycles after the read."""
         drain, lanes = self.drain, self.config.post_lanes
         reads = [(0, 0, 0)] * (DrainRead.LATENCY + lanes)
         while True:
