@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import AxiId, Response, axi4_read_members
 from systolith_hw.bus.follow import BurstFollower
-from systolith_hw.bus.window import is_inside
+from systolith_hw.bus.issue import BurstIssue
 from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.primitives.register import drive
@@ -97,23 +97,17 @@ class ReadPort(wiring.Component):
         outstanding = Signal(range(config.outstanding_reads + 1))
 
         # Each user's next burst waits in registers, so that neither sees the other's valid or the
-        # bus. Stage 1 chooses and finds the end, stage 2 checks the window; then the address
-        # channel.
+        # bus. Then one is chosen, fetch's first.
+        m.submodules.issue = issue = BurstIssue(config)
         users = {"fetch": self.fetch, "load": self.load}
         waiting = {
             name: Signal(burst_layout(config), name=f"waiting_{name}", reset_less=True)
             for name in users
         }
         waits = {name: Signal(name=f"waits_{name}") for name in users}
-        layout = data.StructLayout({"fetch": 1, "burst": burst_layout(config)})
-        chosen = Signal(layout, reset_less=True)
-        chosen_valid = Signal()
-        checked = Signal()
-        inside = Signal()
-        leave = Signal()
         choose = {
-            "fetch": ~chosen_valid & waits["fetch"],
-            "load": ~chosen_valid & waits["load"] & ~waits["fetch"],
+            "fetch": issue.burst.ready & waits["fetch"],
+            "load": issue.burst.ready & waits["load"] & ~waits["fetch"],
         }
         for name, user in users.items():
             m.d.comb += user.ready.eq(~waits[name])
@@ -121,52 +115,29 @@ class ReadPort(wiring.Component):
                 m.d.sync += [waits[name].eq(user.valid), waiting[name].eq(user.p)]
             with m.Elif(choose[name]):
                 m.d.sync += waits[name].eq(0)
-        next_burst = Signal(burst_layout(config))
-        m.d.comb += next_burst.eq(Mux(waits["fetch"], waiting["fetch"], waiting["load"]))
-        size = (next_burst.length + 1) << (config.bus_bytes.bit_length() - 1)
-        end = Signal(address_bits(config) + 1, reset_less=True)
-        with m.If(~chosen_valid):
-            m.d.sync += [
-                chosen_valid.eq(waits["fetch"] | waits["load"]),
-                chosen.fetch.eq(waits["fetch"]),
-                chosen.burst.eq(next_burst),
-                end.eq(next_burst.addr + size),
-            ]
-        with m.Elif(leave):
-            m.d.sync += chosen_valid.eq(0)
-        m.d.sync += [
-            checked.eq(chosen_valid & ~leave),
-            inside.eq(is_inside(config, chosen.burst.addr, end, self.window_base, self.window_end)),
-        ]
-        issue = (
-            chosen_valid
-            & checked
-            & inside
-            & ~bus.arvalid
-            & ~self.halt
-            & (outstanding != config.outstanding_reads)
-        )
-        refuse = chosen_valid & checked & ~inside & ~self.halt
-        m.d.comb += leave.eq(issue | refuse)
+        # Whose the burst is that is held.
+        held_fetch = Signal(reset_less=True)
         fault_fetch = drive(m, self.fault_fetch, "fault_fetch_out")
-        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
-        m.d.sync += [
-            self.fault.eq(refuse),
-            fault_fetch.eq(chosen.fetch),
-            fault_addr.eq(chosen.burst.addr),
+        arid = drive(m, bus.arid, "arid_out")
+        m.d.comb += [
+            issue.burst.valid.eq(waits["fetch"] | waits["load"]),
+            issue.burst.p.eq(Mux(waits["fetch"], waiting["fetch"], waiting["load"])),
+            issue.room.eq(outstanding != config.outstanding_reads),
+            issue.halt.eq(self.halt),
+            issue.window_base.eq(self.window_base),
+            issue.window_end.eq(self.window_end),
+            bus.arvalid.eq(issue.address.valid),
+            bus.araddr.eq(issue.address.p.addr),
+            bus.arlen.eq(issue.address.p.length),
+            issue.address.ready.eq(bus.arready),
+            self.fault.eq(issue.fault),
+            self.fault_addr.eq(issue.fault_addr),
         ]
-        arid, araddr, arlen = (
-            drive(m, getattr(bus, name), f"{name}_out") for name in ("arid", "araddr", "arlen")
-        )
-        with m.If(issue):
-            m.d.sync += [
-                bus.arvalid.eq(1),
-                arid.eq(chosen.fetch),
-                araddr.eq(chosen.burst.addr),
-                arlen.eq(chosen.burst.length),
-            ]
-        with m.Elif(bus.arready):
-            m.d.sync += bus.arvalid.eq(0)
+        with m.If(issue.burst.ready):
+            m.d.sync += held_fetch.eq(waits["fetch"])
+        with m.If(issue.issued):
+            m.d.sync += arid.eq(held_fetch)
+        m.d.sync += fault_fetch.eq(held_fetch)
 
         beat_layout = data.StructLayout(
             {"data": config.bus_bytes * 8, "id": AxiId, "resp": Response, "last": 1}
@@ -196,15 +167,13 @@ class ReadPort(wiring.Component):
         m.d.sync += [
             ended.eq(taken & beats.o.p.last),
             # It never goes below zero, whatever comes.
-            outstanding.eq(outstanding + issue - (ended & (outstanding != 0))),
+            outstanding.eq(outstanding + issue.issued - (ended & (outstanding != 0))),
             self.beat_taken.eq(taken),
             self.bus_error_fetch.eq(is_fetch),
             self.bus_error.eq(
                 taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)
             ),
-            self.quiet.eq(
-                (outstanding == 0) & ~bus.arvalid & ~chosen_valid & ~waits["fetch"] & ~waits["load"]
-            ),
+            self.quiet.eq((outstanding == 0) & issue.idle & ~waits["fetch"] & ~waits["load"]),
         ]
         # Looked at where they arrive: what nobody has asked for may wait in the queue for ever.
         arrives = bus.rvalid & bus.rready
@@ -213,14 +182,14 @@ class ReadPort(wiring.Component):
             m.submodules[f"{name}_follower"] = follower
             fetches = name == "fetch"
             m.d.comb += [
-                follower.burst.valid.eq(issue & (chosen.fetch == fetches)),
-                follower.burst.p.eq(chosen.burst.length),
+                follower.burst.valid.eq(issue.issued & (held_fetch == fetches)),
+                follower.burst.p.eq(issue.held.length),
                 follower.beat.eq(arrives & ((bus.rid == AxiId.FETCH) == fetches)),
                 follower.last.eq(bus.rlast),
             ]
             with m.If(follower.broken):
                 m.d.sync += broken.eq(1)
-        # With halt, what was chosen but not issued is forgotten.
+        # With halt, what waits is forgotten.
         with m.If(self.halt):
-            m.d.sync += [chosen_valid.eq(0), *(flag.eq(0) for flag in waits.values())]
+            m.d.sync += [flag.eq(0) for flag in waits.values()]
         return m

@@ -7,10 +7,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.bus.axi import Response, axi4_write_members
-from systolith_hw.bus.window import is_inside
+from systolith_hw.bus.issue import BurstIssue
 from systolith_hw.interface.bus_layouts import burst_layout, write_beat_layout
 from systolith_hw.interface.layouts import address_bits
-from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.queue import Queue
 
@@ -87,59 +86,37 @@ class WritePort(wiring.Component):
 
         unclaimed = Signal(range(depth + 1))
         outstanding = Signal(range(config.outstanding_writes + 1))
-        # A burst comes early, is held with its end known, and is then held against the window.
+        # A burst comes early: the splitter does not see the bus.
+        m.submodules.issue = issue = BurstIssue(config)
         early = Signal(burst_layout(config), reset_less=True)
         early_valid = Signal()
-        held = Signal(burst_layout(config), reset_less=True)
-        held_valid = Signal()
-        end = Signal(address_bits(config) + 1, reset_less=True)
-        checked = Signal()
-        inside = Signal()
-        leave = Signal()
         m.d.comb += self.burst.ready.eq(~early_valid)
         with m.If(~early_valid):
             m.d.sync += [early_valid.eq(self.burst.valid), early.eq(self.burst.p)]
-        with m.Elif(~held_valid):
+        with m.Elif(issue.burst.ready):
             m.d.sync += early_valid.eq(0)
-        size = (early.length + 1) << (config.bus_bytes.bit_length() - 1)
-        with m.If(~held_valid):
-            m.d.sync += [held_valid.eq(early_valid), held.eq(early), end.eq(early.addr + size)]
-        with m.Elif(leave):
-            m.d.sync += held_valid.eq(0)
-        m.d.sync += [
-            checked.eq(held_valid & ~leave),
-            inside.eq(is_inside(config, held.addr, end, self.window_base, self.window_end)),
-        ]
-        issue = (
-            held_valid
-            & checked
-            & inside
-            & ~bus.awvalid
-            & ~self.halt
-            & (unclaimed > held.length)
-            & (outstanding != config.outstanding_writes)
-        )
-        refuse = held_valid & checked & ~inside & ~self.halt
         m.d.comb += [
-            leave.eq(issue | refuse),
-            lengths.i.valid.eq(issue),
-            lengths.i.p.eq(held.length),
-            answers.i.valid.eq(issue),
-            answers.i.p.eq(held.last),
+            issue.burst.valid.eq(early_valid),
+            issue.burst.p.eq(early),
+            issue.room.eq(
+                (unclaimed > issue.held.length) & (outstanding != config.outstanding_writes)
+            ),
+            issue.halt.eq(self.halt),
+            issue.window_base.eq(self.window_base),
+            issue.window_end.eq(self.window_end),
+            bus.awvalid.eq(issue.address.valid),
+            bus.awaddr.eq(issue.address.p.addr),
+            bus.awlen.eq(issue.address.p.length),
+            issue.address.ready.eq(bus.awready),
+            self.fault.eq(issue.fault),
+            self.fault_addr.eq(issue.fault_addr),
+            lengths.i.valid.eq(issue.issued),
+            lengths.i.p.eq(issue.held.length),
+            answers.i.valid.eq(issue.issued),
+            answers.i.p.eq(issue.held.last),
         ]
-        fault_addr = drive(m, self.fault_addr, "fault_addr_out")
-        m.d.sync += [self.fault.eq(refuse), fault_addr.eq(held.addr)]
-        awaddr, awlen = drive(m, bus.awaddr, "awaddr_out"), drive(m, bus.awlen, "awlen_out")
-        with m.If(issue):
-            m.d.sync += [
-                bus.awvalid.eq(1),
-                awaddr.eq(held.addr),
-                awlen.eq(held.length),
-            ]
-        with m.Elif(bus.awready):
-            m.d.sync += bus.awvalid.eq(0)
         arrived = buffer.i.valid & buffer.i.ready
-        m.d.sync += unclaimed.eq(unclaimed + arrived - Mux(issue, held.length + 1, 0))
+        m.d.sync += unclaimed.eq(unclaimed + arrived - Mux(issue.issued, issue.held.length + 1, 0))
 
         # Data: beats of the front burst.
         sent = Signal(8)
@@ -163,12 +140,12 @@ class WritePort(wiring.Component):
         m.d.comb += [bus.bready.eq(1), answers.o.ready.eq(answered)]
         m.d.sync += [
             # It never goes below zero, whatever comes.
-            outstanding.eq(outstanding + issue - (answered & (outstanding != 0))),
+            outstanding.eq(outstanding + issue.issued - (answered & (outstanding != 0))),
             self.acknowledged.eq(answered & answers.o.valid & answers.o.p),
             self.bus_error.eq(
                 answered & (bus.bresp != Response.OKAY) & (bus.bresp != Response.EXOKAY)
             ),
-            self.quiet.eq((outstanding == 0) & ~bus.awvalid & ~held_valid & ~early_valid),
+            self.quiet.eq((outstanding == 0) & issue.idle & ~early_valid),
         ]
         # Bursts whose address and whose last beat are sent and whose answer is awaited; looked at a
         # cycle after the answer, so that it may come in the cycle of the last of both.
@@ -185,5 +162,5 @@ class WritePort(wiring.Component):
         with m.If(answer & (stranger | (addressed == 0) | (sent_bursts == 0))):
             m.d.sync += self.broken.eq(1)
         with m.If(self.halt):
-            m.d.sync += [early_valid.eq(0), held_valid.eq(0)]
+            m.d.sync += early_valid.eq(0)
         return m

@@ -44,19 +44,20 @@ class _AddressSpecification(Specification):
     ASKED: tuple[str, ...] = ()
     """Streams of bursts that are asked for."""
     STAGES: tuple[tuple[str, str], ...] = ()
-    """Flags that say that a burst waits, and the registers in which; the last is to be issued."""
-    OFFSET = 0
-    """Bits of the last of these registers below its burst."""
+    """Flags that say that a burst waits, and the registers in which, before it is to be issued."""
 
     def __init__(self, dut: Any, config: AcceleratorConfig, *, inside: bool = True) -> None:
         self.dut = dut
         self.config = config
         bits = Shape.cast(burst_layout(config)).width
-        probes = {"seen_end": ("dut.end", address_bits(config) + 1)}
-        for index, (flag, register) in enumerate(self.STAGES):
-            more = self.OFFSET if index == len(self.STAGES) - 1 else 0
+        probes = {
+            "seen_waits": ("dut.issue.waits", 1),
+            "seen_held": ("dut.issue.held", bits),
+            "seen_end": ("dut.issue.end", address_bits(config) + 1),
+        }
+        for flag, register in self.STAGES:
             probes[f"seen_{flag}"] = (f"dut.{flag}", 1)
-            probes[f"seen_{register}"] = (f"dut.{register}", bits + more)
+            probes[f"seen_{register}"] = (f"dut.{register}", bits)
         super().__init__(probes=probes, inside=inside)
 
     def elaborate(self, platform: object) -> Module:
@@ -104,11 +105,11 @@ class _AddressSpecification(Specification):
     def _judge_inside(self, m: Module) -> None:
         """Assert what the induction needs of the registers in which bursts wait."""
         layout = burst_layout(self.config)
-        for flag, register in self.STAGES:
-            full, held = getattr(self, f"seen_{flag}"), getattr(self, f"seen_{register}")
-            burst: Any = data.View(layout, held[-Shape.cast(layout).width :])
+        for flag, register in (*self.STAGES, ("waits", "held")):
+            full = getattr(self, f"seen_{flag}")
+            burst: Any = data.View(layout, getattr(self, f"seen_{register}"))
             m.d.comb += Assert(~full | self._is_legal(burst), f"{register} keeps to AXI4")
-            if flag == self.STAGES[-1][0]:
+            if register == "held":
                 end = burst.addr + self._size(burst)
                 m.d.comb += Assert(~full | (self.seen_end == end), "the end is known")
 
@@ -127,12 +128,7 @@ class ReadAddressSpecification(_AddressSpecification):
 
     CHANNEL = "ar"
     ASKED = ("load", "fetch")
-    STAGES = (
-        ("waits_load", "waiting_load"),
-        ("waits_fetch", "waiting_fetch"),
-        ("chosen_valid", "chosen"),
-    )
-    OFFSET = 1
+    STAGES = (("waits_load", "waiting_load"), ("waits_fetch", "waiting_fetch"))
 
 
 class WriteAddressSpecification(_AddressSpecification):
@@ -140,4 +136,4 @@ class WriteAddressSpecification(_AddressSpecification):
 
     CHANNEL = "aw"
     ASKED = ("burst",)
-    STAGES = (("early_valid", "early"), ("held_valid", "held"))
+    STAGES = (("early_valid", "early"),)

@@ -2,6 +2,7 @@
 
 from itertools import accumulate, product
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ class Bench(wiring.Component):
         self.multiplier = rng.integers(1 << 14, 1 << 16, config.param_depth)
         self.shift = rng.integers(20, 24, config.param_depth)
         for lane, bank in enumerate(self.params.banks):
-            bank.init = [
+            entries: Any = [
                 {
                     "bias": int(self.bias[index]),
                     "multiplier": int(self.multiplier[index]),
@@ -44,6 +45,7 @@ class Bench(wiring.Component):
                 }
                 for index in range(lane, config.param_depth, lanes)
             ]
+            bank.init = entries
         super().__init__({})
 
     def elaborate(self, platform):
