@@ -5,6 +5,7 @@ from amaranth.hdl import MemoryData, signed, unsigned
 
 from systolith_hw.compute.mesh import Mesh
 from systolith_hw.generate import Flavour, component_verilog
+from systolith_hw.interface.layouts import PARAM_LAYOUT
 from systolith_hw.primitives.ecp5 import Ecp5, block_rams, dsp_sites
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.primitives.multiplier import Multiplier
@@ -95,6 +96,19 @@ def test_memory_gives_in_two_cycles_what_was_written(tmp_path, depth, width, blo
     wrong, text = compare(memory, tmp_path, drive, 8000)
     assert wrong == 0
     assert text.count("DP16KD") == blocks
+
+
+def test_a_memory_of_entries_is_one_of_their_bits(tmp_path):
+    memory = RegisteredMemory(MemoryData(shape=PARAM_LAYOUT, depth=24, init=[]))
+    drive = """
+      w_addr = {$random(seed)} % 24;
+      r_addr = {$random(seed)} % 24;
+      w_data = {$random(seed), $random(seed)};
+      w_en = $random(seed);
+      if (w_addr == r_addr) w_en = 0;"""
+    wrong, text = compare(memory, tmp_path, drive, 2000)
+    assert wrong == 0
+    assert text.count("DP16KD") == 2
 
 
 def test_a_memory_deeper_than_a_block_is_left_to_the_tools():
