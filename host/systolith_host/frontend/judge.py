@@ -1,34 +1,29 @@
 """The judge from outside: what was read of an ONNX file beside onnxruntime on the file itself."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.extras import MissingExtraError
+from systolith_host.frontend.differences import FAULT, node_differences, share, walk
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.fold import fold
-from systolith_host.network.forward import run_float, run_node
+from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden, run_layer
 from systolith_host.network.graph import (
     AveragePool,
-    Clip,
     Graph,
-    LayerWeights,
     MaxPool,
-    Node,
-    Relu,
-    Weights,
     node_macs,
 )
 from systolith_host.network.qgraph import QGraph, QLayer
 from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
-__all__ = ["Agreement", "Judged", "agreements", "judge", "judge_float", "judge_integers", "share"]
+__all__ = ["Agreement", "Judged", "agreements", "judge", "judge_float", "judge_integers"]
 
 ROUNDING = 1e-4
 """Difference of float values, by their size, that another order of the same sums can make."""
@@ -38,8 +33,6 @@ _HALF_ROUNDING = 8e-3
 
 _MOST_WORK = 200_000_000_000
 """Multiply-accumulates and pooled values of an image beyond which nothing is compared."""
-
-_FAULT = "this is a fault of Systolith: please report it with the file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +61,7 @@ class Judged:
         if difference > self.rounding:
             raise SystolithError(
                 f"{what} changed the float network: its output differs from onnxruntime's by "
-                f"{difference:.1g} of the largest; {_FAULT}"
+                f"{difference:.1g} of the largest; {FAULT}"
             )
 
 
@@ -162,15 +155,15 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
             return Judged(line, wanted, rounding)
-        for node, by in _node_differences(path, model, x):
+        for node, by in node_differences(path, model, x):
             if by > rounding:
                 raise SystolithError(
                     f"{path}: {node.name} ({type(node).__name__}) computes something else than "
                     f"onnxruntime: from the same inputs its output differs by {by:.1g} of its "
-                    f"size, that of the network by {difference:.1g}; {_FAULT}"
+                    f"size, that of the network by {difference:.1g}; {FAULT}"
                 )
         if difference == np.inf:
-            raise SystolithError(f"{path}: its output has another shape or other values; {_FAULT}")
+            raise SystolithError(f"{path}: its output has another shape or other values; {FAULT}")
     except MissingExtraError as error:
         return Judged(f"not compared: {error}")
     except CannotRunError as error:
@@ -215,7 +208,7 @@ def judge_integers(
         wanted = theirs.take(qgraph.output)
         del theirs
         if wanted is None or wanted.size != output.size:
-            raise SystolithError(f"{path}: its output has another shape; {_FAULT}")
+            raise SystolithError(f"{path}: its output has another shape; {FAULT}")
         whole = _agreement("", "", output, wanted)
         equal = whole.values - whole.different
         line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
@@ -229,7 +222,7 @@ def judge_integers(
                 raise SystolithError(
                     f"{path}: {row.layer} ({row.kind}) computes something else than onnxruntime: "
                     f"from the same inputs {row.different:,} of its {row.values:,} integers "
-                    f"differ, by up to {row.largest}; {_FAULT}"
+                    f"differ, by up to {row.largest}; {FAULT}"
                 )
     except MissingExtraError as error:
         return f"not compared: {error}"
@@ -260,95 +253,8 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
         return run_layer(qgraph, layer, *inputs)
 
     start = {qgraph.input: first if wanted is None else wanted.reshape(first.shape)}
-    for layer, _, found, wanted in _walk(qgraph.layers, start, compute, theirs.take):
+    for layer, _, found, wanted in walk(qgraph.layers, start, compute, theirs.take):
         yield _agreement(layer.name, getattr(layer, "kind", type(layer).__name__), found, wanted)
-
-
-def share(found: np.ndarray, wanted: np.ndarray, size: float | None = None) -> float:
-    """Return the largest difference, divided by a size: the largest wanted value if not given.
-
-    It is infinite if there are not as many values, or some are not finite.
-    """
-    if found.size != wanted.size:
-        return np.inf
-    difference = float(np.abs(found - wanted.reshape(found.shape)).max())
-    if not np.isfinite(difference):
-        return np.inf
-    size = float(np.abs(wanted).max()) if size is None else size
-    return difference / size if size else (np.inf if difference else 0.0)
-
-
-Step = TypeVar("Step", bound="_HasTensors")
-
-
-class _HasTensors(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-
-    @property
-    def output(self) -> str: ...
-
-
-def _walk(
-    steps: Sequence[Step],
-    start: Mapping[str, np.ndarray],
-    compute: Callable[[Step, list[np.ndarray]], np.ndarray],
-    take: Callable[[str], np.ndarray | None],
-) -> Iterator[tuple[Step, list[np.ndarray], np.ndarray, np.ndarray]]:
-    """Yield steps with their inputs, what they compute of them, and what onnxruntime has.
-
-    Inputs are onnxruntime's where it has them. A tensor is kept until its last use.
-    """
-    last_use = {name: index for index, step in enumerate(steps) for name in step.inputs}
-    tensors = dict(start)
-    for index, step in enumerate(steps):
-        inputs = [tensors[name] for name in step.inputs]
-        found = compute(step, inputs)
-        wanted = take(step.output)
-        if wanted is not None and wanted.size != found.size:
-            raise SystolithError(
-                f"{step.name}: makes {found.size} values where onnxruntime has {wanted.size}; "
-                f"{_FAULT}"
-            )
-        if wanted is not None:
-            wanted = wanted.reshape(found.shape)
-            yield step, inputs, found, wanted
-        tensors[step.output] = found if wanted is None else wanted
-        for name in set(step.inputs):
-            if last_use[name] == index:
-                del tensors[name]
-
-
-def _node_differences(path: Path, model: OnnxModel, x: np.ndarray) -> Iterator[tuple[Node, float]]:
-    """Yield by how much each node differs, against the root of the sum of its squared terms."""
-    graph, names = model.graph, model.names
-    wanted = [names[node.output] for node in graph.nodes if node.output in names]
-    reference = Reference(path, x, wanted, channels_last=model.channels_last)
-
-    def compute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
-        return run_node(node, model.weights, inputs)
-
-    def take(name: str) -> np.ndarray | None:
-        return reference.take(names[name]).astype(np.float32) if name in names else None
-
-    for node, inputs, found, theirs in _walk(graph.nodes, {graph.input: x}, compute, take):
-        if np.isfinite(theirs).all():
-            yield node, share(found, theirs, _size(node, model.weights, inputs))
-
-
-def _size(node: Node, weights: Weights, inputs: list[np.ndarray]) -> float:
-    """Return how large a node's output would be if its terms had random signs."""
-    squares = [values * values for values in inputs]
-    if isinstance(node, Relu | Clip):
-        return float(np.sqrt(squares[0].max()))
-    if node.name in weights:
-        made = weights[node.name]
-        bias = np.square(made.bias.astype(np.float64))
-        weights = {node.name: LayerWeights(made.weight * made.weight, bias)}
-    return float(np.sqrt(run_node(node, weights, squares).max()))
 
 
 class _Integers:
