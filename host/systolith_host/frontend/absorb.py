@@ -27,14 +27,14 @@ def absorb(
 ) -> tuple[Graph, dict[str, LayerWeights], list[Problem]]:
     """Return the network without any :class:`Affine`.
 
-    One becomes part of the layer before it where nothing else uses what that layer makes, and a
-    network's output is such a use. Else one on an image becomes a depthwise 1x1 convolution, and
-    one on a vector becomes part of the linear layers behind it, or a linear layer of its own.
+    It becomes part of the layer before it if nothing else, not even the network's output, uses
+    that layer's output. Otherwise, on an image it becomes a depthwise 1x1 convolution; on a vector
+    it becomes part of the linear layers behind it, or a linear layer of its own.
 
     Parameters
     ----------
     graph : Graph
-        All of whose nodes its output needs.
+        Its output needs all of its nodes.
     weights : mapping of str to LayerWeights
         Of its :class:`Conv`, :class:`Linear` and :class:`Affine` nodes.
     scales : mapping of str to object
@@ -74,8 +74,8 @@ def absorb(
                 Problem(
                     node.name,
                     "scale",
-                    f"scales {shape[0]} features, more than {_LARGEST_DIAGONAL}, between what no "
-                    "linear layer makes alone and what not only linear layers use",
+                    f"scales {shape[0]} features, more than {_LARGEST_DIAGONAL}, which "
+                    "works only right behind a linear layer or before linear layers alone",
                 )
             )
     used = {graph.input, *(name for node in result for name in (*node.inputs, node.output))}

@@ -1,4 +1,4 @@
-"""Computes nodes whose inputs are constant, if what they make is not too large."""
+"""Computes nodes whose inputs are constant, if their outputs are not too large."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ _BROADCAST = frozenset(("Add", "Div", "Equal", "Mul", "Sub", "Where"))
 _KEEP = frozenset(
     "Cast Floor Identity Neg ReduceProd Reshape Slice Sqrt Squeeze Transpose Unsqueeze".split()
 )
-"""What makes no more elements than its first input has."""
+"""Operators that make no more elements than their first input has."""
 
 _FOLDABLE = _BROADCAST | _KEEP | {"Concat", "Constant", "Gather", "Shape"}
-"""What is computed here where all inputs are constant: weights and shapes."""
+"""Operators computed here where all inputs are constant: weights and shapes."""
 
 
 class Budget:

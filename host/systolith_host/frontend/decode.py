@@ -25,9 +25,8 @@ def decode_image(path: Path, *, gray: bool = False) -> tuple[Image.Image, bool]:
     """Return an image file upright, in 8-bit gray or RGB, laid over white.
 
     Gray integers of more than 8 bits are scaled by 65535 (a TIFF of 12 bits by 4095) and rounded
-    to 8 bits, floats by 1; of 16-bit colours Pillow itself keeps the upper byte. Colours that
-    transparency hides are arbitrary, so that white shows there
-    as in a viewer.
+    to 8 bits, floats by 1; Pillow itself keeps the upper byte of 16-bit colours. The colours of
+    transparent pixels are arbitrary: they show white, as in a viewer.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def decode_image(path: Path, *, gray: bool = False) -> tuple[Image.Image, bool]:
     OSError, SyntaxError, EOFError, Image.DecompressionBombError
         From Pillow, if the file cannot be read.
     """
-    # By its name Pillow 13.0 would map an uncompressed TIFF with rows of the turned image's length.
+    # Opened by name, Pillow 13.0 would map an uncompressed TIFF with the turned image's rows.
     with path.open("rb") as data, Image.open(data) as file:
         image = ImageOps.exif_transpose(file)
         tags = getattr(file, "tag_v2", {})

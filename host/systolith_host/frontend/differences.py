@@ -20,7 +20,7 @@ FAULT = "this is a fault of Systolith: please report it with the file"
 def share(found: np.ndarray, wanted: np.ndarray, size: float | None = None) -> float:
     """Return the largest difference, divided by a size: the largest wanted value if not given.
 
-    It is infinite if there are not as many values, or some are not finite.
+    It is infinite if the numbers of values differ, or some values are not finite.
     """
     if found.size != wanted.size:
         return np.inf

@@ -1,4 +1,4 @@
-"""Quantised files: refuses a tensor that others than its QuantizeLinear use in a wider range."""
+"""Refuses quantised files where a tensor is used in a wider range than its QuantizeLinear's."""
 
 from collections.abc import Iterable
 
@@ -14,11 +14,11 @@ __all__ = ["narrowed"]
 def narrowed(
     nodes: Iterable[onnx.NodeProto], outputs: Iterable[str], reader: Reader
 ) -> list[Problem]:
-    """Return the nodes that would get a tensor cut off by a quantisation they are not behind.
+    """Return the nodes whose input a quantisation on another branch would clip.
 
     On the accelerator a tensor has one scale, that of its first QuantizeLinear. Another node that
-    takes the tensor itself sees it rounded, too, which is as good as any rounding; but where the
-    range is that of a ReLU it would see no negative value, and another QuantizeLinear nothing
+    takes the tensor itself sees it rounded, too, which is as good as any rounding. But behind the
+    range of a ReLU it would see no negative value, and another QuantizeLinear would see nothing
     beyond the first one's range.
 
     Parameters
@@ -32,7 +32,7 @@ def narrowed(
     """
     problems = []
     behind: set[str] = set()
-    """ONNX's names of what is quantised."""
+    """ONNX's names of quantised tensors."""
     for node in nodes:
         name = node.output[0]
         if name not in reader.alias:
@@ -49,7 +49,7 @@ def narrowed(
             elif node.op_type == "QuantizeLinear" and made != root:
                 reason = _cut(reader, root, reader.scales[made])
             elif made != root and _loses_sign(reader, root):
-                reason = "takes what a ReLU in another branch is part of the quantisation of"
+                reason = "takes a tensor that is quantised behind a ReLU in another branch"
         if node.op_type == "QuantizeLinear" or reader.integers.get(made) == name:
             behind.add(name)
         if reason:

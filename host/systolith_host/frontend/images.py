@@ -25,7 +25,7 @@ STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's red, green and blue, of values from 0 to 1."""
 
 _RESIZE = 256 / 224
-"""The shorter side is first made so much longer than the crop."""
+"""Length of the shorter side over the crop's, before the crop."""
 
 _WITHOUT = ", or give inputs as NumPy files (--image FILE.npy)"
 

@@ -1,4 +1,4 @@
-"""The judge from outside: what was read of an ONNX file beside onnxruntime on the file itself."""
+"""The judge from outside: compares a network read from an ONNX file with onnxruntime."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _MOST_WORK = 200_000_000_000
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What came of a comparison.
+    """The result of a comparison.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Judged:
     output : ndarray of float32, optional
         onnxruntime's output of the float network; None if nothing was compared.
     rounding : float
-        What :func:`share` may say of another computation of the same output.
+        Largest :func:`share` that another computation of the same output may have.
     """
 
     line: str
@@ -98,7 +98,7 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     path : Path
         The ONNX file.
     model : OnnxModel
-        What was read of it.
+        The network read from it.
     multiplier_width : int
         Bits of the requantiser's multiplier, for a file that was quantised before.
 
@@ -129,7 +129,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
     path : Path
         The ONNX file.
     model : OnnxModel
-        What was read of it.
+        The network read from it.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
 
     Raises
@@ -188,9 +188,9 @@ def judge_integers(
     path : Path
         An ONNX file that was quantised before.
     model : OnnxModel
-        What was read of it.
+        The network read from it.
     qgraph : QGraph
-        What was made of that.
+        The integer network made from it.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
     output : ndarray of integers, shape (1, K, P, Q)
         The golden model's.

@@ -43,12 +43,12 @@ Sides = tuple[int, int, int, int]
 
 
 def padded_size(size: tuple[int, int], around: Sides) -> tuple[int, int]:
-    """Return the size of an image with what is around it."""
+    """Return the size of an image with its padding."""
     return size[0] + around[0] + around[1], size[1] + around[2] + around[3]
 
 
 def joined(first: Sides, second: Sides) -> Sides:
-    """Return one padding around another."""
+    """Return the sum of two paddings, one around the other."""
     return (
         first[0] + second[0],
         first[1] + second[1],

@@ -1,4 +1,4 @@
-"""How large a network may be: what a file asks for beyond is refused before memory is taken."""
+"""Limits on a network's size: a file that exceeds them is refused before memory is taken."""
 
 __all__ = [
     "CONSTANTS_EACH",
@@ -31,6 +31,6 @@ LARGEST_ACTIVATIONS = 1 << 31
 
 CONSTANTS_FREE = 1 << 24
 CONSTANTS_EACH = 8
-"""Elements that nodes may make of constants, all together: as many as `CONSTANTS_FREE`, and
+"""Elements that nodes may make of constants, all together: `CONSTANTS_FREE`, plus
 `CONSTANTS_EACH` for each element that the file holds. Weights that several layers use count for
 each of them."""

@@ -69,7 +69,7 @@ class OnnxModel:
 
     @property
     def summary(self) -> str:
-        """What the network is, in a line."""
+        """The network in one line."""
         kinds: dict[str, int] = {}
         for node in self.graph.nodes:
             kind = type(node).__name__
@@ -109,7 +109,7 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """
     proto = _load(path)
     try:
-        with np.errstate(all="ignore"):  # what overflows is found afterwards, and named
+        with np.errstate(all="ignore"):  # values that overflow are found and named afterwards
             return _convert(path, proto)
     except SystolithError:
         raise
@@ -171,7 +171,7 @@ def _check_external(path: Path, graph: onnx.GraphProto) -> None:
                 rest = file.stat().st_size - int(entries.get("offset", 0))
                 total += min(rest, int(entries.get("length", rest)))
             except (OSError, ValueError):
-                continue  # is said when it is read
+                continue  # reported when it is read
     if total > MOST_EXTERNAL_BYTES:
         raise SystolithError(
             f"{path}: its external data has {total:,} bytes, the limit is {MOST_EXTERNAL_BYTES:,}"
@@ -260,7 +260,7 @@ def _array(path: Path, tensor: TensorProto) -> np.ndarray:
 
 
 def _check_structure(path: Path, graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
-    """Refuse what is no directed graph: missing tensors, cycles, tensors made twice."""
+    """Refuse a file that is no directed graph: missing tensors, cycles, tensors made twice."""
     known = {value.name for value in graph.input} | set(constants)
     makers: dict[str, str] = {}
     for number, node in enumerate(graph.node):

@@ -1,4 +1,4 @@
-"""The float operators of ONNX, one function each, and what of them the accelerator can do."""
+"""The float operators of ONNX, one function each, as far as the accelerator can do them."""
 
 import math
 
@@ -197,7 +197,7 @@ def average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     stride, own, dilation, size = windows(found, large, kernel)
     if dilation != (1, 1):
         raise UnsupportedError("a dilated average pool is not supported")
-    # What no window reaches beyond the ends is no padding.
+    # Padding that no window reaches does not count.
     spare = [
         large[axis]
         + own[2 * axis]

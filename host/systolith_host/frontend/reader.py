@@ -1,4 +1,4 @@
-"""The state of reading an ONNX graph: tensors, nodes and weights so far, and what went wrong."""
+"""The state of reading an ONNX graph: tensors, nodes and weights so far, and problems."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -96,7 +96,7 @@ class Reader:
     inferred : mapping of str to tuple of int
         Shapes that onnx inferred, for one image; they stand in behind what cannot run.
     handlers : mapping of str to Handler
-        What reads the nodes of an operator.
+        By operator, the reader of its nodes.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Reader:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     padded: dict[str, Padding] = field(default_factory=dict)
-    """By ONNX's names of tensors, what is around the tensors that those stand for."""
+    """By ONNX's names of tensors, the zeros around them."""
     channels_last: bool = False
     """Whether the file wants its images that way, while this network has their channels first."""
     output: str = ""
@@ -170,7 +170,7 @@ class Reader:
     def finish(self, output: str) -> None:
         """Note the network's output."""
         if output in self.padded:
-            reason = f"is what {self.padded[output].node} pads; padding needs a layer behind it"
+            reason = f"is padded by {self.padded[output].node}; padding needs a layer behind it"
             self.problems.append(Problem(output, "output", reason))
         elif output in self.alias:
             self.output = self.alias[output]
@@ -218,7 +218,7 @@ class Reader:
             raise UnsupportedError(f"its input {index} must not be constant")
         if name in self.padded and not padded:
             raise UnsupportedError(
-                f"takes what {self.padded[name].node} pads; only a convolution or a pool right "
+                f"takes the output of {self.padded[name].node}; only a convolution or a pool right "
                 "behind it can take the padding in"
             )
         return self.alias[name]
@@ -392,7 +392,7 @@ Handler = Callable[[Reader, onnx.NodeProto, str], None]
 """Takes in a node of some operator under a name; raises UnsupportedError if it cannot."""
 
 EPILOGUE = frozenset(("Softmax", "LogSoftmax", "ArgMax", "Identity", "Sigmoid"))
-"""What the host may compute after the last layer."""
+"""Operators that the host may compute after the last layer."""
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -20,7 +20,7 @@ _GROUP = 16
 _INTEGERS = frozenset(("MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"))
 
 _MOST_IMAGES = 256
-"""That a file may want at once, each a copy of the one that is compared."""
+"""Most images that a file may want at once; each is a copy of the one that is compared."""
 
 
 class CannotRunError(Exception):
@@ -63,7 +63,7 @@ class Reference:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False
-        options.log_severity_level = 4  # what it says is in the exception, too
+        options.log_severity_level = 4  # the exception has its messages, too
         # Node by node as the file has it. Only the integer operators need one rewriting: without
         # it, those of x86 without VNNI saturate sums of two products.
         levels = onnxruntime.GraphOptimizationLevel

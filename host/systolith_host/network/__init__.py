@@ -1,1 +1,1 @@
-"""What a network is and what it computes."""
+"""Networks and their computation."""

@@ -1,4 +1,4 @@
-"""Folds a float graph into what the accelerator computes: layers with the clamps behind them."""
+"""Folds a float graph into the accelerator's layers: nodes with the clamps behind them."""
 
 import math
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class FoldedLayer:
 
     @property
     def relu(self) -> bool:
-        """Whether nothing below 0 comes out."""
+        """Whether the output is never below 0."""
         return self.low == 0.0
 
 
@@ -94,7 +94,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
                 scales.get(node.output)
             )
             if not own and not isinstance(last.node, MaxPool | Concat):
-                # What came out between the last limits comes out between what becomes of those.
+                # Values between the old limits end between the images of those limits.
                 low, high = (min(max(limit, low), high) for limit in (last.low, last.high))
                 layers[index] = replace(last, output=node.output, low=low, high=high)
                 made_by[node.output] = index

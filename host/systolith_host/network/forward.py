@@ -79,7 +79,7 @@ def _saturated(values: np.ndarray, scale: ActivationScale | None) -> np.ndarray:
 
 
 def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarray:
-    """Return what a node computes of its inputs, shape (N, ...)."""
+    """Return the output of a node for its inputs, shape (N, ...)."""
     x = inputs[0]
     if isinstance(node, Conv):
         return _conv(node, weights[node.name].weight, weights[node.name].bias, x)
@@ -134,7 +134,7 @@ def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np
 
 
 def input_windows(node: Conv, x: np.ndarray) -> np.ndarray:
-    """Return what each output pixel of a convolution sees, shape (N, C, P, Q, R, S), as a view."""
+    """Return the window of each output pixel, shape (N, C, P, Q, R, S), as a view."""
     return _windows(_pad(x, node.padding, 0), node.kernel, node.stride, node.dilation)
 
 

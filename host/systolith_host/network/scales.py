@@ -20,11 +20,11 @@ _BIAS_LIMIT = 1 << 24
 """Largest bias in steps of the sums; a channel with a larger one gets a coarser weight scale."""
 
 _LEAST_RANGE = 2.0**-100
-"""Of a tensor that is always 0 on the calibration images. Far below any other range, so that what
-it holds and what is added to it count for nothing; steps are still normal numbers of float32."""
+"""Range of a tensor that is always 0 on the calibration images. It is far below any other, so that
+the tensor adds nothing to a sum; its steps are still normal numbers of float32."""
 
 _LEAST_WEIGHT_SCALE = 2.0**-100
-"""Of a channel without weights and bias: its sums vanish, whatever the scale of the output."""
+"""Scale of a channel without weights and bias: its sums vanish at any scale of the output."""
 
 _ALL_STEPS = 255
 """From the least to the largest value of a type."""
@@ -57,7 +57,7 @@ class ActivationScale:
         return round(steps[0]), round(steps[1])
 
     def saturate(self, values: np.ndarray) -> np.ndarray:
-        """Return real values held within what the type's integers stand for, in float32."""
+        """Return real values clamped to the range of the type's integers, in float32."""
         low, high = ((end - self.zero_point) * self.scale for end in (self.low, self.high))
         return np.clip(values, low, high).astype(np.float32)
 
@@ -135,8 +135,8 @@ def requantisation(
     """Return multiplier and shift for each channel, so that multiplier / 2**shift is the ratio.
 
     The multiplier is the largest that fits, which is the most precise. A ratio beyond the largest
-    becomes the largest, by which a sum of 1 crosses the whole output already: so it is where a
-    layer with a wide sum makes a tensor that is always 0, or nearly so.
+    becomes the largest, by which a sum of 1 crosses the whole output already. Such ratios occur
+    where a layer with a wide sum makes a tensor that is always 0, or nearly so.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What the compiler makes and the runtime runs."""
+"""The compiled program, the contract of compiler and runtime."""

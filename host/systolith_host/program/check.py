@@ -1,4 +1,4 @@
-"""What a program file must hold to be run: kinds, ranges, places that fit, legal instructions."""
+"""Checks program files before a run: kinds, ranges, places that fit, legal instructions."""
 
 import dataclasses
 import typing
@@ -25,10 +25,10 @@ __all__ = ["LARGEST_BATCH", "PAGE_BYTES", "check", "record", "whole"]
 _Record = TypeVar("_Record")
 
 ALIGNMENT = 64
-"""What the address of a tensor is a multiple of."""
+"""Alignment of a tensor's address in bytes."""
 
 PAGE_BYTES = 4096
-"""What the size of a program's memory is a multiple of."""
+"""Divisor of the size of a program's memory in bytes."""
 
 LARGEST_BATCH = 1 << 16
 _LARGEST_SIDE = 1 << 24
@@ -90,7 +90,7 @@ def check(program: "Program") -> None:
     Raises
     ------
     ValueError
-        If something cannot be so: the message names the tensor, layer or instruction.
+        If something is wrong: the message names the tensor, layer or instruction.
     """
     whole(program.batch, "batch", 1, LARGEST_BATCH)
     whole(program.memory_size, "memory_size", 1, 1 << program.config.addr_width)
@@ -148,7 +148,7 @@ def _check_place(program: "Program", place: "Place") -> None:
 
 
 def _check_overlaps(program: "Program") -> None:
-    """Check that nothing overlaps, and that the memory ends where all of it ends."""
+    """Check that nothing overlaps, and that the memory ends where its contents end."""
     spans = [(address, address + data.size, "a segment") for address, data in program.segments]
     spans += [
         (place.address, place.address + place.size, f"tensor {place.tensor}")

@@ -1,4 +1,4 @@
-"""What the accelerator's counters say of a layer."""
+"""The accelerator's counters for a layer."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["LayerCounters"]
 
 @dataclass(frozen=True)
 class LayerCounters:
-    """What the counters said after a layer.
+    """The counters after a layer.
 
     Parameters
     ----------

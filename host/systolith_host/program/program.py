@@ -95,7 +95,7 @@ class Place:
         return self.image_pitch or self.data_bytes
 
     def pieces(self, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Return addresses and bytes of a tensor: what stands between its images is not touched.
+        """Return addresses and bytes of a tensor; memory between its images is not touched.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Place:
         Raises
         ------
         SystolithError
-            If the bytes are not as many as :attr:`size`.
+            If the number of bytes is not :attr:`size`.
         """
         if data.size != self.size:
             raise SystolithError(f"{self.tensor}: must have {self.size} bytes, not {data.size}")
@@ -188,7 +188,7 @@ class LayerProgram:
     more_inputs : tuple of str
         Those after the first.
     instruction_address, instruction_count : int
-        What the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
+        Values that the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
     macs : int
         Multiply-accumulates that the layer needs; 0 for a pool.
     compulsory_bytes : int
@@ -235,7 +235,7 @@ class Program:
     places : mapping of str to Place
         The tensors that stand in memory.
     segments : tuple of (address, ndarray of uint8)
-        What memory holds before the run: instructions, weights, parameters.
+        Contents of memory before the run: instructions, weights, parameters.
     memory_size : int
         Bytes of external memory that the program needs, from address 0.
     input, output : str

@@ -1,4 +1,4 @@
-"""A program's memory moved to another address, where the accelerator shares it with processors."""
+"""Moves a program's memory to another address, for memory shared with processors."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcod
 __all__ = ["PAGE_BYTES", "relocate"]
 
 PAGE_BYTES = 4096
-"""What a base is a multiple of: AXI4 bursts must not cross such a border, and the compiler's
-addresses keep to it."""
+"""Alignment of a base: AXI4 bursts must not cross such a border, and the compiler's addresses
+keep to it."""
 
 
 def _address_places() -> dict[int, tuple[int, int]]:

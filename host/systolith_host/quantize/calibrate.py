@@ -17,7 +17,7 @@ METHODS = ("minmax", "percentile", "mse")
 and clamps together make the least mean-squared error."""
 
 _LEAST_SPREAD = 2.0**-100
-"""Of a tensor whose values are no rounding errors of 0."""
+"""Least range of a tensor whose values are more than rounding errors of 0."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What calibration saw.
+    """The results of calibration.
 
     Parameters
     ----------
@@ -101,6 +101,6 @@ def calibrate(
 def _spread(low: float, high: float) -> bool:
     """Return whether values differ enough for a histogram; its edges are float32, too.
 
-    The range of others is that from 0 to where they all are, and nothing lies outside.
+    The range of other tensors is from 0 to their values; nothing lies outside.
     """
     return high - low > max(_LEAST_SPREAD, abs(low) / 64, abs(high) / 64)

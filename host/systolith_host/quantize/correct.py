@@ -1,4 +1,4 @@
-"""Bias correction: the mean error that quantisation gives each channel is taken out of its bias."""
+"""Bias correction: takes the mean error of quantisation out of each channel's bias."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Correction:
-    """What was done to a layer.
+    """The correction of a layer.
 
     Parameters
     ----------
@@ -49,18 +49,17 @@ def correct_bias(
     """Return the integer network with biases under which channels have the float network's means.
 
     After Nagel et al., "Data-free quantization through weight equalization and bias correction"
-    (ICCV 2019), section 4.2, with images: layer by layer in order, so that a layer's inputs are
-    those of the corrected layers before it, the mean of each channel of sums, before any clamp, is
-    compared with the float network's, and the difference added to the bias. A convolution is
-    linear, so its mean is that of its weights with its mean input window, and none has to be
-    computed for it.
+    (ICCV 2019), section 4.2, with images. Layers are taken in order, so that a layer's inputs
+    come from corrected layers. The mean of each channel of sums, before any clamp, is compared
+    with the float network's, and the difference is added to the bias. A convolution is linear: its
+    mean is that of its weights with its mean input window, so no convolution is computed.
 
     Parameters
     ----------
     graph, weights
         The float network.
     qgraph : QGraph
-        What was made of it.
+        The integer network made from it.
     images : ndarray of float32, shape (N, channels, height, width)
         For calibration; the first MOST_IMAGES are used.
     progress : callable, optional
@@ -122,7 +121,7 @@ def _mean_window(node: Conv | Linear, values: np.ndarray) -> np.ndarray:
 
 
 def _mean_output(node: Conv | Linear, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return what weights make of a mean window, shape (K,)."""
+    """Return the mean outputs of weights on a mean window, shape (K,)."""
     groups = node.groups if isinstance(node, Conv) else 1
     each = weight.reshape(groups, len(weight) // groups, -1)
     return np.concatenate(

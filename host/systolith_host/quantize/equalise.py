@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: channels of a tensor brought to ranges of like size, where it helps."""
+"""Cross-layer equalisation: brings channels of a tensor to similar ranges, where it helps."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from systolith_host.network.scales import activation_scale, quantize_weight
 __all__ = ["Equalised", "Pair", "divide_channels", "equalisable", "equalise"]
 
 SHARES = (0.25, 0.5, 0.75)
-"""Of a tensor's unevenness that goes into the weights behind it."""
+"""Shares of a tensor's unevenness that go into the weights behind it."""
 
 LEAST_GAIN = 0.1
 """Decibels below which a pair is left as it is: less is noise of the sample."""
@@ -37,19 +37,19 @@ _CHANNELS = 64
 """Output channels, likewise."""
 
 _LARGEST = 1e4
-"""By which a channel is scaled at most."""
+"""Largest factor of a channel."""
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two layers between which channels may be scaled without any change of what comes out.
+    """Two layers between which channels may be scaled without any change of the output.
 
     Parameters
     ----------
     first, second : Conv or Linear
-        Nothing but ReLUs, pools and flattenings stands between them, and nobody else sees that.
+        Only ReLUs, pools and flattenings stand between them, and nothing else uses their tensors.
     """
 
     first: Conv | Linear
@@ -58,7 +58,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Equalised:
-    """What became of a pair.
+    """The result for a pair.
 
     Parameters
     ----------
@@ -113,11 +113,10 @@ def equalise(
     After Nagel et al., "Data-free quantization through weight equalization and bias correction"
     (ICCV 2019), which divides channel i by sqrt(v_i / w_i), v_i being its largest weight before
     and w_i its largest weight behind. Here weights have a scale for each output channel, so that
-    what counts is the tensor between: also tried is t_i**a / w_i**(1 - a), as in Xiao et al.,
+    the tensor between counts: t_i**a / w_i**(1 - a) is tried, too, as in Xiao et al.,
     "SmoothQuant" (ICML 2023), t_i being the channel's largest value on the images. Each pair is
-    judged by the noise that rounding its tensor and the weights behind makes, on a sample of
-    outputs, of images whose range the factors were not chosen by, and left alone unless that
-    becomes less.
+    judged by the noise of rounding its tensor and the weights behind, on a sample of outputs of
+    images that the factors were not chosen by. A pair is left alone unless that noise shrinks.
 
     Parameters
     ----------
@@ -163,15 +162,15 @@ def equalise(
 
 
 class _Sample:
-    """What the tensor before a pair's second layer holds on the images.
+    """The values before a pair's second layer on the images.
 
-    They are taken in two parts by turns, so that what one part says can be judged on the other.
+    Images go to two parts by turns, so that factors of one part can be judged on the other.
 
     Parameters
     ----------
     pair : Pair
     images : int
-        That will be taken.
+        Number of images.
     """
 
     def __init__(self, pair: Pair, images: int) -> None:
@@ -203,7 +202,7 @@ class _Sample:
         self.patches[part].append(windows[:, chosen // width, chosen % width].swapaxes(0, 1))
 
     def judge(self, before: np.ndarray, behind: np.ndarray) -> tuple[Equalised, np.ndarray]:
-        """Return what the best way does to the noise, and the factors of the channels.
+        """Return the noise with the best way, and the factors of the channels.
 
         Parameters
         ----------

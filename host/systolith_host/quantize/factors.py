@@ -22,8 +22,8 @@ def sum_factors(
     """Return factors, multiplier and shift, so that factor * multiplier / 2**shift are the ratios.
 
     Factors of 16 bits alone would round a ratio to some parts in 100,000. Of all factors for the
-    larger ratio, each with its multiplier, one brings both products far closer: the one with the
-    least sum of errors is taken.
+    larger ratio, each with its multiplier, some bring both products far closer: the factor with
+    the least sum of errors is taken.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ def mean_factors(
 ) -> tuple[int, int, int]:
     """Return weight, multiplier and shift, so that weight * multiplier / 2**shift is the ratio.
 
-    Any weight makes a mean, since all taps share it; the one is taken whose multiplier comes
-    closest.
+    Any weight makes a mean, since all taps share it: the weight whose multiplier comes closest is
+    taken.
 
     Parameters
     ----------
     ratio : float
-        What a sum of inputs is multiplied by; positive.
+        Factor of a sum of inputs; positive.
     taps : int
         Inputs of a sum.
     multiplier_width, layer
@@ -97,7 +97,7 @@ def mean_factors(
 def _multipliers(
     ratio: float, factors: np.ndarray, multiplier_width: int, layer: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the factors that leave a ratio to the multiplier that it can have, and what it is."""
+    """Return the factors that leave the multiplier in its range, each with multiplier and shift."""
     fits = ratio / factors < ((1 << multiplier_width) - 1) / 2
     # If none does, the largest has the error.
     factors = factors[fits] if fits.any() else factors.max(keepdims=True)

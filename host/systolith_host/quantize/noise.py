@@ -1,4 +1,4 @@
-"""How much quantisation costs: the signal-to-noise ratio of every layer."""
+"""The cost of quantisation: the signal-to-noise ratio of every layer."""
 
 import math
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ def layer_noise(
 ) -> dict[str, float]:
     """Return, for each layer of the float network, signal over noise in decibels.
 
-    The signal is the float network's tensor, the noise what the integer network's differs from it,
-    with the noise of all layers before in it.
+    The signal is the float network's tensor, the noise the integer network's difference
+    from it, which includes the noise of all layers before.
 
     Parameters
     ----------
     graph, weights
         The float network.
     qgraph : QGraph
-        What was made of it.
+        The integer network made from it.
     tensors : mapping of str to ndarray
         The golden model's, of the same inputs.
     x : ndarray of float32, shape (N, ...)

@@ -1,4 +1,4 @@
-"""Ranges from histograms: what to clamp so that the rest is finer."""
+"""Ranges from histograms: clamps outer values so that the steps of the rest are finer."""
 
 import numpy as np
 

@@ -73,7 +73,7 @@ WRONG: dict[str, tuple[list, str]] = {
     ),
     "a sum of the tensor itself": (
         [*CONV, *relu_range("c", "a"), *total("a", "c")],
-        r"s \(Add\): takes what a ReLU in another branch",
+        r"s \(Add\): takes a tensor that is quantised behind a ReLU",
     ),
     "a sum of it before its quantisation": (
         [
@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[list, str]] = {
             onnx_node("Flatten", ["c"], "g"),
             *total("a", "g"),
         ],
-        r"s \(Add\): takes what a ReLU in another branch",
+        r"s \(Add\): takes a tensor that is quantised behind a ReLU",
     ),
 }
 

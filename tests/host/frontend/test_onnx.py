@@ -323,14 +323,14 @@ CONV = node("Conv", ["q", "w"], "y")
         (
             [node("Pad", ["x", "p"], "q"), node("Relu", ["q"], "r"), node("Conv", ["r", "w"], "y")],
             ZEROS,
-            r"r \(Relu\): takes what q pads; only a convolution or a pool",
+            r"r \(Relu\): takes the output of q; only a convolution or a pool",
         ),
         (
             [node("Pad", ["x", "p"], "q"), node("MaxPool", ["q"], "y", kernel_shape=[3, 3])],
             ZEROS,
             r"y \(MaxPool\): takes the zeros of q, which never win only where nothing is below 0",
         ),
-        ([node("Pad", ["x", "p"], "y")], ZEROS, r"y \(output\): is what y pads"),
+        ([node("Pad", ["x", "p"], "y")], ZEROS, r"y \(output\): is padded by y"),
     ],
 )
 def test_padding_that_no_layer_can_take_in_is_refused(tmp_path, nodes, amounts, reason):

@@ -215,7 +215,7 @@ def test_padding_with_another_integer_is_refused(tmp_path):
 
 def test_padding_does_not_go_through_another_scale(tmp_path):
     nodes = [*FLOATS[:2], helper.make_node("QuantizeLinear", ["q", "t", "z0"], ["z"], "q")]
-    with pytest.raises(SystolithError, match=r"q \(QuantizeLinear\): takes what pad pads"):
+    with pytest.raises(SystolithError, match=r"q \(QuantizeLinear\): takes the output of pad"):
         read(tmp_path, padded(nodes))
 
 
