@@ -83,7 +83,7 @@ def own(network, config, rtl):
     counted = [layer.counters for layer in replay_program(program)]
     replayed = time.process_time()
     speed = f"{compiled - cpu:.1f} by the compiler, {replayed - compiled:.1f} more for the replay"
-    how = "by the replay of every cycle"
+    how = "those of the replay"
     if rtl:
         before = children_seconds()
         cases = measure(program, MemoryTiming())
@@ -120,7 +120,7 @@ def compare(network, preset, root, rtl, simulate):
     lines = [
         f"## {config.rows}x{config.cols} (`{preset}`)",
         "",
-        f"Ours are {how}.",
+        f"Our cycles are {how}.",
         "",
         "| layer | ours | ZigZag | SCALE-Sim, closed form | simulated | bytes: ours | ZigZag "
         "| SCALE-Sim |",
@@ -142,7 +142,8 @@ def compare(network, preset, root, rtl, simulate):
     lines.append("| all | " + " | ".join([*cells[:3], "", *cells[3:], ""]) + " |")
     lines += [
         "",
-        f"Time to answer, CPU seconds: ours {speed}; ZigZag {zigzag['cpu_seconds']:.0f}; SCALE-Sim "
+        f"CPU seconds of the prediction: ours {speed}; ZigZag {zigzag['cpu_seconds']:.0f}; "
+        "SCALE-Sim "
         + ", ".join(f"{one['cpu_seconds']:.0f} for {name}" for name, one in simulated.items())
         + ".",
         "",
@@ -150,32 +151,32 @@ def compare(network, preset, root, rtl, simulate):
     return lines
 
 
-HEAD = """# Beside SCALE-Sim and ZigZag
+HEAD = """# SCALE-Sim and ZigZag compared
 
-Made by `make peers`: VGG-16 on weight-stationary arrays, int8, with the buffers and the bandwidth
-of the preset. Ours are counted by the RTL or by the [replay](model-validation.md) of every cycle,
-at the bandwidth of the bus and a latency of 40 cycles; `ARGS="--rtl default,large"` has the RTL
-count both. ZigZag is zigzag-dse 3.9.1, searching for the least latency (`lpf_limit` 6, its latency
-with loading and unloading); SCALE-Sim is scalesim 3.0.0, the cycles without the first fill of its
-buffers.
+`make peers` writes this page: VGG-16 on weight-stationary arrays, int8, with the buffers and the
+bandwidth of the preset. The RTL or the [replay](model-validation.md) of every cycle counts our
+cycles, at the bandwidth of the bus and a latency of 40 cycles; `ARGS="--rtl default,large"` has the
+RTL count both presets. ZigZag is zigzag-dse 3.9.1, searching for the least latency (`lpf_limit` 6,
+its latency with loading and unloading). SCALE-Sim is scalesim 3.0.0; its cycles exclude the first
+fill of its buffers.
 
-What they model differently:
+The three model different things:
 
 - **SCALE-Sim** loads a block of weights, lets the pixels through, drains the array, and only then
   loads the next block: folds x (pixels + 2 rows + columns - 2), which its simulation confirms to
-  the cycle. Ours changes weights behind the last pixel without a pause, so layers of few pixels,
-  fully connected ones above all, take a fraction. Its rows are the products of a window (im2col),
-  so conv1_1's 27 fill two passes of 16 rows, or one of 32; ours packs the three taps of a row of
-  the kernel into a pass, three passes in all, and is slower there. The memory keeps up in these
-  cycles. Requantisation and pooling are not modelled. Bytes are its DRAM reads and writes of
-  one-byte elements; reads repeat what windows share.
-- **ZigZag** counts loops that fit memories, and stalls of the bandwidths between these. The fill
-  of the array, the latency of the memory, instructions and bursts are not in this model. Input
-  channels go to rows, output channels to columns, as given to it, so conv1_1 uses 3 rows. It
-  looks for the least latency, so bytes that hide behind the array cost it nothing; ours weighs
-  them. Pools are left out: it writes what they read.
-- **Ours** is a schedule that runs: instructions are read from the same memory, halos and unaligned
-  runs are whole bus beats, pools are fused into the convolution before them.
+  the cycle. Systolith changes weights behind the last pixel without a pause, so layers of few
+  pixels, fully connected ones above all, take a fraction. SCALE-Sim's rows are the products of a
+  window (im2col), so conv1_1's 27 fill two passes of 16 rows, or one of 32. Systolith packs the
+  three taps of a row of the kernel into a pass, three passes in all, and is slower there. The
+  memory keeps up in these cycles. Requantisation and pooling are not modelled. Bytes are DRAM reads
+  and writes of one-byte elements; pixels that windows share are read again.
+- **ZigZag** counts loops that fit memories, and stalls caused by the bandwidths between them. Its
+  model has no fill of the array, memory latency, instructions or bursts. It was told to map input
+  channels to rows and output channels to columns, so conv1_1 uses 3 rows. It looks for the least
+  latency, so bytes that hide behind the array cost it nothing; Systolith weighs them. Pools are
+  left out: ZigZag writes the inputs of the pools.
+- **Systolith** ("ours") has a schedule that runs: instructions are read from the same memory, halos
+  and unaligned runs are whole bus beats, pools are fused into the convolution before them.
 
 """
 

@@ -187,10 +187,12 @@ def _write(folder: Path, cases: Sequence[Case], network: Sequence[Case]) -> None
     columns = [dict(summary(part)) for part in (*parts, list(cases))]
     rows = [[key, *(column[key] for column in columns)] for key in columns[0]]
     text = ["# The performance model against the RTL", ""]
-    text += ["Made by `make validate-model`: random layers, tilings and memories. The model is the"]
+    text += [
+        "`make validate-model` writes this page: random layers, tilings, memories. The model is the"
+    ]
     text += ["replay (`systolith_host.cost.replay`); the RTL ran under Verilator.", ""]
     text += _table(["", *names, "all"], rows)
-    text += ["", "![modelled against measured cycles](model-validation.svg)", ""]
+    text += ["", "![modelled versus measured cycles](model-validation.svg)", ""]
     if network:
         text += ["## VGG-16, layer by layer", ""]
         header = ["accelerator", "layer", "RTL cycles", "model", "error", "bytes moved", "traffic"]

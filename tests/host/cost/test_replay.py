@@ -47,12 +47,8 @@ def _random_cases(count, turnarounds):
 @pytest.mark.rtl
 def test_cycles_and_traffic_are_those_of_the_rtl():
     cases = _random_cases(12, (0,))
-    # It is exact while it follows the gateware register by register; a stage more or less there
-    # must not make it useless, only inexact.
-    errors = sorted(abs(case.error) for case in cases)
-    assert all(case.traffic_equal for case in cases)
-    assert errors[len(errors) // 2] <= 0.02
-    assert errors[-1] <= 0.05, [f"{case.layer}, {case.memory}, {case.error}" for case in cases]
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
 
 
 @pytest.mark.rtl
