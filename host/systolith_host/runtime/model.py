@@ -3,12 +3,12 @@
 import time
 from dataclasses import dataclass, replace
 
-from systolith_host.cost.replay import replay_table
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import Program
 from systolith_host.runtime.backend import Facts, Observer
 from systolith_host.runtime.emulator import EmulatorBackend
 from systolith_host.runtime.jobs import Job, Outcome
+from systolith_host.runtime.replay import replay_table
 from systolith_sim.replay.table import make_table
 
 __all__ = ["ModelBackend"]

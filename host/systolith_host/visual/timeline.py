@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from systolith_host.cost.replay import SAMPLES, replay_layer
+from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import LayerProgram, Program
+from systolith_host.runtime.replay import SAMPLES
 from systolith_host.runtime.rtl.simulate import EventFile, Progress, simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Instruction, Opcode

@@ -10,13 +10,14 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.cost.confirm import compare
-from systolith_host.cost.replay import replay_program, replay_table
+from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.lab.validate import random_memory, random_tilings
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
+from systolith_host.runtime.replay import replay_table
 from systolith_hw.spec import timing
 from systolith_hw.spec.isa import Instruction, Opcode
 from systolith_hw.spec.presets import PRESETS

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from systolith_host.compiler import compile_network
-from systolith_host.cost.replay import MOST_SAMPLES, SAMPLES
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.lab.validate import random_memory, random_tilings
 from systolith_host.network.shapes import timing_network
+from systolith_host.runtime.replay import MOST_SAMPLES, SAMPLES
 from systolith_host.visual.timeline import (
     modelled_timeline,
     recorded_timeline,
