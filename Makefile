@@ -85,16 +85,16 @@ noise: setup
 	$(BIN)/python tools/noise.py $(ARGS)
 
 validate-model: setup
-	$(BIN)/python -m systolith_host.lab.validate $(ARGS)
+	$(BIN)/systolith lab validate $(ARGS)
 
 bench-explore: setup
-	$(BIN)/python -m systolith_host.lab.speed $(ARGS)
+	$(BIN)/systolith lab speed $(ARGS)
 
 traffic: setup
-	$(BIN)/python -m systolith_host.lab.traffic $(ARGS)
+	$(BIN)/systolith lab traffic $(ARGS)
 
 resources: setup
-	$(BIN)/python -m systolith_host.lab.resources $(ARGS)
+	$(BIN)/systolith lab resources $(ARGS)
 
 peers: setup .venv-scalesim/.installed .venv-zigzag/.installed
 	$(BIN)/python tools/peers.py $(ARGS)
@@ -134,7 +134,7 @@ bitstream: setup fpga-setup
 	$(BIN)/systolith build --board $(BOARD) --out build/$(BOARD) $(ARGS)
 
 memory-efficiency: setup fpga-setup
-	$(BIN)/python -m systolith_host.lab.memory_efficiency $(ARGS)
+	$(BIN)/systolith lab memory-efficiency $(ARGS)
 
 fpga-setup: $(FPGA)/.installed
 

@@ -69,6 +69,12 @@ def problem(line):
     command = command_line().commands.get(name)
     if command is None:
         return f"no command {name}"
+    if isinstance(command, TyperGroup) and arguments and not arguments[0].startswith("-"):
+        inner, *arguments = arguments
+        name = f"{name} {inner}"
+        command = command.commands.get(inner)
+        if command is None:
+            return f"no command {name}"
     known = {"--help", "-h"}
     for each in command.params:
         known.update(each.opts, each.secondary_opts)
@@ -90,6 +96,9 @@ def test_commands_were_found_and_a_wrong_one_is_noticed():
     assert {"run", "compile", "check", "explore", "report", "build"} <= found
     assert problem("systolith run vgg16 --bandwith 8") == "run has no option --bandwith"
     assert problem("systolith walk") == "no command walk"
+    assert problem("systolith lab walk") == "no command lab walk"
+    assert problem("systolith lab speed --point 3") == "lab speed has no option --point"
+    assert problem("systolith lab speed --points 3") is None
 
 
 def complete_commands():
@@ -106,6 +115,9 @@ def test_a_command_that_stands_alone_is_complete(line):
     if name.startswith("-"):
         return
     command = command_line().commands[name]
+    if isinstance(command, TyperGroup):
+        name, *arguments = arguments
+        command = command.commands[name]
     command.make_context(name, arguments)  # raises on what is missing or of the wrong kind
 
 

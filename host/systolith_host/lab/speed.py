@@ -1,11 +1,9 @@
 """How fast the explorer is: tilings a second in the search, points a second in a sweep."""
 
-import argparse
 import resource
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.progress import Progress
@@ -21,7 +19,7 @@ from systolith_host.flow.load import shape_network
 from systolith_host.terminal import error_console
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["main"]
+__all__ = ["measure_speed", "search_speed", "sweep_speed"]
 
 NETWORK = "vgg16"
 
@@ -79,32 +77,23 @@ def sweep_speed(points: int, workers: int) -> tuple[int, float, float]:
     return good, wall, cpu
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="make bench-explore", description=__doc__)
-    parser.add_argument("--points", type=int, default=1000, help="of the sweep")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the sweep")
-    options = parser.parse_args(arguments)
+def measure_speed(points: int, workers: int, say: Callable[[str], None]) -> None:
+    """Measure search and sweep, the sweep with so many points and processes, and say it."""
     for preset in ("default", "large"):
         count, rank, whole = search_speed(preset)
-        print(
+        say(
             f"{NETWORK} on {preset}: {count:,} tilings ranked in {rank:.3f} s of a core, "
             f"{count / rank:,.0f} a second; all layers scheduled in {whole:.3f} s, "
             f"{count / whole:,.0f} tilings a second"
         )
-    good, wall, cpu = sweep_speed(options.points, options.workers)
-    print(
-        f"sweep of {good:,} points of {NETWORK} with {options.workers} processes: {wall:.1f} s, "
+    good, wall, cpu = sweep_speed(points, workers)
+    say(
+        f"sweep of {good:,} points of {NETWORK} with {workers} processes: {wall:.1f} s, "
         f"{good / wall:.2f} points a second"
     )
-    share = cpu / wall / options.workers
-    alone = 1000 * cpu / good / options.workers
-    print(
+    share = cpu / wall / workers
+    alone = 1000 * cpu / good / workers
+    say(
         f"CPU time: {cpu:.1f} s, {cpu / good:.3f} s a point; each process had {share:.0%} of a "
         f"core. With all of it 1,000 points take {alone:.0f} s"
     )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

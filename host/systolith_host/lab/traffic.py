@@ -1,16 +1,10 @@
 """DRAM traffic against the size of the on-chip memory, beside the lower bound of that size."""
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.progress import Progress
-from rich.table import Table
-
-from systolith_host.cli.output import complain
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.tile import schedule_candidates
@@ -21,32 +15,31 @@ from systolith_host.cost.evaluate import evaluate, operations_of, places_of
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import Space
 from systolith_host.flow.load import shape_network
-from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
-from systolith_hw.spec.presets import load_config
 
 __all__ = [
+    "AIMS",
     "GROUPS",
+    "PARTS",
     "LayerTraffic",
     "SizeTraffic",
     "Split",
     "least_schedule",
-    "main",
+    "save_traffic",
     "splits",
     "traffic_at",
+    "traffic_by_size",
 ]
 
-SIZES = (64, 128, 256, 512)
-"""KiB."""
+AIMS = ("cycles", "traffic")
+"""What schedules are chosen for."""
 
 PARTS = 16
 """Into which a size is divided between the three memories."""
 
 _OUT_OF_REACH = (NoRoomError, TooManyStepsError)
 """What a tiling ends in that does not fit the buffers."""
-
-_WIDTH = 200
 
 GROUPS = ("convolutions", "fully connected", "all")
 
@@ -237,70 +230,39 @@ def traffic_at(
     )
 
 
-def _table(found: Sequence[SizeTraffic]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    columns = ("KiB", "schedules for", "act + weights + sums KiB")
-    groups = ("convolutions MB", "bound", "ratio", "fc MB", "bound", "ratio", "all MB", "bound")
-    for name in (*columns, *groups, "ratio", "of compulsory", "cycles"):
-        table.add_column(name, justify="right")
-    for one in found:
-        split = (one.split.activations, one.split.weights, one.split.sums)
-        row = [f"{one.size / 1024:g}", one.aim, " + ".join(f"{part / 1024:g}" for part in split)]
-        for group in GROUPS:
-            moved, least = one.traffic[group], one.bound[group]
-            row += [f"{moved / 1e6:.2f}", f"{least / 1e6:.2f}"]
-            row.append(f"{moved / least:.3f}" if least else "")
-        row.append(f"{one.traffic['all'] / one.compulsory['all']:.3f}")
-        row.append(f"{one.cycles:,}" if one.cycles else "")
-        table.add_row(*row)
-    return table
+def traffic_by_size(
+    network: str,
+    base: AcceleratorConfig,
+    sizes: Sequence[int],
+    *,
+    parts: int = PARTS,
+    tried: Callable[[], None] | None = None,
+) -> list[SizeTraffic]:
+    """Return the traffic with each size, in bytes, for both aims; see :func:`traffic_at`."""
+    return [
+        traffic_at(network, base, size, aim, parts=parts, tried=tried)
+        for size in sizes
+        for aim in AIMS
+    ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and keep as JSON."""
-    parser = argparse.ArgumentParser(prog="make traffic", description=__doc__)
-    parser.add_argument("--network", default="vgg16", help="built-in, or an ONNX file")
-    parser.add_argument("--config", default="default", help="everything but the three memories")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="KIB")
-    parser.add_argument("--parts", type=int, default=PARTS, help="steps of the split")
-    parser.add_argument("--json", type=Path, default=Path("traffic.json"), metavar="FILE")
-    options = parser.parse_args(arguments)
-    if min(options.sizes) < 1 or not 3 <= options.parts <= 64:
-        parser.error("sizes must be at least 1 KiB, and parts between 3 and 64")
+def save_traffic(
+    found: Sequence[SizeTraffic], network: str, base: AcceleratorConfig, path: Path
+) -> None:
+    """Write all of it as JSON.
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be written.
+    """
+    kept = {
+        "network": network,
+        "config": base.name,
+        "sum_bytes": base.acc_width / 8,
+        "sizes": [asdict(one) for one in found],
+    }
     try:
-        base = load_config(options.config)
-        shape_network(options.network)
-        jobs = [(size, aim) for size in options.sizes for aim in ("cycles", "traffic")]
-        steps = len(list(splits(options.parts, options.parts)))
-        with Progress(console=error_console()) as progress:
-            task = progress.add_task("splits", total=steps * len(jobs))
-            found = [
-                traffic_at(
-                    options.network,
-                    base,
-                    size * 1024,
-                    aim,
-                    parts=options.parts,
-                    tried=lambda: progress.advance(task),
-                )
-                for size, aim in jobs
-            ]
-        kept = {
-            "network": options.network,
-            "config": base.name,
-            "sum_bytes": base.acc_width / 8,
-            "sizes": [asdict(one) for one in found],
-        }
-        options.json.write_text(json.dumps(kept, indent=1) + "\n")
-    except (SystolithError, ConfigError) as error:
-        complain(str(error))
-        return 2
+        path.write_text(json.dumps(kept, indent=1) + "\n")
     except OSError as error:
-        complain(f"{options.json}: cannot be written: {error.strerror}")
-        return 2
-    SafeConsole(width=_WIDTH).print(_table(found), highlight=False)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None

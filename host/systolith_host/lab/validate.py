@@ -1,10 +1,8 @@
 """The replay against the RTL: random layers, configurations, tilings and memories, and a table."""
 
-import argparse
 import dataclasses
 import random
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -23,9 +21,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming
 
-__all__ = ["CONFIGS", "main", "random_cases", "random_memory", "summary"]
-
-CASES = 300
+__all__ = ["CONFIGS", "TURNAROUNDS", "random_cases", "random_memory", "summary", "validate"]
 
 TURNAROUNDS = (0, 0, 0, 1, 4, 15, 64)
 """Cycles between reads and writes, as often as they are chosen."""
@@ -225,43 +221,51 @@ def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
     figure.savefig(path, metadata=metadata)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, print, write; the status is 1 if the model is further off than it may be."""
-    parser = argparse.ArgumentParser(prog="make validate-model", description=__doc__)
-    parser.add_argument("--cases", type=int, default=CASES, help="random cases, at least")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--turnaround",
-        type=int,
-        nargs="+",
-        default=TURNAROUNDS,
-        metavar="CYCLES",
-        help="of the memories, chosen among these",
-    )
-    parser.add_argument("--vgg16", default="", help="presets, e.g. default,large: all its layers")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the results")
-    options = parser.parse_args(arguments)
+def validate(
+    count: int,
+    seed: int,
+    turnarounds: Sequence[int],
+    presets: Sequence[str],
+    folder: Path,
+    say: Callable[[str], None],
+) -> bool:
+    """Compare random cases and all of VGG-16, and write a page and a picture of them.
+
+    Parameters
+    ----------
+    count : int
+        Random cases, at least.
+    seed : int
+    turnarounds : sequence of int
+        Of the memories, in cycles; chosen among these.
+    presets : sequence of str
+        On which all layers of VGG-16 run.
+    folder : Path
+        Of the results.
+    say : callable
+        Takes each line for people.
+
+    Returns
+    -------
+    bool
+        Whether the model is no further off than it may be.
+    """
     cases: list[Case] = []
     for config in CONFIGS:
-        count = -(-options.cases // len(CONFIGS))
-        cases += random_cases(config, count, options.seed, options.turnaround)
-        print(f"{config.name}: {len(cases)} cases so far", flush=True)
+        cases += random_cases(config, -(-count // len(CONFIGS)), seed, turnarounds)
+        say(f"{config.name}: {len(cases)} cases so far")
     network: list[Case] = []
-    _write(options.out, cases, network)
-    for name in filter(None, options.vgg16.split(",")):
+    _write(folder, cases, network)
+    for name in presets:
         qgraph = timing_network(build_network("vgg16"))
         network += compare(compile_network(qgraph, PRESETS[name]), MemoryTiming())
-        _write(options.out, cases, network)
-        print(f"vgg16 on {name}: done", flush=True)
+        _write(folder, cases, network)
+        say(f"vgg16 on {name}: done")
     for key, value in summary(cases):
-        print(f"{key}: {value}")
+        say(f"{key}: {value}")
     for row in _network_rows(network):
-        print("  ".join(row))
+        say("  ".join(row))
     errors = np.abs([case.error for case in cases])
     good = np.percentile(errors, 95) <= 0.02 and errors.max() <= 0.05
     good = good and all(abs(case.error) <= 0.01 for case in network)
-    return 0 if good and all(case.traffic_equal for case in (*cases, *network)) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return bool(good) and all(case.traffic_equal for case in (*cases, *network))

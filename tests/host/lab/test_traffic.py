@@ -1,6 +1,5 @@
 """Traffic against the size of the memory, and the lower bound beside it."""
 
-import json
 import random
 from dataclasses import replace
 
@@ -14,13 +13,12 @@ from systolith_host.cost.evaluate import evaluate, operations_of
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.flow.load import shape_network
-from systolith_host.lab.traffic import GROUPS, main, splits, traffic_at
+from systolith_host.lab.traffic import AIMS, GROUPS, splits, traffic_at
 from systolith_host.network.graph import GraphBuilder
 from systolith_host.network.qgraph import QConv
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.presets import PRESETS
 
-AIMS = ("cycles", "traffic")
 DEFAULT, TINY = PRESETS["default"], PRESETS["tiny"]
 
 
@@ -158,22 +156,3 @@ def test_more_memory_never_raises_the_bound():
         bounds = [least_traffic(qgraph, operation, 1 << bits).bytes for bits in range(10, 24)]
         assert bounds == sorted(bounds, reverse=True)
         assert bounds[-1] == operation.compulsory_bytes()
-
-
-def test_the_command_prints_and_keeps(tmp_path, capsys):
-    path = tmp_path / "traffic.json"
-    arguments = ["--network", "mini", "--config", "tiny", "--sizes", "8", "--parts", "4"]
-    assert main([*arguments, "--json", str(path)]) == 0
-    assert "fc MB" in capsys.readouterr().out
-    kept = json.loads(path.read_text())
-    assert [(one["size"], one["aim"]) for one in kept["sizes"]] == [
-        (8192, "cycles"),
-        (8192, "traffic"),
-    ]
-
-
-def test_too_little_memory_is_said_in_a_line(tmp_path, capsys):
-    arguments = ["--network", "vgg16", "--sizes", "1", "--parts", "3"]
-    assert main([*arguments, "--json", str(tmp_path / "t.json")]) == 2
-    error = capsys.readouterr().err
-    assert "error: vgg16: does not run with 1,024 bytes on the chip" in error

