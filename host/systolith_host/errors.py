@@ -1,10 +1,5 @@
-"""The one class of errors for people."""
+"""The class of errors for people, where the host's modules look for it."""
+
+from systolith_hw.spec.errors import SystolithError
 
 __all__ = ["SystolithError"]
-
-
-class SystolithError(Exception):
-    """A user's mistake or an accelerator's failure, in one line.
-
-    The text names the layer, file or field, the limit, and the way out.
-    """

@@ -15,6 +15,7 @@ from amaranth.hdl import Value
 from amaranth.lib import wiring
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.registers import REGISTERS, VERSION
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 TOP = "accelerator"
 
 
-class GenerateError(Exception):
+class GenerateError(SystolithError):
     """Yosys refused the netlist; the message is its own."""
 
 

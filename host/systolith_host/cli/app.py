@@ -29,7 +29,6 @@ from systolith_host.flow.load import load_graph
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_host.version import describe
-from systolith_hw.spec.config import ConfigError
 from systolith_hw.spec.presets import PRESETS, load_config
 
 __all__ = ["app", "main"]
@@ -149,14 +148,12 @@ def generate(
     """Write the accelerator as Verilog, for synthesis and for simulation, and a JSON of facts."""
     target = load_config(config)
     need("generate", "sim", "amaranth", "pyosys")
-    from systolith_hw.generate import GenerateError, write_accelerator  # takes a second to import
+    from systolith_hw.generate import write_accelerator  # takes a second to import
 
     with ProgressLog(error_console()) as log:
         log.stage(f"generating {target.name}")
         try:
             paths = write_accelerator(target, out)
-        except GenerateError as error:
-            raise SystolithError(str(error)) from None
         except OSError as error:
             raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
     for path in paths:
@@ -209,7 +206,7 @@ def main() -> None:
         if text := " ".join(error.format_message().split()):  # none where help was shown instead
             complain(text)
         sys.exit(MISUSE)
-    except (SystolithError, ConfigError) as error:
+    except SystolithError as error:
         complain(" ".join(str(error).split()))
         sys.exit(MISUSE)
     except MemoryError as error:

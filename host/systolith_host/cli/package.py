@@ -40,7 +40,6 @@ def package(
     """
     target = load_config(config)
     need("package", "sim", "amaranth", "pyosys")
-    from systolith_hw.generate import GenerateError  # takes a second to import
 
     boards, notes = [], []
     for name in board or ZYNQ_BOARDS:
@@ -60,8 +59,6 @@ def package(
                 *core.paths,
                 *(p for one in boards for p in write_scripts(core, one, out, clock)),
             ]
-        except GenerateError as error:
-            raise SystolithError(str(error)) from None
         except OSError as error:
             raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
     lines = [core.vlnv, *(f"{path}: {path.stat().st_size:,} bytes" for path in paths), *notes]

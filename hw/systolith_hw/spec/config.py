@@ -10,6 +10,7 @@ from typing import Any
 
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.timing import least_pass
+from systolith_hw.spec.errors import SystolithError
 
 __all__ = [
     "DISTRIBUTED_BITS",
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Names go into Tcl, Verilog, XML, HTML, file names: nothing that means anything there."""
 
 
-class ConfigError(ValueError):
+class ConfigError(SystolithError, ValueError):
     """A configuration that cannot be built; the message names the field, the rule and the value."""
 
 

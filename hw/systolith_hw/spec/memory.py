@@ -1,7 +1,10 @@
 """The external memory as accelerator, compiler and models see it: rate, latency, turnaround."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
+
+from systolith_hw.spec.config import ConfigError
 
 __all__ = ["Memory"]
 
@@ -26,8 +29,8 @@ class Memory:
 
     Raises
     ------
-    ValueError
-        If a number is out of range.
+    ConfigError
+        If a number is out of range, or none.
     """
 
     bytes_per_cycle: float | None = None
@@ -37,7 +40,11 @@ class Memory:
     writes: int = 64
 
     def __post_init__(self) -> None:
+        for field in ("latency", "turnaround", "reads", "writes"):
+            self._check_kind(field, Integral, "a whole number")
         rate = self.bytes_per_cycle
+        if rate is not None:
+            self._check_kind("bytes_per_cycle", Real, "a number")
         self._check("latency", 2 <= self.latency <= 100_000, "2 to 100000 cycles")
         self._check("bytes_per_cycle", rate is None or 1 / 256 <= rate <= 1024, "1/256 to 1024")
         self._check("turnaround", 0 <= self.turnaround <= 64, "0 to 64 cycles")
@@ -46,7 +53,13 @@ class Memory:
 
     def _check(self, field: str, kept: bool, rule: str) -> None:
         if not kept:
-            raise ValueError(f"memory {field} must be {rule}, not {getattr(self, field)!r}")
+            raise ConfigError(f"memory {field} must be {rule}, not {getattr(self, field)!r}")
+
+    def _check_kind(self, field: str, kind: type, rule: str) -> None:
+        value = getattr(self, field)
+        self._check(field, isinstance(value, kind) and not isinstance(value, bool), rule)
+        # NumPy's numbers become Python's, which JSON takes.
+        object.__setattr__(self, field, int(value) if kind is Integral else float(value))
 
     def rate(self, bus_bytes: int) -> float:
         """Return the bytes per cycle that memory and bus move."""

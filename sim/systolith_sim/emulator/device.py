@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
 from systolith_hw.spec.legal import broken_rule
 from systolith_hw.spec.registers import (
@@ -26,7 +27,7 @@ from systolith_sim.emulator.hazards import HazardChecker, HazardError
 __all__ = ["Emulator", "EmulatorError"]
 
 
-class EmulatorError(Exception):
+class EmulatorError(SystolithError):
     """A program that no accelerator may be given; the message names the instruction."""
 
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from systolith_hw.spec.errors import SystolithError
 from systolith_sim.rtl.testbench import Testbench
 
 __all__ = ["SIMULATORS", "Build", "SimulatorError", "build", "cache_folder"]
@@ -48,7 +49,7 @@ _VERILATOR_OPTIONS = (
 )
 
 
-class SimulatorError(Exception):
+class SimulatorError(SystolithError):
     """A simulator that cannot be built or run, in one line."""
 
 

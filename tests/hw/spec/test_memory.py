@@ -1,7 +1,11 @@
 """The external memory's numbers: ranges, rates, words."""
 
+import json
+
+import numpy as np
 import pytest
 
+from systolith_hw.spec.config import ConfigError
 from systolith_hw.spec.memory import Memory
 
 
@@ -13,11 +17,21 @@ from systolith_hw.spec.memory import Memory
         ({"turnaround": 65}, r"turnaround must be 0 to 64 cycles, not 65"),
         ({"reads": 0}, r"reads must be 1 to 64, not 0"),
         ({"writes": 65}, r"writes must be 1 to 64, not 65"),
+        ({"latency": 40.5}, r"latency must be a whole number, not 40.5"),
+        ({"turnaround": True}, r"turnaround must be a whole number, not True"),
+        ({"bytes_per_cycle": "8"}, r"bytes_per_cycle must be a number, not '8'"),
+        ({"bytes_per_cycle": float("nan")}, r"bytes_per_cycle must be 1/256 to 1024, not nan"),
     ],
 )
 def test_what_is_out_of_range_is_refused(fields, rule):
-    with pytest.raises(ValueError, match=rf"^memory {rule}$"):
+    with pytest.raises(ConfigError, match=rf"^memory {rule}$"):
         Memory(**fields)
+
+
+def test_numbers_of_numpy_become_those_of_json():
+    memory = Memory(latency=np.int64(40), bytes_per_cycle=np.float32(2.5))
+    assert type(memory.latency) is int
+    assert json.loads(json.dumps(memory.to_dict(8)))["bytes_per_cycle"] == 2.5
 
 
 def test_the_slower_one_of_memory_and_bus_sets_the_rate():

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from systolith_host.errors import SystolithError
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Facts, Observer
@@ -18,7 +17,6 @@ from systolith_host.runtime.local import LocalBackend
 from systolith_host.runtime.rtl.simulate import Progress, simulate
 from systolith_hw.spec.memory import Memory
 from systolith_sim.memory.timing import MemoryTiming
-from systolith_sim.rtl.build import SimulatorError
 
 __all__ = ["RtlBackend"]
 
@@ -71,20 +69,16 @@ class RtlBackend(LocalBackend):
             If a tool is missing or fails.
         """
         # Amaranth, and only where the RTL is wanted.
-        from systolith_hw.generate import GenerateError
         from systolith_sim.rtl.simulator import accelerator_build
 
         for waves in sorted({False, self.waves is not None}):
-            try:
-                accelerator_build(
-                    program.config,
-                    self.simulator,
-                    program.memory_size,
-                    waves=waves,
-                    progress=observer.message,
-                )
-            except (SimulatorError, GenerateError) as error:
-                raise SystolithError(str(error)) from None
+            accelerator_build(
+                program.config,
+                self.simulator,
+                program.memory_size,
+                waves=waves,
+                progress=observer.message,
+            )
 
     def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
         """Run a job; see :meth:`LocalBackend.run_job`."""

@@ -14,7 +14,6 @@ from systolith_host.program.program import LayerProgram
 from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.rtl.simulate import EVENTS_VARIABLE, JOB_VARIABLE
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.rtl.build import SimulatorError
 from systolith_sim.rtl.cocotb_device import CocotbDevice
 
 __all__ = ["run_job"]
@@ -40,7 +39,7 @@ async def run_job(dut: Any) -> None:
     try:
         await device.start()
         await bridge(_run_layers)(device, job, tell)
-    except (SystolithError, SimulatorError) as error:
+    except SystolithError as error:
         tell("error", text=str(error))
         raise
     except Exception as error:

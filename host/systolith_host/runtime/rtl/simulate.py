@@ -127,22 +127,18 @@ def simulate(
         If the simulator cannot be built or fails, or the accelerator reports an error or hangs.
     """
     # Amaranth, and only where the RTL is wanted.
-    from systolith_hw.generate import GenerateError
     from systolith_sim.rtl.simulator import accelerator_build
 
     chosen = _choose(program, layers)
     report = progress or (lambda _: None)
-    try:
-        build = accelerator_build(
-            program.config,
-            simulator,
-            program.memory_size,
-            waves=waves is not None,
-            events=events is not None,
-            progress=lambda text: report(Progress("build", text)),
-        )
-    except (SimulatorError, GenerateError) as error:
-        raise SystolithError(str(error)) from None
+    build = accelerator_build(
+        program.config,
+        simulator,
+        program.memory_size,
+        waves=waves is not None,
+        events=events is not None,
+        progress=lambda text: report(Progress("build", text)),
+    )
     return run_layers(
         build,
         program.config,
@@ -224,9 +220,9 @@ def run_layers(
             environment={JOB_VARIABLE: str(job_path), EVENTS_VARIABLE: str(writer)},
             pass_fds=(writer,),
         )
-    except SimulatorError as error:
+    except SimulatorError:
         os.close(reader)
-        raise SystolithError(str(error)) from None
+        raise
     finally:
         os.close(writer)
     try:
