@@ -88,9 +88,10 @@ def compile_(
             network=network,
             config=target,
             images=image or (),
+            calibrate=calibrate or (),
             weights=weights,
             seed=seed,
-            quantisation=Quantisation(calibrate or (), calibration.value, equalise, correct_bias),
+            quantisation=Quantisation(calibration.value, equalise, correct_bias),
             batch=batch,
             save_program=out,
         )

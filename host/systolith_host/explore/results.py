@@ -163,8 +163,8 @@ class Results:
 
     Parameters
     ----------
-    folder : Path
-        Is made if it does not exist.
+    folder : Path, optional
+        Is made if it does not exist; without one, results are kept in memory alone.
     experiment : Experiment
         What the rows are about.
 
@@ -174,10 +174,15 @@ class Results:
         If the files cannot be read or written, or are of something else; they stay as they are.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
+    def __init__(self, folder: Path | None, experiment: Experiment) -> None:
         self.folder = folder
         self.experiment = experiment
         self.done: dict[str, Result] = {}
+        if folder is not None:
+            self._open(folder)
+
+    def _open(self, folder: Path) -> None:
+        experiment = self.experiment
         try:
             folder.mkdir(parents=True, exist_ok=True)
             files = {folder / "points.csv": _POINT, folder / "layers.csv": _LAYER}
@@ -233,6 +238,8 @@ class Results:
         return result
 
     def _append(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        if self.folder is None:
+            return
         try:
             with (self.folder / name).open("a", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)

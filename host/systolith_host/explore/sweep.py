@@ -1,8 +1,12 @@
 """Running a sweep: here, in several processes, or on dask workers; results as they come."""
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from systolith_host.cost.evaluate import LayerCost, evaluate
@@ -63,8 +67,10 @@ class Runner:
 
     Parameters
     ----------
-    results, workers, scheduler
+    results, workers
         As in :func:`run_sweep`.
+    scheduler : str or distributed.Client, optional
+        Address of a dask scheduler, or a client of one, which stays open.
     """
 
     def __init__(
@@ -72,7 +78,7 @@ class Runner:
         results: Results,
         *,
         workers: int = 1,
-        scheduler: str | None = None,
+        scheduler: Any = None,
     ) -> None:
         self.results = results
         self._executor: _Here | _Processes | _Dask
@@ -131,6 +137,20 @@ class _Here:
         """Do nothing."""
 
 
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the program that asks from processes that start: each would run it once more.
+
+    They need nothing of it, and a script that sweeps at its top level would sweep in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Processes:
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -138,11 +158,21 @@ class _Processes:
         self.pool = ProcessPoolExecutor(workers, mp_context=context)
 
     def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        try:
+            yield from self._answers(jobs)
+        except BrokenProcessPool:
+            raise SystolithError(
+                "a worker process ended: it was killed, or there is too little memory; "
+                "take fewer workers"
+            ) from None
+
+    def _answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
         waiting = iter(jobs)
         running: set[Future[Answer]] = set()
         while True:
             for job in waiting:
-                running.add(self.pool.submit(_evaluate, job))
+                with _no_main():
+                    running.add(self.pool.submit(_evaluate, job))
                 if len(running) >= _AHEAD * self.workers:
                     break
             if not running:
@@ -156,8 +186,9 @@ class _Processes:
 
 
 class _Dask:
-    def __init__(self, address: str) -> None:
-        self.client: Any = connect(address)
+    def __init__(self, scheduler: Any) -> None:
+        self.mine = isinstance(scheduler, str)
+        self.client: Any = connect(scheduler) if self.mine else scheduler
 
     def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
         from distributed import as_completed
@@ -172,4 +203,5 @@ class _Dask:
             client.cancel(futures)
 
     def close(self) -> None:
-        self.client.close()
+        if self.mine:
+            self.client.close()

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.flow.inputs import load_all
 from systolith_host.flow.load import Loaded, load_values
 from systolith_host.flow.log import Log
-from systolith_host.frontend.images import find_inputs, image_batch, load_inputs, sample_images
+from systolith_host.frontend.images import find_inputs, image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
@@ -21,7 +22,7 @@ from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
 
-__all__ = ["Prepared", "Quantisation", "Quantised", "load_all", "prepare", "quantise"]
+__all__ = ["Prepared", "Quantisation", "Quantised", "prepare", "quantise", "refuse_scales"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,6 @@ class Quantisation:
 
     Parameters
     ----------
-    images : sequence of Path
-        Files and folders that the scales are calibrated on; the images of the run if none.
     method : str
         One of quantize.calibrate.METHODS.
     equalisation, correction : bool, optional
@@ -39,10 +38,23 @@ class Quantisation:
         are calibration images, as what fits the images of the run alone says nothing of others.
     """
 
-    images: Sequence[Path] = ()
     method: str = "minmax"
     equalisation: bool | None = None
     correction: bool | None = None
+
+    def settled(self, calibrated: bool) -> "Quantisation":
+        """Return what is left to the defaults decided.
+
+        Parameters
+        ----------
+        calibrated : bool
+            Whether there are calibration images.
+        """
+        return Quantisation(
+            self.method,
+            calibrated if self.equalisation is None else self.equalisation,
+            calibrated if self.correction is None else self.correction,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +69,31 @@ class Quantised:
         Equalised, if that was asked for.
     scales : mapping of str to ActivationScale
         Of a file that was quantised already.
-    float_output : ndarray of float32, shape (N, classes)
-        What the float network makes of the inputs; it saturates where the file does.
+    known : (ndarray, ndarray), optional
+        Inputs, and what the float network makes of them, where calibration has found it anyway.
     """
 
     qgraph: QGraph
     graph: Graph
     weights: Weights
     scales: Mapping[str, ActivationScale]
-    float_output: np.ndarray
+    known: tuple[np.ndarray, np.ndarray] | None = None
+
+    def float_output(self, x: np.ndarray) -> np.ndarray:
+        """Return what the float network makes of inputs; it saturates where the file does.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (N, C, H, W) or (N, C)
+
+        Returns
+        -------
+        ndarray of float32, shape (N, K, P, Q) or (N, K)
+        """
+        if self.known is not None and self.known[0] is x:
+            return self.known[1]
+        tensors = run_float(self.graph, self.weights, x, scales=self.scales or None)
+        return next(y for name, y in tensors if name == self.graph.output)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +127,7 @@ def prepare(
     network: str,
     *,
     images: Sequence[Path],
+    calibrate: Sequence[Path] = (),
     weights: Path | None,
     seed: int,
     batch: int,
@@ -118,6 +147,8 @@ def prepare(
         Name of a built-in network, or of an ONNX file.
     images : sequence of Path
         Photographs, or NumPy files; scikit-learn's two photographs if there are none.
+    calibrate : sequence of Path
+        Files and folders that the scales are calibrated on; the images of the run if none.
     weights : Path, optional
         A torchvision state dict; random weights if None. ONNX files have their own.
     seed : int
@@ -143,12 +174,18 @@ def prepare(
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
-    given = load_all(paths, shape, log)
+    given = [*load_all(paths, shape, log)]
     inputs = image_batch(given, batch)
-    samples = inputs
-    if how.images and not loaded.quantised:
-        samples = np.stack(load_all(find_inputs(how.images), shape, log))
-    made = quantise(loaded, samples, inputs, how, multiplier_width, log)
+    refuse_scales(
+        loaded,
+        {
+            "--calibrate": bool(calibrate),
+            "--equalise": bool(how.equalisation),
+            "--correct-bias": bool(how.correction),
+        },
+    )
+    samples = load_all(find_inputs(calibrate), shape, log) if calibrate else inputs
+    made = quantise(loaded, samples, how.settled(bool(calibrate)), multiplier_width, log)
     qgraph = made.qgraph
     log.stage("golden model")
     tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
@@ -167,13 +204,29 @@ def prepare(
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"
-    return Prepared(graph, qgraph, tensors, made.float_output, loaded.source, names, ratios)
+    return Prepared(graph, qgraph, tensors, made.float_output(inputs), loaded.source, names, ratios)
+
+
+def refuse_scales(loaded: Loaded, given: Mapping[str, bool]) -> None:
+    """Refuse what would change the scales of a file that was quantised before.
+
+    Parameters
+    ----------
+    given : mapping of str to bool
+        Options by what users call them, and whether they are asked for.
+
+    Raises
+    ------
+    SystolithError
+        If one is, and the file has scales.
+    """
+    for option in (name for name, asked in given.items() if asked and loaded.quantised):
+        raise SystolithError(f"{option}: {loaded.network} is quantised, with scales of its own")
 
 
 def quantise(
     loaded: Loaded,
-    samples: np.ndarray,
-    inputs: np.ndarray,
+    samples: np.ndarray | None,
     how: Quantisation,
     multiplier_width: int,
     log: Log,
@@ -184,10 +237,11 @@ def quantise(
 
     Parameters
     ----------
-    samples : ndarray of float32, shape (N, C, H, W)
-        What the scales are calibrated on.
-    inputs : ndarray of float32, shape (N, C, H, W)
-        What onnxruntime's output is compared on.
+    samples : ndarray of float32, shape (N, C, H, W) or (N, C), optional
+        What the scales are calibrated on, and the first one what onnxruntime's output is compared
+        on. A quantised file needs none.
+    how : Quantisation
+        Settled.
     multiplier_width : int
         Of the accelerator.
 
@@ -198,50 +252,30 @@ def quantise(
     """
     graph, weights, model = loaded.graph, loaded.weights, loaded.model
     if loaded.quantised and model is not None:
-        given = {
-            "--calibrate": bool(how.images),
-            "--equalise": how.equalisation,
-            "--correct-bias": how.correction,
-        }
-        for option in (name for name, value in given.items() if value):
-            raise SystolithError(f"{option}: {loaded.network} is quantised, with scales of its own")
         log.stage("quantisation")
         qgraph = quantize_scaled(graph, weights, model.scales, multiplier_width, log.update)
-        output = _float_output(graph, weights, inputs, model.scales)
-        return Quantised(qgraph, graph, weights, model.scales, output)
+        return Quantised(qgraph, graph, weights, model.scales)
+    if samples is None:
+        raise SystolithError(f"{loaded.network}: has no scales: calibrate them on images")
     judged = None
     if model is not None:
         from systolith_host.frontend.judge import judge_float  # imports onnx
 
         log.stage("comparison with onnxruntime")
-        judged = judge_float(Path(loaded.network), model, inputs[:1])
+        judged = judge_float(Path(loaded.network), model, samples[:1])
         log.message(judged.line)
     log.stage("calibration")
-    refine = bool(how.images)
-    if refine if how.equalisation is None else how.equalisation:
+    if how.equalisation:
         weights = _equalised(graph, weights, samples, log)
     calibration = calibrate(graph, weights, samples, log.update, method=how.method)
-    output = calibration.output
-    if samples is not inputs:
-        output = _float_output(graph, weights, inputs)
     if judged is not None:
-        judged.check(output[:1], f"{loaded.network}: equalisation")
+        judged.check(calibration.output[:1], f"{loaded.network}: equalisation")
     log.stage("quantisation")
     qgraph = quantize(graph, weights, calibration, multiplier_width, log.update)
-    if refine if how.correction is None else how.correction:
+    if how.correction:
         log.stage("bias correction")
         qgraph, _ = correct_bias(graph, weights, qgraph, samples, log.update)
-    return Quantised(qgraph, graph, weights, {}, output)
-
-
-def _float_output(
-    graph: Graph,
-    weights: Weights,
-    x: np.ndarray,
-    scales: Mapping[str, ActivationScale] | None = None,
-) -> np.ndarray:
-    tensors = run_float(graph, weights, x, scales=scales)
-    return next(y for name, y in tensors if name == graph.output)
+    return Quantised(qgraph, graph, weights, {}, (samples, calibration.output))
 
 
 def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: Log) -> Weights:
@@ -252,19 +286,3 @@ def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: Log) ->
         log.message(f"equalised {len(changed)} of {len(pairs)} pairs: {', '.join(changed)}")
     log.stage("calibration")
     return made
-
-
-def load_all(paths: Sequence[Path], shape: tuple[int, ...], log: Log) -> list[np.ndarray]:
-    """Return the inputs of some files; the log hears where pixels were transparent.
-
-    Raises
-    ------
-    SystolithError
-        If a file cannot be used.
-    """
-    overlaid: list[Path] = []
-    images = [image for path in paths for image in load_inputs(path, shape, overlaid.append)]
-    if overlaid:
-        more = f" and {len(overlaid) - 1} more" if overlaid[1:] else ""
-        log.message(f"{overlaid[0]}{more}: transparent pixels are laid over white")
-    return images

@@ -1,9 +1,11 @@
 """Prepare, compile, run, judge: from a request to a report."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
@@ -22,7 +24,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["Finished", "Request", "observer_of", "prepare_program", "run"]
+__all__ = ["Finished", "Request", "execute", "observer_of", "prepare_program", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Request:
         Name of a built-in network, or of an ONNX file.
     config : AcceleratorConfig, optional
         That of `program`, or the preset `default`, if None.
-    images, weights, seed, quantisation, noise
+    images, calibrate, weights, seed, quantisation, noise
         As of :func:`systolith_host.flow.prepare.prepare`.
     batch : int
         Images of the run.
@@ -61,6 +63,7 @@ class Request:
     network: str
     config: AcceleratorConfig | None = None
     images: Sequence[Path] = ()
+    calibrate: Sequence[Path] = ()
     weights: Path | None = None
     seed: int = 0
     quantisation: Quantisation = field(default_factory=Quantisation)
@@ -112,15 +115,9 @@ def run(request: Request, log: Log) -> Finished:
     selected = select_layers(program, request.layers)
     if request.waves is not None:
         backend = _traced(request.waves, program, selected, backend)
-    sequential = request.sequential or backend.sequential
-    backend.check(program)
-    jobs = plan_jobs(selected, prepared.tensors, sequential=sequential, parts=program.parts)
-    observer = observer_of(log, selected, one_at_a_time=sequential)
-    log.stage("building the simulator")
-    backend.prepare(program, observer)
-    log.stage(backend.stage)
-    start = time.monotonic()
-    outcomes = backend.run(program, jobs, observer)
+    outcomes, seconds = execute(
+        program, selected, prepared.tensors, backend, log, sequential=request.sequential
+    )
     report = make_report(
         program,
         outcomes,
@@ -130,9 +127,49 @@ def run(request: Request, log: Log) -> Finished:
         golden=prepared.tensors,
         float_output=prepared.float_output,
         sources={"weights": prepared.weights, "images": prepared.images},
-        wall_seconds=time.monotonic() - start,
+        wall_seconds=seconds,
     )
     return Finished(report, prepared, program, outcomes)
+
+
+def execute(
+    program: Program,
+    layers: Sequence[LayerProgram],
+    tensors: Mapping[str, np.ndarray],
+    backend: Backend,
+    log: Log,
+    *,
+    sequential: bool,
+) -> tuple[list[Outcome], float]:
+    """Run layers of a program.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray, shape (N, C, H, W)
+        As of :func:`systolith_host.runtime.jobs.plan_jobs`.
+    sequential : bool
+        Whether each layer takes what its predecessors left in memory; a board does so anyway.
+
+    Returns
+    -------
+    outcomes : list of Outcome
+    seconds : float
+        Wall time of the devices.
+
+    Raises
+    ------
+    SystolithError
+        If the program does not run there, or the device fails.
+    """
+    sequential = sequential or backend.sequential
+    backend.check(program)
+    jobs = plan_jobs(layers, tensors, sequential=sequential, parts=program.parts)
+    observer = observer_of(log, layers, one_at_a_time=sequential)
+    log.stage("building the simulator")
+    backend.prepare(program, observer)
+    log.stage(backend.stage)
+    start = time.monotonic()
+    return backend.run(program, jobs, observer), time.monotonic() - start
 
 
 def _load_program(request: Request) -> Program | None:
@@ -158,6 +195,7 @@ def prepare_program(
     prepared = prepare(
         request.network,
         images=request.images,
+        calibrate=request.calibrate,
         weights=request.weights,
         seed=request.seed,
         batch=request.batch,

@@ -13,6 +13,7 @@ from systolith_host.extras import need
 __all__ = [
     "MEAN",
     "STD",
+    "check_inputs",
     "find_inputs",
     "image_batch",
     "load_image",
@@ -93,21 +94,46 @@ def load_inputs(
         except (OSError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())
             raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
-        values = values[None] if values.shape == shape else values
-        if values.shape[1:] != shape or len(values) < 1 or values.dtype.kind not in "fiu":
-            raise SystolithError(
-                f"{path}: must hold numbers of shape {shape}, or several of them, not "
-                f"{values.dtype} of shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise SystolithError(f"{path}: has values that are not finite")
-        return np.ascontiguousarray(values, np.float32)
+        return check_inputs(values, shape, str(path))
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise SystolithError(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
             "gives; use a NumPy file (.npy)"
         )
     return load_image(path, shape[1], shape[2], gray=shape[0] == 1, overlaid=overlaid)[None]
+
+
+def check_inputs(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Return an array as inputs of a network, its numbers as they are.
+
+    Parameters
+    ----------
+    values : ndarray, shape `shape` or (N, *shape)
+    shape : tuple of int
+        Of the network's input for one image.
+    what : str
+        What errors call the array.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, *shape)
+
+    Raises
+    ------
+    SystolithError
+        If shape or type are others, or numbers are not finite as float32.
+    """
+    several = values[None] if values.shape == shape else values
+    if several.shape[1:] != shape or several.size < 1 or several.dtype.kind not in "fiu":
+        raise SystolithError(
+            f"{what}: must hold numbers of shape {shape}, or several of them, not "
+            f"{values.dtype} of shape {values.shape}"
+        )
+    with np.errstate(over="ignore"):
+        several = np.ascontiguousarray(several, np.float32)
+    if not np.isfinite(several).all():
+        raise SystolithError(f"{what}: has values that are not finite")
+    return several
 
 
 def load_image(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from systolith_hw.spec.compat import tomllib
-from systolith_hw.spec.timing import least_pass
 from systolith_hw.spec.errors import SystolithError
+from systolith_hw.spec.timing import least_pass
 
 __all__ = [
     "DISTRIBUTED_BITS",

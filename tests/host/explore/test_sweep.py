@@ -1,6 +1,8 @@
 """Sweeps: points cost what the compiler says, results are kept, and a sweep goes on."""
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -261,3 +263,30 @@ def test_layers_without_points_are_refused(tmp_path):
     (tmp_path / "points.csv").unlink()
     with pytest.raises(SystolithError, match=r"layers\.csv has no points\.csv; give another"):
         kept(tmp_path)
+
+
+def test_a_sweep_may_be_kept_in_memory_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = Results(None, Experiment.of("mini", TINY, ["bandwidth"]))
+    found = run_sweep(Space(TINY, {"bandwidth": (2.0, 4.0)}).points(), results)
+    assert [result.reason for result in found] == ["", ""]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_sweeps_at_its_top_level_does_so_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from systolith_host.explore.experiment import Experiment\n"
+        "from systolith_host.explore.results import Results\n"
+        "from systolith_host.explore.space import Space\n"
+        "from systolith_host.explore.sweep import run_sweep\n"
+        "from systolith_hw.spec.presets import PRESETS\n"
+        "print('started')\n"
+        "space = Space(PRESETS['tiny'], {'bandwidth': (2.0, 4.0)})\n"
+        "results = Results(None, Experiment.of('mini', space.base, ['bandwidth']))\n"
+        "print(len(run_sweep(space.points(), results, workers=2)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["started", "2"]), done.stderr
