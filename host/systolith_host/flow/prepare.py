@@ -22,7 +22,15 @@ from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
 
-__all__ = ["Prepared", "Quantisation", "Quantised", "prepare", "quantise", "refuse_scales"]
+__all__ = [
+    "Prepared",
+    "Quantisation",
+    "Quantised",
+    "golden_tensors",
+    "prepare",
+    "quantise",
+    "refuse_scales",
+]
 
 
 @dataclass(frozen=True)
@@ -187,14 +195,7 @@ def prepare(
     samples = load_all(find_inputs(calibrate), shape, log) if calibrate else inputs
     made = quantise(loaded, samples, how.settled(bool(calibrate)), multiplier_width, log)
     qgraph = made.qgraph
-    log.stage("golden model")
-    tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
-    if loaded.quantised and loaded.model is not None:
-        from systolith_host.frontend.judge import judge_integers  # imports onnx
-
-        log.stage("comparison with onnxruntime")
-        output = tensors[qgraph.output][:1]
-        log.message(judge_integers(Path(network), loaded.model, qgraph, inputs[:1], output))
+    tensors = golden_tensors(loaded, qgraph, inputs, log)
     ratios: dict[str, float] = {}
     if noise:
         log.stage("noise")
@@ -205,6 +206,34 @@ def prepare(
     if not images:
         names += " from scikit-learn"
     return Prepared(graph, qgraph, tensors, made.float_output(inputs), loaded.source, names, ratios)
+
+
+def golden_tensors(
+    loaded: Loaded, qgraph: QGraph, inputs: np.ndarray, log: Log
+) -> dict[str, np.ndarray]:
+    """Return every tensor by the golden model.
+
+    For a file that was quantised before, its first output is compared with onnxruntime; the log
+    gets a line of it.
+
+    Parameters
+    ----------
+    inputs : ndarray of float32, shape (N, C, H, W) or (N, C)
+
+    Raises
+    ------
+    SystolithError
+        If onnxruntime computes something else.
+    """
+    log.stage("golden model")
+    tensors = run_golden(qgraph, quantize_input(qgraph, inputs), log.update)
+    if loaded.quantised and loaded.model is not None:
+        from systolith_host.frontend.judge import judge_integers  # imports onnx
+
+        log.stage("comparison with onnxruntime")
+        path, output = Path(loaded.network), tensors[qgraph.output][:1]
+        log.message(judge_integers(path, loaded.model, qgraph, inputs[:1], output))
+    return tensors
 
 
 def refuse_scales(loaded: Loaded, given: Mapping[str, bool]) -> None:

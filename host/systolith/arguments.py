@@ -1,0 +1,67 @@
+"""Arguments that several functions take, checked."""
+
+from numbers import Integral, Real
+from typing import Any
+
+from systolith_host.errors import SystolithError
+from systolith_hw.spec.memory import Memory
+
+__all__ = ["MOST_BATCH", "MOST_WORKERS", "choice_of", "clock_of", "memory_of", "whole_of"]
+
+MOST_BATCH = 256
+"""Images of a run, as on the command line."""
+
+MOST_WORKERS = 256
+"""Devices or processes side by side on this machine."""
+
+
+def memory_of(memory: Any) -> Memory:
+    """Return a memory; None is one as fast as the bus.
+
+    Raises
+    ------
+    SystolithError
+        If it is something else.
+    """
+    if memory is not None and not isinstance(memory, Memory):
+        raise SystolithError(f"memory must be a systolith.Memory, not {memory!r}")
+    return memory or Memory()
+
+
+def whole_of(name: str, value: Any, low: int, high: int) -> int:
+    """Return a whole number from `low` to `high`, NumPy's as Python's.
+
+    Raises
+    ------
+    SystolithError
+        If it is none.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high:
+        return int(value)
+    raise SystolithError(f"{name} must be a whole number from {low:,} to {high:,}, not {value!r}")
+
+
+def clock_of(value: Any) -> float:
+    """Return a clock in MHz, 0.001 to 100,000.
+
+    Raises
+    ------
+    SystolithError
+        If it is none.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 1e-3 <= float(value) <= 1e5:
+        return float(value)
+    raise SystolithError(f"clock_mhz must be from 0.001 to 100,000, not {value!r}")
+
+
+def choice_of(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    """Return a value that is one of a few.
+
+    Raises
+    ------
+    SystolithError
+        If it is another.
+    """
+    if value not in choices:
+        raise SystolithError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value

@@ -1,0 +1,256 @@
+"""A compiled network: the program of one accelerator, and its runs."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from systolith.arguments import MOST_WORKERS, choice_of, clock_of, whole_of
+from systolith.notebook import table
+from systolith.progress import Progress, log_of
+from systolith.report import Report
+from systolith.run import Run
+from systolith_host.errors import SystolithError
+from systolith_host.flow.inputs import gather_inputs
+from systolith_host.flow.judge import make_report
+from systolith_host.flow.load import Loaded
+from systolith_host.flow.log import Log
+from systolith_host.flow.prepare import Quantised, golden_tensors
+from systolith_host.flow.run import execute
+from systolith_host.flow.select import select_layers
+from systolith_host.network.golden import run_golden
+from systolith_host.program.program import Program
+from systolith_host.quantize.quantize import quantize_input
+from systolith_host.runtime.choose import DeviceOptions, choose_backend
+from systolith_hw.spec.memory import Memory
+
+__all__ = ["Compiled"]
+
+
+class Compiled:
+    """A program: instructions, packed weights and memory map of a network on one accelerator.
+
+    :meth:`systolith.Network.compile` makes one.
+
+    Attributes
+    ----------
+    program : systolith_host.program.program.Program
+    quantised : systolith_host.flow.prepare.Quantised
+        The integer network that it computes.
+    memory : Memory
+        That its schedules are chosen for.
+    """
+
+    def __init__(
+        self, loaded: Loaded, program: Program, quantised: Quantised, memory: Memory
+    ) -> None:
+        self._loaded = loaded
+        self.program = program
+        self.quantised = quantised
+        self.memory = memory
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.program.network
+
+    @property
+    def batch(self) -> int:
+        """Images of a run."""
+        return self.program.batch
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input: (channels, height, width) or (features,)."""
+        graph = self.quantised.graph
+        return tuple(graph.shapes[graph.input])
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one output: (channels, height, width) or (features,)."""
+        graph = self.quantised.graph
+        return tuple(graph.shapes[graph.output])
+
+    @property
+    def predicted_cycles(self) -> int:
+        """The compiler's estimate; the cycles are those of ``run(x, device="model")``."""
+        return sum(layer.predicted_cycles for layer in self.program.layers)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to a file, as ``systolith compile`` does.
+
+        Raises
+        ------
+        SystolithError
+            If the file cannot be written.
+        """
+        self.program.save(Path(path))
+
+    def golden(self, x: Any) -> dict[str, np.ndarray]:
+        """Compute every tensor by the golden model, which knows nothing of accelerators.
+
+        Parameters
+        ----------
+        x : array, path, or sequence of them
+            As of :meth:`run`, but any number of inputs.
+
+        Returns
+        -------
+        dict of str to ndarray of uint8 or int8, shape (N, C, H, W)
+            The input included.
+
+        Raises
+        ------
+        SystolithError
+            If an input cannot be used.
+        """
+        with log_of(None) as log:
+            inputs = gather_inputs(x, self.input_shape, log, "x")
+        qgraph = self.quantised.qgraph
+        return run_golden(qgraph, quantize_input(qgraph, inputs))
+
+    def run(
+        self,
+        x: Any,
+        device: str = "model",
+        *,
+        judge: bool = False,
+        layers: str | None = None,
+        sequential: bool | None = None,
+        workers: int = 2,
+        simulator: Literal["verilator", "icarus"] = "verilator",
+        board: str | os.PathLike[str] | None = None,
+        scheduler: str | None = None,
+        clock_mhz: float = 150.0,
+        progress: Progress = None,
+    ) -> Run:
+        """Run the program.
+
+        Parameters
+        ----------
+        x : array, path, or sequence of them
+            As many inputs as the batch: arrays of :attr:`input_shape`, or of (N, *input_shape),
+            taken as they are; photographs, which are cut, scaled and normalised as torchvision does
+            it; NumPy files (.npy).
+        device : str
+            "model": tensors by the emulator, cycles by the replay, exact and without a simulator.
+            "rtl": the RTL in a simulator. "emulator": the program in NumPy. "litex://HOST:PORT": a
+            board behind litex_server. "pynq:FILE.bit": the Zynq board that this runs on.
+        judge : bool
+            Whether to compute every tensor by the golden model, too, and to compare. Without it the
+            device computes from the input alone.
+        layers : str, optional
+            Only these: names and ranges, as "conv1_1,conv3_1..conv4_2". Needs `judge`: what the
+            others would leave comes from the golden model.
+        sequential : bool, optional
+            Whether each layer takes what its predecessors left in memory. So it is without `judge`;
+            with it layers run side by side from the golden model's tensors, unless this is true.
+        workers : int
+            Layers that run side by side, 1 to 256.
+        simulator : {"verilator", "icarus"}
+            Of the RTL.
+        board : path, optional
+            What ``systolith build`` wrote, for litex.
+        scheduler : str, optional
+            Address of a dask scheduler, on whose workers layers run. Needs `judge`.
+        clock_mhz : float
+            For the frames per second, where the device has no clock of its own.
+        progress : callable or bool, optional
+            See :mod:`systolith.progress`.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        SystolithError
+            If inputs or options cannot be used, a package is missing, or the device fails.
+        """
+        sequential = not judge if sequential is None else sequential
+        for name, given in (("layers", layers), ("scheduler", scheduler)):
+            if given is not None and not judge:
+                raise SystolithError(
+                    f"{name} needs judge=True: what other layers leave comes from the golden model"
+                )
+        if not (judge or sequential):
+            raise SystolithError("sequential=False needs judge=True: layers run side by side then")
+        if scheduler is not None and sequential:
+            raise SystolithError("scheduler spreads layers, sequential does not: choose one")
+        clock_mhz = clock_of(clock_mhz)
+        options = DeviceOptions(
+            memory=self.memory,
+            workers=whole_of("workers", workers, 1, MOST_WORKERS),
+            simulator=choice_of("simulator", simulator, ("verilator", "icarus")),
+            board=None if board is None else Path(board),
+            scheduler=scheduler,
+        )
+        backend = choose_backend(str(device), options)
+        selected = select_layers(self.program, layers)
+        qgraph = self.quantised.qgraph
+        with log_of(progress) as log:
+            inputs = self._inputs(x, log)
+            golden: Mapping[str, np.ndarray] | None = None
+            tensors = {qgraph.input: quantize_input(qgraph, inputs)}
+            if judge:
+                tensors = golden = golden_tensors(self._loaded, qgraph, inputs, log)
+            outcomes, seconds = execute(
+                self.program, selected, tensors, backend, log, sequential=sequential
+            )
+            report = make_report(
+                self.program,
+                outcomes,
+                backend.facts,
+                clock_mhz=clock_mhz,
+                qgraph=qgraph,
+                golden=golden,
+                float_output=self.quantised.float_output(inputs) if judge else None,
+                sources={"weights": self._loaded.source, "images": _described(x)},
+                wall_seconds=seconds,
+            )
+        left = {outcome.layer: outcome.output for outcome in outcomes}
+        made = {layer.output: left[layer.name] for layer in selected}
+        found = {qgraph.input: tensors[qgraph.input], **made}
+        return Run(qgraph, found, self.output_shape, Report.of(report))
+
+    def _inputs(self, x: Any, log: Log) -> np.ndarray:
+        inputs = gather_inputs(x, self.input_shape, log, "x")
+        if len(inputs) != self.batch:
+            raise SystolithError(
+                f"x: the program takes a batch of {self.batch}, not {len(inputs)}: compile it with "
+                f"batch={len(inputs)}"
+            )
+        return inputs
+
+    def __repr__(self) -> str:
+        config = self.program.config
+        return f"<Compiled {self.name}, batch {self.batch}, for {config.name}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "layer": " + ".join(layer.covers) or layer.name,
+                "kind": layer.kind,
+                "macs": layer.macs,
+                "instructions": layer.instruction_count,
+                "bound_cycles": layer.bound_cycles,
+                "predicted_cycles": layer.predicted_cycles,
+            }
+            for layer in self.program.layers
+        ]
+        return table(
+            rows,
+            f"{self.name}, batch {self.batch}, for {self.program.config.name}: "
+            f"{self.program.memory_size:,} bytes of memory",
+        )
+
+
+def _described(x: Any) -> str:
+    """Return in words where inputs came from."""
+    if isinstance(x, str | os.PathLike):
+        return os.fspath(x)
+    if isinstance(x, list | tuple) and all(isinstance(one, str | os.PathLike) for one in x):
+        return ", ".join(map(os.fspath, x))
+    return "arrays"

@@ -1,0 +1,377 @@
+"""A network: where it comes from, what its scales are calibrated on, and what is made of it."""
+
+import os
+import shutil
+import tempfile
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from systolith.accelerator import Accelerator
+from systolith.arguments import (
+    MOST_BATCH,
+    MOST_WORKERS,
+    choice_of,
+    clock_of,
+    memory_of,
+    whole_of,
+)
+from systolith.compiled import Compiled
+from systolith.notebook import table
+from systolith.progress import Progress, log_of
+from systolith.pytorch import export_module, is_module
+from systolith.report import Report
+from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
+from systolith_host.escape import slug
+from systolith_host.extras import is_installed, need
+from systolith_host.flow.inputs import gather_inputs, load_all
+from systolith_host.flow.load import Loaded, is_onnx, load_graph, load_values, network_name
+from systolith_host.flow.log import Log
+from systolith_host.flow.prepare import Quantisation, Quantised, quantise, refuse_scales
+from systolith_host.frontend.images import image_batch, sample_images
+from systolith_host.network.forward import run_float
+from systolith_host.network.graph import Graph, node_macs
+from systolith_host.quantize.calibrate import METHODS
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Network", "load"]
+
+
+def load(
+    source: "str | os.PathLike[str] | onnx.ModelProto | Any",
+    *,
+    calibrate: Any = None,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    method: Literal["minmax", "percentile", "mse"] = "minmax",
+    equalise: bool | None = None,
+    correct_bias: bool | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    progress: Progress = None,
+) -> "Network":
+    """Load a network.
+
+    Parameters
+    ----------
+    source : path, str, onnx.ModelProto or torch.nn.Module
+        An ONNX file (``.onnx``), in floats or quantised; the name of a built-in network (vgg11,
+        vgg13, vgg16, vgg19, mini); a model in memory; or, where PyTorch is installed, a module,
+        which is exported to ONNX. A model in memory is kept as a file for as long as the network
+        lives, for onnxruntime and for other processes.
+    calibrate : array, path, or sequence of them, optional
+        What the scales of a float network are calibrated on: inputs of shape
+        (channels, height, width) or (features,), or several of them, (N, ...), taken as they are;
+        photographs, NumPy files (.npy), or folders of them. Without it they are calibrated on
+        scikit-learn's photographs, which say little of other inputs.
+    weights : path, optional
+        Torchvision's state dict of a built-in network, .safetensors or .pth; random weights (He
+        scaling) without it.
+    seed : int
+        Of the random weights, at least 0.
+    method : {"minmax", "percentile", "mse"}
+        Range of a tensor: all values, all but 0.01 % at each end, or the one with the least
+        mean-squared error.
+    equalise, correct_bias : bool, optional
+        Whether to equalise channels across layers, and to correct biases; by default where
+        `calibrate` is given.
+    input_shape : tuple of int, optional
+        Of a torch module's input for one image; that of the first of `calibrate` if not given.
+    progress : callable or bool, optional
+        See :mod:`systolith.progress`.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    SystolithError
+        If there is no such network, a file or array cannot be used, or an option does not go with
+        it.
+    """
+    choice_of("method", method, tuple(METHODS))
+    seed = whole_of("seed", seed, 0, (1 << 63) - 1)
+    how = Quantisation(method, equalise, correct_bias)
+    path = None if weights is None else Path(weights)
+    with log_of(progress) as log:
+        name, folder = _named(source, calibrate, input_shape)
+        if input_shape is not None and not is_module(source):
+            raise SystolithError("input_shape is for torch modules: other networks have their own")
+        try:
+            network = Network(name, path, seed, how, log)
+            if folder is not None:
+                weakref.finalize(network, shutil.rmtree, folder, True)
+            network.calibrate_on(calibrate, log)
+        except BaseException:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return network
+
+
+def _named(source: Any, calibrate: Any, shape: Any) -> tuple[str, Path | None]:
+    """Return a network's name or file, and the folder that was made for it."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source), None
+    if is_module(source):
+        name, data = type(source).__name__, export_module(source, calibrate, shape)
+    elif hasattr(source, "SerializeToString") and hasattr(source, "graph"):
+        name = source.graph.name
+        try:
+            data = source.SerializeToString()
+        except Exception as error:  # protobuf's own kinds, above 2 GiB
+            reason = " ".join(str(error).split())[:160]
+            raise SystolithError(f"the model cannot be written: {reason}") from None
+    else:
+        raise SystolithError(
+            "network must be a built-in one's name, an ONNX file, an onnx.ModelProto or a "
+            f"torch.nn.Module, not {type(source).__name__}"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="systolith-network-"))
+    path = folder / f"{slug(name)[:64] or 'network'}.onnx"
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+    return str(path), folder
+
+
+class Network:
+    """A network that can be compiled; :func:`load` makes one.
+
+    Attributes
+    ----------
+    source : str
+        Name of a built-in network, or of an ONNX file.
+    name : str
+    graph : systolith_host.network.graph.Graph
+        Its layers and shapes.
+    """
+
+    def __init__(
+        self, source: str, weights: Path | None, seed: int, how: Quantisation, log: Log
+    ) -> None:
+        self.source = source
+        self.name = network_name(source)
+        self._seed = seed
+        self._how = how
+        self._samples: np.ndarray | None = None
+        self._quantised: dict[tuple[int, int], Quantised] = {}
+        self._known: Loaded | None = None
+        if is_onnx(source) or weights is not None:
+            self._known = load_values(source, weights, seed, log)
+            self.graph: Graph = self._known.graph
+        else:  # random weights can wait
+            self.graph = load_graph(source)
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input: (channels, height, width) or (features,)."""
+        return tuple(self.graph.shapes[self.graph.input])
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one output: (channels, height, width) or (features,)."""
+        return tuple(self.graph.shapes[self.graph.output])
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it was quantised before, with scales of its own."""
+        return self._known is not None and self._known.quantised
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of an image."""
+        return sum(node_macs(self.graph, node) for node in self.graph.nodes)
+
+    def calibrate_on(self, given: Any, log: Log) -> None:
+        """Take what the scales are calibrated on."""
+        asked = {
+            "calibrate": given is not None,
+            "equalise": bool(self._how.equalisation),
+            "correct_bias": bool(self._how.correction),
+        }
+        if self._known is not None:
+            refuse_scales(self._known, asked)
+        if given is not None:
+            self._samples = gather_inputs(given, self.input_shape, log, "calibrate")
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Compute the float network, without any quantisation of ours.
+
+        Parameters
+        ----------
+        x : array, path, or sequence of them
+            As `calibrate` of :func:`load`.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, *output_shape)
+            A quantised file saturates where it says so.
+
+        Raises
+        ------
+        SystolithError
+            If an input cannot be used.
+        """
+        with log_of(None) as log:
+            loaded = self._values(log)
+            inputs = gather_inputs(x, self.input_shape, log, "x")
+        scales = loaded.model.scales if loaded.model is not None else None
+        tensors = run_float(self.graph, loaded.weights, inputs, scales=scales or None)
+        output = next(y for name, y in tensors if name == self.graph.output)
+        return output.reshape(len(inputs), *self.output_shape)
+
+    def compile(
+        self,
+        accelerator: Accelerator | AcceleratorConfig | str | os.PathLike[str] = "default",
+        *,
+        memory: Memory | None = None,
+        batch: int = 1,
+        fuse_pool: bool = True,
+        progress: Progress = None,
+    ) -> Compiled:
+        """Quantise the network and compile it for an accelerator.
+
+        A float network that came from a file is compared with onnxruntime first, where that is
+        installed. The quantised network is kept for the next call.
+
+        Parameters
+        ----------
+        accelerator : Accelerator, str or path
+            Or a preset's name, or a TOML file.
+        memory : Memory, optional
+            That schedules are chosen for, and that models and simulators have; as fast as the bus
+            if None.
+        batch : int
+            Images of a run, 1 to 256.
+        fuse_pool : bool
+            Join pools with the convolutions before them where that is possible.
+        progress : callable or bool, optional
+            See :mod:`systolith.progress`.
+
+        Raises
+        ------
+        SystolithError
+            If the network does not run on the accelerator; the line names layer, limit and way out.
+        """
+        config = Accelerator.of(accelerator).config
+        memory = memory_of(memory)
+        batch = whole_of("batch", batch, 1, MOST_BATCH)
+        with log_of(progress) as log:
+            quantised = self._integers(config.multiplier_width, batch, log)
+            log.stage("compiling")
+            program = compile_network(
+                quantised.qgraph,
+                config,
+                batch,
+                fuse_pool=fuse_pool,
+                memory_rate=memory.bytes_per_cycle,
+                memory_latency=memory.latency,
+                memory_turnaround=memory.turnaround,
+                progress=log.update,
+            )
+            return Compiled(self._values(log), program, quantised, memory)
+
+    def estimate(
+        self,
+        accelerator: Accelerator | AcceleratorConfig | str | os.PathLike[str] = "default",
+        memory: Memory | None = None,
+        *,
+        batch: int = 1,
+        fuse_pool: bool = True,
+        clock_mhz: float = 150.0,
+        workers: int = 2,
+        progress: Progress = None,
+    ) -> Report:
+        """Return what each layer costs on an accelerator: cycles, bytes, stalls.
+
+        Nothing is calibrated and nothing computed; the numbers are those that the RTL counts.
+
+        Parameters
+        ----------
+        accelerator, memory, batch, fuse_pool, progress
+            As of :meth:`compile`.
+        clock_mhz : float
+            For the frames per second.
+        workers : int
+            Layers that are replayed side by side.
+
+        Raises
+        ------
+        SystolithError
+            As :meth:`compile`, or if numba is missing.
+        """
+        config = Accelerator.of(accelerator).config
+        memory = memory_of(memory)
+        batch = whole_of("batch", batch, 1, MOST_BATCH)
+        clock_mhz, workers = clock_of(clock_mhz), whole_of("workers", workers, 1, MOST_WORKERS)
+        need("estimate", "explore")
+        from systolith_host.cost.estimate import estimate_network  # numba
+
+        with log_of(progress) as log:
+            report = estimate_network(
+                self.source,
+                config,
+                memory,
+                batch,
+                fuse_pool=fuse_pool,
+                clock_mhz=clock_mhz,
+                workers=workers,
+                log=log,
+            )
+        return Report.of(report)
+
+    def _values(self, log: Log) -> Loaded:
+        if self._known is None:
+            self._known = load_values(self.source, None, self._seed, log)
+        return self._known
+
+    def _integers(self, multiplier_width: int, batch: int, log: Log) -> Quantised:
+        default = self._samples is None and not self.is_quantised
+        key = (multiplier_width, batch if default else 0)
+        if key not in self._quantised:
+            samples = self._samples_of(batch, log) if default else self._samples
+            how = self._how.settled(not default)
+            loaded = self._values(log)
+            self._quantised[key] = quantise(loaded, samples, how, multiplier_width, log)
+        return self._quantised[key]
+
+    def _samples_of(self, batch: int, log: Log) -> np.ndarray:
+        """Return the photographs that the command line calibrates on, too."""
+        shape = self.input_shape
+        if len(shape) != 3 or shape[0] not in (1, 3) or not _has_photographs():
+            raise SystolithError(
+                f"{self.name}: has no scales: load it with calibrate=, arrays of shape "
+                f"{shape} or files of them"
+            )
+        return image_batch([*load_all(sample_images()[:batch], shape, log)], batch)
+
+    def __repr__(self) -> str:
+        shapes = f"{self.input_shape} to {self.output_shape}"
+        return f"<Network {self.name}: {shapes}, {self.macs:,} multiply-accumulates>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "layer": node.name,
+                "operator": type(node).__name__,
+                "output": "x".join(map(str, self.graph.shapes[node.output])),
+                "macs": node_macs(self.graph, node) or None,
+            }
+            for node in self.graph.nodes
+        ]
+        return table(rows, caption=self.name)
+
+
+def _has_photographs() -> bool:
+    return is_installed("PIL") and is_installed("sklearn")
