@@ -162,7 +162,9 @@ def test_files_that_are_named_exist():
 
 
 SOURCES = [
-    path for part in ("hw", "sim", "host", "tests", "tools") for path in (ROOT / part).rglob("*.*")
+    path
+    for part in ("hw", "sim", "host", "tests", "tools", "examples")
+    for path in (ROOT / part).rglob("*.*")
 ]
 
 

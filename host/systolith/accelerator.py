@@ -218,7 +218,7 @@ def part_of(name: Any) -> Part:
         If there is none.
     """
     short = {f"ecp5-{part.size.lower()}": part for part in reversed(PARTS.values())}
-    names = {**short, **PARTS}
+    names = {**dict(sorted(short.items())), **PARTS}
     if not isinstance(name, str) or name not in names:
         raise SystolithError(f"part must be one of {', '.join(names)}, not {name!r}")
     return names[name]

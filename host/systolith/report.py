@@ -72,6 +72,10 @@ class Report(flow.Report):
         """
         super().save(Path(path))
 
+    def __repr__(self) -> str:
+        cycles = "" if self.cycles is None else f", {self.cycles:,} cycles"
+        return f"<Report of {self.network} on {self.device}{cycles}>"
+
     def _repr_html_(self) -> str:
         cycles = "" if self.cycles is None else f", {self.cycles:,} cycles"
         caption = f"{self.network}, batch {self.batch}, {self.device}{cycles}"
