@@ -1,4 +1,4 @@
-"""The boards that systems are built for, and what the accelerator finds on each."""
+"""The boards that systems are built for, and the memory and links of each."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["BOARDS", "LINKS", "Board", "check_bus", "check_link", "load_board"]
 
 MAX_BEATS = 256
-"""Of an AXI4 burst."""
+"""Beats of the longest AXI4 burst."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Board:
     native_bytes : int
         A word of the memory controller.
     cycle_bytes : int
-        That the memory's pins can move in a cycle of the system's clock.
+        Bytes that the memory's pins can move per cycle of the system's clock.
     system_mhz : float
         Clock of the bus and the memory controller.
     programmer : str
-        What openFPGALoader calls the board.
+        openFPGALoader's name of the board.
     ethernet_mhz : float, optional
         Clock of the system if it is reached by Ethernet; none if the board has no Ethernet.
     read_share : float, optional
-        Of the pins' rate that long reads reach in the simulated system, which
-        :mod:`systolith_host.lab.memory_efficiency` measures; none where that was not done.
+        Share of the pins' rate that long reads reach in the simulated system, as
+        :mod:`systolith_host.lab.memory_efficiency` measures it; none if not measured.
     link : str
         How the host reaches it, one of :data:`LINKS`.
     """
@@ -63,7 +63,7 @@ class Board:
 
     @property
     def read_rate(self) -> float:
-        """Megabytes a second that long reads get; as the pins where that was not measured."""
+        """Megabytes a second that long reads get; those of the pins if not measured."""
         return self.memory_rate * (self.read_share or 1.0)
 
 
@@ -103,7 +103,7 @@ BOARDS = {
 
 
 LINKS = ("serial", "ethernet")
-"""A board with Ethernet keeps its serial line beside it."""
+"""A board with Ethernet keeps its serial line, too."""
 
 
 def load_board(name: str, link: str = "serial") -> Board:
@@ -126,26 +126,26 @@ def load_board(name: str, link: str = "serial") -> Board:
 
 
 def check_link(link: str) -> None:
-    """Refuse a link that there is not.
+    """Refuse an unknown link.
 
     Raises
     ------
     SystolithError
-        Naming those that there are.
+        It names the known links.
     """
     if link not in LINKS:
         raise SystolithError(f"--link must be one of {', '.join(LINKS)}, not {link!r}")
 
 
 def check_bus(config: AcceleratorConfig, native_bytes: int, where: str) -> None:
-    """Refuse a configuration whose bus the memory controller's port cannot be joined to.
+    """Refuse a configuration whose bus the memory controller's port cannot serve.
 
     A bus wider than the controller is cut to its width, so that its bursts have more beats.
 
     Raises
     ------
     SystolithError
-        Naming the field and its limit.
+        It names the field and its limit.
     """
     limit = MAX_BEATS * native_bytes // config.bus_bytes
     if config.burst_beats > limit:

@@ -12,7 +12,7 @@ from migen import Array, ClockDomainsRenamer, If, Mux, Signal, log2_int
 __all__ = ["MemoryBridge"]
 
 FIFO_DEPTH = 16
-"""Of the crossings between the clocks: more than the round trip of their pointers."""
+"""Depth of the crossings between the clocks: more than the round trip of their pointers."""
 
 MAX_BURSTS = 64
 """Bursts under way that the bridge can hold; no configuration has more."""
@@ -67,7 +67,7 @@ class AxiCrossing(LiteXModule):
             self.add_module(name=f"{name}_crossing", module=crossing)
             self.comb += crossing.source.connect(sink)
             if name == "w":
-                # Written data come straight out of a block RAM, and would go into the crossing's.
+                # Written data would go straight from one block RAM into that of the crossing.
                 stage = ClockDomainsRenamer(cd_from)(stream.Buffer(source.description))
                 self.add_module(name=f"{name}_stage", module=stage)
                 self.comb += [source.connect(stage.sink), stage.source.connect(crossing.sink)]
@@ -76,9 +76,9 @@ class AxiCrossing(LiteXModule):
 
 
 class ReadIdentifiers(LiteXModule):
-    """Gives read beats the identifier of their burst; what follows answers in order.
+    """Gives read beats the identifier of their burst; the slave answers in order.
 
-    LiteX's width converter delays identifiers by a cycle, which is wrong once a beat has to wait.
+    LiteX's width converter delays identifiers by one cycle, which is wrong once a beat has to wait.
     """
 
     def __init__(self, master: Any, slave: Any) -> None:
@@ -99,10 +99,10 @@ class ReadIdentifiers(LiteXModule):
 
 
 class WidthGatherer(LiteXModule):
-    """Gathers words of a narrow master to those of a wide slave, and takes them apart again.
+    """Packs words of a narrow master into those of a wide slave, and unpacks them again.
 
     Bursts are INCR, of whole words of the master, at any of its words. LiteX's own converter
-    wants them aligned to the slave's, and LiteDRAM's stopped in the simulation.
+    wants them aligned to the slave's words, and LiteDRAM's stopped in the simulation.
     """
 
     def __init__(self, master: Any, slave: Any) -> None:
@@ -139,7 +139,7 @@ class WidthGatherer(LiteXModule):
         ]
 
     def _place(self, burst: Any, taken: Any, last: Any) -> Signal:
-        """Return which part of the wide word a burst is at."""
+        """Return the part of the wide word that a burst has reached."""
         first, place, following = Signal(reset=1), Signal(self.bits), Signal(self.bits)
         self.comb += place.eq(Mux(first, burst.offset, following))
         self.sync += If(taken, following.eq(place + 1), first.eq(last))

@@ -34,7 +34,7 @@ REFERENCE = "vgg16"
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How hard a build tries.
+    """The effort of a build.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class BuildOptions:
     ip : str
         The board's own address, if it is reached by Ethernet.
     measured : Path, optional
-        A run of the reference network whose cycles the report goes by.
+        A run of the reference network whose cycles the report takes.
     """
 
     mhz: float
@@ -81,9 +81,9 @@ def build_bitstream(
     folder : Path
     options : BuildOptions
     stage : callable
-        Called with what begins.
+        Called with the name of each stage as it begins.
     update : callable
-        Called with what the placement is at, how much of it is done, and how much there is.
+        Called with the stage of the placement, the work done, and all the work.
     ended : callable
         Called with each placement as it ends.
 
@@ -104,11 +104,11 @@ def build_bitstream(
         check_memory(measured, board, options.mhz)
     for tool in (part.placer.tool, PACKER, UNPACKER, "litex_server"):
         find_tool(tool)
-    # What array and buffers take is known before a tool has run.
+    # The needs of array and buffers are known before a tool has run.
     check_fits(config.name, counted(config), part)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in (BITSTREAM, REPORT):  # of a build before, should this one not end
+        for left in (BITSTREAM, REPORT):  # of an earlier build, in case this one fails
             (folder / left).unlink(missing_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
@@ -153,7 +153,7 @@ def build_bitstream(
 
 
 class _Background:
-    """Computes beside the tools, which are processes of their own; an interrupt leaves it behind.
+    """Computes while the tools run in processes of their own; an interrupt leaves it behind.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class _Background:
         threading.Thread(target=run, daemon=True).start()
 
     def result(self) -> NetworkSpeed:
-        """Wait for what was computed and return it."""
+        """Wait for the result and return it."""
         return self._future.result()
 
 

@@ -1,4 +1,4 @@
-"""What the LiteX side is asked for, and running it in the Python that has LiteX."""
+"""Describes a job for LiteX, and runs it in the Python that has LiteX."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MAGIC = int.from_bytes(b"SLTX", "little")
 """First register of every such system."""
 
 REGISTER_BASE = 0x80000000
-"""Of the accelerator's registers on the host's bus."""
+"""Address of the accelerator's registers on the host's bus."""
 
 BAUD = 1_000_000
 
@@ -29,16 +29,16 @@ DEFAULT_IP = "192.168.1.50"
 """Of a board with Ethernet: LiteX's own."""
 
 UDP_PORT = 1234
-"""At both ends: litex_server sends from the port that it sends to."""
+"""Used at both ends: litex_server sends from the port that it sends to."""
 
 BUS_TIMEOUT = 10_000
 """Cycles after which an access of the host ends without an answer."""
 
 LIMIT_SECONDS = 300
-"""Of the LiteX program; it takes a few seconds."""
+"""Limit of the LiteX program, which takes a few seconds."""
 
 _SOURCES = [Path(__file__).with_name(name) for name in ("soc.py", "bridge.py", "links.py")]
-"""Of the LiteX side, which decide what is built."""
+"""Sources of the LiteX side; they decide the result of a build."""
 
 
 def litex_python() -> str:

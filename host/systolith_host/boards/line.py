@@ -25,9 +25,9 @@ def serial_line(port: int, to_board: Callable[[bytes], bytes] = lambda data: dat
     Parameters
     ----------
     port : int
-        At which the simulator listens.
+        The port at which the simulator listens.
     to_board : callable
-        What becomes of bytes on their way to the board; tests damage them.
+        Applied to bytes on their way to the board; tests damage them.
     """
     ours, theirs = pty.openpty()
     tty.setraw(theirs)

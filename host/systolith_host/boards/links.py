@@ -1,6 +1,6 @@
 # LiteX is untyped, and not installed where the rest of the package is.
 # pyright: reportMissingImports=false
-"""How the host reaches a system's bus: a serial line, Ethernet, and the simulator's own of both."""
+"""How the host reaches a system's bus: a serial line, Ethernet, and the simulator's own."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from litex.soc.interconnect import stream
 __all__ = ["SIMULATION_IO", "add_board_links", "add_simulated_link"]
 
 RECORD_WORDS = 256
-"""Of the longest Etherbone record. One that is longer than the buffer would never get through."""
+"""Words of the longest Etherbone record. One longer than the buffer would never get through."""
 
 ETHERNET_BITS = 32
-"""A byte at a time, the stack would have to run at the 125 MHz of the wire."""
+"""With one byte per cycle the stack would have to run at the 125 MHz of the wire."""
 
 
 def _byte_port(name: str) -> tuple[Any, ...]:
-    """Return a port of the simulator's, a byte a handshake in each direction."""
+    """Return a port of the simulator's, one byte per handshake in each direction."""
     subsignals = (
         Subsignal(f"{side}_{signal}", Pins(bits))
         for side in ("source", "sink")
@@ -34,7 +34,7 @@ SIMULATION_IO = [_byte_port("serial"), _byte_port("eth")]
 
 
 class StreamPhy(LiteXModule):
-    """The simulator's serial port, a byte a handshake."""
+    """The simulator's serial port, one byte per handshake."""
 
     def __init__(self, pads: Any) -> None:
         self.sink = stream.Endpoint([("data", 8)])

@@ -13,10 +13,10 @@ LIMIT_SECONDS = 600
 
 
 def pack(config: Path, bitstream: Path) -> None:
-    """Pack nextpnr's textual bitstream, and hold what can be read of the result against it.
+    """Pack nextpnr's textual bitstream, and check that it survives reading back.
 
-    The bitstream is taken apart (which checks its device and its checksums) and packed again: the
-    same bytes must come.
+    The bitstream is unpacked, which checks its device and its checksums, and packed again: the
+    bytes must be the same.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def pack(config: Path, bitstream: Path) -> None:
     Raises
     ------
     SystolithError
-        If a tool fails, or other bytes come.
+        If a tool fails, or the bytes differ.
     """
     folder = bitstream.parent
     read_back, again = "read-back.config", "read-back.bit"
@@ -39,7 +39,7 @@ def pack(config: Path, bitstream: Path) -> None:
     for name in (read_back, again):
         (folder / name).unlink()
     if not same:
-        raise SystolithError(f"{bitstream}: read back and packed again, other bytes come")
+        raise SystolithError(f"{bitstream}: read back and packed again, its bytes differ")
 
 
 def _pack(config: str, bitstream: str, folder: Path) -> None:

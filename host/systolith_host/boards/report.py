@@ -1,4 +1,4 @@
-"""What a build says: resources, clocks, placements, and the speed of a network on the board."""
+"""The report of a build: resources, clocks, placements, and the speed of a network on the board."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ class NetworkSpeed:
     ----------
     network : str
     source : str
-        Who counted the first two: the performance model, or a device with such a memory.
+        Source of the first two: the performance model, or a device with such a memory.
     cycles, convolution_cycles : int
         Of an image.
     unlimited_cycles : int
@@ -61,7 +61,7 @@ class NetworkSpeed:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What came of a build.
+    """The result of a build.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def network_speed(
     mhz : float
         The accelerator's clock.
     measured : MeasuredRun, optional
-        Cycles to go by; those of the performance model if None, the memory moving what long reads
-        get of it. See :func:`check_memory`.
+        Its cycles are taken; if None, those of the performance model, with the memory at the rate
+        of long reads. See :func:`check_memory`.
     """
     bus = float(config.bus_bytes)
     free = evaluate(network, config, bus)
@@ -185,7 +185,7 @@ def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
     Raises
     ------
     SystolithError
-        With both figures, and the bandwidth to run with.
+        It names both figures, and the bandwidth to run with.
     """
     there = math.floor(100 * board.read_rate / mhz) / 100
     rate = measured.memory.bytes_per_cycle
@@ -197,7 +197,7 @@ def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
 
 
 def _least_memory(network: str) -> int:
-    """Return the bytes of a network's weights and of the tensors beside its largest layer."""
+    """Return the bytes of a network's weights and of the tensors around its largest layer."""
     graph = build_network(network)
     weights = largest = 0
     for node in graph.nodes:

@@ -34,10 +34,10 @@ BUILD_SECONDS = 1200
 START_SECONDS = 60
 
 TURN_SECONDS = 60
-"""That a simulated system with Ethernet waits for another one to end."""
+"""Time that a simulated system with Ethernet waits for another one to end."""
 
 MEMORY_CHIPS = {"MT48LC16M16": 2, "MT41K64M16": 16, "MT41K256M16": 16}
-"""Bytes that the model's controller moves a cycle, by the memory's name."""
+"""Bytes that the model's controller moves per cycle, by the memory's name."""
 
 _CONFIG = "sim_config.js"
 
@@ -47,11 +47,11 @@ _HEADERS = ("event2/event.h", "json-c/json.h")
 TAP = Path("/dev/net/tun")
 
 BOARD_IP, HOST_IP = "10.213.77.50", "10.213.77.1"
-"""On a network interface that the simulator makes, and that ends with it."""
+"""Addresses on a network interface that the simulator makes and removes."""
 
 
 def missing_for_simulation(link: str = "serial") -> str:
-    """Return what the simulation of a system lacks on this machine, or nothing."""
+    """Return the requirement of the simulation that this machine lacks, or nothing."""
     try:
         find_tool("litex_server")
     except SystolithError as error:
@@ -87,7 +87,7 @@ def build_system_simulator(
     link : str
         How the host reaches it, one of :data:`systolith_host.boards.board.LINKS`.
     stage : callable
-        Called with what begins.
+        Called with the name of each stage as it begins.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def simulator(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes]
     """
     gateware = folder / "gateware"
     with tempfile.TemporaryDirectory(prefix="systolith-system-") as name:
-        # The simulator reads its port from a file beside it.
+        # The simulator reads its port from a file next to it.
         work = Path(name)
         for path in gateware.iterdir():
             if path.name not in (_CONFIG, "sim.vcd"):
@@ -168,7 +168,7 @@ def simulator(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes]
         alone = nullcontext() if port else _alone()
         with alone, _running(["obj_dir/Vsim"], work, log) as process:
             if port:
-                # Its single serial line would be taken by a connection to try it out.
+                # A trial connection would occupy its single serial line.
                 _wait(process, lambda: _listens(port), "simulator", log)
             else:
                 up = Path("/sys/class/net") / interface / "carrier"
@@ -212,7 +212,7 @@ def ethernet_options(ip: str) -> list[str]:
 def served_system(folder: Path, logs: Path) -> Iterator[tuple[str, Callable[[float], None]]]:
     """Run a simulator and litex_server; gives the address, and a function that waits.
 
-    The function returns after so many seconds; it raises SystolithError if either ends before.
+    The function returns after the given seconds; it raises SystolithError if either ends before.
     """
     with ExitStack() as stack:
         first, line = stack.enter_context(simulator(folder, logs / "simulator.log"))
@@ -300,7 +300,7 @@ def _wait(
 
 
 def _listens(port: int) -> bool:
-    """Whether somebody listens at a port of this machine, without connecting to it."""
+    """Whether a process listens at a port of this machine, without connecting to it."""
     wanted = f":{port:04X}"
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if table.exists():

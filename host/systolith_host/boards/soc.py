@@ -34,9 +34,9 @@ from systolith_host.boards.links import SIMULATION_IO, add_board_links, add_simu
 __all__ = ["main"]
 
 CRC_POLYNOMIAL = 0x04C11DB7
-"""Of Ethernet, and of zlib.crc32."""
+"""Polynomial of Ethernet, and of zlib.crc32."""
 
-# No processor, and nothing that only a processor needs.
+# No processor, and none of the cores that only a processor needs.
 BARE = {
     "cpu_type": None,
     "with_uart": False,
@@ -48,7 +48,7 @@ BARE = {
 
 
 class Identification(LiteXModule):
-    """What a host reads first: that this is such a system, which one, and how it stands."""
+    """The registers that a host reads first: the kind of system, its build, and its state."""
 
     def __init__(self, magic: int, build: int, interrupt: Signal) -> None:
         self._magic = CSRStatus(32, reset=magic)
@@ -152,7 +152,7 @@ def add_accelerator(soc: Any, job: dict[str, Any]) -> None:
     )
     soc.systolith = Identification(job["magic"], int(job["build"], 16), interrupt)
     soc.checksum = Checksum(soc.sdram.crossbar.get_port(mode="read"))
-    # At the bus's first registers whatever else there is, so that any such system can be named.
+    # Always the bus's first registers, so that any such system can be identified.
     soc.csr.add("systolith", n=0)
 
 
@@ -266,13 +266,13 @@ def board_soc(job: dict[str, Any]) -> Any:
 
 
 def memory_rate(settings: Any) -> int:
-    """Return the bytes that the memory's pins move in a cycle of the system's clock."""
+    """Return the bytes that the memory's pins move per cycle of the system's clock."""
     edges = 1 if settings.memtype == "SDR" else 2
     return settings.databits // 8 * edges * settings.nphases
 
 
 def read_timing(settings: Any) -> dict[str, int] | None:
-    """Return what the host has to find of the memory's read timing, if anything."""
+    """Return the memory's read timing that the host has to calibrate, if any."""
     if not getattr(settings, "read_leveling", False):
         return None
     return {
@@ -284,7 +284,7 @@ def read_timing(settings: Any) -> dict[str, int] | None:
 
 
 def describe(soc: Any, job: dict[str, Any]) -> dict[str, Any]:
-    """Return what the host has to know of the system."""
+    """Return the facts of the system for the host."""
     phy = soc.ddrphy if hasattr(soc, "ddrphy") else soc.sdrphy
     settings = (phy.settings, soc.sdram.controller.settings.timing)
     # The header has the values, the sequence says which of them go to the control register.

@@ -1,8 +1,8 @@
-"""Constants near to what they are for: nextpnr routes each from one LUT across the whole part.
+"""Gives constants sources near their pins: nextpnr routes each from one LUT across the part.
 
-Most constants go into a cell's configuration. Those of some pins do not, a multiplier's clock
-enable among them; they are the arcs that router 1 comes to last, when nothing is left to route
-them on. Here a few neighbouring cells share a LUT of their own for each constant.
+Most constants go into a cell's configuration. Some pins, such as a multiplier's clock enable, need
+a net; router 1 comes to these arcs last, when no wires are left. Here a few neighbouring cells
+share a LUT of their own for each constant.
 """
 
 from collections.abc import Iterable

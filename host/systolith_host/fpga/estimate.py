@@ -1,4 +1,4 @@
-"""What a configuration takes of an ECP5: partly counted, partly fitted to what was synthesised."""
+"""Estimates the ECP5 resources of a configuration: partly counted, partly fitted to syntheses."""
 
 import csv
 import math
@@ -101,7 +101,7 @@ def _shifted(beat: int, word: int) -> float:
 
 
 def _features(config: AcceleratorConfig) -> list[float]:
-    """Return what LUTs and FFs outside queues are taken to be sums of."""
+    """Return the terms whose weighted sums estimate LUTs and FFs outside queues."""
     rows, cols = config.rows, config.cols
     address = _bits(config.acc_depth)
     return [
@@ -113,7 +113,7 @@ def _features(config: AcceleratorConfig) -> list[float]:
         + cols * (_bits(config.weight_depth) + 2 * address + config.acc_width),
         # Requantisers.
         config.post_lanes * (config.acc_width + config.multiplier_width),
-        # Between the bus and the buffers' words: what passes, and what is shifted to its place.
+        # Between the bus and the buffers' words: registers, and the shifters that align bytes.
         config.bus_bytes * (rows + cols),
         _shifted(config.bus_bytes, config.block) + _shifted(config.bus_bytes, cols),
     ]
@@ -158,8 +158,8 @@ def _memory(depth: int, width: int) -> int:
 def _queue(depth: int, width: int) -> int:
     """Return the block RAMs of a queue: none if it is small, or where Yosys finds that cheaper.
 
-    Its costs are 128 for a block RAM, 4 for 16 words of 4 bits, and a half for each bit that is
-    chosen from one more of these.
+    Yosys' costs are 128 for a block RAM, 4 for 16 words of 4 bits, and a half for each bit that
+    is chosen from one more of these.
     """
     words = depth - 1  # the last one stands in the output register
     pieces = -(-words // 16)
@@ -181,10 +181,10 @@ def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:
 
 
 def _in_queues(config: AcceleratorConfig) -> dict[str, float]:
-    """Return LUTs and FFs that hold the words of queues which are no block RAMs."""
+    """Return LUTs and FFs that hold the words of queues outside block RAMs."""
     found = {"LUT": 0.0, "FF": 0.0}
     for depth, width in _queue_shapes(config):
-        if depth <= 2:  # at most a single word beside the output register
+        if depth <= 2:  # at most a single word next to the output register
             found["FF"] += width * (depth - 1)
         elif _queue(depth, width) == 0:
             pieces = -(-(depth - 1) // 16)
@@ -210,12 +210,12 @@ _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
 
 
 def counted(config: AcceleratorConfig) -> dict[str, int]:
-    """Return the DSPs and block RAMs that a configuration takes of an ECP5."""
+    """Return the DSPs and block RAMs of a configuration on an ECP5."""
     return {resource: count(config) for resource, count in _COUNTED.items()}
 
 
 def estimate(config: AcceleratorConfig) -> dict[str, int]:
-    """Return what a configuration takes of an ECP5, by the names of RESOURCES.
+    """Return the ECP5 resources of a configuration, by the names of RESOURCES.
 
     DSPs and block RAMs are counted; LUTs and FFs are fitted, see :func:`fit_errors`.
     """

@@ -1,4 +1,4 @@
-"""Gowin's small parts: synthesis, what a netlist takes of them, and packing with Apicula."""
+"""Gowin's small parts: synthesis, a netlist's resources, and packing with Apicula."""
 
 import json
 from collections import Counter
@@ -50,9 +50,9 @@ def synthesise_gowin(rtlil: str, top: str, folder: Path, part: Part) -> Netlist:
     # Without wide multiplexers more flip-flops share a cell with the LUT before them.
     command = f"synth_gowin -family {part.size} -nowidelut -top {top}"
     ours = f"t:$mem_v2 r:WIDTH>=8 %i r:WIDTH<{RAM_BITS} %i r:SIZE>1 %i"
-    # No word is read in the cycle in which it is written, or what is read then is of no use: the
-    # two ends of a queue differ, tokens keep loads away from what is read, and a sum comes again
-    # only when it is stored. Yosys would keep the old word in flip-flops around each block RAM.
+    # No word that is read in the cycle of its write is used: the two ends of a queue differ,
+    # tokens keep loads away from words that are read, and a sum comes again only when it is
+    # stored. Yosys would keep the old word in flip-flops around each block RAM.
     commands = [
         "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2",
         f"{command} -run :map_ram",
@@ -63,7 +63,7 @@ def synthesise_gowin(rtlil: str, top: str, folder: Path, part: Part) -> Netlist:
 
 
 def resources_gowin(netlist: Netlist, top: str) -> dict[str, int]:
-    """Return what a netlist takes of a part, by the names of the part's resources."""
+    """Return the resources of a netlist, by the part's names of them."""
     cells = netlist.cells
     modules = json.loads(netlist.path.read_text())["modules"]
     return {

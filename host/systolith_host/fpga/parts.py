@@ -1,4 +1,4 @@
-"""The FPGAs that can be built for, and what each has."""
+"""The FPGAs that can be built for, and their resources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Placer:
     ----------
     tool : str
     routers : tuple of str
-        The second one is for what the first leaves unfinished.
+        The second one runs where the first does not finish.
     output : str
         The option by which it writes the routed design.
     suffix : str
@@ -41,16 +41,16 @@ class Part:
     ----------
     name : str
     size : str
-        As :class:`systolith_hw.primitives.ecp5.Ecp5` has it; the family of one of Gowin's.
+        As :class:`systolith_hw.primitives.ecp5.Ecp5` has it; the family of a Gowin part.
     options : tuple of str
-        What nextpnr is told of die, package and grade.
+        nextpnr's options for die, package and grade.
     resources : mapping of str to int
-        What it has, by the names of :data:`RESOURCES`; of one of Gowin's, by its own names.
+        By the names of :data:`RESOURCES`; a Gowin part has names of its own.
     placer : Placer
     device : str
-        What Apicula calls it, if it is one of Gowin's.
+        Apicula's name of a Gowin part.
     pins : tuple of (str, int)
-        Ports of a harness, and pins of a board for them: one of Gowin's needs them.
+        Ports of a harness, and pins of a board for them; a Gowin part needs them.
     """
 
     name: str
@@ -109,7 +109,7 @@ GOWIN_PARTS = {
         pins=(("clk", 4), ("rst", 88), ("i", 87), ("o", 15)),
     )
 }
-"""By name: parts that the accelerator is only measured on. The numbers are nextpnr's."""
+"""By name: parts on which the accelerator is only measured. The numbers are nextpnr's."""
 
 
 def load_part(name: str, parts: Mapping[str, Part] = PARTS) -> Part:
@@ -131,7 +131,7 @@ def check_fits(what: str, need: Mapping[str, int], part: Part) -> None:
     Parameters
     ----------
     what : str
-        What the message calls the design.
+        The design's name in the message.
     need : mapping of str to int
         By the names of :data:`RESOURCES`.
 

@@ -19,12 +19,12 @@ __all__ = ["Attempt", "Clock", "place_and_route", "read_report"]
 _LUT_SUFFIX = re.compile(
     r"_(?:LUT[1-4]|ALU|DFF\w*|CCU2C|TRELLIS|PFUMX|L6MUX21|MULT18X18D|DP16KD|[A-D]\d?_|Z_|Q_).*"
 )
-"""What Yosys and nextpnr hang on a signal's name when they make cells of it."""
+"""Endings that Yosys and nextpnr add to a signal's name when they make cells of it."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A clock of the design: what it reaches, and what holds it back.
+    """A clock of the design: its frequency and its critical path.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Clock:
     logic_ns : float
         The part of it that is not routing.
     wanted : float
-        Megahertz that it was asked for; 0 if unknown.
+        Requested megahertz; 0 if unknown.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Attempt:
 
     @property
     def mhz(self) -> float:
-        """Of the slowest clock; 0 if not routed."""
+        """Frequency of the slowest clock; 0 if not routed."""
         return min((clock.mhz for clock in self.clocks), default=0.0)
 
     @property
     def margin(self) -> float:
-        """Least share that a clock reaches of what it was asked for; 0 if not routed."""
+        """Least share of its requested frequency that a clock reaches; 0 if not routed."""
         return min((clock.mhz / clock.wanted for clock in self.clocks if clock.wanted), default=0.0)
 
 
@@ -127,7 +127,7 @@ def place_and_route(
     options: Sequence[str] = (),
     ended: Callable[[Attempt], None] = lambda attempt: None,
 ) -> list[Attempt]:
-    """Try seeds side by side; if the first router ends none of them, the second one follows.
+    """Try seeds in parallel; if the first router finishes none of them, try the second one.
 
     On an ECP5 router 1 gives the better timing, but on a full part it sometimes never ends.
 
@@ -136,7 +136,7 @@ def place_and_route(
     netlist : Path
         Yosys' JSON.
     mhz : float
-        What the clocks are asked for.
+        Requested frequency of the clocks.
     jobs : int
         Runs at a time.
     limit : float
@@ -186,7 +186,7 @@ def place_and_route(
                 if any(one.result == "routed" for one in attempts):
                     break
                 unfinished = [one.seed for one in attempts if one.result == "limit"]
-        except BaseException:  # an interrupt, too: nothing is left running
+        except BaseException:  # also after an interrupt: nothing is left running
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise

@@ -1,4 +1,4 @@
-"""Synthesis with Yosys, and what an ECP5 netlist takes of a part."""
+"""Synthesis with Yosys, and the resources of an ECP5 netlist."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from systolith_host.fpga.tools import run_tool
 __all__ = ["Netlist", "resources", "run_yosys", "synthesise"]
 
 LIMIT_SECONDS = 3600
-"""Of a synthesis; the largest measured took two minutes of a core."""
+"""Limit of a synthesis; the largest measured took two minutes of a core."""
 
 # A process of its own keeps Yosys' text, its global state and its memory out of the caller.
 _DRIVER = """
@@ -35,7 +35,7 @@ class Netlist:
     cells : mapping of str to int
         Cells of each type.
     seconds : float
-        What synthesis took.
+        Wall time of synthesis.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Netlist:
 
 
 def resources(cells: Mapping[str, int]) -> dict[str, int]:
-    """Return what cells take of a part: LUT, FF, DSP and block RAM.
+    """Return the resources of cells: LUT, FF, DSP and block RAM.
 
     A carry cell holds two LUTs; a cell of distributed memory four, and two more to write it.
     """
@@ -60,7 +60,7 @@ def resources(cells: Mapping[str, int]) -> dict[str, int]:
 def synthesise(rtlil: str, top: str, folder: Path, verilog: Sequence[str] = ()) -> Netlist:
     """Synthesise Yosys' own text for ECP5; files go to `folder`.
 
-    Constants are near to their cells then, see :mod:`systolith_host.fpga.constants`.
+    Constants get sources near their cells, see :mod:`systolith_host.fpga.constants`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The accelerator alone on a part: what it takes, and how fast it is."""
+"""The accelerator alone on a part: its resources and its clock."""
 
 import dataclasses
 import json
@@ -21,12 +21,12 @@ __all__ = ["TimingReport", "measure_timing"]
 TOP = "harness"
 
 BITSTREAM = f"{TOP}.fs"
-"""Of one of Gowin's parts; an ECP5's is only made with a board's system around the accelerator."""
+"""Of a Gowin part; an ECP5 gets one only with a board's system around the accelerator."""
 
 
 @dataclass(frozen=True)
 class TimingReport:
-    """What the tools said of a configuration on a part.
+    """The tools' results for a configuration on a part.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ class TimingReport:
 
     @property
     def caveat(self) -> str:
-        """What has to be said of the clock, if anything."""
+        """A remark on the clock, if there is one."""
         return gowin.CAVEAT if self.part.placer is GOWIN else ""
 
     @property
     def met(self) -> bool:
-        """Whether the best attempt reaches the clock that was asked for."""
+        """Whether the best attempt reaches the requested clock."""
         return self.best.mhz >= self.mhz
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class TimingReport:
 
 
 def multiplier_name(part: Part) -> str:
-    """Return which resource of a part an array's multiplier takes one of."""
+    """Return the resource of a part that holds a multiplier of the array."""
     return next(name for name in part.resources if name == "DSP" or "multiplier" in name)
 
 
@@ -109,7 +109,7 @@ def measure_timing(
 ) -> TimingReport:
     """Synthesise, place and route the accelerator between registers; all files go to `folder`.
 
-    For one of Gowin's parts the best placement is packed, too: :data:`BITSTREAM`.
+    For a Gowin part the best placement is packed, too: :data:`BITSTREAM`.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def measure_timing(
     limit : float
         Seconds of a run of nextpnr.
     stage : callable
-        Called with what begins.
+        Called with the name of each stage as it begins.
     ended : callable
         Called with each attempt as it ends.
 
@@ -139,7 +139,7 @@ def measure_timing(
     is_gowin = part.placer is GOWIN
     for tool in (part.placer.tool, *([gowin.PACKER] if is_gowin else [])):
         find_tool(tool)
-    # What the array takes is known before a tool has run; of an ECP5 all multipliers and buffers.
+    # The array's needs are known before a tool has run; of an ECP5 all multipliers and buffers.
     known = {multiplier_name(part): config.multipliers} if is_gowin else counted(config)
     check_fits(config.name, known, part)
     try:

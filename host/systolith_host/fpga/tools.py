@@ -1,4 +1,4 @@
-"""The FPGA tools: where they are, and running them with a limit and a log."""
+"""Finds the FPGA tools, and runs them with a limit and a log."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class Run:
 
 
 def find_tool(name: str) -> str:
-    """Return the path of a tool: on PATH, beside this Python, or in the checkout's .venv-fpga.
+    """Return the path of a tool: on PATH, next to this Python, or in the checkout's .venv-fpga.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def run_tool(
     """Run a tool in a folder; all that it prints goes to the log.
 
     It is stopped, with whatever it started, when `seconds` have passed, when this thread is
-    interrupted, or when another one sets `stop`. `environment` is added to ours.
+    interrupted, or when another one sets `stop`. `environment` is added to this process's.
 
     Raises
     ------

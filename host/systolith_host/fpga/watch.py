@@ -1,4 +1,4 @@
-"""How far nextpnr is, from the logs that it is writing."""
+"""Reads the progress of nextpnr from the logs that it is writing."""
 
 import re
 import threading
@@ -25,12 +25,12 @@ _STAGES = (
 
 
 def run_state(log: str) -> tuple[str, float]:
-    """Return what a run of nextpnr is at, and about which share of it has passed.
+    """Return the stage of a run of nextpnr, and roughly the share of it that has passed.
 
     Parameters
     ----------
     log : str
-        What it has written so far.
+        Its text so far.
     """
     text, share = next(
         ((text, share) for mark, text, share in _STAGES if mark in log), ("reading", 0.0)
@@ -56,7 +56,7 @@ def watch(
         In which :func:`systolith_host.fpga.place.place_and_route` works.
     seeds : sequence of int
     update : callable
-        Called now and then with what the youngest run is at, seeds done, and seeds in all.
+        Called now and then with the stage of the youngest run, seeds done, and all seeds.
     """
     start = time.time()
     stop = threading.Event()
@@ -77,7 +77,7 @@ def watch(
             update(text, done, len(seeds))
 
     def run() -> None:
-        with suppress(OSError):  # a log that has just gone
+        with suppress(OSError):  # a log that was just deleted
             report()
 
     thread = threading.Thread(target=run, daemon=True)

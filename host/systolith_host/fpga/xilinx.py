@@ -1,4 +1,4 @@
-"""What the accelerator takes of AMD's FPGAs, by Yosys: area only, nothing is placed."""
+"""Resources of the accelerator on AMD's FPGAs, by Yosys: area only, nothing is placed."""
 
 import json
 from collections import Counter
@@ -64,7 +64,7 @@ _LUTS = {
 
 @dataclass(frozen=True)
 class AreaReport:
-    """What a configuration takes of a family.
+    """Resources of a configuration on a family.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class AreaReport:
     need : dict of str to float
         LUT, FF, DSP and block RAM (of 36 Kbit).
     multipliers : dict of str to int
-        How many of the DSPs use what they have inside, see :func:`multiplier_use`.
+        How many of the DSPs use their inner registers and adder, see :func:`multiplier_use`.
     cells : dict of str to int
         All cells by type.
     seconds : float
@@ -121,7 +121,7 @@ def synthesis_commands(top: str, family: Family) -> list[str]:
 
 
 def area(cells: Mapping[str, int], family: Family) -> dict[str, float]:
-    """Return what cells take: LUT, FF, DSP, and block RAM in units of 36 Kbit."""
+    """Return the resources of cells: LUT, FF, DSP, and block RAM in units of 36 Kbit."""
     return {
         "LUT": sum(weight * cells.get(cell, 0) for cell, weight in _LUTS.items()),
         "FF": sum(

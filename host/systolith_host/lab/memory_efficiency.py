@@ -1,4 +1,4 @@
-"""What share of its pins' rate a memory gives the accelerator: the whole system, simulated.
+"""Measures the share of its pins' rate that a memory gives the accelerator, in simulation.
 
 A fully connected layer reads its weights in one long row of bursts and hardly waits for anything
 else.
@@ -26,7 +26,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["STAND_INS", "StandIn", "measure_efficiency"]
 
 FEATURES = 768
-"""Of the layer's input and of its output: 576 KiB of weights, so that its ends hardly count."""
+"""Of the layer's input and output: with 576 KiB of weights its ends hardly count."""
 
 LIMIT_CYCLES = 10_000_000
 

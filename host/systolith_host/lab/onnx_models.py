@@ -67,7 +67,7 @@ def onnx_model(
 
 
 def onnxruntime_output(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    """Return what onnxruntime makes of inputs, node by node as the file says."""
+    """Return onnxruntime's outputs for inputs, node by node as the file says."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -83,13 +83,13 @@ def read_model(proto: onnx.ModelProto, folder: Path) -> OnnxModel:
 
 
 def float_output(model: OnnxModel, x: np.ndarray) -> np.ndarray:
-    """Return what the float network makes of inputs."""
+    """Return the float network's outputs for inputs."""
     tensors = run_float(model.graph, model.weights, x, scales=model.scales)
     return next(values for name, values in tensors if name == model.graph.output)
 
 
 def integer_output(model: OnnxModel, x: np.ndarray, *, width: int = 16) -> np.ndarray:
-    """Return what the integer network makes of inputs that it is calibrated on, in real values.
+    """Return the integer network's outputs, in real values, for its calibration inputs.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ ENDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Sigmoid": lambda y: (1 + np.tanh(y / 2)) / 2,
     "Softmax": lambda y: np.exp(_log_softmax(y)),
 }
-"""What may follow the last layer, and what it computes along the channels."""
+"""Operators that may follow the last layer, and their computation along the channels."""
 
 
 def _log_softmax(y: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
 
 
 def _join(net: OnnxDraft) -> None:
-    """Bring what is left of the forks together: sums and a concatenation of equal shapes."""
+    """Join the remaining forks: sums and a concatenation of equal shapes."""
     last, shape = net.tensors[-1]
     used = {name for node in net.nodes for name in node.input}
     for name, other in net.tensors[:-1]:

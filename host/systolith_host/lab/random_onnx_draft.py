@@ -60,13 +60,13 @@ class OnnxDraft:
         if self.rng.random() < 0.04:
             values *= self.rng.choice([0, 1e-7])
         name = self.constant(values)
-        if self.rng.random() < 0.1:  # what exporters leave between a weight and its use
+        if self.rng.random() < 0.1:  # nodes that exporters leave between a weight and its use
             name = self.node("Identity", [name])
         known.append(name)
         return name
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Append a node with one output and return that."""
+        """Append a node with one output; return the output."""
         output = self.name(operator.lower())
         title = output if self.rng.random() < 0.9 else ""
         self.nodes.append(helper.make_node(operator, inputs, [output], title, **attributes))

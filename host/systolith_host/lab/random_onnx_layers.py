@@ -19,7 +19,7 @@ _LARGEST = 4000
 def _windows(
     net: OnnxDraft, size: Shape, kernel: list[int], dilation: list[int] | None = None
 ) -> tuple[dict, list[int]] | None:
-    """Return random strides and padding with what comes out; None if the kernel does not fit."""
+    """Return random strides and padding with the output size; None if the kernel does not fit."""
     rng = net.rng
     dilation = dilation or [1, 1]
     span = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -213,10 +213,10 @@ def _pad(net: OnnxDraft) -> None:
     shape = (channels, height + top + bottom, width + left + right)
     before = list(net.tensors)
     if rng.random() < 0.03:
-        net.add(output, shape)  # no layer may be found that takes it in
+        net.add(output, shape)  # there may be no layer that takes it in
     for step in rng.choice([[_conv], [_conv], [_conv, _conv], [_pool]]):
         step(net, (output, shape))
-    if net.tensors == before:  # the convolution did not fit: nothing uses what was padded
+    if net.tensors == before:  # the convolution did not fit: nothing uses the padded tensor
         net.nodes.pop()
 
 
@@ -328,4 +328,4 @@ STEPS: tuple[tuple[float, Callable[[OnnxDraft], None]], ...] = (
     (1.5, _rename),
     (0.7, _flatten),
 )
-"""Each with how often it is drawn; one that does not fit what there is appends nothing."""
+"""Each with its frequency; one that does not fit the graph so far appends nothing."""

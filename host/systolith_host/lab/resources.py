@@ -1,4 +1,4 @@
-"""A grid of configurations synthesised for ECP5: what they take, kept as a table."""
+"""Synthesises a grid of configurations for ECP5, and keeps their resources as a table."""
 
 import csv
 import hashlib
@@ -64,11 +64,11 @@ def _config(values: Sequence[int]) -> AcceleratorConfig:
 
 
 CONFIGS = tuple(_config(values) for values in _POINTS)
-"""Small to middle arrays that differ in everything that resources depend on."""
+"""Small to middle arrays that differ in everything that affects resources."""
 
 
 def gateware_hash() -> str:
-    """Return what changes when the gateware does."""
+    """Return a hash that changes when the gateware does."""
     digest = hashlib.sha256()
     for path in sorted(Path(systolith_hw.__path__[0]).rglob("*.py")):
         digest.update(path.read_bytes())
@@ -100,12 +100,12 @@ def write_grid(samples: Iterable[Sample], path: Path) -> None:
 
 
 def fill_grid(limit: int, again: bool, grid: Path, say: Callable[[str], None]) -> None:
-    """Synthesise what a table has not yet, keep each as it comes, and say the fit's errors.
+    """Synthesise configurations that a table lacks, save each at once, and say the fit's errors.
 
     Parameters
     ----------
     limit : int
-        So many syntheses at most.
+        Syntheses at most.
     again : bool
         Also those of an older state of the gateware.
     grid : Path

@@ -1,4 +1,4 @@
-"""How fast the explorer is: tilings a second in the search, points a second in a sweep."""
+"""The speed of the explorer: tilings a second in the search, points a second in a sweep."""
 
 import resource
 import tempfile
@@ -41,7 +41,7 @@ def search_speed(preset: str) -> tuple[int, float, float]:
     qgraph = shape_network(NETWORK)
     operations = operations_of(NETWORK, config)
     places = [places_of(qgraph, operation, config, 1) for operation in operations]
-    choose_schedule(operations[0], config, places[0], 1, rate)  # compiles what is compiled
+    choose_schedule(operations[0], config, places[0], 1, rate)  # triggers all compilation
     count = 0
     started = time.process_time()
     for operation in operations:

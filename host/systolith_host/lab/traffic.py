@@ -1,4 +1,4 @@
-"""DRAM traffic against the size of the on-chip memory, beside the lower bound of that size."""
+"""DRAM traffic against the size of the on-chip memory, next to the lower bound for it."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -36,10 +36,10 @@ AIMS = ("cycles", "traffic")
 """What schedules are chosen for."""
 
 PARTS = 16
-"""Into which a size is divided between the three memories."""
+"""Parts of a size that are divided among the three memories."""
 
 _OUT_OF_REACH = (NoRoomError, TooManyStepsError)
-"""What a tiling ends in that does not fit the buffers."""
+"""Errors of a tiling that does not fit the buffers."""
 
 GROUPS = ("convolutions", "fully connected", "all")
 
@@ -55,7 +55,7 @@ class Split:
 
 @dataclass(frozen=True)
 class LayerTraffic:
-    """Bytes that a layer moves, beside its lower bound and what is compulsory."""
+    """Bytes that a layer moves, next to its lower bound and its compulsory bytes."""
 
     layer: str
     traffic: int
@@ -72,7 +72,7 @@ class SizeTraffic:
     size : int
         Bytes of activation buffer, weight buffer and accumulators.
     aim : "cycles" or "traffic"
-        What schedules were chosen for.
+        The goal by which schedules were chosen.
     split : Split
         The one with the least traffic.
     tried : int

@@ -24,7 +24,7 @@ from systolith_sim.memory.timing import MemoryTiming
 __all__ = ["CONFIGS", "TURNAROUNDS", "random_cases", "random_memory", "summary", "validate"]
 
 TURNAROUNDS = (0, 0, 0, 1, 4, 15, 64)
-"""Cycles between reads and writes, as often as they are chosen."""
+"""Cycles between reads and writes; a value is chosen as often as it stands here."""
 
 _SMALL = {
     "act_depth": 1024,
@@ -141,7 +141,7 @@ def random_cases(
 
 
 def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
-    """Return what is said of cases: names and values."""
+    """Return the summary of cases: names and values."""
     errors = np.abs([case.error for case in cases]) * 100
     cycles = [case.measured.cycles for case in cases]
     return [

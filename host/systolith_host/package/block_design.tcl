@@ -1,8 +1,8 @@
-# What follows is the same for all boards; what is set above is the board's and the core's.
+# The rest is the same for all boards; the variables above are the board's and the core's.
 #
 #     vivado -mode batch -source THIS_FILE
 #
-# makes the project build/BOARD beside this file, and BOARD.bit, BOARD.hwh and two reports there.
+# makes the project build/BOARD next to this file, and BOARD.bit, BOARD.hwh and two reports there.
 # With -tclargs bd it stops when the block design is valid.
 
 set here [file dirname [file normalize [info script]]]
@@ -115,7 +115,7 @@ if {$slack < 0} {
 }
 file copy -force [file join [get_property DIRECTORY $run] systolith_bd_wrapper.bit] \
     [file join $here $board.bit]
-# Vivado keeps generated files beside the sources' folder; before 2020.2 it was in it.
+# Vivado keeps generated files next to the sources' folder; before 2020.2 inside it.
 set handoffs {}
 foreach folder {gen srcs} {
     lappend handoffs {*}[glob -nocomplain \

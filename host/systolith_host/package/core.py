@@ -42,7 +42,7 @@ class Core:
 
     @property
     def vlnv(self) -> str:
-        """What block designs call it."""
+        """Its identifier in block designs."""
         return f"{VENDOR}:{LIBRARY}:{self.name}:{core_version()}"
 
 

@@ -274,7 +274,7 @@ def _add_files(root: ElementTree.Element, files: Sequence[CoreFile]) -> None:
 
 
 def _add_extensions(root: ElementTree.Element, config: AcceleratorConfig) -> None:
-    """Add what Vivado's catalogue shows; other tools pass over it."""
+    """Add the entries of Vivado's catalogue; other tools ignore them."""
     core = ElementTree.SubElement(_node(root, "vendorExtensions"), f"{{{_XILINX}}}coreExtensions")
 
     def text(parent: ElementTree.Element, name: str, value: str) -> ElementTree.Element:

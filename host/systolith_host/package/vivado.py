@@ -20,7 +20,7 @@ set_property BITSTREAM.GENERAL.COMPRESS TRUE [current_design]
 
 
 def block_design_script(core: Core, board: ZynqBoard, mhz: float) -> str:
-    """Return the script: the board's and the core's facts, then what is the same for all."""
+    """Return the script: the board's and the core's facts, then the part common to all."""
     system = board.system
     settings = {**system.settings, system.clock_setting: f"{mhz:g}"}
     values = {
@@ -57,9 +57,9 @@ def _sets(values: Mapping[str, str]) -> str:
 
 
 def write_scripts(core: Core, board: ZynqBoard, out: Path, mhz: float) -> list[Path]:
-    """Write the board's script and constraints to ``vivado/`` beside the core's folder.
+    """Write the board's script and constraints to ``vivado/`` next to the core's folder.
 
-    Not in it: Vivado would take what it generates there for further cores.
+    Not inside: Vivado would take the files that it generates there for further cores.
     """
     folder = out / "vivado"
     folder.mkdir(parents=True, exist_ok=True)

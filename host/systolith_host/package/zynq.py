@@ -1,4 +1,4 @@
-"""The Zynq boards that block designs are made for, and what the scripts need to know of them."""
+"""The Zynq boards that block designs are made for, and the facts that the scripts need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class ProcessingSystem:
     ip : str
         Without version: Vivado takes its newest.
     rule, automation : str
-        What applies the board's preset.
+        Vivado's rule that applies the board's preset, and its options.
     settings : mapping of str to str
-        Of the IP, beside the clock's.
+        Of the IP, in addition to the clock's.
     clock_setting : str
         Takes MHz.
     clock, reset, interrupt : str
@@ -34,7 +34,7 @@ class ProcessingSystem:
     memory_segment : str
         The DDR behind it.
     other_segments : tuple of str
-        What else is behind it, which the accelerator does not see.
+        Everything else behind it, which the accelerator does not see.
     register_base : int
         Address of the registers.
     """
