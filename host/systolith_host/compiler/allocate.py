@@ -1,4 +1,4 @@
-"""The memory map: where instructions, weights, parameters and tensors stand."""
+"""The memory map: places of instructions, weights, parameters and tensors."""
 
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ class MemoryMap:
     sizes: dict[str, int] = field(default_factory=dict)
 
     def reserve(self, size: int, purpose: str) -> int:
-        """Return the address of a new region; `purpose` is what a report calls its bytes."""
+        """Return the address of a new region; `purpose` names its bytes in reports."""
         address = self.end
         self.end = aligned(address + size)
         self.sizes[purpose] = self.sizes.get(purpose, 0) + self.end - address

@@ -1,4 +1,4 @@
-"""What a layer lacks: the smallest change of the accelerator with which it would run."""
+"""Finds the smallest change of the accelerator with which a layer would run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,9 +17,9 @@ class Change:
     ----------
     field : str
     value : int
-        The least that would do.
+        The least that suffices.
     buffer : str
-        What it is the depth of, in words.
+        The buffer of that depth, in words.
     there_bytes, needed_bytes : int
     """
 
@@ -42,9 +42,9 @@ class ShortageError(SystolithError):
     ----------
     layer : str
     problem : str
-        What is in the way, in words.
+        The obstacle, in words.
     changes : tuple of Change
-        What would do, together; none can be left out or be less. Empty if nothing would.
+        Sufficient together; none can be left out or be smaller. Empty if no change suffices.
     """
 
     def __init__(self, layer: str, problem: str, changes: tuple[Change, ...]) -> None:
@@ -54,7 +54,7 @@ class ShortageError(SystolithError):
             for change in changes
         )
         fields = " and ".join(f"{change.field} {change.value}" for change in changes)
-        way_out = f"{missing}; build with {fields}" if changes else "no depth of buffers would do"
+        way_out = f"{missing}; build with {fields}" if changes else "no depth of buffers suffices"
         super().__init__(f"{layer}: {problem}; {way_out}")
         self.layer = layer
         self.changes = changes
@@ -114,7 +114,7 @@ def depth_change(config: AcceleratorConfig, field: str, value: int) -> Change:
 def _least(
     config: AcceleratorConfig, field: str, runs: Callable[[AcceleratorConfig], bool]
 ) -> int | None:
-    """Return the least value of a field with which it runs: doubled until it does, then halved."""
+    """Return the least value of a field with which it runs: by doubling, then by bisection."""
 
     def works(value: int) -> bool:
         return runs(replace(config, **{field: value}))

@@ -1,1 +1,1 @@
-"""What the array does for each layer."""
+"""Lowering: operations of the array for each layer."""

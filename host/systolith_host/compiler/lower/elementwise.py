@@ -1,4 +1,4 @@
-"""Lowering of what has no weights of its own: pools, sums, and concatenations that need a copy."""
+"""Lowering of layers without weights: pools, sums, and concatenations that need a copy."""
 
 import numpy as np
 

@@ -22,7 +22,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 
     Zero points of inputs are folded into biases, weights and parameters packed as the array takes
     them, and a pool joins the convolution before it where that is possible. A concatenation is an
-    operation only if :func:`placed_parts` has nothing to say of it.
+    operation only if :func:`placed_parts` does not return its parts.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 def placed_parts(qgraph: QGraph, config: AcceleratorConfig) -> dict[str, tuple[str, int]]:
     """Return, for tensors that are written straight into a concatenation, its name and the channel.
 
-    That needs whole channel blocks before each part, and parts that stand nowhere else.
+    This needs whole channel blocks before each part, and parts that stand nowhere else.
     """
     parts: dict[str, tuple[str, int]] = {}
     for layer in qgraph.layers:

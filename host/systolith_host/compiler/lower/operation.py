@@ -1,4 +1,4 @@
-"""An operation: what the accelerator does in one go, weights and parameters packed for it."""
+"""An operation: one step of the accelerator, with its packed weights and parameters."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ LARGEST_TAPS = 255
 class Operation:
     """A convolution on the array and a maximum over windows of its requantised sums.
 
-    What is not given is that of an operation on single pixels: one tap, no padding, no window.
+    The defaults are those of an operation on single pixels: one tap, no padding, no window.
 
     A convolution without pooling has windows of one sum; a pool on its own is a convolution with
     identity weights.
@@ -50,7 +50,7 @@ class Operation:
         For each block of output channels the first block of input channels that it needs; empty if
         it needs all of them.
     sweeps : tuple of (int, bool)
-        What is added up, in order: the number of an input, all of whose blocks in reach go through
+        Terms of the sum, in order: the number of an input, all of whose blocks in reach go through
         the array, and whether the sums are shifted before (see CONV's `shift`).
     zero_point, low, high : int
         Of the output, as int8 in the accelerator.
@@ -97,7 +97,7 @@ class Operation:
     weight_elements: int
 
     def compulsory_bytes(self, batch: int = 1) -> int:
-        """Return the least traffic: what must be read or written, once.
+        """Return the least traffic: bytes that must be read or written, once.
 
         No order of the work moves less; whole blocks, words and bursts, halos, parameters and
         instructions come on top.

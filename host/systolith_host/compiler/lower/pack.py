@@ -51,7 +51,7 @@ def overflow(name: str, what: str, largest: int, config: AcceleratorConfig) -> S
 def check_scale(
     name: str, multiplier: np.ndarray, shift: np.ndarray, config: AcceleratorConfig
 ) -> None:
-    """Refuse multipliers and shifts that the requantiser has not."""
+    """Refuse multipliers and shifts that the requantiser does not have."""
     limit = (1 << config.multiplier_width) - 1
     if multiplier.min() < 0 or multiplier.max() > limit:
         raise SystolithError(

@@ -1,1 +1,1 @@
-"""In which pieces and which order a layer is computed."""
+"""Scheduling: the pieces of a layer, and their order."""

@@ -53,7 +53,7 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Chunks:
-    """The chunks of an operation, and which of them take the same activations or weights.
+    """The chunks of an operation, and their shared activations or weights.
 
     Parameters
     ----------

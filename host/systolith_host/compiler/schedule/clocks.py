@@ -28,7 +28,7 @@ __all__ = ["make_room", "run_engines"]
 
 @njit(cache=True)
 def make_room(items, bounds, depths):
-    """Fill in the addresses of all items and what they wait for; return whether there is room.
+    """Fill in the items' addresses and the users that they wait for; return whether all fit.
 
     Each buffer is a ring: items follow each other in the order of their first use.
 
@@ -59,7 +59,7 @@ def make_room(items, bounds, depths):
                     if items[other, LAST] >= items[row, FIRST]:
                         return False
                     after = max(after, items[other, LAST])
-                    # What is left of it still has to be waited for by the next ones.
+                    # The next items still have to wait for the rest of it.
                     if finish <= end and begin >= position:
                         continue
                 standing[kept] = other
@@ -76,7 +76,7 @@ def make_room(items, bounds, depths):
 def run_engines(items, bounds, steps, stores, settings, latencies, load_order, starts):
     """Return the cycle in which the last write ends; -1 if something waits for ever.
 
-    Of the LOADs that have room the one that is needed first goes first.
+    Of the LOADs that have room, the one needed first runs first.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
         Rates in bytes per cycle; the bytes are those of an instruction.
     latencies : (load, pipeline, fill, run)
         Cycles before a LOAD's first word, through the requantiser, through the array, and of a
-        run of words beside them.
+        run of words in addition to its words.
     load_order : ndarray of int64, shape (items,)
         Is filled with the rows of the items in the order in which they are loaded.
     starts : tuple of three ndarrays of float64
@@ -102,7 +102,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     step = store = written_back = loaded = 0
     compute = drain = loader = bus = end = 0.0
     while True:
-        # What can run with what is loaded.
+        # Everything that can run with the items loaded so far.
         while store < len(stores):
             if step <= stores[store, AFTER_STEP]:
                 act, weight = ready[steps[step, ACT]], ready[steps[step, WEIGHT]]

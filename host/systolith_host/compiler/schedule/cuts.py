@@ -22,7 +22,7 @@ class Part:
     sums : int
         Sums that they take.
     span : Span
-        Input pixels that stand in the buffer for it: its own, or those of the input tile.
+        Its input pixels in the buffer: its own, or those of the input tile.
     skip : int
         Of these, pixels before the first that its kernel touches.
     """

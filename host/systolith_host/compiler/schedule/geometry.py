@@ -17,7 +17,7 @@ class Span:
     Parameters
     ----------
     start, length : int
-        What is read of the tensor.
+        Part of the tensor that is read.
     before, after : int
         Padding around it.
     skip : int
@@ -74,7 +74,7 @@ class Shape:
 def input_span(
     operation: Operation, axis: int, first: int, count: int, config: AcceleratorConfig
 ) -> Span:
-    """Return what `count` outputs from number `first` need along an axis (0 is vertical)."""
+    """Return the input of `count` outputs from number `first` along an axis (0 is vertical)."""
     size = (operation.height, operation.width)[axis]
     origin = first * operation.window_stride[axis] * operation.stride[axis]
     low = origin - operation.padding[axis]

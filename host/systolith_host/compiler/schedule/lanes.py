@@ -8,7 +8,7 @@ __all__ = ["lane_load", "read_row"]
 
 @njit(cache=True)
 def read_row(pixels, pixel_bytes, block, row_bytes):
-    """Return the memory words of a row, and whether nothing stands between it and the next.
+    """Return the memory words of a row, and whether the next row follows directly.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def lane_load(lane, lanes, group, blocks, rows, row_words, whole, complete):
     Parameters
     ----------
     lane, lanes : int
-        Which lane, and how many there are.
+        Number of the lane, and of all lanes.
     group : (first, count)
         Blocks of input channels of the array, each of `lanes` blocks of memory.
     blocks : int

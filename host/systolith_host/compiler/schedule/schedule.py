@@ -9,8 +9,8 @@ TRAFFIC_WEIGHT = 0.1
 """Share of its transfer time that traffic costs even where it hides behind the array."""
 
 Weights = Literal["layer", "tile", "stream"]
-"""How long weights stay: all of them for the whole layer; those of an output block while it goes
-over an input tile; or for one CONV only."""
+"""Lifetime of weights: all stay for the whole layer; those of an output block stay while it goes
+over an input tile; or each stays for one CONV only."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class LayerSchedule:
     read_bytes, write_bytes : int
         Traffic of the layer, instructions excluded.
     estimate : float
-        Cycles: by the simulation of the engines in what the compiler returns, by a rough model
-        in candidates.
+        Cycles: of the schedules that the compiler returns by the simulation of the engines, of
+        candidates by a rough model.
     """
 
     name: str

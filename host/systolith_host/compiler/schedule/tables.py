@@ -1,4 +1,4 @@
-"""The tables of work: items, steps and STOREs as rows of numbers, and what their columns are."""
+"""The tables of work: items, steps and STOREs as rows of numbers, with named columns."""
 
 from dataclasses import dataclass
 
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 ITEM_COLUMNS = 8
-"""Of an item: what is loaded into a buffer together and used by some CONVs or STOREs."""
+"""Of an item: data loaded into a buffer together and used by some CONVs or STOREs."""
 
 WORDS, SIZE, LOADS, RUNS, FIRST, LAST, ADDRESS, AFTER = range(ITEM_COLUMNS)
 """Words of the buffer, bytes read, LOADs, runs of words read, and the numbers of its first and last
 CONV (STORE, for parameters). The last two are set when room is allocated: the first word, and the
-last user of what was there before (-1 if nobody)."""
+last user of the words' former contents (-1 if none)."""
 
 STEP_COLUMNS = 6
 """Of a step, which is a CONV."""
@@ -61,7 +61,7 @@ channels."""
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """What a layer does: CONVs, STOREs and the items that they use, in order.
+    """The CONVs and STOREs of a layer and the items that they use, in order.
 
     Parameters
     ----------

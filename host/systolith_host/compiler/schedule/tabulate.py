@@ -1,4 +1,4 @@
-"""The compiled part of work: what a schedule does, tile by tile, in numbers."""
+"""The compiled part of work: a schedule as tables of numbers, tile by tile."""
 
 import numpy as np
 

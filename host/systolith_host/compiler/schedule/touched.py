@@ -1,4 +1,4 @@
-"""How many pixels of a tensor a layer touches: with large strides less than all."""
+"""Counts the pixels of a tensor that a layer touches: with large strides fewer than all."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ __all__ = ["touched"]
 def touched(
     length: int, count: int, *, kernel: int, stride: int, padding: int, dilation: int = 1
 ) -> int:
-    """Return how many rows (or columns) of a tensor are under any tap of a window.
+    """Return the number of rows (or columns) of a tensor under any tap of a window.
 
     Rows between windows and behind the last one are not, nor those between taps that dilation
     spreads. A layer touches each pixel whose row and column are touched, and no other.

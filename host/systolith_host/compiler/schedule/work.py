@@ -40,9 +40,9 @@ class Addresses:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """All that a layer does under a schedule.
+    """All steps of a layer under a schedule.
 
-    An item is what its first user needs; nothing else says what is in it.
+    An item holds the data that its first user needs; nothing else defines its contents.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Work:
 
 
 class TooManyStepsError(Exception):
-    """A schedule of so many CONVs that neither the host nor the accelerator should be given it."""
+    """A schedule of more CONVs than host and accelerator should be given."""
 
     def __init__(self, steps: int) -> None:
         super().__init__(f"{steps} CONVs")
