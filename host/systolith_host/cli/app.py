@@ -97,11 +97,11 @@ def info(network: NetworkArgument = "vgg16") -> None:
 def check(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
 ) -> None:
-    """Say whether an ONNX network can run, and name every node that stands in the way.
+    """Say whether an ONNX network can run, and name every node that cannot.
 
-    A network that can is compared with onnxruntime on a random image, and the difference is shown.
+    If it can, it is compared with onnxruntime on a random image, and the difference is shown.
 
-    Exit status: 0 if it can, 1 if not, 2 if the file is damaged.
+    Exit status: 0 if the network can run, 1 if not, 2 if the file is damaged.
     """
     from systolith_host.frontend.judge import judge
     from systolith_host.frontend.onnx import inspect_onnx  # onnx takes a moment to import
@@ -116,7 +116,7 @@ def check(
         return
     for problem in problems:
         show(str(problem))
-    show(f"{model}: cannot run: {len(problems)} nodes stand in the way")
+    show(f"{model}: cannot run: {len(problems)} nodes are not supported")
     raise typer.Exit(MISMATCH)
 
 
@@ -125,8 +125,10 @@ def export(
     network: Annotated[
         str, typer.Argument(help="alexnet, resnet18, squeezenet1_1, vgg11_bn or vgg16.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the model goes.")],
-    size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels of a side.")] = 224,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File for the model.")],
+    size: Annotated[
+        int, typer.Option(min=64, max=1024, help="Height and width of the images, in pixels.")
+    ] = 224,
     seed: SeedOption = 0,
 ) -> None:
     """Write a well-known network as an ONNX file with random weights, to try things out."""

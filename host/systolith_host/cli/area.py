@@ -21,9 +21,9 @@ def area(
     config: AcceleratorOption = "default",
     family: Annotated[str, typer.Option(help=f"One of {', '.join(FAMILIES)}.")] = "xc7",
 ) -> None:
-    """Estimate what the accelerator takes of AMD's FPGAs: LUT, FF, DSP48, block RAM.
+    """Estimate the accelerator's area on AMD's FPGAs: LUT, FF, DSP48, block RAM.
 
-    Yosys synthesises it; nothing is placed, so nothing is said of the clock. It takes minutes.
+    Yosys synthesises it; nothing is placed, so there is no clock. This takes minutes.
     """
     target, chosen = load_config(config), load_family(family)
     need("area", "sim", "amaranth", "pyosys")

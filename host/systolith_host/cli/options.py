@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_LATENCY = MemoryTiming().latency
-"""Of the memory, in cycles."""
+"""Latency of the memory in cycles."""
 
 
 class Method(str, Enum):
@@ -91,7 +91,7 @@ EqualiseOption = Annotated[
     bool | None,
     typer.Option(
         "--equalise/--no-equalise",
-        help="Scale channels across layers where that lowers the noise, measured; the float "
+        help="Scale channels across layers where that measurably lowers the noise; the float "
         "network stays the same. Default: with --calibrate.",
         show_default=False,
     ),
@@ -100,7 +100,7 @@ CorrectOption = Annotated[
     bool | None,
     typer.Option(
         "--correct-bias/--no-correct-bias",
-        help="Take the mean error of each channel on the calibration images out of its bias. "
+        help="Subtract the mean error of each channel on the calibration images from its bias. "
         "Default: with --calibrate.",
         show_default=False,
     ),
@@ -110,7 +110,7 @@ ConfigOption = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help="The accelerator: a preset (see `systolith configs`) or a TOML file. "
-        "Default: default, or what --program was compiled for.",
+        "Default: default, or the one that --program was compiled for.",
     ),
 ]
 AcceleratorOption = Annotated[
@@ -120,21 +120,25 @@ AcceleratorOption = Annotated[
         help="The accelerator: a preset (see `systolith configs`) or a TOML file.",
     ),
 ]
-BatchOption = Annotated[int, typer.Option(min=1, max=256, help="Images of a run.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of the random weights.")]
+BatchOption = Annotated[int, typer.Option(min=1, max=256, help="Images per run.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random weights.")]
 BandwidthOption = Annotated[
     float | None,
     typer.Option(
         min=0.01,
         max=1024,
         metavar="BYTES",
-        help="Of the memory, in bytes per cycle. Default: the width of the bus.",
+        help="Bandwidth of the memory in bytes per cycle. Default: the width of the bus.",
     ),
 ]
-LatencyOption = Annotated[int, typer.Option(min=2, max=100_000, help="Of the memory, in cycles.")]
+LatencyOption = Annotated[
+    int, typer.Option(min=2, max=100_000, help="Latency of the memory in cycles.")
+]
 TurnaroundOption = Annotated[
     int,
-    typer.Option(min=0, max=64, help="Of the memory between reads and writes, in cycles."),
+    typer.Option(
+        min=0, max=64, help="Cycles that the memory takes to change between reads and writes."
+    ),
 ]
 FusePoolOption = Annotated[
     bool,
@@ -144,14 +148,19 @@ FusePoolOption = Annotated[
     ),
 ]
 ClockOption = Annotated[
-    float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For the frames per second.")
+    float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="Clock for the frames per second.")
 ]
 
 SeedsOption = Annotated[int, typer.Option(min=1, max=64, help="Placements to try.")]
 FirstSeedOption = Annotated[
-    int, typer.Option(min=1, help="Of them; with --seeds 1 a placement known to be good.")
+    int,
+    typer.Option(
+        min=1, help="Seed of the first placement; with --seeds 1 it repeats one known to be good."
+    ),
 ]
-PlacementJobsOption = Annotated[int, typer.Option(min=1, help="Placements at a time; 1 GB each.")]
+PlacementJobsOption = Annotated[
+    int, typer.Option(min=1, help="Placements at the same time; 1 GB each.")
+]
 LimitOption = Annotated[
-    float, typer.Option(min=10, metavar="SECONDS", help="Of one place and route.")
+    float, typer.Option(min=10, metavar="SECONDS", help="Time limit of one place and route.")
 ]

@@ -32,7 +32,7 @@ def package(
         float, typer.Option(min=1, max=1000, metavar="MHZ", help="The clock to ask for.")
     ] = 100.0,
 ) -> None:
-    """Write the accelerator as an IP-XACT core, and Vivado scripts for boards with it.
+    """Write the accelerator as an IP-XACT core, with Vivado scripts for boards.
 
     Vivado takes DIR/core as an IP repository; other tools that read IEEE 1685-2009 find ports,
     buses and registers in component.xml. Each script makes a block design and a bitstream:

@@ -35,15 +35,16 @@ def report(
     turnaround: TurnaroundOption = 0,
     batch: BatchOption = 1,
     clock: Annotated[
-        float, typer.Option(min=0.001, max=1e5, metavar="MHZ", help="For images a second.")
+        float,
+        typer.Option(min=0.001, max=1e5, metavar="MHZ", help="Clock for the frames per second."),
     ] = 150.0,
     measured: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What `systolith run --device rtl --json` wrote."),
+        typer.Option(metavar="FILE", help="Report of `systolith run --device rtl --json`."),
     ] = None,
     sweep: Annotated[
         Path | None,
-        typer.Option(metavar="FILE|DIR", help="What `systolith explore` wrote: points.csv."),
+        typer.Option(metavar="FILE|DIR", help="Results of `systolith explore`: points.csv."),
     ] = None,
     layer: Annotated[
         list[str] | None,
@@ -54,33 +55,33 @@ def report(
     ] = None,
     timeline: Annotated[
         str | None,
-        typer.Option(metavar="LAYER", help="Whose timeline is shown. Default: conv3_2."),
+        typer.Option(metavar="LAYER", help="The layer of the timeline. Default: conv3_2."),
     ] = None,
     rtl: Annotated[
         bool,
-        typer.Option("--rtl", help="Record that timeline in the simulated RTL, not the model."),
+        typer.Option("--rtl", help="Take the timeline from the simulated RTL, not the model."),
     ] = False,
     trace: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the timeline for Perfetto (ui.perfetto.dev), too: JSON."
+            metavar="FILE", help="Also write the timeline as JSON for Perfetto (ui.perfetto.dev)."
         ),
     ] = None,
     bandwidths: Annotated[
-        str, typer.Option(metavar="VALUES", help="Of the curves, e.g. 1..64 or 1,2,4,8.")
+        str, typer.Option(metavar="VALUES", help="Bandwidths of the curves, e.g. 1..64 or 1,2,4,8.")
     ] = "1,2,3,4,6,8,12,16,24,32,48,64",
     pictures: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write each picture to a file, too; needs Chrome or Chromium."
+            metavar="DIR", help="Also write each picture to a file; needs Chrome or Chromium."
         ),
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="Pictures as PNG, not SVG.")] = False,
 ) -> None:
-    """Show what a network costs, as one HTML page that works offline.
+    """Write one HTML page on the costs of a network; it works offline.
 
-    The roofline, stalls, bandwidth curves, tilings and why they change, a timeline and the buffers
-    of one layer, and the Pareto front of a sweep.
+    It shows the roofline, stalls, bandwidth curves, tilings and their changes, a timeline and the
+    buffers of one layer, and the Pareto front of a sweep.
     """
     need("report", "report", "plotly", "numba")
     if pictures is not None:

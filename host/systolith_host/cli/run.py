@@ -40,7 +40,7 @@ __all__ = ["run"]
 
 
 class Simulator(str, Enum):
-    """What simulates the RTL."""
+    """Simulators of the RTL."""
 
     VERILATOR = "verilator"
     ICARUS = "icarus"
@@ -65,7 +65,9 @@ def run(
     ] = "rtl",
     board: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="What `systolith build` wrote, for --device litex."),
+        typer.Option(
+            metavar="DIR", help="Folder that `systolith build` wrote, for --device litex."
+        ),
     ] = None,
     layers: Annotated[
         str | None,
@@ -79,28 +81,28 @@ def run(
         str | None,
         typer.Option(
             metavar="LAYER",
-            help="Write this layer's waveforms to LAYER.vcd (a gigabyte soon: take a small one).",
+            help="Write this layer's waveforms to LAYER.vcd; choose a small layer.",
         ),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON, too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
     ] = None,
     seed: SeedOption = 0,
     noise: Annotated[
         bool,
-        typer.Option("--noise", help="Show what quantisation costs: signal to noise by layer."),
+        typer.Option("--noise", help="Show the signal-to-noise ratio of every layer."),
     ] = False,
     sequential: Annotated[
         bool,
         typer.Option(
             "--sequential",
-            help="One device, each layer taking what its predecessor left in memory. "
-            "Without it layers run side by side from the golden model's tensors.",
+            help="One device; each layer reads the tensors that its predecessors wrote. "
+            "Otherwise layers run in parallel, from the golden model's tensors.",
         ),
     ] = False,
     fuse_pool: FusePoolOption = True,
     jobs: Annotated[
-        int, typer.Option(min=1, max=256, help="Layers that run side by side on this machine.")
+        int, typer.Option(min=1, max=256, help="Layers that run in parallel on this machine.")
     ] = 2,
     scheduler: Annotated[
         str | None,
@@ -115,10 +117,13 @@ def run(
     turnaround: TurnaroundOption = 0,
     clock: ClockOption = 150.0,
     simulator: Annotated[
-        Simulator, typer.Option(help="Icarus is slow: for the smallest networks.")
+        Simulator,
+        typer.Option(
+            help="Simulator of the RTL; Icarus is slow and suits only the smallest networks."
+        ),
     ] = Simulator.VERILATOR,
     save_program: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep the compiled program in this file.")
+        Path | None, typer.Option(metavar="FILE", help="Save the compiled program.")
     ] = None,
     program: Annotated[
         Path | None,
@@ -131,10 +136,10 @@ def run(
 ) -> None:
     """Run a network on the accelerator and compare every layer with the golden model.
 
-    The photographs go through a quantised network, int8 throughout: once through the golden model
-    (NumPy, whole tensors), once through the accelerator, as the RTL in a simulator or emulated.
-    The report says of each layer how many cycles and bytes it took, what the array waited for, and
-    how many values differ from the golden model's: none.
+    The photographs run through a quantised network, int8 throughout, twice: in the golden model
+    (NumPy, whole tensors) and on the accelerator, as RTL in a simulator or emulated.
+    The report lists each layer's cycles and bytes, the waits of the array and their causes, and the
+    number of values that differ from the golden model's: none.
 
     Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
     """

@@ -33,7 +33,7 @@ def timing(
     jobs: PlacementJobsOption = 2,
     limit: LimitOption = 900,
 ) -> None:
-    """Measure the accelerator on an FPGA: what it takes of the part, and how fast it is.
+    """Measure the accelerator's resources and clock on an FPGA.
 
     It is synthesised, placed and routed between registers, without board, memory or host link.
     Exit status: 0 if the clock is met, 1 if it is missed.

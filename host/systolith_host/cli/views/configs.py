@@ -12,7 +12,7 @@ __all__ = ["config_table"]
 
 
 def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
-    """Return configurations, a row each, with the numbers that follow from their fields."""
+    """Return configurations, one per row, with the numbers that follow from their fields."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("config")
     columns = ("array", "activations", "weights", "accumulators", "channels", "bus", "multiplier")

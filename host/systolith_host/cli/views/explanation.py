@@ -1,4 +1,4 @@
-"""What `systolith compile --explain` shows: a page about one layer."""
+"""The page of `systolith compile --explain` about one layer."""
 
 import json
 from pathlib import Path

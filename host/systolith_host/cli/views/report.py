@@ -121,5 +121,5 @@ def noise_table(noise: Mapping[str, float]) -> RenderableType:
     table.add_column("signal/noise dB", justify="right", no_wrap=True)
     for name, ratio in noise.items():
         table.add_row(name, f"{ratio:.1f}")
-    line = "Of the integers against the float network, the noise of all layers before included."
+    line = "Integers versus float network; the noise of all earlier layers is included."
     return Group(Text(), table, Text(line))
