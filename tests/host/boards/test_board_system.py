@@ -1,4 +1,4 @@
-"""What LiteX makes of each board: memory, clocks and the accelerator's place in it."""
+"""LiteX's system for each board: memory, clocks and the accelerator's place in it."""
 
 import re
 from ipaddress import IPv4Address

@@ -41,7 +41,7 @@ def folder():
 
 
 class Running:
-    """A simulated system that can be reached, and can be hurt."""
+    """A simulated system that can be reached, and can be damaged."""
 
     def __init__(self, folder, log_folder, stack, damage):
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Compiled programs: bounds, traffic, fusing, and what is refused."""
+"""Compiled programs: bounds, traffic, fusing, and refusals."""
 
 import dataclasses
 import itertools

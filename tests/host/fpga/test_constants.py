@@ -18,7 +18,7 @@ def with_port(cells):
 
 
 def values(module, cell):
-    """Return what each pin is at: a constant by the LUT that drives it, or as it stands."""
+    """Return the source of each pin: a constant by the LUT that drives it, or as it stands."""
     constants = {
         one["connections"]["Z"][0]: one["parameters"]["INIT"]
         for one in module["cells"].values()

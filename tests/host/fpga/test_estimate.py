@@ -1,4 +1,4 @@
-"""Estimates of resources: what is counted is exact, what is fitted says how far off it may be."""
+"""Estimates of resources: counted ones are exact, fitted ones state their error."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Gowin's parts: what synthesis makes of the primitives, what is counted, refused and packed."""
+"""Gowin's parts: synthesis of the primitives, counting, refusals and packing."""
 
 import sys
 

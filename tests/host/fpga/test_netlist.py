@@ -1,4 +1,4 @@
-"""What synthesis makes of the array and the post-processing, against the RTL, cycle by cycle."""
+"""Synthesised netlists of array and post-processing, checked against the RTL in every cycle."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ RANDOM = "$random(seed)"
 
 
 def netlist_verilog(path):
-    """Return as Verilog what place and route reads."""
+    """Return the netlist that place and route reads, as Verilog."""
     code = (
         "from pyosys import libyosys; design = libyosys.Design(); "
         f"design.run_pass('read_json {path.name}'); "

@@ -1,4 +1,4 @@
-"""Parts: what they have, and what they refuse."""
+"""Parts: their resources, and their refusals."""
 
 import pytest
 

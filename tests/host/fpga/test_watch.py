@@ -1,4 +1,4 @@
-"""Reading how far nextpnr is from its logs."""
+"""Reading the progress of nextpnr from its logs."""
 
 import time
 

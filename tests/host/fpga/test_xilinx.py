@@ -1,4 +1,4 @@
-"""Area on AMD's FPGAs: what the array's cells become, and how cells are counted."""
+"""Area on AMD's FPGAs: the array's cells after synthesis, and how cells are counted."""
 
 import json
 

@@ -1,8 +1,8 @@
-"""Random ONNX networks: what runs computes what onnxruntime does, and what does not is named.
+"""Random ONNX networks: either the result is onnxruntime's, or the error names the obstacle.
 
 SYSTOLITH_FUZZ says how many cases there are (`make fuzz-import` has thousands),
 SYSTOLITH_FUZZ_FIRST the seed of the first one. Without the latter each run has other networks, and
-what repeats one is printed.
+prints the seeds that repeat it.
 """
 
 import logging
@@ -65,7 +65,7 @@ def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
 
 
 def one_case(seed, path):
-    """Return what became of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
+    """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
     rng = random.Random(seed)
     proto, ending = random_onnx(rng)
     onnx.save(proto, path)
@@ -135,7 +135,7 @@ def test_a_quantised_network_is_onnxruntimes_or_refused(shard, tmp_path):
 
 
 def one_quantised(seed, folder):
-    """Return what became of a network that onnxruntime quantised."""
+    """Return the outcome of a network that onnxruntime quantised."""
     rng = random.Random(seed)
     proto, _ = random_onnx(rng)
     plain, path = folder / "plain.onnx", folder / "net.onnx"
@@ -202,10 +202,10 @@ def check_output(wanted, found, ending):
 
 @dataclass
 class Integers:
-    """The golden model's integers, to be held to the float nodes layer by layer.
+    """The golden model's integers, to be checked against the float nodes layer by layer.
 
-    The bound is what rounding can do to one layer, its inputs being taken as they are: half a step
-    of its output, half a step of every weight and of the bias, and of the multiplier one part in
+    The bound is the effect of rounding on one layer with its inputs as they are: half a step of
+    its output, half a step of every weight and of the bias, and of the multiplier one part in
     2**(WIDTH - 1). A network of any depth is near its float network if every layer is within it;
     no bound on the whole would notice as much.
     """

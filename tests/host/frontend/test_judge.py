@@ -1,4 +1,4 @@
-"""The judge from outside: what it compares, that it notices, and what it says where it cannot."""
+"""The judge from outside: it compares, notices differences, and says where it cannot compare."""
 
 import re
 from dataclasses import replace
@@ -160,7 +160,7 @@ def test_a_wrong_shape_of_the_graph_is_named(tmp_path):
 
 
 def test_rounding_that_the_file_makes_larger_is_no_fault(tmp_path):
-    # Products of 20,000 and weights whose sum is zero: what is left has few of the 24 bits.
+    # Products of 20,000 and weights whose sum is zero: the rest has few of the 24 bits.
     proto = network(gain=1 / 3)
     proto.graph.initializer.append(numpy_helper.from_array(np.array(2e4, np.float32), "l"))
     (second,) = [node for node in proto.graph.node if node.name == "second"]

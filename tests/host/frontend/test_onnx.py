@@ -1,4 +1,4 @@
-"""ONNX files: what they mean, against onnx's own reference, and what is refused and how."""
+"""ONNX files: their meaning, checked against onnx's own reference, and refusals."""
 
 import numpy as np
 import onnx
@@ -49,7 +49,7 @@ def read(tmp_path, proto):
 
 
 def agrees(tmp_path, proto):
-    """Check that the network computes what onnx's reference computes; return what was read."""
+    """Check that the network computes the same as onnx's reference; return the network."""
     made = read(tmp_path, proto)
     x = values(2, *made.graph.shapes[made.graph.input])
     wanted = np.asarray(next(iter(ReferenceEvaluator(proto).run(None, {"x": x}))))

@@ -1,4 +1,4 @@
-"""Damaged and senseless ONNX files: one line that says what is wrong, and never a traceback."""
+"""Damaged and senseless ONNX files: one line that names the fault, and never a traceback."""
 
 import contextlib
 import io
@@ -209,7 +209,7 @@ CASE_SECONDS = 60
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + 8))
 def test_no_mutation_ends_in_a_traceback(seed, tmp_path):
-    """`systolith check` ends in one line and a status; what it lets through can be compiled."""
+    """`systolith check` ends in one line and a status; a file that passes can be compiled."""
     code = run_limited(
         check_mutations, seed, tmp_path, more_bytes=MORE_BYTES, seconds=CASE_SECONDS * EACH
     )

@@ -88,7 +88,7 @@ def core_cell(component: str):
 
 
 class Vivado:
-    """What the scripts ask of Vivado, recorded."""
+    """The scripts' requests to Vivado, recorded."""
 
     def __init__(self, core: Core, component: str, **properties: str) -> None:
         self.core = core
@@ -273,7 +273,7 @@ class Vivado:
         pass
 
     def check(self) -> None:
-        """Refuse what Vivado's own check would: open inputs, open buses, masters without slaves."""
+        """Check as Vivado does: refuse open inputs, open buses, masters without slaves."""
         for cell, kind in self.cells.items():
             pins, buses, _, _ = self.kinds[kind]
             for name in (name for name, direction in pins.items() if direction == "in"):
@@ -337,5 +337,5 @@ class Vivado:
 
 @pytest.fixture
 def start_vivado():
-    """Return what starts one: it takes a core, its component.xml, and properties of the run."""
+    """Return the class of runs: it takes a core, its component.xml, and properties of the run."""
     return Vivado

@@ -1,4 +1,4 @@
-"""The IP-XACT package: it follows the schema, and says what the Verilog and the registers are."""
+"""The IP-XACT package: it follows the schema, and matches the Verilog and the registers."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Damaged program files: one line that says what is wrong, or a run that is right."""
+"""Damaged program files: one line that names the fault, or a run that is right."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def _made(tmp_path):
 
 
 def damaged(made, change):
-    """Return what a file is refused with after a change of its description and segments."""
+    """Return the error for a file after a change of its description and segments."""
     qgraph, path = made
     meta, segments = parts(path)
     change(meta, segments)

@@ -38,7 +38,7 @@ def test_means_of_the_output_come_closer(case):
     before = np.abs(means(qgraph, images, qgraph.output) - wanted)
     after = np.abs(means(made, images, made.output) - wanted)
     assert after.mean() < 0.5 * before.mean()
-    # Sums agree to half a step of the bias; what comes out was rounded to steps of the output.
+    # Sums agree to half a step of the bias; the outputs were rounded to their own steps.
     assert after.max() < 0.5 * qgraph.tensors[qgraph.output].scale
     assert [one.layer for one in found] == [node.name for node in GRAPH.weighted]
 

@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: the float network stays what it was, and badly scaled ones recover."""
+"""Cross-layer equalisation: the float network stays the same, and badly scaled ones recover."""
 
 import numpy as np
 import pytest

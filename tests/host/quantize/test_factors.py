@@ -27,7 +27,7 @@ def test_both_inputs_of_a_sum_are_scaled_closer_than_16_bits_each_would(width, s
         abs(factor * multiplier / 2**shift - ratio)
         for factor, ratio in zip(factors, wanted, strict=True)
     ]
-    # Half a step of the larger factor, at best: what rounding without a search can give each.
+    # Half a step of the larger factor: the best that rounding without a search can give each.
     step = max(wanted) / LARGEST_FACTOR / 2
     assert sum(errors) < step * (0.5 if width == 8 else 0.2 if width == 12 else 0.05)
 

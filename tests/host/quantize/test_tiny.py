@@ -181,7 +181,7 @@ CASES: dict[str, tuple[list, dict]] = {
 
 
 def compute(model, x, *, method="minmax", helped=False, width=16):
-    """Return what the integers stand for, and each layer's noise."""
+    """Return the real values of the integers, and each layer's noise."""
     weights = model.weights
     if helped:
         weights, _ = equalise(model.graph, weights, x)

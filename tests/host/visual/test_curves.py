@@ -1,4 +1,4 @@
-"""Bandwidth curves: they fall, and the knee is where more no longer helps."""
+"""Bandwidth curves: they fall, and the knee is where more bandwidth no longer helps."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Buffers over time: never beyond what the program uses, and empty in the end."""
+"""Buffers over time: never above the program's use, and empty in the end."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Timelines: the RTL's recorded events, and the model's replay beside them."""
+"""Timelines: the RTL's recorded events, next to the model's replay."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The Chrome trace: what the format asks for, and that it is the timeline."""
+"""The Chrome trace follows the format, and equals the timeline."""
 
 import json
 from itertools import pairwise

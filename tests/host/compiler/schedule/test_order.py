@@ -50,7 +50,7 @@ def test_what_is_replaced_in_part_is_waited_for_by_all_that_replace_it():
     acts[:, WORDS] = (1500, 500, 800, 600)
     allocate(tables, TINY)
     assert acts[:, ADDRESS].tolist() == [0, 1500, 0, 800]
-    # The fourth takes what the first has left behind the third.
+    # The fourth takes the room that the first has left behind the third.
     assert acts[:, AFTER].tolist() == [-1, -1, 0, 0]
 
 
@@ -90,7 +90,7 @@ def test_the_order_respects_every_dependency_and_engine():
             drained += 1
     assert computed == drained == 12
     assert len(order) == tables.instructions == 12 + 12 + 14
-    # 700 words a LOAD, one a cycle, and nothing hides but the CONVs.
+    # 700 words per LOAD, one per cycle, and only the CONVs are hidden.
     assert 12 * 700 < cycles < 12 * 700 + 1000
 
 
@@ -99,6 +99,6 @@ def test_loads_stand_before_the_convs_that_they_hide_behind():
     allocate(tables, TINY)
     order, cycles = simulate(tables, TINY, 8)
     assert cycles < 12 * 5000 + 1500
-    # As many LOADs as the queue takes stand before the first CONV.
+    # The LOADs that fit the queue stand before the first CONV.
     opcodes = [opcode for opcode, _ in order]
     assert opcodes.index(Opcode.CONV) >= TINY.queue_depth - 1

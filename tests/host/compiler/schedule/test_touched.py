@@ -1,4 +1,4 @@
-"""How many pixels of a tensor a layer touches, and so what must move."""
+"""Pixels of a tensor that a layer touches, and the traffic that follows."""
 
 import random
 from dataclasses import replace

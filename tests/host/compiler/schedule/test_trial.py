@@ -1,4 +1,4 @@
-"""Trials: they count what the instructions do, and their cycles are those of the order."""
+"""Trials: their counts are those of the instructions, their cycles those of the order."""
 
 import dataclasses
 import random
