@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from systolith.accelerator import Accelerator
 from systolith.arguments import MOST_WORKERS, choice_of, clock_of, whole_of
 from systolith.notebook import table
 from systolith.progress import Progress, log_of
@@ -55,6 +56,11 @@ class Compiled:
     def name(self) -> str:
         """The network's name."""
         return self.program.network
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The only accelerator that it runs on."""
+        return Accelerator.of(self.program.config)
 
     @property
     def batch(self) -> int:

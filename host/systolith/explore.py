@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from systolith.progress import Progress, log_of
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_hw.spec.config import AcceleratorConfig
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from systolith_host.explore.results import Result
 
 __all__ = ["Sweep", "explore"]
 
@@ -34,7 +39,7 @@ class Sweep:
     network : str
     """
 
-    def __init__(self, network: str, results: Sequence[Any]) -> None:
+    def __init__(self, network: str, results: "Sequence[Result]") -> None:
         self.network = network
         self.results = tuple(results)
 
@@ -46,9 +51,11 @@ class Sweep:
         return Sweep(self.network, pareto(self.results))
 
     @property
-    def best(self) -> Any:
+    def best(self) -> "Result | None":
         """The result with the fewest cycles; None if no point can be built."""
-        return min((one for one in self.results if not one.reason), default=None, key=_costs)
+        return min(
+            (one for one in self.results if not one.reason), default=None, key=lambda one: one.costs
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat row for each point."""
@@ -74,7 +81,7 @@ class Sweep:
     def __len__(self) -> int:
         return len(self.results)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> "Iterator[Result]":
         return iter(self.results)
 
     def __repr__(self) -> str:
@@ -83,10 +90,6 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         return table(self.rows(), f"{self.network}: {len(self):,} points")
-
-
-def _costs(result: Any) -> tuple[int, ...]:
-    return result.costs
 
 
 def _number(value: float) -> float | int:
@@ -105,7 +108,7 @@ def explore(
     max_memory: int | None = None,
     fits: str | None = None,
     out: str | os.PathLike[str] | None = None,
-    workers: Any = 1,
+    workers: "int | str | Client" = 1,
     progress: Progress = None,
     **axes: Any,
 ) -> Sweep:

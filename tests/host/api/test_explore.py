@@ -4,7 +4,6 @@ import pytest
 
 import systolith as sy
 from systolith_host.explore.results import pareto
-from systolith_host.runtime import dask as runtime_dask
 
 AXES = {"rows": [4, 8], "bandwidth": (2, 8)}
 
@@ -53,9 +52,3 @@ def test_processes_dask_clients_folders_and_search_give_the_same(sweep, tmp_path
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         assert sy.explore(net, base="tiny", workers=client, **AXES).results == sweep.results
         assert client.status == "running"
-
-
-def test_a_client_that_is_given_is_not_connected_again(monkeypatch):
-    monkeypatch.setattr(runtime_dask, "connect", None)
-    with pytest.raises(sy.SystolithError, match=r"^workers must be a whole number"):
-        sy.explore("mini", base="tiny", workers=None, rows=[4])
