@@ -102,7 +102,7 @@ class Figure:
 
 @dataclass
 class Sight:
-    """What was seen.
+    """The observations.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ async def _look(page: Path, screenshots: Path | None, patience: float) -> Sight:
             figure.hover = await _points_at(send, evaluate, figure.name, point)
         if screenshots is not None:
             await _shoot(send, evaluate, screenshots)
-        # What the console says arrives with the next answer at the latest.
+        # Messages of the console arrive with the next answer at the latest.
         await evaluate("1")
     sight.requests = [url for url in sight.requests if url != page.as_uri()]
     return sight
@@ -216,7 +216,7 @@ async def _draw(
 async def _opened(page: Path, patience: float, sight: Sight) -> AsyncIterator[tuple[Any, Any, Any]]:
     """Open a page and wait until its figures are drawn.
 
-    Yields functions that send a command and that evaluate JavaScript, and what _DRAWN found.
+    Yields functions that send a command and that evaluate JavaScript, and the result of _DRAWN.
     """
     # As root, as in most containers, Chrome runs without its sandbox only; the page is our own.
     async with Browser(find_browser(), headless=True, enable_sandbox=False) as browser:

@@ -9,7 +9,7 @@ from systolith_host.visual.tilings import Choice, TilingStudy
 __all__ = ["bottleneck", "explain", "loop_order", "tile_text", "weights_text"]
 
 _NEAR = 0.002
-"""Shares below this are nothing to speak of."""
+"""Shares below this are not mentioned."""
 
 _WEIGHTS = {
     "layer": "stay for the layer",
@@ -109,7 +109,7 @@ def _bounds(study: TilingStudy) -> str:
         return (
             f"Bound by the array at every bandwidth: its passes take {array:,} cycles, and the bus "
             f"is busy for only {busy[0]:.0%} of the time at {first[0].bandwidth:g} bytes per cycle "
-            f"and {busy[-1]:.0%} at {last[0].bandwidth:g}. What a tiling can still win is the time "
+            f"and {busy[-1]:.0%} at {last[0].bandwidth:g}. A tiling can still save the time "
             "before the first CONV and after the last one."
         )
     if first[1] == last[1] == "memory":
@@ -121,7 +121,7 @@ def _bounds(study: TilingStudy) -> str:
     turn = next(choice for choice, kind in kinds if kind != "memory")
     text = {
         "array": "the array",
-        "weight blocks": "the weight blocks, which shift in no faster than one row a cycle",
+        "weight blocks": "the weight blocks, which shift in no faster than one row per cycle",
     }[last[1]]
     if first[1] != "memory":
         return f"Bound by {text}: its passes take {array:,} cycles."
@@ -227,7 +227,7 @@ def _pays(before: Choice, choice: Choice) -> str:
         return f"That saves {saved:,} cycles with {moved}."
     if more < 0:
         return f"It takes {-saved:,} cycles more, but {moved}, which the compiler weighs, too."
-    # Said as it is: the compiler simulates the few that its rough model finds most promising.
+    # The compiler simulates only the few tilings that its rough model ranks first.
     return (
         f"The former tiling would be as good: {-saved:,} cycles fewer "
         f"({-saved / choice.tiling.cycles:.3%}), {abs(more):,} bytes fewer. The compiler simulates "

@@ -1,4 +1,4 @@
-"""How full the buffers are over time: what stands in them and is still to be read."""
+"""Use of the buffers over time: data in them that is still to be read."""
 
 from dataclasses import dataclass
 
@@ -50,8 +50,8 @@ class _Item:
 def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
     """Return the use of each buffer.
 
-    What a LOAD brings counts from the cycle in which it begins to write until the last CONV (of
-    parameters: STORE) that reads it has ended; the sums of a tile from its first CONV until they
+    Data of a LOAD counts from the cycle in which the LOAD begins to write until the last CONV (of
+    parameters: STORE) that reads it has ended. Sums of a tile count from its first CONV until they
     are drained.
     """
     config = timeline.config

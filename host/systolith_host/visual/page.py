@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: figures, tables and what they mean."""
+"""The report as one HTML page that needs nothing else: figures, tables and their explanation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Section:
     anchor, link, title : str
         The link is the title in a word or two.
     text : str
-        HTML before the pictures: what one learns, how to read it.
+        HTML before the pictures: their message, and how to read them.
     pictures : sequence of Picture
     """
 
@@ -72,7 +72,7 @@ def sections(data: PageData) -> list[Section]:
         Section(
             "roofline",
             "Roofline",
-            "Roofline: what limits each layer",
+            "Roofline: the limit of each layer",
             roofline_text(data),
             [
                 Picture(
@@ -91,7 +91,7 @@ def sections(data: PageData) -> list[Section]:
         Section(
             "bandwidth",
             "Bandwidth",
-            "Bandwidth: what more of it buys, and where it stops",
+            "Bandwidth: the gain from more of it, and its end",
             bandwidth_text(data),
             [Picture("bandwidth", bandwidth(data.curves, (subject.rate, data.cycles)))],
         ),
@@ -102,7 +102,7 @@ def sections(data: PageData) -> list[Section]:
             for study in data.studies
         ]
         low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))
-        title = f"How the best tiling changes from {low:g} to {high:g} bytes a cycle"
+        title = f"How the best tiling changes from {low:g} to {high:g} bytes per cycle"
         found += [
             Section("changes", "Best tilings", title, changes_html(data)),
             Section(

@@ -1,4 +1,4 @@
-"""A layer as a point: cycles, traffic, stalls; as the model says, or as a run measured it."""
+"""A layer as a point: cycles, traffic, stalls; modelled, or measured in a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]
 
 @dataclass(frozen=True)
 class LayerPoint:
-    """What a layer costs.
+    """The costs of a layer.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class LayerPoint:
     compulsory_bytes : int
         The least traffic: everything read or written once.
     read_bytes : mapping of str to int
-        By what they bring; a measurement knows the sum only.
+        By kind of data; a measurement knows the sum only.
     write_bytes : int
     states : mapping of str to int
         Cycles of the array in each of its states; they add up to `cycles`.
@@ -55,7 +55,7 @@ class LayerPoint:
 
     @property
     def intensity(self) -> float:
-        """Multiply-accumulates by byte of traffic."""
+        """Multiply-accumulates per byte of traffic."""
         return self.macs / self.traffic
 
     @property
@@ -100,7 +100,7 @@ def modelled_points(
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run of the RTL measured.
+    """The measurements of a run of the RTL.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Measured:
 
 
 def read_measured(path: Path, subject: Subject) -> Measured:
-    """Read what `systolith run --json` wrote.
+    """Read a file of `systolith run --json`.
 
     Raises
     ------

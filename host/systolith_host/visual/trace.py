@@ -117,7 +117,7 @@ def _counters(timeline: Timeline, at: Any) -> list[dict[str, Any]]:
         )
 
     series = {
-        "bus, bytes a cycle": {
+        "bus, bytes per cycle": {
             "read": timeline.rates("read_beats") * bus,
             "written": timeline.rates("write_beats") * bus,
         }

@@ -1,4 +1,4 @@
-"""The roofline: how fast each layer runs beside what array and memory allow."""
+"""The roofline: the speed of each layer versus the limits of array and memory."""
 
 from collections.abc import Sequence
 
@@ -19,11 +19,11 @@ def roofline(
     Parameters
     ----------
     multipliers : int
-        Multiply-accumulates a cycle at most.
+        Multiply-accumulates per cycle at most.
     rate : float
         Bytes per cycle at most.
     """
-    # What multiplies nothing has no place on these axes.
+    # Layers that multiply nothing have no place on these axes.
     points = [point for point in points if point.macs]
     measured = [point for point in measured if point.macs]
     everything = [*points, *measured]
@@ -37,7 +37,7 @@ def roofline(
         y=np.minimum(multipliers, rate * x),
         mode="lines",
         line={"color": INK, "width": 2},
-        name=f"roof: {multipliers:,} MACs, {rate:g} bytes a cycle",
+        name=f"roof: {multipliers:,} MACs, {rate:g} bytes per cycle",
         hoverinfo="skip",
     )
     figure.add_scatter(
@@ -45,7 +45,7 @@ def roofline(
         y=[multipliers],
         mode="markers+text",
         marker={"color": INK, "symbol": "line-ns-open", "size": 14},
-        text=[f"ridge: {ridge:.3g} MACs a byte"],
+        text=[f"ridge: {ridge:.3g} MACs per byte"],
         textposition="top center",
         showlegend=False,
         hoverinfo="skip",
@@ -76,7 +76,7 @@ def roofline(
     least = min(min(point.rate for point in everything), rate * low) / 1.5
     figure.update_xaxes(
         **axis(
-            "arithmetic intensity: multiply-accumulates by byte of DRAM traffic",
+            "arithmetic intensity: multiply-accumulates per byte of DRAM traffic",
             type="log",
             range=[np.log10(low), np.log10(high)],
             dtick=1,
@@ -85,7 +85,7 @@ def roofline(
     )
     figure.update_yaxes(
         **axis(
-            "multiply-accumulates a cycle",
+            "multiply-accumulates per cycle",
             type="log",
             range=[np.log10(least), np.log10(top)],
             dtick=1,
@@ -122,7 +122,7 @@ def _label(figure: go.Figure, points: Sequence[LayerPoint]) -> None:
 def _hover(point: LayerPoint, multipliers: int) -> str:
     return (
         f"<b>{point.title}</b><br>{point.cycles:,} cycles, {point.macs / 1e6:,.1f} MMACs<br>"
-        f"{point.rate:,.1f} MACs a cycle, {point.rate / multipliers:.1%} of the array<br>"
+        f"{point.rate:,.1f} MACs per cycle, {point.rate / multipliers:.1%} of the array<br>"
         f"{short(point.traffic)}B of traffic, {point.traffic / point.compulsory_bytes:.2f} times "
         f"the least<br>{point.bound_cycles / point.cycles:.1%} of the lower bound's speed"
     )

@@ -1,4 +1,4 @@
-"""What the array does in each layer: works, or waits for what."""
+"""The states of the array in each layer: at work, or waiting, by cause."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A layer's timeline: what load, array, drain, store and bus do, and how full the buffers are."""
+"""A layer's timeline: load, array, drain, store and bus, and the use of the buffers."""
 
 from collections.abc import Sequence
 
@@ -69,7 +69,7 @@ def timeline(one: Timeline) -> go.Figure:
             line={"shape": "hv", "width": 0.6, "color": colour},
             stackgroup="bus",
             name=name,
-            hovertemplate="cycle %{x:,.0f}: %{y:.2f} bytes a cycle<extra>" + name + "</extra>",
+            hovertemplate="cycle %{x:,.0f}: %{y:.2f} bytes per cycle<extra>" + name + "</extra>",
             row=3,
             col=1,
         )
@@ -79,7 +79,7 @@ def timeline(one: Timeline) -> go.Figure:
         col=1,
     )
     figure.update_yaxes(**axis("busy, %", range=[0, 105]), row=2, col=1)
-    figure.update_yaxes(**axis("bus, bytes a cycle", rangemode="tozero"), row=3, col=1)
+    figure.update_yaxes(**axis("bus, bytes per cycle", rangemode="tozero"), row=3, col=1)
     figure.update_xaxes(**axis("", tickformat=","))
     figure.update_xaxes(title={"text": "cycle"}, row=3, col=1)
     windows = _windows(one)
