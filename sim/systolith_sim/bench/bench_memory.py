@@ -72,7 +72,7 @@ class Master:
         return getattr(self.dut, f"s_axi_{name}")
 
     async def edge(self) -> Edge:
-        """Wait for an edge, note what happened at it, and return it."""
+        """Wait for an edge, record it, and return it."""
         await RisingEdge(self.dut.clk)
         edge = Edge()
         for channel in ("ar", "r", "aw", "w", "b"):
@@ -164,7 +164,7 @@ async def reads_come_at_the_rate_and_latency(master: Master) -> None:
 
 @_test
 async def writes_are_answered_after_the_latency(master: Master) -> None:
-    """Expect the response the latency and a cycle after the last beat."""
+    """Expect the response one latency and one cycle after the last beat."""
     await master.transfer([], _bursts(master, count=1))
     assert master.times("w") == list(range(master.times("w")[0], master.times("w")[0] + BEATS))
     assert master.times("b") == [master.times("w")[-1] + 1 + _argument("latency", 40)]
@@ -246,7 +246,7 @@ async def a_turnaround_passes_while_nothing_waits(master: Master) -> None:
 
 @_test
 async def back_pressure_costs_nothing_but_its_cycles(master: Master) -> None:
-    """Where the master takes a beat every third cycle, beats come every third cycle, in order."""
+    """If the master takes a beat every third cycle, beats come every third cycle, in order."""
     await master.transfer([], _bursts(master))
     master.pin("rready").value = 0
     reads = _bursts(master)
@@ -267,7 +267,7 @@ async def back_pressure_costs_nothing_but_its_cycles(master: Master) -> None:
 
 @_test
 async def transactions_under_way_are_limited(master: Master) -> None:
-    """No more addresses are taken than plusargs say while no answer is taken."""
+    """While no response is taken, the memory takes no more addresses than the plusargs say."""
     master.pin("rready").value = 0
     master.pin("bready").value = 0
     for channel in ("ar", "aw", "w"):
@@ -327,7 +327,7 @@ async def breaches_are_counted(master: Master) -> None:
 
 @_test
 async def errors_are_answered_where_they_belong(master: Master) -> None:
-    """SLVERR inside the range of the plusargs, DECERR beyond the end, and nothing is written."""
+    """Expect SLVERR in the range of the plusargs, DECERR beyond the end, and no write in either."""
     size = BEATS * master.bus_bytes
     base, end = _argument("error_base", 0), _argument("error_end", 0)
     await master.transfer([base - size, base, end, 1 << 16], [base - size, base, end, 1 << 16])
@@ -347,7 +347,7 @@ async def the_dead_do_not_answer(master: Master) -> None:
 
 @_test
 async def a_reset_forgets_what_was_under_way(master: Master) -> None:
-    """After a reset there are no late answers, and new transfers work."""
+    """After a reset there are no late responses, and new transfers work."""
     master.pin("arvalid").value = 1
     await master.run(20)
     master.pin("arvalid").value = 0

@@ -1,7 +1,7 @@
-"""Cocotb module: programs one after the other on one accelerator, faulty ones among them.
+"""Cocotb module: runs programs, some of them faulty, one after the other on one accelerator.
 
-RUNS_VARIABLE names a file of numpy's with what :class:`Runs` says; the answers go to another beside
-it. After each run that failed the accelerator is reset as a driver does it.
+RUNS_VARIABLE names a NumPy file with the content of :class:`Runs`; the answers go to another file
+next to it. After each failed run the accelerator is reset as a driver does it.
 """
 
 import os
@@ -33,7 +33,7 @@ RESET_POLLS = 1500
 
 @dataclass(frozen=True)
 class Runs:
-    """What is to be run; the arrays have an entry for each run.
+    """The runs; the arrays have one entry per run.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of each run.
+    """The result of each run.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _run_all(device: CocotbDevice, runs: Runs) -> Answers:
             _write(device, "CONTROL", CONTROL_RESET)
             idle = any(not _read(device, "STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
         answers["reset"].append(idle)
-        # After a reset nothing is under way any more.
+        # After a reset nothing is outstanding.
         answers["memory"].append(device.read_memory(0, size))
         _write(device, "IRQ_PENDING", 1)
     return Answers(**{name: np.array(values) for name, values in answers.items()})

@@ -1,4 +1,4 @@
-"""A cocotb campaign: resets at any cycle of a run, and a bit-exact run after each."""
+"""A cocotb campaign: resets in any cycle of a run, and a bit-exact run after each."""
 
 import json
 import os
@@ -27,7 +27,7 @@ FOLDER_VARIABLE = "SYSTOLITH_RESETS"
 """Environment variable of the simulator: folder with ``job.json``, the memories, and the image."""
 
 WAYS = ("engines", "engines_at_once", "engines_twice", "engines_and_start", "hardware")
-"""How a case resets: what is written to CONTROL, or the reset of the clock domain.
+"""Methods of a reset: by values written to CONTROL, or by the reset of the clock domain.
 
 After "engines_at_once" the same program is started again and again, so that it starts in the first
 cycle in which it can; after the others any program starts once STATUS says that it may.
@@ -41,7 +41,7 @@ IDLE_POLLS = 2000
 
 @dataclass(frozen=True)
 class ResetJob:
-    """What a campaign runs.
+    """The work of a campaign.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class ResetJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: which it was, the cycle of its reset, and what went wrong, or ""."""
+    """The result of a case: its parameters, the cycle of its reset, and the problem, or ""."""
 
     case: int
     way: str
@@ -73,7 +73,7 @@ class Outcome:
 
 @cocotb.test(timeout_time=10, timeout_unit="sec")
 async def run_resets(dut: Any) -> None:
-    """Run the cases of the job that the environment names; ``outcomes.json`` says what happened."""
+    """Run the cases of the job that the environment names; results go to ``outcomes.json``."""
     folder = Path(os.environ[FOLDER_VARIABLE])
     fields = json.loads((folder / "job.json").read_text())
     device = CocotbDevice(dut, folder / "image")
@@ -112,7 +112,7 @@ class _Campaign:
             self._set_up()
         return Outcome(number, way, program, cycle, following, problem)
 
-    # Ways of a reset. Each leaves the following program running, or says why it cannot.
+    # Methods of a reset. Each leaves the following program running, or returns why it cannot.
 
     def _reset_by_engines(self, following: int) -> str:
         self._write("CONTROL", CONTROL_RESET)
@@ -130,7 +130,7 @@ class _Campaign:
 
     def _reset_by_engines_at_once(self, following: int) -> str:
         self._write("CONTROL", CONTROL_RESET)
-        # What is still on its way to the memory lies where the following run writes, too.
+        # Writes still on their way to the memory go to places that the following run writes, too.
         self._fill(following, 1)
         cleared = False
         for _ in range(IDLE_POLLS):
@@ -156,7 +156,7 @@ class _Campaign:
         return "it stays busy after a reset"
 
     def _judge(self, program: int) -> str:
-        """Return what is wrong with the run under way, or nothing."""
+        """Return the fault of the current run, or nothing."""
         if not self.device.wait_interrupt(LIMIT):
             return f"no interrupt; ENGINE_STATE {self._read('ENGINE_STATE'):#x}"
         status = self._read("STATUS")

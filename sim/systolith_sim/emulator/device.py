@@ -28,13 +28,13 @@ __all__ = ["Emulator", "EmulatorError"]
 
 
 class EmulatorError(SystolithError):
-    """A program that no accelerator may be given; the message names the instruction."""
+    """A program that no accelerator may get; the message names the instruction."""
 
 
 class Emulator:
     """An accelerator that executes its program one instruction after the other.
 
-    A program runs when the interrupt is waited for, or a read-only register is read. CYCLES and
+    A program runs when somebody waits for the interrupt or reads a read-only register. CYCLES and
     the engines' cycle counters stay 0; BYTES_READ and BYTES_WRITTEN count the bus beats of every
     run of words on its own.
 
@@ -199,7 +199,7 @@ class Emulator:
 
 
 def _find(offset: int) -> tuple[Register, int]:
-    """Return the register at an offset, and the bit of it that comes first there."""
+    """Return the register at an offset, and the first of its bits there."""
     found = _BY_OFFSET.get(offset)
     if found is None:
         raise EmulatorError(f"there is no register at offset {offset:#x}")

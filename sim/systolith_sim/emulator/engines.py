@@ -1,4 +1,4 @@
-"""The three engines in NumPy: what one LOAD, CONV or STORE does to buffers and memory."""
+"""The three engines in NumPy: the effect of one LOAD, CONV or STORE on buffers and memory."""
 
 import math
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ MOST_STEPS = 1 << 26
 
 
 class Fault(Exception):
-    """What the accelerator would report in its error registers.
+    """An error as the accelerator's error registers would report it.
 
-    `wrong` says in words what is wrong with the program, where no hardware could be right with it.
+    `wrong` describes the fault of the program in words, where no hardware could run it correctly.
     """
 
     def __init__(self, code: ErrorCode, engine: Engine, info: int, wrong: str = "") -> None:
@@ -39,7 +39,7 @@ class Fault(Exception):
 
 @dataclass
 class Access:
-    """What an instruction touched, for the check of dependencies.
+    """The data that an instruction touched, for the check of dependencies.
 
     `reads` and `writes` hold the words of each buffer, `regions` the byte ranges of external
     memory, shape (count, 2).
@@ -75,7 +75,7 @@ def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray
 
 
 def _check_steps(counts: Sequence[int]) -> None:
-    """Raise a ValueError before memory is taken for what no program asks for."""
+    """Raise a ValueError for sizes that no program needs, before memory is allocated."""
     steps = math.prod(counts)
     if steps > MOST_STEPS:
         raise ValueError(f"takes {steps} steps, more than {MOST_STEPS}")
@@ -297,8 +297,8 @@ def _requantise(
 ) -> np.ndarray:
     """Return the int64 outputs of sums, shape (pixels, channels), from their raw entries.
 
-    Of entries that are none (a multiplier or a shift without a legal value) the hardware sees the
-    low bits; so does this.
+    Of illegal entries (a multiplier or shift without a legal value) the hardware sees the low
+    bits, and so does this function.
     """
     bias = params[:, :4].copy().view("<i4").reshape(-1).astype(np.int64)
     scale = params[:, 4:].copy().view("<u4").reshape(-1).astype(np.int64)

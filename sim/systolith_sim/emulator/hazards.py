@@ -1,4 +1,4 @@
-"""The check that a program's dependencies suffice for engines that run side by side."""
+"""The check that a program's dependencies suffice for engines that run concurrently."""
 
 import numpy as np
 
@@ -19,9 +19,9 @@ class HazardError(Exception):
 class HazardChecker:
     """Follows a program in its order and finds every access that the counters do not order.
 
-    From the counts that an instruction waits for follows more than they say: whatever the awaited
-    instructions, and the earlier ones of the same engine, waited for has happened, too. That
-    closure is what an instruction knows; whatever it touches must be in it.
+    The counts that an instruction waits for imply more than they say: everything that the awaited
+    instructions, and the earlier ones of the same engine, waited for has happened, too. This
+    closure is the knowledge of an instruction; everything that it touches must be in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the address channels of the AXI4 master promise."""
+"""Rules of the AXI4 master's address channels."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _PAGE = 4096
 
 
 class _AddressSpecification(Specification):
-    """The rules of an AR or AW channel, whatever the memory does and the window is.
+    """The rules of an AR or AW channel, for any memory and window.
 
     - An address stays, unchanged, until it is taken.
     - A burst lies in the window as it was two cycles before its address is first offered, and in
@@ -103,7 +103,7 @@ class _AddressSpecification(Specification):
         return m
 
     def _judge_inside(self, m: Module) -> None:
-        """Assert what the induction needs of the registers in which bursts wait."""
+        """Assert the invariants of the registers in which bursts wait, for the induction."""
         layout = burst_layout(self.config)
         for flag, register in (*self.STAGES, ("waits", "held")):
             full = getattr(self, f"seen_{flag}")
@@ -118,7 +118,7 @@ class _AddressSpecification(Specification):
         return (burst.length + 1) * self.config.bus_bytes
 
     def _is_legal(self, burst: Any) -> Any:
-        """Return whether a burst is as long as AXI4 and the configuration let it be."""
+        """Return whether AXI4 and the configuration allow the length of a burst."""
         place = burst.addr[: _PAGE.bit_length() - 1]
         return (place + self._size(burst) <= _PAGE) & (burst.length < self.config.burst_beats)
 

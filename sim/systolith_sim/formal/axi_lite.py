@@ -1,4 +1,4 @@
-"""What the AXI4-Lite port promises, and what the registers behind it do."""
+"""Rules of the AXI4-Lite port and of the registers behind it."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ _READ_CYCLES = 2
 
 
 class AxiLiteSpecification(Specification):
-    """The rules of the slave, whatever its master does; registers are written and read as mapped.
+    """The rules of the slave, for any master; registers are written and read as mapped.
 
     - An R comes after its AR, a B after its AW and its W, within three cycles, one for each; it
       stays, unchanged, until it is taken, and says OKAY.
     - A pair of AW and W writes once, in the cycle before its B is offered, and nothing else writes.
       A write sets the "rw" register at its address, or gives a pulse of the "w1" or "w1c" one.
-    - What is read is the word at the address of the AR as it was in the cycle after that.
+    - A read returns the word at the address of the AR as it was in the cycle after that.
 
     Byte strobes are ignored, which :class:`~systolith_hw.bus.registers.RegisterFile` says.
 
@@ -107,7 +107,7 @@ class AxiLiteSpecification(Specification):
             self._judge_register(m, register, Cat(halves))
 
     def _judge_register(self, m: Module, register: Register, value: Any) -> None:
-        """Assert that a register holds, or gives as a pulse, what was written."""
+        """Assert that a register holds, or gives as a pulse, the value written."""
         if register.access != "rw":
             pulse = getattr(self.dut, f"pulse_{register.name}")
             m.d.comb += Assert(pulse == value, f"{register.name} is a pulse of a write")

@@ -2,7 +2,7 @@
 
 A proof has two parts. The base case looks for a failing assertion in the first `depth` cycles from
 the initial state; the induction step looks for one after `depth` cycles that kept all assertions,
-from any state. Where neither finds one, the assertions hold in every cycle, for ever.
+from any state. If neither finds one, the assertions hold in every cycle, forever.
 """
 
 import os
@@ -39,14 +39,14 @@ for command in sys.stdin.read().splitlines():
 
 
 class ProofError(Exception):
-    """A tool that is missing or fails; says nothing of the gateware."""
+    """A tool that is missing or fails; not a fault of the gateware."""
 
 
 class Specification(wiring.Component):
-    """A component whose assertions are to be proved, with what they judge inside of it.
+    """A component with assertions to prove, and the component that they are about inside.
 
-    Its inputs may take any value in any cycle, but for those that look at a register deep inside of
-    a submodule: `probes` names them.
+    Its inputs may take any value in any cycle, except those that observe a register deep inside a
+    submodule: `probes` names them.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Specification(wiring.Component):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a proof.
+    """The result of a proof.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def _messages(netlist: str) -> dict[str, str]:
 
 
 def _run(command: list[str], folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
-    # The tools stand beside this Python.
+    # The tools are in the folder of this Python.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
         return subprocess.run(

@@ -12,17 +12,17 @@ __all__ = ["StreamContract"]
 
 
 class StreamContract(wiring.Component):
-    """Watches one handshake: what is offered and not taken stays, unchanged, until it is taken.
+    """Watches one handshake: an offered payload stays unchanged until it is taken.
 
-    It says in the very cycle that the rule is broken. A proof asserts or assumes that it is not; in
-    a simulation :meth:`asserting` makes it raise.
+    Its outputs rise in the very cycle in which the rule is broken. A proof asserts or assumes that
+    they do not; in a simulation :meth:`asserting` raises an error.
 
     Parameters
     ----------
     valid, ready : Value
         Of one bit.
     payload : Values
-        What goes with ``valid``.
+        The payload of ``valid``.
 
     Members
     -------

@@ -19,7 +19,7 @@ def conv_output_size(
     padding: tuple[int, int, int, int],
     dilation: tuple[int, int] = (1, 1),
 ) -> tuple[int, int]:
-    """Return height and width of what a kernel makes of an image of `size` (height, width).
+    """Return height and width of a kernel's output for an image of `size` (height, width).
 
     `padding` is (top, bottom, left, right), everything else (vertical, horizontal). Raises
     ValueError if the kernel does not fit.

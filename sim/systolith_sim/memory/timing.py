@@ -1,4 +1,4 @@
-"""How the simulated memory behaves, and the arguments that tell a simulation so."""
+"""The behaviour of the simulated memory, as arguments of a simulation."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["MemoryTiming"]
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryTiming(Memory):
-    """A memory with the vices that only a simulation has.
+    """A memory with faults that only a simulation has.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The controller: the dependency tokens, and when a program has ended."""
+"""The controller: the dependency tokens, and the end of a program."""
 
 from systolith_sim.replay.parts import compiled, registers
 
@@ -26,7 +26,7 @@ def start(s, f):
 
 @compiled
 def offer(s, f, fetch, load, store, read, write):
-    """Find whether all is done, and what has ended."""
+    """Find whether all work is done, and which instructions have ended."""
     s.completes = (
         fetch.fetched == f.count
         and s.loads == s.loaded

@@ -1,4 +1,4 @@
-"""What the replay is told of the accelerator and its memory: a record of numbers."""
+"""The facts of accelerator and memory that the replay needs: a record of numbers."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from systolith_sim.replay.parts import RING, registers
 __all__ = ["FACTS", "MEMORY_WRITE_BEATS", "RATE_UNIT", "make_facts"]
 
 RATE_UNIT = 256
-"""The memory's rate is in bytes by this."""
+"""The memory's rate is in bytes per cycle, multiplied by this."""
 
 MEMORY_WRITE_BEATS = 32
 """Beats of writes that wait in the simulated memory (axi_memory.v)."""
@@ -38,7 +38,7 @@ def make_facts(
     Raises
     ------
     ValueError
-        If a queue is deeper than what the replay keeps of it.
+        If a queue is deeper than the replay can keep.
     """
     bus = config.bus_bytes
     rate = bus if memory.bytes_per_cycle is None else memory.bytes_per_cycle

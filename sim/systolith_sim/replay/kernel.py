@@ -1,10 +1,10 @@
 """The replay: every cycle of a layer's instructions, with the engines' registers and no data.
 
-It follows the gateware register by register, a file for each of its rooms, and the simulated memory
-(axi_memory.v), but moves counts where they move data. Within a cycle every part first offers, from
-its registers, what it has and would take; then every part steps, from what was offered and its own
-registers. So the order of the steps means nothing, and that of the offers only that a part's comes
-after those that it looks at.
+It follows the gateware register by register, one file for each of its rooms, and the simulated
+memory (axi_memory.v), but moves counts where they move data. Within a cycle every part first
+offers, from its registers, the items that it has and could take. Then every part steps, from the
+offers and its own registers. The order of the steps therefore means nothing, and the offers are
+ordered only so that a part's comes after those that it looks at.
 """
 
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ COUNTS = (
     "write_beats",
     *(f"{engine.name} {state}" for engine, states in ENGINE_STATES.items() for state in states),
 )
-"""What the replay counts since the start: for each engine also its cycles in each of its states."""
+"""The replay's counts since the start, with each engine's cycles in each of its states."""
 
 _LOAD, _COMPUTE, _STORE = range(3, len(COUNTS), len(COUNTS[3:]) // len(ENGINE_STATES))
 
 
 @dataclass(frozen=True, eq=False)
 class Replayed:
-    """What a replay found.
+    """The result of a replay.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ _OPTIONS: dict[str, Any] = {
 
 @cache
 def _sources() -> str:
-    """Return what changes with any file of the replay."""
+    """Return a hash that changes with any file of the replay."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -103,8 +103,8 @@ def _loop(sources: str) -> Any:
     """Return the loop over the cycles, compiled.
 
     Numba keeps compiled code on disk and looks whether a function's own file has changed, not
-    whether those have that it calls. It does look at what a function takes from around it: here
-    the hash of all `sources`.
+    whether the files of the functions that it calls have. It does look at the values that a
+    function takes from its surroundings: here the hash of all `sources`.
     """
 
     @njit(**_OPTIONS)

@@ -36,7 +36,7 @@ def start(s, f, read_turn):
 
 @compiled
 def offer(s, read, write):
-    """Find what is handed over in this cycle."""
+    """Find the handshakes of this cycle."""
     s.beat_arrives = s.r_valid and read.r_ready
     s.r_fetches = s.r_fetch
     s.r_ends = s.r_last

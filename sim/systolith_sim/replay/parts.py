@@ -1,7 +1,7 @@
 """The small parts of the replay: named registers, queues, walkers and splitters.
 
-What a part offers in a cycle is read from its registers before anything of that cycle is written,
-as in hardware. The functions are compiled.
+A part's offer in a cycle is read from its registers before anything of that cycle is written, as in
+hardware. The functions are compiled.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,8 +53,8 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt":
 compiled: Any = njit(**_OPTIONS)
 """Compiles a function of the replay into the loop over the cycles.
 
-What it divides by is never zero, and it neither makes nor keeps arrays: counting who holds them
-would take longer than all else.
+Its divisors are never zero, and it neither makes nor keeps arrays: counting references to them
+would take longer than everything else.
 """
 
 RING = 128
@@ -67,8 +67,8 @@ MASK = RING - 1
 def _zeroed(typing_context, layout):
     """Return a record of this type that lives on the stack, all zero.
 
-    Numba has records in arrays only. Those are somewhere in memory, and every access to one of them
-    may be one to any other; the registers of this record the compiler can tell apart.
+    Numba has records in arrays only. Those are somewhere in memory, and an access to one of them
+    may be an access to any other; the compiler can tell the registers of this record apart.
     """
     record = layout.dtype
 
@@ -115,9 +115,9 @@ ITEMS = registers(
         "fill": (len(Buffer),),
     }
 )
-"""What is in the queues, and in the unpackers: all that is found by an index.
+"""The contents of queues and unpackers: everything that is found by an index.
 
-Apart from the registers, so that the compiler can keep those where it likes.
+They are separate from the registers, so that the compiler can keep those where it likes.
 """
 
 PUSHED, POPPED, READY = range(3)

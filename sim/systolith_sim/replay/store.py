@@ -1,4 +1,4 @@
-"""The store engine: drains sums, packs the words that come of them, asks for bursts."""
+"""The store engine: drains sums, packs the resulting words, requests bursts."""
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def step(s, f, table, items, mine, fetch, times, now):
 
 @compiled
 def _drain(s, f, items, times, now):
-    """Read sums while the queue has room for the words that come of them."""
+    """Read sums while the queue has room for the resulting words."""
     s.drained = s.drain_ends
     s.room += s.moved
     if s.reads_sum and s.read == 0:

@@ -1,4 +1,4 @@
-"""A layer's instructions as a table of numbers, and what each of them moves."""
+"""A layer's instructions as a table of numbers, and the data that each of them moves."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ COLUMNS = (
     "passes",
     "reads",  # STORE: of a word, from the accumulators
 )
-"""What the replay knows of an instruction; 0 where it does not apply."""
+"""The facts of an instruction; 0 where one does not apply."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def make_table(
 
 
 def _tile(f, config: AcceleratorConfig) -> dict[str, int]:
-    """Return how the tile writer goes over the planes of a LOAD."""
+    """Return the walk of the tile writer over the planes of a LOAD."""
     per_word = config.block // f["pixel_bytes"] if f["pixel_bytes"] else 0
     extra = max(per_word - 1, 0)
     return {

@@ -64,7 +64,7 @@ class Build:
     top : str
         Name of the top module.
     command : tuple of str
-        What starts it; plusargs follow.
+        The command that starts it; plusargs follow.
     """
 
     simulator: str
@@ -73,7 +73,7 @@ class Build:
 
 
 def cache_folder() -> Path:
-    """Return where simulators are kept: SYSTOLITH_CACHE, or ``build/`` of the checkout."""
+    """Return the folder of simulators: SYSTOLITH_CACHE, or ``build/`` of the checkout."""
     named = os.environ.get("SYSTOLITH_CACHE")
     if named:
         return Path(named).absolute()
@@ -97,13 +97,13 @@ def build(
     Parameters
     ----------
     testbench : Testbench
-        What to compile.
+        The test bench.
     simulator : str
         One of :data:`SIMULATORS`.
     waves : bool
         Whether runs may write waveforms (``+waves=FILE``); Verilator is slower then.
     progress : callable, optional
-        Is told what goes on, a line each.
+        Called with each line of progress.
 
     Raises
     ------

@@ -79,7 +79,7 @@ class CocotbDevice:
         self._copy_is_older = False
 
     async def start(self) -> None:
-        """Start clock and reset; to be awaited before anything else."""
+        """Start clock and reset; await this before anything else."""
         start_clock(self.dut)
         inputs = ["memory_sync", "memory_breach", "memory_breach_at", "bench_waits"]
         inputs += [f"s_axil_{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid")]

@@ -1,4 +1,4 @@
-"""The simulator of one configuration: its Verilog, generated once, and what is compiled from it."""
+"""The simulator of one configuration: its Verilog, generated once, and the program made from it."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def simulation_verilog(
     flavour : Flavour
         For simulation it is a single module, which Verilator runs an eighth faster.
     progress : callable, optional
-        Is told what goes on, a line each.
+        Called with each line of progress.
     """
     parts = [f"{config.fingerprint:#x}", flavour.value, _gateware_hash()]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -71,7 +71,7 @@ def accelerator_build(
     events : bool
         Whether runs may record what the engines do (``+events=FILE``).
     progress : callable, optional
-        Is told what goes on, a line each.
+        Called with each line of progress.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def accelerator_build(
 
 @cache
 def _gateware_hash() -> str:
-    """Return a hash of all that decides how a configuration becomes Verilog."""
+    """Return a hash of everything that decides how a configuration becomes Verilog."""
     hashed = hashlib.sha256()
     for package in ("amaranth", "pyosys"):
         hashed.update(metadata.version(package).encode())

@@ -31,7 +31,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Testbench:
-    """What a simulator compiles (and nothing for pytest to collect).
+    """The input of a simulator (and not a class for pytest to collect).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Testbench:
     sources : mapping of str to str
         Text of each Verilog file, by file name.
     ports : tuple of Port
-        Ports of the top module: what cocotb sees.
+        Ports of the top module, which cocotb sees.
     """
 
     __test__ = False
@@ -164,7 +164,7 @@ _EVENT_PINS = {
     "read_beats": "memory_read_beats",
     "write_beats": "memory_write_beats",
 }
-"""What event_recorder.v looks at; the accelerator's Verilog must have its hierarchy."""
+"""The signals that event_recorder.v observes; the accelerator's Verilog must have its hierarchy."""
 
 
 def accelerator_testbench(

@@ -75,7 +75,7 @@ def _parts_of(message: Any) -> list[Any]:
 
 
 def scrambled(rng: random.Random, proto: onnx.ModelProto) -> bytes:
-    """Return a file whose fields, whichever, have other values, or are doubled, or gone."""
+    """Return a file in which some fields have other values, or are doubled, or gone."""
     proto = onnx.ModelProto.FromString(proto.SerializeToString())
     texts = [b"", b"x", b"\xff\xfe", b"a" * 300, b"Shape", b"../w", b"com.microsoft"]
     for _ in range(rng.randint(1, 4)):
@@ -160,7 +160,7 @@ def extreme(rng: random.Random, proto: onnx.ModelProto) -> bytes:
 
 
 def _grow(rng: random.Random, graph: onnx.GraphProto) -> None:
-    """Let a constant pass through nodes that make much of it."""
+    """Let a constant pass through nodes that enlarge it."""
     tensor = rng.choice(graph.initializer)
     name, steps = tensor.name, []
     sizes = numpy_helper.from_array(np.array([rng.choice(EXTREMES)] * len(tensor.dims)), "sizes")

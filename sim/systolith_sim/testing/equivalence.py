@@ -1,4 +1,4 @@
-"""Two Verilog forms of one component side by side in Icarus, on the same inputs."""
+"""Two Verilog forms of one component, in parallel in Icarus, on the same inputs."""
 
 import re
 import subprocess
@@ -35,7 +35,7 @@ def compare_forms(
     cycles: int,
     settle: int,
 ) -> int:
-    """Return in how many cycles an output differs.
+    """Return the number of cycles in which an output differs.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def compare_forms(
             for form, given in pins.items():
                 given.append(f".{port}({name}_{form})")
             checks.append(f"{name}_plain !== {name}_other")
-    # What has nothing to reset has no such port.
+    # A form without anything to reset has no such port.
     for form, text in (("plain", plain), ("other", other)):
         top = re.split(rf"\nmodule {form}\(", text)[-1].split(");")[0]
         for name, value in (("clk", "clk"), ("rst", "1'b0")):

@@ -1,4 +1,4 @@
-"""Broken variants of the gateware, to show that a test or a proof notices."""
+"""Broken variants of the gateware, to show that a test or a proof notices them."""
 
 import inspect
 from types import ModuleType

@@ -97,14 +97,14 @@ async def stream_get(
 
 
 async def collect(ctx: Any, stream: Any, taken: list[Any], *, seed: int = 1, stall: float = 0.0):
-    """Append every payload that comes to `taken`, for ever: for the background."""
+    """Append every arriving payload to `taken`, forever: for the background."""
     while True:
         taken += await stream_get(ctx, stream, 1, seed=seed, stall=stall)
         seed += 1
 
 
 async def sample_when(ctx: Any, condition: Any, *signals: Any) -> list[Any]:
-    """Return what the signals are in the next cycle in which `condition` holds."""
+    """Return the signals' values in the next cycle in which `condition` holds."""
     while True:
         _, _, held, *values = await ctx.tick().sample(condition, *signals)
         if held:
@@ -112,7 +112,7 @@ async def sample_when(ctx: Any, condition: Any, *signals: Any) -> list[Any]:
 
 
 async def trace(ctx: Any, cycles: int, *signals: Any) -> list[tuple[Any, ...]]:
-    """Return what the signals are in each of the next cycles, as tuples."""
+    """Return the signals' values in each of the next cycles, as tuples."""
     rows = []
     for _ in range(cycles):
         _, _, *values = await ctx.tick().sample(*signals)
