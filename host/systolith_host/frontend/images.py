@@ -112,7 +112,7 @@ def check_inputs(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.nd
     shape : tuple of int
         Of the network's input for one image.
     what : str
-        What errors call the array.
+        The name of the array in errors.
 
     Returns
     -------

@@ -71,8 +71,8 @@ class ActivationScale:
 def activation_scale(low: float, high: float) -> ActivationScale:
     """Return the scale that spreads a range, widened to hold 0.0, over 256 steps.
 
-    A tensor that is never negative becomes uint8 with zero point 0, any other int8 with the zero
-    point that its range asks for, so that 0.0 is always exact.
+    A tensor that is never negative becomes uint8 with zero point 0. Any other becomes int8 with
+    the zero point of its range. So 0.0 is always exact.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if high - low < _LEAST_RANGE:

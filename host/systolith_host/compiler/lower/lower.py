@@ -20,8 +20,8 @@ __all__ = ["LARGEST_SIDE", "Operation", "lower", "placed_parts"]
 def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) -> list[Operation]:
     """Return the operations of a network, in its order.
 
-    Zero points of inputs are folded into biases, weights and parameters packed as the array takes
-    them, and a pool joins the convolution before it where that is possible. A concatenation is an
+    Zero points of inputs are folded into biases. Weights and parameters are packed as the array
+    takes them. A pool joins the convolution before it where that is possible. A concatenation is an
     operation only if :func:`placed_parts` does not return its parts.
 
     Raises
