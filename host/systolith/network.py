@@ -275,9 +275,7 @@ class Network:
                 config,
                 batch,
                 fuse_pool=fuse_pool,
-                memory_rate=memory.bytes_per_cycle,
-                memory_latency=memory.latency,
-                memory_turnaround=memory.turnaround,
+                memory=memory,
                 progress=log.update,
             )
             return Compiled(self._values(log), program, quantised, memory)

@@ -17,6 +17,7 @@ from systolith_host.fpga.place import Attempt
 from systolith_host.frontend.vgg import build_network
 from systolith_host.network.graph import Conv, Linear, weight_shape
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["BuildReport", "NetworkSpeed", "check_memory", "network_speed"]
 
@@ -151,12 +152,12 @@ def network_speed(
         of long reads. See :func:`check_memory`.
     """
     bus = float(config.bus_bytes)
-    free = evaluate(network, config, bus)
+    free = evaluate(network, config, Memory())
     unlimited = sum(cost.cycles for cost in free)
     moved = sum(cost.read_bytes + cost.write_bytes for cost in free)
     if measured is None:
         rate = min(board.read_rate / mhz, bus)
-        costs = evaluate(network, config, rate)
+        costs = evaluate(network, config, Memory(bytes_per_cycle=rate))
         source = f"the performance model, {rate:.4g} bytes per cycle"
         cycles = sum(cost.cycles for cost in costs)
         convolutions = sum(cost.cycles for cost in costs if cost.kind != "fc")

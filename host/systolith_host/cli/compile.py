@@ -124,9 +124,7 @@ def _explain(
             config,
             layer,
             batch,
-            memory_rate=memory.bytes_per_cycle,
-            memory_latency=memory.latency,
-            memory_turnaround=memory.turnaround,
+            memory=memory,
         )
     if json is not None:
         save_explanation(explanation, json)

@@ -296,9 +296,7 @@ def _confirm(
             qgraph,
             point.config,
             batch,
-            memory_rate=point.bandwidth,
-            memory_latency=point.latency,
-            memory_turnaround=point.turnaround,
+            memory=point.memory,
         )
         cases = compare(program, point.memory)
         rows = [

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from systolith_host.frontend.vgg import NETWORKS
-from systolith_sim.memory.timing import MemoryTiming
+from systolith_hw.spec.memory import Memory
 
 __all__ = [
     "DEFAULT_LATENCY",
@@ -34,7 +34,7 @@ __all__ = [
     "WeightsOption",
 ]
 
-DEFAULT_LATENCY = MemoryTiming().latency
+DEFAULT_LATENCY = Memory().latency
 """Latency of the memory in cycles."""
 
 

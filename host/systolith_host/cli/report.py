@@ -20,8 +20,8 @@ from systolith_host.explore.space import parse_values
 from systolith_host.extras import need
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
-from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["report"]
 
@@ -110,7 +110,7 @@ def report(
             raise SystolithError(f"{path}: its folder does not exist")
     written: list[Path] = []
     with ProgressLog(error_console()) as log:
-        memory = MemoryTiming(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
+        memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
         subject = load_subject(network, target, memory, batch, log)
         data = assemble(subject, options, log)
         log.stage("drawing")

@@ -9,7 +9,7 @@ from systolith_host.compiler.allocate import MemoryMap, aligned, check_size, pla
 from systolith_host.compiler.emit import emit_layer
 from systolith_host.compiler.lower.lower import lower, placed_parts
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
+from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
@@ -21,6 +21,7 @@ from systolith_host.network.qgraph import QGraph
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["choose_schedule", "compile_network", "explain_network", "schedule_layer"]
 
@@ -39,9 +40,7 @@ def compile_network(
     batch: int = 1,
     *,
     fuse_pool: bool = True,
-    memory_rate: float | None = None,
-    memory_latency: int = MEMORY_LATENCY,
-    memory_turnaround: int = 0,
+    memory: Memory | None = None,
     progress: Progress | None = None,
 ) -> Program:
     """Compile a network.
@@ -54,13 +53,8 @@ def compile_network(
         Images of a run, at least 1.
     fuse_pool : bool
         Join pools with the convolutions before them where that is possible.
-    memory_rate : float, optional
-        Bytes per cycle that the memory will move, for the choice of schedules only; as many as
-        the bus if not given.
-    memory_latency : int
-        Its cycles from an address to the first data, likewise.
-    memory_turnaround : int
-        Its cycles in which no data moves between reading and writing, likewise.
+    memory : Memory, optional
+        That the program will run on, for the choice of schedules only.
     progress : callable, optional
         Called with the name of each layer before it is scheduled, its number, and how many there
         are.
@@ -68,15 +62,14 @@ def compile_network(
     Returns
     -------
     Program
-        Any memory executes it, whatever its rate.
+        It runs on any memory.
 
     Raises
     ------
     SystolithError
         If the network cannot run on this accelerator.
     """
-    memory = (memory_rate, memory_latency, memory_turnaround)
-    program, _ = _compile(qgraph, config, batch, fuse_pool, memory, progress)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), progress)
     return program
 
 
@@ -86,13 +79,10 @@ def explain_network(
     batch: int = 1,
     *,
     fuse_pool: bool = True,
-    memory_rate: float | None = None,
-    memory_latency: int = MEMORY_LATENCY,
-    memory_turnaround: int = 0,
+    memory: Memory | None = None,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
-    memory = (memory_rate, memory_latency, memory_turnaround)
-    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory, None)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), None)
     return schedules
 
 
@@ -101,20 +91,20 @@ def _compile(
     config: AcceleratorConfig,
     batch: int,
     fuse_pool: bool,
-    timing: tuple[float | None, int, int],
+    memory: Memory,
     progress: Progress | None,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
         raise SystolithError(f"batch must be at least 1, not {batch}")
     operations = lower(qgraph, config, fuse_pool=fuse_pool)
-    memory = MemoryMap()
+    space = MemoryMap()
     data: list[tuple[int, np.ndarray]] = []
     parts: list[tuple[int, int]] = []
     for operation in operations:
         weights = operation.weights.reshape(-1).view(np.uint8)
         params = operation.params.reshape(-1)
         parts.append(
-            (memory.reserve(weights.size, "weights"), memory.reserve(params.size, "parameters"))
+            (space.reserve(weights.size, "weights"), space.reserve(params.size, "parameters"))
         )
         data += [(parts[-1][0], weights), (parts[-1][1], params)]
     places: dict[str, Place] = {}
@@ -135,10 +125,8 @@ def _compile(
             places[name] = place_inside(tensor, places[parent], channel)
         else:
             pixel_bytes = packed if name == qgraph.input else 0
-            places[name] = place_of(tensor, memory, config, batch, pixel_bytes)
-    check_size(memory, config, qgraph.name, batch)
-    memory_rate, *latencies = timing
-    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+            places[name] = place_of(tensor, space, config, batch, pixel_bytes)
+    check_size(space, config, qgraph.name, batch)
     layers = []
     schedules = []
     for number, operation in enumerate(operations):
@@ -151,15 +139,13 @@ def _compile(
             weight_address,
             param_address,
         )
-        schedule, instructions, cycles = schedule_layer(
-            operation, config, addresses, batch, rate, *latencies
-        )
+        schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, memory)
         schedules.append(replace(schedule, estimate=float(cycles)))
-        address = memory.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
+        address = space.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
         code = b"".join(instruction.encode() for instruction in instructions)
         data.append((address, np.frombuffer(code, np.uint8)))
         layers.append(_layer_program(operation, config, batch, address, len(instructions), cycles))
-    check_size(memory, config, qgraph.name, batch)
+    check_size(space, config, qgraph.name, batch)
     program = Program(
         network=qgraph.name,
         config=config,
@@ -167,7 +153,7 @@ def _compile(
         layers=tuple(layers),
         places=places,
         segments=_merge(data),
-        memory_size=memory.size,
+        memory_size=space.size,
         input=qgraph.input,
         output=qgraph.output,
     )
@@ -179,9 +165,7 @@ def schedule_layer(
     config: AcceleratorConfig,
     addresses: Addresses,
     batch: int,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> tuple[LayerSchedule, list[Instruction], int]:
     """Return the best schedule found, its instructions and the cycles they are expected to take.
 
@@ -190,9 +174,8 @@ def schedule_layer(
     SystolithError
         As :func:`choose_schedule`, or if a number does not fit its field.
     """
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, rate, latency, turnaround)
-    memory = (rate, latency, turnaround)
-    instructions, cycles = emit_layer(operation, schedule, config, addresses, *memory)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory)
+    instructions, cycles = emit_layer(operation, schedule, config, addresses, memory)
     return schedule, instructions, cycles
 
 
@@ -201,9 +184,7 @@ def choose_schedule(
     config: AcceleratorConfig,
     addresses: Addresses,
     batch: int,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> tuple[LayerSchedule, int, int]:
     """Return the best schedule found, its number of instructions, and its expected cycles.
 
@@ -216,13 +197,14 @@ def choose_schedule(
     """
     trials = Trials(operation, config, addresses)
     best: tuple[float, LayerSchedule, int, int] | None = None
+    rate = memory.rate(config.bus_bytes)
     tried = 0
     least_steps: int | None = None
-    for schedule in schedule_candidates(operation, config, batch, rate, latency, turnaround):
+    for schedule in schedule_candidates(operation, config, batch, memory):
         if best is not None and schedule.estimate > HOPELESS * best[0]:
             break
         try:
-            cycles, count = trials.cost(schedule, rate, latency, turnaround)
+            cycles, count = trials.cost(schedule, memory)
         except NoRoomError:
             continue
         except TooManyStepsError as error:
@@ -236,7 +218,7 @@ def choose_schedule(
         if tried >= TRIALS:
             break
     if best is None:
-        raise _shortage(operation, config, addresses, batch, rate, least_steps)
+        raise _shortage(operation, config, addresses, batch, memory, least_steps)
     _, schedule, count, cycles = best
     return schedule, count, cycles
 
@@ -246,16 +228,16 @@ def _shortage(
     config: AcceleratorConfig,
     addresses: Addresses,
     batch: int,
-    rate: float,
+    memory: Memory,
     steps: int | None,
 ) -> ShortageError:
     """Return the error of a layer that has no schedule, or only some of too many CONVs."""
 
     def runs(other: AcceleratorConfig) -> bool:
         trials = Trials(operation, other, addresses)
-        for schedule in schedule_candidates(operation, other, batch, rate):
+        for schedule in schedule_candidates(operation, other, batch, memory):
             try:
-                trials.cost(schedule, rate)
+                trials.cost(schedule, memory)
             except (NoRoomError, TooManyStepsError):
                 continue
             return True

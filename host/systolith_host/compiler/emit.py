@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.fields import conv_fields, store_fields
 from systolith_host.compiler.schedule.loads import load_fields
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY, Entry, allocate, simulate
+from systolith_host.compiler.schedule.order import Entry, allocate, simulate
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses, Work, make_work
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["emit_layer"]
 
@@ -20,20 +21,14 @@ def emit_layer(
     schedule: LayerSchedule,
     config: AcceleratorConfig,
     addresses: Addresses,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> tuple[list[Instruction], int]:
     """Return the instructions of a layer, and the cycles that they are expected to take.
 
     Parameters
     ----------
-    rate : float
-        Bytes per cycle that the memory can move.
-    latency : int
-        Cycles from the address of a read to its first data.
-    turnaround : int
-        Cycles in which no data moves between reading and writing.
+    memory : Memory
+        That the program will run on.
 
     Raises
     ------
@@ -44,7 +39,7 @@ def emit_layer(
     """
     work = make_work(operation, schedule, config, addresses)
     allocate(work.tables, config)
-    order, cycles = simulate(work.tables, config, rate, latency, turnaround)
+    order, cycles = simulate(work.tables, config, memory)
     try:
         return list(_instructions(work, order)), cycles
     except ValueError as error:

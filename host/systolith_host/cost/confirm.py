@@ -8,7 +8,7 @@ from systolith_host.cost.replay import replay_program
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl.simulate import simulate
-from systolith_sim.memory.timing import MemoryTiming
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Case", "compare"]
 
@@ -19,7 +19,7 @@ class Case:
 
     config: str
     layer: str
-    memory: MemoryTiming
+    memory: Memory
     model: LayerCounters
     measured: LayerCounters
 
@@ -42,7 +42,7 @@ class Case:
         return self.model == self.measured
 
 
-def compare(program: Program, memory: MemoryTiming) -> list[Case]:
+def compare(program: Program, memory: Memory) -> list[Case]:
     """Replay and simulate every layer of a program; tensors hold whatever they do."""
     predicted = replay_program(program, memory)
     with tempfile.TemporaryDirectory() as folder:

@@ -74,9 +74,7 @@ def estimate_network(
         config,
         batch,
         fuse_pool=fuse_pool,
-        memory_rate=memory.bytes_per_cycle,
-        memory_latency=memory.latency,
-        memory_turnaround=memory.turnaround,
+        memory=memory,
         progress=log.update,
     )
     return estimate_program(program, memory, clock_mhz=clock_mhz, workers=workers, log=log)

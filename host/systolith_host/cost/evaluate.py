@@ -9,7 +9,7 @@ from systolith_host.compiler.allocate import MemoryMap, place_of
 from systolith_host.compiler.compile import choose_schedule
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY, read_rate, write_rate
+from systolith_host.compiler.schedule.order import read_rate, write_rate
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses
 from systolith_host.errors import SystolithError
@@ -18,6 +18,7 @@ from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph, QMaxPool
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["LayerCost", "evaluate", "operations_of", "places_of"]
 
@@ -55,10 +56,8 @@ class LayerCost:
 def evaluate(
     network: str,
     config: AcceleratorConfig,
-    bandwidth: float,
+    memory: Memory,
     batch: int = 1,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
 ) -> list[LayerCost]:
     """Return what each layer of a network costs.
 
@@ -66,17 +65,15 @@ def evaluate(
     ----------
     network : str
         A built-in one, or an ONNX file.
-    bandwidth, latency, turnaround
-        Of the memory, in bytes per cycle and cycles.
+    memory : Memory
 
     Raises
     ------
     SystolithError
         If the network cannot run on this accelerator.
     """
-    rate = min(bandwidth, float(config.bus_bytes))
+    rate = memory.rate(config.bus_bytes)
     qgraph = shape_network(network)
-    memory = (rate, latency, turnaround)
     found = []
     for operation in operations_of(network, config):
         schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
@@ -124,14 +121,14 @@ def places_of(
     qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
 ) -> Addresses:
     """Return where an operation's tensors would stand if it were alone."""
-    memory = MemoryMap()
+    space = MemoryMap()
     sources = tuple(
-        place_of(qgraph.tensors[name], memory, config, batch, operation.pixel_bytes)
+        place_of(qgraph.tensors[name], space, config, batch, operation.pixel_bytes)
         for name in operation.inputs
     )
-    target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
-    weights = memory.reserve(operation.weights.size, "weights")
-    params = memory.reserve(operation.params.size, "parameters")
+    target = place_of(qgraph.tensors[operation.output], space, config, batch, 0)
+    weights = space.reserve(operation.weights.size, "weights")
+    params = space.reserve(operation.params.size, "parameters")
     return Addresses(sources, target, weights, params)
 
 
@@ -155,7 +152,7 @@ def _schedule(
     operation: Operation,
     config: AcceleratorConfig,
     batch: int,
-    memory: tuple[float, int, int],
+    memory: Memory,
 ) -> tuple[LayerSchedule, int, int]:
     """Return an operation's schedule, number of instructions and cycles; alike layers share it."""
     shape = tuple(
@@ -165,16 +162,15 @@ def _schedule(
     )
     tensors = tuple(qgraph.tensors[name].shape for name in (*operation.inputs, operation.output))
     key = (shape, tensors, *(getattr(config, name) for name in _SCHEDULING), batch)
-    rate, latency, turnaround = memory
-    rates = (read_rate(config, rate, latency), write_rate(config, rate, turnaround))
-    key += (rate, *rates, latency)
+    rates = (read_rate(config, memory), write_rate(config, memory))
+    key += (memory.rate(config.bus_bytes), *rates, memory.latency)
     found = _schedules.get(key)
     if found is None:
         if len(_schedules) >= _MOST_SCHEDULES:
             _schedules.clear()
         addresses = places_of(qgraph, operation, config, batch)
         try:
-            found = choose_schedule(operation, config, addresses, batch, *memory)
+            found = choose_schedule(operation, config, addresses, batch, memory)
         except SystolithError as error:
             found = str(error)
         _schedules[key] = found

@@ -11,7 +11,7 @@ from systolith_host.compiler.compile import choose_schedule, compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY, NoRoomError
+from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
 from systolith_host.compiler.schedule.tables import FIRST, LAST, WORDS
 from systolith_host.compiler.schedule.tile import schedule_candidates
@@ -204,9 +204,7 @@ def explain_layer(
     batch: int = 1,
     *,
     fuse_pool: bool = True,
-    memory_rate: float | None = None,
-    memory_latency: int = MEMORY_LATENCY,
-    memory_turnaround: int = 0,
+    memory: Memory | None = None,
 ) -> Explanation:
     """Return why a layer runs as :func:`systolith_host.compiler.compile_network` has it.
 
@@ -223,28 +221,25 @@ def explain_layer(
         If there is no such layer, or it cannot run on this accelerator.
     """
     operation = _find(lower(qgraph, config, fuse_pool=fuse_pool), qgraph.name, layer)
-    rate = min(memory_rate or config.bus_bytes, config.bus_bytes)
+    memory = memory or Memory()
+    rate = memory.rate(config.bus_bytes)
     addresses = _addresses(qgraph, operation, config, batch)
-    timing = (rate, memory_latency, memory_turnaround)
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, *timing)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory)
     program = compile_network(
         qgraph,
         config,
         batch,
         fuse_pool=fuse_pool,
-        memory_rate=rate,
-        memory_latency=memory_latency,
-        memory_turnaround=memory_turnaround,
+        memory=memory,
     )
     part = next(one for one in program.layers if one.name == operation.name)
-    found = schedule_candidates(operation, config, batch, *timing)
-    tried = list(_simulate(found, schedule, Trials(operation, config, addresses), *timing))
+    found = schedule_candidates(operation, config, batch, memory)
+    tried = list(_simulate(found, schedule, Trials(operation, config, addresses), memory, rate))
     best: dict[str, Alternative] = {}
     for one in sorted(tried, key=lambda one: one.score):
         best.setdefault(one.order, one)
     chosen = next(one for one in tried if one.schedule == schedule)
     others = sorted((one for one in tried if one is not chosen), key=lambda one: one.score)
-    memory = Memory(latency=memory_latency, bytes_per_cycle=rate, turnaround=memory_turnaround)
     replayed = replay_layer(program, part, memory)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
@@ -290,23 +285,22 @@ def _addresses(
     qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
 ) -> Addresses:
     """Return places of the layer's own tensors: schedules depend on their shapes only."""
-    memory = MemoryMap()
+    space = MemoryMap()
     sources = tuple(
-        place_of(qgraph.tensors[name], memory, config, batch, operation.pixel_bytes)
+        place_of(qgraph.tensors[name], space, config, batch, operation.pixel_bytes)
         for name in operation.inputs
     )
-    target = place_of(qgraph.tensors[operation.output], memory, config, batch, 0)
-    weights = memory.reserve(operation.weights.size, "weights")
-    return Addresses(sources, target, weights, memory.reserve(operation.params.size, "parameters"))
+    target = place_of(qgraph.tensors[operation.output], space, config, batch, 0)
+    weights = space.reserve(operation.weights.size, "weights")
+    return Addresses(sources, target, weights, space.reserve(operation.params.size, "parameters"))
 
 
 def _simulate(
     candidates: Iterable[LayerSchedule],
     chosen: LayerSchedule,
     trials: Trials,
+    memory: Memory,
     rate: float,
-    latency: int,
-    turnaround: int,
 ) -> Iterator[Alternative]:
     """Yield the chosen schedule and the most promising ones of each loop order, simulated."""
     counts: dict[str, int] = {}
@@ -315,7 +309,7 @@ def _simulate(
         if schedule != chosen and counts.get(order, 0) >= _SIMULATED:
             continue
         try:
-            cycles, count = trials.cost(schedule, rate, latency, turnaround)
+            cycles, count = trials.cost(schedule, memory)
         except (NoRoomError, TooManyStepsError):
             continue
         counts[order] = counts.get(order, 0) + 1

@@ -10,7 +10,6 @@ from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.replay import replay_table
 from systolith_hw.spec.memory import Memory
-from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.replay.table import make_table
 
 __all__ = [
@@ -122,9 +121,7 @@ def _replay(
     return performance, done.read_turn
 
 
-def replay_program(
-    program: Program, memory: MemoryTiming | None = None
-) -> tuple[LayerPerformance, ...]:
+def replay_program(program: Program, memory: Memory | None = None) -> tuple[LayerPerformance, ...]:
     """Return what each layer of a program costs, one after the other on one memory."""
     found = []
     turn = False

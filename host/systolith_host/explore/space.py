@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.estimate import estimate
 from systolith_host.fpga.parts import Part, check_fits
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
-from systolith_sim.memory.timing import MemoryTiming
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
 
@@ -140,13 +139,13 @@ class Point:
     config: AcceleratorConfig | None
     bandwidth: float
     reason: str = ""
-    latency: int = MEMORY_LATENCY
+    latency: int = Memory().latency
     turnaround: int = 0
 
     @property
-    def memory(self) -> MemoryTiming:
+    def memory(self) -> Memory:
         """The memory, as simulation and replay take it."""
-        return MemoryTiming(
+        return Memory(
             bytes_per_cycle=self.bandwidth, latency=self.latency, turnaround=self.turnaround
         )
 
@@ -229,7 +228,7 @@ class Space:
     def point(self, values: Mapping[str, float]) -> Point:
         """Return the point of these values."""
         bandwidth = values.get("bandwidth", float(values.get("bus_bytes", self.base.bus_bytes)))
-        latency = int(values.get("latency", MEMORY_LATENCY))
+        latency = int(values.get("latency", Memory().latency))
         turnaround = int(values.get("turnaround", 0))
         try:
             config = self._config(values, bandwidth)

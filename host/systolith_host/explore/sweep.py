@@ -122,9 +122,8 @@ class Runner:
 def _evaluate(job: Job) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
-    memory = (point.latency, point.turnaround)
     try:
-        return index, evaluate(network, point.config, point.bandwidth, batch, *memory), ""
+        return index, evaluate(network, point.config, point.memory, batch), ""
     except SystolithError as error:
         return index, [], str(error)
 

@@ -212,9 +212,7 @@ def prepare_program(
             config,
             request.batch,
             fuse_pool=request.fuse_pool,
-            memory_rate=memory.bytes_per_cycle,
-            memory_latency=memory.latency,
-            memory_turnaround=memory.turnaround,
+            memory=memory,
             progress=log.update,
         )
     elif request.program is not None:

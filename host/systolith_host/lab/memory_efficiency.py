@@ -22,6 +22,7 @@ from systolith_host.runtime.litex.link import Link
 from systolith_host.runtime.litex.litex import LitexDevice
 from systolith_host.runtime.litex.system import System
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["STAND_INS", "StandIn", "measure_efficiency"]
 
@@ -97,4 +98,6 @@ def _program(config: AcceleratorConfig, rate: float) -> Program:
     builder = GraphBuilder("stream", (FEATURES, 1, 1))
     builder.flatten("flat")
     builder.linear("fc", FEATURES)
-    return compile_network(timing_network(builder.build()), config, memory_rate=rate)
+    return compile_network(
+        timing_network(builder.build()), config, memory=Memory(bytes_per_cycle=rate)
+    )

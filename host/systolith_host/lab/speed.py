@@ -17,6 +17,7 @@ from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
 from systolith_host.flow.load import shape_network
 from systolith_host.terminal import error_console
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 __all__ = ["measure_speed", "search_speed", "sweep_speed"]
@@ -37,18 +38,17 @@ AXES = {
 def search_speed(preset: str) -> tuple[int, float, float]:
     """Return tilings of all layers, and seconds of a core to rank them, and to schedule."""
     config = PRESETS[preset]
-    rate = float(config.bus_bytes)
     qgraph = shape_network(NETWORK)
     operations = operations_of(NETWORK, config)
     places = [places_of(qgraph, operation, config, 1) for operation in operations]
-    choose_schedule(operations[0], config, places[0], 1, rate)  # triggers all compilation
+    choose_schedule(operations[0], config, places[0], 1, Memory())  # triggers all compilation
     count = 0
     started = time.process_time()
     for operation in operations:
-        count += len(schedule_candidates(operation, config, 1, rate))
+        count += len(schedule_candidates(operation, config, 1, Memory()))
     ranked = time.process_time()
     for operation, addresses in zip(operations, places, strict=True):
-        choose_schedule(operation, config, addresses, 1, rate)
+        choose_schedule(operation, config, addresses, 1, Memory())
     return count, ranked - started, time.process_time() - ranked
 
 

@@ -17,6 +17,7 @@ from systolith_host.explore.space import Space
 from systolith_host.flow.load import shape_network
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
+from systolith_hw.spec.memory import Memory
 
 __all__ = [
     "AIMS",
@@ -125,16 +126,15 @@ def least_schedule(operation: Operation, config: AcceleratorConfig, addresses: A
     SystolithError
         If no tiling fits the buffers.
     """
-    rate = float(config.bus_bytes)
     trials = Trials(operation, config, addresses)
-    candidates = schedule_candidates(operation, config, 1, rate)
+    candidates = schedule_candidates(operation, config, 1, Memory())
     best: int | None = None
     for schedule in sorted(candidates, key=lambda one: one.read_bytes + one.write_bytes):
         size = schedule.read_bytes + schedule.write_bytes
         if best is not None and size >= best:
             break
         try:
-            _, count = trials.cost(schedule, rate)
+            _, count = trials.cost(schedule, Memory())
         except _OUT_OF_REACH:
             continue
         size += count * INSTRUCTION_BYTES
@@ -147,7 +147,7 @@ def least_schedule(operation: Operation, config: AcceleratorConfig, addresses: A
 def _moved(network: str, config: AcceleratorConfig, aim: str) -> tuple[list[int], int]:
     """Return the bytes that each layer moves, and the cycles of all; 0 if traffic is the aim."""
     if aim == "cycles":
-        costs = evaluate(network, config, float(config.bus_bytes))
+        costs = evaluate(network, config, Memory())
         moved = [cost.read_bytes + cost.write_bytes for cost in costs]
         return moved, sum(cost.cycles for cost in costs)
     qgraph = shape_network(network)

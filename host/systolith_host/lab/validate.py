@@ -18,8 +18,8 @@ from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["CONFIGS", "TURNAROUNDS", "random_cases", "random_memory", "summary", "validate"]
 
@@ -95,9 +95,9 @@ CONFIGS = (
 
 def random_memory(
     rng: random.Random, bus_bytes: int, turnarounds: Sequence[int] = TURNAROUNDS
-) -> MemoryTiming:
+) -> Memory:
     """Return a memory of any latency, bandwidth and turnaround, without random stalls."""
-    return MemoryTiming(
+    return Memory(
         latency=rng.choice([2, 5, 20, 40, 100, 300]),
         bytes_per_cycle=rng.choice([None, *(bus_bytes * share for share in (2, 0.7, 0.5, 0.2))]),
         reads=rng.choice([1, 2, 4, 64]),
@@ -258,7 +258,7 @@ def validate(
     _write(folder, cases, network)
     for name in presets:
         qgraph = timing_network(build_network("vgg16"))
-        network += compare(compile_network(qgraph, PRESETS[name]), MemoryTiming())
+        network += compare(compile_network(qgraph, PRESETS[name]), Memory())
         _write(folder, cases, network)
         say(f"vgg16 on {name}: done")
     for key, value in summary(cases):

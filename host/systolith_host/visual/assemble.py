@@ -89,9 +89,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         subject.qgraph,
         subject.config,
         subject.batch,
-        memory_rate=subject.rate,
-        memory_latency=subject.memory.latency,
-        memory_turnaround=subject.memory.turnaround,
+        memory=subject.memory,
         progress=log.update,
     )
     log.stage("replaying every cycle")

@@ -93,8 +93,7 @@ def bandwidth_curves(
                     point.config,
                     subject.addresses(operation),
                     subject.batch,
-                    bandwidth,
-                    *subject.latencies,
+                    subject.memory_of(bandwidth),
                 )
                 for operation in operations
             ]

@@ -1,6 +1,6 @@
 """What a report is about: a network without its values, an accelerator and a memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from systolith_host.compiler.lower.lower import lower
@@ -13,7 +13,7 @@ from systolith_host.flow.load import network_name, shape_network
 from systolith_host.network.qgraph import QGraph
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.memory.timing import MemoryTiming
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Subject", "load_subject"]
 
@@ -29,26 +29,24 @@ class Subject:
     qgraph : QGraph
         Its shapes; values play no part in what it costs.
     config : AcceleratorConfig
-    memory : MemoryTiming
+    memory : Memory
     batch : int
     """
 
     name: str
     qgraph: QGraph
     config: AcceleratorConfig
-    memory: MemoryTiming
+    memory: Memory
     batch: int
 
     @property
     def rate(self) -> float:
         """Bytes per cycle that memory and bus move."""
-        bus = float(self.config.bus_bytes)
-        return min(self.memory.bytes_per_cycle or bus, bus)
+        return self.memory.rate(self.config.bus_bytes)
 
-    @property
-    def latencies(self) -> tuple[int, int]:
-        """Latency and turnaround of the memory, in cycles, as the compiler takes them."""
-        return self.memory.latency, self.memory.turnaround
+    def memory_of(self, bandwidth: float) -> Memory:
+        """Return the memory with another bandwidth, in bytes per cycle."""
+        return replace(self.memory, bytes_per_cycle=bandwidth)
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
@@ -79,7 +77,7 @@ class Subject:
 
 
 def load_subject(
-    network: str, config: AcceleratorConfig, memory: MemoryTiming, batch: int, log: ProgressLog
+    network: str, config: AcceleratorConfig, memory: Memory, batch: int, log: ProgressLog
 ) -> Subject:
     """Read a network and leave out its values.
 

@@ -186,7 +186,7 @@ class _Study:
 
     def tiling(self, schedule: LayerSchedule, rate: float) -> Tiling | None:
         try:
-            cycles, count = self.trials.cost(schedule, rate, *self.subject.latencies)
+            cycles, count = self.trials.cost(schedule, self.subject.memory_of(rate))
         except (NoRoomError, TooManyStepsError):
             return None
         traffic = schedule.read_bytes + schedule.write_bytes + count * INSTRUCTION_BYTES
@@ -196,8 +196,8 @@ class _Study:
         config = self.subject.config
         tried: dict[tuple[int, int], int] = {}
         tiles: dict[tuple[int, int], Tiling] = {}
-        memory = (bandwidth, *self.subject.latencies)
-        for schedule in schedule_candidates(self.operation, config, self.subject.batch, *memory):
+        memory = self.subject.memory_of(bandwidth)
+        for schedule in schedule_candidates(self.operation, config, self.subject.batch, memory):
             key = (schedule.rows, schedule.columns)
             if tried.get(key, 0) >= _TRIES:
                 continue
@@ -217,8 +217,7 @@ class _Study:
             subject.config,
             subject.addresses(operation),
             subject.batch,
-            bandwidth,
-            *subject.latencies,
+            subject.memory_of(bandwidth),
         )
         tiling = self.tiling(schedule, bandwidth)
         assert tiling is not None  # it has just been tried

@@ -16,7 +16,7 @@ from systolith_host.runtime.replay import SAMPLES
 from systolith_host.runtime.rtl.simulate import EventFile, Progress, simulate
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Instruction, Opcode
-from systolith_sim.memory.timing import MemoryTiming
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Timeline", "modelled_timeline", "recorded_timeline", "sample_interval"]
 
@@ -36,7 +36,7 @@ class Timeline:
     source : "rtl" or "model"
         Whether it was recorded in the simulated RTL or replayed by the performance model.
     config : AcceleratorConfig
-    memory : MemoryTiming
+    memory : Memory
     instructions : tuple of Instruction
         In program order.
     times : ndarray of int64, shape (instructions, 4)
@@ -53,7 +53,7 @@ class Timeline:
     layer: str
     source: Literal["rtl", "model"]
     config: AcceleratorConfig
-    memory: MemoryTiming
+    memory: Memory
     instructions: tuple[Instruction, ...]
     times: np.ndarray
     interval: int
@@ -84,7 +84,7 @@ def sample_interval(cycles: int) -> int:
 
 
 def modelled_timeline(
-    program: Program, layer: LayerProgram, memory: MemoryTiming, interval: int | None = None
+    program: Program, layer: LayerProgram, memory: Memory, interval: int | None = None
 ) -> Timeline:
     """Return a layer's timeline as the performance model replays it."""
     interval = interval or sample_interval(layer.predicted_cycles)
@@ -105,7 +105,7 @@ def modelled_timeline(
 def recorded_timeline(
     program: Program,
     layer: LayerProgram,
-    memory: MemoryTiming,
+    memory: Memory,
     interval: int | None = None,
     *,
     simulator: str = "verilator",

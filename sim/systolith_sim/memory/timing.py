@@ -35,6 +35,11 @@ class MemoryTiming(Memory):
         self._check("stalls", 0 <= self.stalls < 1, "at least 0 and below 1")
         self._check("seed", 1 <= self.seed < 1 << 31, "1 to 2**31 - 1")
 
+    @classmethod
+    def of(cls, memory: Memory) -> "MemoryTiming":
+        """Return a memory as the simulation takes it, without vices if it says nothing of them."""
+        return memory if isinstance(memory, cls) else cls(**vars(memory))
+
     def plusargs(self, bus_bytes: int) -> list[str]:
         """Return the settings as arguments of the simulation."""
         rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle

@@ -12,6 +12,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode, decode
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.emulator.device import Emulator
 
@@ -109,7 +110,7 @@ def test_vgg16_has_the_bounds_of_its_table_and_comes_close_to_them(vgg16):
 
 
 def test_vgg16_at_a_quarter_of_the_bus_stays_close_to_the_bound(vgg16):
-    program = compile_network(vgg16, PRESETS["large"], memory_rate=8)
+    program = compile_network(vgg16, PRESETS["large"], memory=Memory(bytes_per_cycle=8))
     cycles = sum(layer.predicted_cycles for layer in program.layers if layer.kind == "conv")
     assert cycles < 1.02 * 15_322_712
 
@@ -194,7 +195,7 @@ def test_memory_rate_changes_the_schedule_and_not_the_result():
     images = random_input(rng, graph, 2)
     results = []
     for rate in (None, 0.5):
-        program = compile_network(graph, TINY, 2, memory_rate=rate)
+        program = compile_network(graph, TINY, 2, memory=Memory(bytes_per_cycle=rate))
         device = Emulator(TINY, program.memory_size, strict=True)
         results.append(run_program(program, device, images))
     for name, values in results[0].items():

@@ -19,6 +19,7 @@ from systolith_host.frontend.zoo import build_onnx
 from systolith_host.network.qgraph import QConv, QGraph, QTensor
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.program import Program
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -124,9 +125,9 @@ def test_the_command_explains_layers_of_files_and_writes_json(monkeypatch, capsy
 
 
 def test_the_explanation_is_for_the_memory_that_is_given(mini):
-    memory = {"memory_rate": 1.0, "memory_latency": 200, "memory_turnaround": 8}
-    program = compile_network(mini, TINY, **memory)
-    fast, slow = (explain_layer(mini, TINY, "conv2_1", **given) for given in ({}, memory))
+    memory = Memory(bytes_per_cycle=1, latency=200, turnaround=8)
+    program = compile_network(mini, TINY, memory=memory)
+    fast, slow = (explain_layer(mini, TINY, "conv2_1", memory=one) for one in (None, memory))
     layer = next(layer for layer in program.layers if layer.name == slow.layer)
     assert slow.chosen.estimated_cycles == layer.predicted_cycles
     assert slow.cycles > fast.cycles

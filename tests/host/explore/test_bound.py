@@ -52,16 +52,16 @@ def test_all_parts_count_the_pixels_that_are_used_and_no_others(network):
     qgraph = shape_network(network)
     rate = 0.25  # so low that the memory is the bound
     memory = MemoryTiming(bytes_per_cycle=rate)
-    program = compile_network(qgraph, TINY, memory_rate=rate)
+    program = compile_network(qgraph, TINY, memory=memory)
     replayed = replay_program(program, memory)
-    costs = evaluate(network, TINY, rate)
+    costs = evaluate(network, TINY, memory)
     for operation, layer, replay, cost in zip(
         operations_of(network, TINY), program.layers, replayed, costs, strict=True
     ):
         wanted = WANTED[layer.name]
         assert layer.compulsory_bytes == wanted
         assert least_traffic(qgraph, operation, 1 << 30).bytes == wanted
-        told = explain_layer(qgraph, TINY, layer.name, memory_rate=rate)
+        told = explain_layer(qgraph, TINY, layer.name, memory=memory)
         assert told.compulsory_bytes == wanted
         bounds = (replay.bound_cycles, cost.bound_cycles, told.bound_cycles)
         assert bounds == (math.ceil(wanted / rate),) * 3

@@ -24,6 +24,7 @@ from systolith_host.network.shapes import timing_network
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize
 from systolith_host.version import describe
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -38,8 +39,8 @@ def kept(folder, axes=AXES, network="mini", base=TINY, batch=1):
 def test_a_point_costs_what_the_compiler_says(preset, rate):
     config = PRESETS[preset]
     qgraph = timing_network(build_network("mini"))
-    layers = evaluate("mini", config, rate)
-    schedules = explain_network(qgraph, config, memory_rate=rate)
+    layers = evaluate("mini", config, Memory(bytes_per_cycle=rate))
+    schedules = explain_network(qgraph, config, memory=Memory(bytes_per_cycle=rate))
     assert [layer.name for layer in layers] == [schedule.name for schedule in schedules]
     for layer, schedule in zip(layers, schedules, strict=True):
         assert layer.cycles == schedule.estimate
@@ -151,8 +152,8 @@ def test_an_onnx_file_costs_what_the_compiler_says_of_the_quantised_network(tmp_
     images = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     calibration = calibrate(model.graph, model.weights, images)
     qgraph = quantize(model.graph, model.weights, calibration, 16)
-    schedules = explain_network(qgraph, PRESETS["default"], memory_rate=8)
-    layers = evaluate(str(path), PRESETS["default"], 8.0)
+    schedules = explain_network(qgraph, PRESETS["default"], memory=Memory(bytes_per_cycle=8))
+    layers = evaluate(str(path), PRESETS["default"], Memory(bytes_per_cycle=8))
     assert [layer.name for layer in layers] == [schedule.name for schedule in schedules]
     assert [layer.cycles for layer in layers] == [schedule.estimate for schedule in schedules]
 

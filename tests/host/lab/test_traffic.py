@@ -17,6 +17,7 @@ from systolith_host.lab.traffic import AIMS, GROUPS, splits, traffic_at
 from systolith_host.network.graph import GraphBuilder
 from systolith_host.network.qgraph import QConv
 from systolith_host.network.shapes import timing_network
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 DEFAULT, TINY = PRESETS["default"], PRESETS["tiny"]
@@ -136,7 +137,7 @@ def test_the_split_has_the_least_traffic_of_all():
     totals = []
     for split in splits(4096, 6):
         try:
-            costs = evaluate("mini", divided(split), 8.0)
+            costs = evaluate("mini", divided(split), Memory(bytes_per_cycle=8))
         except SystolithError:
             continue
         totals.append(sum(cost.read_bytes + cost.write_bytes for cost in costs))

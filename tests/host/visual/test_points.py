@@ -46,7 +46,7 @@ def measurement(subject, points, **changes):
 
 
 def test_modelled_points_are_the_replays(subject, data):
-    program = compile_network(subject.qgraph, subject.config, memory_rate=subject.rate)
+    program = compile_network(subject.qgraph, subject.config, memory=subject.memory)
     for point, found in zip(data.points, replay_program(program), strict=True):
         assert abs(point.cycles / found.cycles - 1) < 0.01  # there, one layer after the other
         assert point.traffic == sum(found.read_bytes.values()) + found.write_bytes

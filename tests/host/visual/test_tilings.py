@@ -20,7 +20,9 @@ def study(subject):
 
 def test_choices_are_the_compilers(subject, study):
     for choice in study.choices:
-        layers = evaluate("mini", subject.at(choice.bandwidth).config, choice.bandwidth)
+        layers = evaluate(
+            "mini", subject.at(choice.bandwidth).config, subject.memory_of(choice.bandwidth)
+        )
         layer = next(layer for layer in layers if layer.name == study.operation.name)
         assert choice.tiling.schedule == layer.schedule
         assert choice.tiling.cycles == layer.cycles

@@ -15,10 +15,10 @@ from systolith_host.compiler.schedule.tables import (
 )
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Buffer, Opcode
+from systolith_hw.spec.memory import Memory
 
 __all__ = [
     "LATENCY",
-    "MEMORY_LATENCY",
     "RUN",
     "Entry",
     "NoRoomError",
@@ -32,11 +32,8 @@ __all__ = [
 Entry = tuple[Opcode, int]
 """An item that is loaded, a CONV or a STORE: its opcode and its row in the table."""
 
-MEMORY_LATENCY = 40
-"""Cycles of the memory that the compiler reckons with."""
-
-LATENCY = 60
-"""Cycles from the token that a LOAD waited for to its first word, with that memory."""
+LATENCY = 20
+"""Cycles from the token that a LOAD waited for to its first word, beyond the memory's latency."""
 
 PIPELINE = 16
 """Cycles through requantiser and buffers, beyond those of the array itself."""
@@ -52,15 +49,17 @@ BURST = 12
 """Cycles that a burst of reads is under way beside the memory's latency and its beats."""
 
 
-def read_rate(config: AcceleratorConfig, rate: float, latency: int) -> float:
+def read_rate(config: AcceleratorConfig, memory: Memory) -> float:
     """Return the bytes per cycle that reads reach: few bursts under way cannot hide the latency."""
     under_way = config.outstanding_reads * config.burst_bytes
-    return min(rate, under_way / (latency + config.burst_beats + BURST))
+    rate = memory.rate(config.bus_bytes)
+    return min(rate, under_way / (memory.latency + config.burst_beats + BURST))
 
 
-def write_rate(config: AcceleratorConfig, rate: float, turnaround: int) -> float:
+def write_rate(config: AcceleratorConfig, memory: Memory) -> float:
     """Return the bytes per cycle that writes reach if reads come before and after each burst."""
-    return config.burst_bytes / (config.burst_bytes / rate + 2 * turnaround)
+    cycles = config.burst_bytes / memory.rate(config.bus_bytes)
+    return config.burst_bytes / (cycles + 2 * memory.turnaround)
 
 
 class NoRoomError(Exception):
@@ -88,9 +87,7 @@ def allocate(tables: Tables, config: AcceleratorConfig) -> None:
 def count_cycles(
     tables: Tables,
     config: AcceleratorConfig,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> int:
     """Return the cycles of a layer whose items have room; parameters as of :func:`simulate`.
 
@@ -99,12 +96,12 @@ def count_cycles(
     NoRoomError
         If something waits for ever.
     """
-    cycles, _, _ = _run(tables, config, rate, latency, turnaround)
+    cycles, _, _ = _run(tables, config, memory)
     return cycles
 
 
 def _run(
-    tables: Tables, config: AcceleratorConfig, rate: float, latency: int, turnaround: int
+    tables: Tables, config: AcceleratorConfig, memory: Memory
 ) -> tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the cycles, the rows of the items in the order of LOADs, and when all start."""
     from systolith_host.compiler.schedule.clocks import run_engines
@@ -112,9 +109,9 @@ def _run(
     counts = (len(tables.items), len(tables.steps), len(tables.stores))
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
     loads = np.empty(int((tables.bounds[:, 1] - tables.bounds[:, 0]).sum()), np.int64)
-    rates = (write_rate(config, rate, turnaround), read_rate(config, rate, latency))
+    rates = (write_rate(config, memory), read_rate(config, memory))
     settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
-    latencies = (LATENCY + latency - MEMORY_LATENCY, PIPELINE, config.rows + config.cols, RUN)
+    latencies = (LATENCY + memory.latency, PIPELINE, config.rows + config.cols, RUN)
     end = run_engines(
         tables.items, tables.bounds, tables.steps, tables.stores, settings, latencies, loads, starts
     )
@@ -126,16 +123,12 @@ def _run(
 def simulate(
     tables: Tables,
     config: AcceleratorConfig,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> tuple[list[Entry], int]:
     """Return a layer whose items have room in the order of the program, and its cycles.
 
-    The LOADs run in the order in which a memory of `rate` bytes per cycle, whose first data comes
-    `latency` cycles after an address, and which takes `turnaround` cycles to change between
-    reading and writing, can best bring them:
-    earliest deadline first among those that have room. In the program every instruction stands
+    The LOADs run in the order in which the memory can best bring them: earliest deadline first
+    among those that have room. In the program every instruction stands
     about where its engine's queue can take it, and after all that it waits for.
 
     Raises
@@ -143,7 +136,7 @@ def simulate(
     NoRoomError
         If something waits for ever.
     """
-    cycles, loads, starts = _run(tables, config, rate, latency, turnaround)
+    cycles, loads, starts = _run(tables, config, memory)
     return _merge(tables, loads, starts, max(1, config.queue_depth - 1)), cycles
 
 

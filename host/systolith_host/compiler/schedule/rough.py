@@ -7,13 +7,13 @@ from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape, input_span, split
 from systolith_host.compiler.schedule.order import (
     LATENCY,
-    MEMORY_LATENCY,
     RUN,
     read_rate,
     write_rate,
 )
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Cut", "RoughModel"]
 
@@ -53,12 +53,8 @@ class RoughModel:
     operation : Operation
     config : AcceleratorConfig
     batch : int
-    rate : float
-        Bytes per cycle that the memory can move.
-    latency : int
-        Cycles from the address of a read to its first data.
-    turnaround : int
-        Cycles in which no data moves between reading and writing.
+    memory : Memory
+        That the program will run on.
     """
 
     def __init__(
@@ -66,17 +62,15 @@ class RoughModel:
         operation: Operation,
         config: AcceleratorConfig,
         batch: int,
-        rate: float,
-        latency: int,
-        turnaround: int,
+        memory: Memory,
     ) -> None:
         self.operation = operation
         self.config = config
         self.batch = batch
-        self.rate = rate
-        self.read_rate = read_rate(config, rate, latency)
-        self.write_rate = write_rate(config, rate, turnaround)
-        self.latency = LATENCY + latency - MEMORY_LATENCY
+        self.rate = memory.rate(config.bus_bytes)
+        self.read_rate = read_rate(config, memory)
+        self.write_rate = write_rate(config, memory)
+        self.latency = LATENCY + memory.latency
         self.shape = Shape.of(operation, config)
         self.taps = operation.taps[0] * operation.taps[1]
         self.weight_groups = len(operation.weights)

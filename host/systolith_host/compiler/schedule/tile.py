@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY
 from systolith_host.compiler.schedule.rough import Cut, RoughModel
 from systolith_host.compiler.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["schedule_candidates"]
 
@@ -16,22 +16,16 @@ def schedule_candidates(
     operation: Operation,
     config: AcceleratorConfig,
     batch: int,
-    rate: float,
-    latency: int = MEMORY_LATENCY,
-    turnaround: int = 0,
+    memory: Memory,
 ) -> list[LayerSchedule]:
     """Return possible schedules of an operation, the most promising first; none if none fits.
 
     Parameters
     ----------
-    rate : float
-        Bytes per cycle that the memory can move.
-    latency : int
-        Cycles from the address of a read to its first data.
-    turnaround : int
-        Cycles in which no data moves between reading and writing.
+    memory : Memory
+        That the program will run on.
     """
-    model = RoughModel(operation, config, batch, rate, latency, turnaround)
+    model = RoughModel(operation, config, batch, memory)
     search = _Search(operation, config, batch, model)
     return sorted(search.candidates(), key=lambda schedule: schedule.estimate)
 

@@ -2,10 +2,11 @@
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.chunks import Chunks, find_chunks
-from systolith_host.compiler.schedule.order import MEMORY_LATENCY, allocate, count_cycles
+from systolith_host.compiler.schedule.order import allocate, count_cycles
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses, Work, make_work
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 
 __all__ = ["Trials"]
 
@@ -32,20 +33,14 @@ class Trials:
     def cost(
         self,
         schedule: LayerSchedule,
-        rate: float,
-        latency: int = MEMORY_LATENCY,
-        turnaround: int = 0,
+        memory: Memory,
     ) -> tuple[int, int]:
         """Return the cycles that a schedule is expected to take, and its instructions.
 
         Parameters
         ----------
-        rate : float
-            Bytes per cycle that the memory can move.
-        latency : int
-            Cycles from the address of a read to its first data.
-        turnaround : int
-            Cycles in which no data moves between reading and writing.
+        memory : Memory
+            That it would run on.
 
         Raises
         ------
@@ -56,7 +51,7 @@ class Trials:
         """
         tables = self._work(schedule).tables
         allocate(tables, self.config)
-        cycles = count_cycles(tables, self.config, rate, latency, turnaround)
+        cycles = count_cycles(tables, self.config, memory)
         return cycles, tables.instructions
 
     def _work(self, schedule: LayerSchedule) -> Work:

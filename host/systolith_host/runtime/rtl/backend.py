@@ -15,8 +15,6 @@ from systolith_host.runtime.backend import Facts, Observer
 from systolith_host.runtime.jobs import Job, Outcome
 from systolith_host.runtime.local import LocalBackend
 from systolith_host.runtime.rtl.simulate import Progress, simulate
-from systolith_hw.spec.memory import Memory
-from systolith_sim.memory.timing import MemoryTiming
 
 __all__ = ["RtlBackend"]
 
@@ -105,7 +103,7 @@ class RtlBackend(LocalBackend):
                     [layer.name for layer in part],
                     image,
                     simulator=self.simulator,
-                    memory=_timing(self.memory),
+                    memory=self.memory,
                     progress=report,
                     waves=self.waves_path if with_waves else None,
                 )
@@ -119,10 +117,6 @@ class RtlBackend(LocalBackend):
                 outcomes.append(outcome)
             del memory
         return outcomes
-
-
-def _timing(memory: Memory) -> MemoryTiming:
-    return memory if isinstance(memory, MemoryTiming) else MemoryTiming(**vars(memory))
 
 
 def _write_image(program: Program, job: Job, image: Path) -> None:

@@ -17,6 +17,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram, Program
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import Build, SimulatorError
 from systolith_sim.rtl.process import start_simulator
@@ -81,7 +82,7 @@ def simulate(
     image: Path,
     *,
     simulator: str = "verilator",
-    memory: MemoryTiming | None = None,
+    memory: Memory | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
     events: EventFile | None = None,
@@ -101,7 +102,7 @@ def simulate(
         layers read; it holds their results afterwards.
     simulator : str
         "verilator" or "icarus" (slow, for small programs).
-    memory : MemoryTiming, optional
+    memory : Memory, optional
         Timing of the external memory.
     progress : callable, optional
         Is called with a :class:`Progress` now and then.
@@ -160,7 +161,7 @@ def run_layers(
     layers: Sequence[LayerProgram],
     image: Path,
     *,
-    memory: MemoryTiming | None = None,
+    memory: Memory | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
     events: EventFile | None = None,
@@ -182,7 +183,7 @@ def run_layers(
     memory, progress, waves, events, limit_cycles, watchdog, silence_seconds
         See :func:`simulate`.
     """
-    timing = memory or MemoryTiming()
+    timing = MemoryTiming.of(memory or Memory())
     image = image.absolute()
     if not image.is_file():
         raise SystolithError(f"{image}: the memory image does not exist")

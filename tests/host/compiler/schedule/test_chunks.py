@@ -8,6 +8,7 @@ from systolith_host.compiler.schedule.chunks import find_chunks
 from systolith_host.compiler.schedule.geometry import Shape
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_hw.spec.memory import Memory
 
 
 def found_chunks(seed, count):
@@ -20,7 +21,7 @@ def found_chunks(seed, count):
                 place_of(qgraph.tensors[name], MemoryMap(), config, 1, operation.pixel_bytes)
                 for name in operation.inputs
             )
-            schedules = schedule_candidates(operation, config, 1, 4.0)
+            schedules = schedule_candidates(operation, config, 1, Memory(bytes_per_cycle=4))
             for schedule in rng.sample(schedules, min(len(schedules), 5)):
                 yield operation, config, find_chunks(operation, schedule, config, sources)
 

@@ -8,6 +8,7 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.cuts import make_cuts
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_hw.spec.memory import Memory
 
 
 def cases(seed, count):
@@ -16,7 +17,7 @@ def cases(seed, count):
     for _ in range(count):
         config, batch = random_config(rng), rng.choice([1, 2, 3])
         for operation in lower(random_qgraph(rng), config):
-            found = schedule_candidates(operation, config, batch, 4.0)
+            found = schedule_candidates(operation, config, batch, Memory(bytes_per_cycle=4))
             for schedule in rng.sample(found, min(len(found), 10)):
                 yield operation, config, batch, schedule
 

@@ -13,6 +13,7 @@ from systolith_host.compiler.schedule.tables import (
     Tables,
 )
 from systolith_hw.spec.isa import Buffer, Opcode
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -67,8 +68,8 @@ def test_an_item_that_is_still_needed_is_not_replaced():
 def test_the_order_respects_every_dependency_and_engine():
     tables = tables_of([(n, n) for n in range(12)], 700)
     allocate(tables, TINY)
-    order, cycles = simulate(tables, TINY, 8)
-    assert cycles == count_cycles(tables, TINY, 8)
+    order, cycles = simulate(tables, TINY, Memory(bytes_per_cycle=8))
+    assert cycles == count_cycles(tables, TINY, Memory(bytes_per_cycle=8))
     loaded: set[int] = set()
     computed = drained = 0
     for opcode, row in order:
@@ -97,7 +98,7 @@ def test_the_order_respects_every_dependency_and_engine():
 def test_loads_stand_before_the_convs_that_they_hide_behind():
     tables = tables_of([(n, n) for n in range(12)], 500, cycles=5000)
     allocate(tables, TINY)
-    order, cycles = simulate(tables, TINY, 8)
+    order, cycles = simulate(tables, TINY, Memory(bytes_per_cycle=8))
     assert cycles < 12 * 5000 + 1500
     # The LOADs that fit the queue stand before the first CONV.
     opcodes = [opcode for opcode, _ in order]

@@ -9,6 +9,7 @@ from systolith_host.compiler.schedule.work import TooManyStepsError, make_work
 from systolith_host.cost.evaluate import places_of
 from systolith_host.lab.random_networks import random_config, random_qgraph
 from systolith_hw.spec.isa import Buffer
+from systolith_hw.spec.memory import Memory
 
 
 def rated(seed, count):
@@ -18,7 +19,7 @@ def rated(seed, count):
         config, qgraph, batch = random_config(rng), random_qgraph(rng), rng.choice([1, 2, 3])
         for operation in lower(qgraph, config):
             addresses = places_of(qgraph, operation, config, batch)
-            found = schedule_candidates(operation, config, batch, 4.0)
+            found = schedule_candidates(operation, config, batch, Memory(bytes_per_cycle=4.0))
             for schedule in rng.sample(found, min(len(found), 10)):
                 try:
                     tables = make_work(operation, schedule, config, addresses).tables

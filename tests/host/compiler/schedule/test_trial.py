@@ -21,6 +21,7 @@ from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_config, random_qgraph
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.isa import Buffer, Opcode
+from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
 
@@ -29,13 +30,12 @@ class Checked(Trials):
 
     tried = 0
 
-    def cost(self, schedule, rate, latency=40, turnaround=0):
-        memory = (rate, latency, turnaround)
-        cycles, count = super().cost(schedule, *memory)
+    def cost(self, schedule, memory):
+        cycles, count = super().cost(schedule, memory)
         config = self.config
         tables = make_work(self.operation, schedule, config, self.addresses).tables
         instructions, expected = emit_layer(
-            self.operation, schedule, config, self.addresses, *memory
+            self.operation, schedule, config, self.addresses, memory
         )
         assert (cycles, count) == (expected, len(instructions))
         loads, convs, stores = (
@@ -74,8 +74,7 @@ def test_a_trial_counts_what_the_instructions_do(monkeypatch):
                 qgraph,
                 config,
                 rng.choice([1, 2, 3]),
-                memory_rate=rng.choice([1, 2.5]),
-                memory_turnaround=rng.choice([0, 9]),
+                memory=Memory(bytes_per_cycle=rng.choice([1, 2.5]), turnaround=rng.choice([0, 9])),
             )
         except ShortageError:
             continue  # the buffers are too small for it
@@ -94,11 +93,11 @@ def test_what_has_no_room_is_no_candidate():
     qgraph, config = timing_network(build_network("mini")), PRESETS["tiny"]
     operation = lower(qgraph, config)[0]
     addresses = places_of(qgraph, operation, config, 1)
-    found = schedule_candidates(operation, config, 1, 8.0)
+    found = schedule_candidates(operation, config, 1, Memory(bytes_per_cycle=8))
     largest = max(found, key=lambda schedule: schedule.rows * schedule.columns)
-    assert Trials(operation, config, addresses).cost(largest, 8.0)[0] > 0
+    assert Trials(operation, config, addresses).cost(largest, Memory(bytes_per_cycle=8))[0] > 0
     small = dataclasses.replace(config, act_depth=16)
     with pytest.raises(NoRoomError):
-        Trials(operation, small, addresses).cost(largest, 8.0)
+        Trials(operation, small, addresses).cost(largest, Memory(bytes_per_cycle=8))
     with pytest.raises(NoRoomError):
-        emit_layer(operation, largest, small, addresses, 8.0)
+        emit_layer(operation, largest, small, addresses, Memory(bytes_per_cycle=8))
