@@ -70,8 +70,8 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        # The reset goes from engine to engine, a register each: one for all would have to be all
-        # over the chip in a cycle.
+        # The reset goes from engine to engine, one register each: a single reset net would have to
+        # cross the chip in one cycle.
         resets = [Signal(name="reset")]
 
         def engine(name: str, component: Any) -> Any:
@@ -137,7 +137,7 @@ class Accelerator(wiring.Component):
         return m
 
     def _build_progress(self, m: Module, parts: _Parts) -> None:
-        """Start and halt the parts; count what they are given and what they finish."""
+        """Start and halt the parts; count their instructions, handed out and finished."""
         controller, fetch, store = parts.controller, parts.fetch, parts.store
         engines = (parts.load, parts.core, parts.store)
         m.d.comb += [engine.progress.eq(controller.progress) for engine in engines]
@@ -158,7 +158,7 @@ class Accelerator(wiring.Component):
         ]
 
     def _build_states(self, m: Module, parts: _Parts) -> None:
-        """Count what each engine does; the watchdog wants to know whether any gets further."""
+        """Count each engine's states, and tell the watchdog whether any engine makes progress."""
         controller, counters = parts.controller, parts.counters
         read_port, write_port = parts.read_port, parts.write_port
         states = counters.states
@@ -185,7 +185,7 @@ class Accelerator(wiring.Component):
         assert set(Engine.__members__) == set(states.shape().members)
 
     def _build_faults(self, m: Module, parts: _Parts) -> None:
-        """Give the controller each fault with what is to be known of it."""
+        """Give the controller each fault with its information."""
         controller, fetch = parts.controller, parts.fetch
         read_port, write_port = parts.read_port, parts.write_port
         load, core, store = parts.load.status, parts.core.status, parts.store.status
@@ -214,7 +214,7 @@ class Accelerator(wiring.Component):
         )
 
     def _build_registers(self, m: Module, parts: _Parts) -> None:
-        """Bring what the host writes to the parts, and what they tell to the host."""
+        """Connect the registers: the host's values to the parts, the parts' values to the host."""
         registers, controller, fetch = parts.registers, parts.controller, parts.fetch
         pulses = registers.pulse_CONTROL
         for port in (parts.read_port, parts.write_port):

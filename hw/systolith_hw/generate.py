@@ -36,7 +36,7 @@ class GenerateError(SystolithError):
 
 
 class Flavour(str, Enum):
-    """For whom the Verilog is written."""
+    """The reader for whom the Verilog is written."""
 
     PLAIN = "plain"
     """For people and synthesis tools: the hierarchy and the names stay."""
@@ -87,21 +87,21 @@ def component_verilog(
     """Return a component as Verilog-2005 text.
 
     Memories stay memories. A memory that Amaranth initialises with zeros is left without initial
-    values, which would take a line a word; a memory with any other content keeps it.
+    values, which would take one line per word; a memory with any other content keeps it.
 
     Parameters
     ----------
     component : wiring.Component
-        What becomes the top module; its ports keep their names, ``clk`` and ``rst`` are added.
+        The top module; its ports keep their names, ``clk`` and ``rst`` are added.
     name : str
         Name of the top module, and prefix of the others'.
     flavour : Flavour
-        For whom it is written.
+        The reader for whom it is written.
     flatten : bool
         Whether to make a single module of it.
     platform : object, optional
-        What ``elaborate`` is given: :class:`~systolith_hw.primitives.ecp5.Ecp5` makes that part's
-        own primitives of multipliers and memories. Attributes, such as sites, are kept then.
+        For ``elaborate``: :class:`~systolith_hw.primitives.ecp5.Ecp5` makes that part's own
+        primitives of multipliers and memories. Attributes, such as sites, are kept then.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def accelerator_verilog(
 
 
 def accelerator_facts(config: AcceleratorConfig) -> dict[str, Any]:
-    """Return what a user of the Verilog has to know: configuration, ports, buffers, registers."""
+    """Return the facts for users of the Verilog: configuration, ports, buffers, registers."""
     component = _accelerator(config)
     ports = [
         {"name": "clk", "direction": "input", "width": 1},

@@ -118,7 +118,7 @@ class RegionWalker(wiring.Component):
 class BurstSplitter(wiring.Component):
     """Cuts runs into bursts that end at multiples of the longest burst, so never cross 4 KiB.
 
-    A burst a cycle.
+    One burst per cycle.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class BurstSplitter(wiring.Component):
             reach.eq(longest - place),
         ]
         short = at_most_longest(self.run.p.beats, place)
-        # What is not used until `active` is taken without regard to `valid`.
+        # Registers that are unused until `active` take the payload without regard to `valid`.
         with m.If(self.run.ready):
             m.d.sync += [
                 active.eq(self.run.valid),

@@ -1,4 +1,4 @@
-"""What the bursts of one reader still owe: whether its beats come as AXI4 has them come."""
+"""The beats that the bursts of one reader still owe, checked against the rules of AXI4."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -10,7 +10,7 @@ __all__ = ["BurstFollower"]
 
 
 class BurstFollower(wiring.Component):
-    """Counts beats against the lengths of the bursts that were asked for.
+    """Counts beats against the lengths of the requested bursts.
 
     A burst counts for beats that come in the next cycle or later.
 
@@ -21,10 +21,10 @@ class BurstFollower(wiring.Component):
 
     Members
     -------
-    burst : In, stream of lengths: beats minus one of a burst that is asked for
+    burst : In, stream of lengths: beats minus one of a requested burst
     beat, last : In, pulse: a beat came; its RLAST
     broken : Out, pulse two cycles later
-        No burst asked for this beat, or it is marked as the last where it is not, or the reverse.
+        No burst requested this beat, or its RLAST is wrong.
     """
 
     burst: stream.Interface
@@ -47,7 +47,7 @@ class BurstFollower(wiring.Component):
         m = Module()
         m.submodules.lengths = lengths = Queue(8, self.bursts)
         wiring.connect(m, wiring.flipped(self.burst), lengths.i)
-        # A cycle for the way from the port.
+        # One cycle for the route from the port.
         beat = Signal()
         last = Signal(reset_less=True)
         came = Signal(8)

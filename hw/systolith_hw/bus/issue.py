@@ -1,4 +1,4 @@
-"""What read and write port have in common: a burst waits, is checked, and is issued or refused."""
+"""The common part of read and write port: a burst waits, is checked, and is issued or refused."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["BurstIssue"]
 
 
 class BurstIssue(wiring.Component):
-    """Holds one burst against the window and puts it on an address channel.
+    """Checks one burst against the window and puts it on an address channel.
 
     A burst's end is known in the cycle after it is taken, whether it lies in the window in the one
     after that; then it is on the channel three cycles after it was taken. A burst outside of the
@@ -29,8 +29,8 @@ class BurstIssue(wiring.Component):
     Members
     -------
     burst : In, stream of bursts
-    room : In, the port can take what comes of the burst that is held
-    halt : In, issue nothing more; what is held is forgotten
+    room : In, the port has room for the data of the burst that is held
+    halt : In, issue nothing more; the held burst is dropped
     window_base, window_end : In
     waits : Out, a burst is held
     held : Out, that burst

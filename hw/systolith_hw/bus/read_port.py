@@ -22,7 +22,7 @@ __all__ = ["ReadPort"]
 class ReadPort(wiring.Component):
     """Issues bursts of fetch (first) and load, and hands each its beats by their identifier.
 
-    A beat a cycle. Every burst is held against the window before it is issued.
+    One beat per cycle. Every burst is checked against the window before it is issued.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ReadPort(wiring.Component):
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
     broken_fetch, broken_load : Out
-        The memory has answered to fetch, or to load, what nobody had asked, or has ended a burst at
+        The memory has sent fetch, or load, a beat that it did not request, or has ended a burst at
         a wrong beat; until a reset.
     """
 
@@ -153,7 +153,7 @@ class ReadPort(wiring.Component):
             self.load_beat.p.eq(beats.o.p.data),
             self.fetch_beat.p.eq(beats.o.p.data),
         ]
-        # A cycle late, so that no path leads from the controller through here to the engines.
+        # One cycle late, so that no path leads from the controller through here to the engines.
         discard = Signal()
         m.d.sync += discard.eq(self.halt)
         is_fetch = beats.o.p.id == AxiId.FETCH
@@ -175,7 +175,7 @@ class ReadPort(wiring.Component):
             ),
             self.quiet.eq((outstanding == 0) & issue.idle & ~waits["fetch"] & ~waits["load"]),
         ]
-        # Looked at where they arrive: what nobody has asked for may wait in the queue for ever.
+        # Checked on arrival: a beat that nobody requested may wait in the queue forever.
         arrives = bus.rvalid & bus.rready
         for name, broken in (("fetch", self.broken_fetch), ("load", self.broken_load)):
             follower = BurstFollower(config.outstanding_reads)
@@ -189,7 +189,7 @@ class ReadPort(wiring.Component):
             ]
             with m.If(follower.broken):
                 m.d.sync += broken.eq(1)
-        # With halt, what waits is forgotten.
+        # With halt, waiting bursts are dropped.
         with m.If(self.halt):
             m.d.sync += [flag.eq(0) for flag in waits.values()]
         return m

@@ -24,7 +24,7 @@ def _words(register: Register) -> list[tuple[int, int]]:
 
 
 class RegisterFile(wiring.Component):
-    """Registers behind AXI4-Lite; one read and one write under way at a time.
+    """Registers behind AXI4-Lite; one read and one write at a time.
 
     Unknown addresses read as zero and ignore writes. Byte strobes are ignored: registers are
     written whole.
@@ -131,7 +131,7 @@ class RegisterFile(wiring.Component):
             m.d.sync += bus.rdata.eq(reduce(or_, selected))
 
     def _read_words(self) -> dict[int, Any]:
-        """Return what each 32-bit word of the register map reads as, by its number."""
+        """Return the value that each 32-bit word of the register map reads as, by its number."""
         words: dict[int, Any] = {}
         for register in REGISTERS.values():
             constant = self._constants().get(register.name)

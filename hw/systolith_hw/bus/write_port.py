@@ -37,7 +37,7 @@ class WritePort(wiring.Component):
     quiet : Out, nothing outstanding
     beat_taken : Out, pulse for every beat
     broken : Out
-        The memory has answered to no burst of ours, or before it was sent; until a reset.
+        The memory has sent a response to no burst, or before the burst was sent; until a reset.
     """
 
     bus: Any

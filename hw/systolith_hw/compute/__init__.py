@@ -1,1 +1,1 @@
-"""CONV: the weight-stationary systolic array, what feeds it, and its accumulators."""
+"""CONV: the weight-stationary systolic array, its feeders, and its accumulators."""

@@ -65,7 +65,7 @@ class AccumulatorColumn(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # `adding` comes with what was read, `storing` with the sum that takes its place.
+        # `adding` comes with the sum that was read, `storing` with the sum that replaces it.
         passing = delay(m, self.accumulate, 1, "accumulate_passing")
         adding = delay(m, passing, RegisteredMemory.LATENCY - 1, "accumulate_adding")
         storing = delay(m, adding, 2, "accumulate_storing")
@@ -87,7 +87,7 @@ class AccumulatorColumn(wiring.Component):
                 store.w_en.eq(storing.valid & (storing.bank == bank)),
             ]
             olds.append(store.r_data)
-        # The block RAMs are not beside the adder: a cycle for the way.
+        # The block RAMs are not next to the adder: one cycle for the route.
         old = Mux(adding.bank, olds[1], olds[0])
         shifted = Mux(adding.shift, old << SHIFT_BITS, old)
         base = Signal(width, reset_less=True)

@@ -1,4 +1,4 @@
-"""The direct convolution core: the systolic array with what feeds it and what it fills."""
+"""The direct convolution core: the systolic array with its feeders and accumulators."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 2
 
 
 class DirectCore(wiring.Component):
-    """Weight-stationary convolution: a multiply-accumulate a processing element a cycle.
+    """Weight-stationary convolution: one multiply-accumulate per processing element and cycle.
 
     A CONV takes :func:`systolith_hw.spec.timing.conv_cycles`, and CONVs follow each other without a
     pause while their tokens are there. See ConvCoreSignature for the members.

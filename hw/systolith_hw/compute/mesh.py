@@ -17,7 +17,7 @@ __all__ = ["Mesh"]
 class Mesh(wiring.Component):
     """Weight-stationary array: activations move right, partial sums and weights move down.
 
-    The edges are skewed: what belongs to row i comes i cycles after row 0, what belongs to column
+    The edges are skewed: data of row i comes i cycles after row 0, data of column
     j comes j cycles after column 0. For activations of cycle t (row 0), column j's sums stand at
     ``psum[j]`` in cycle t + j + latency. A weight block takes ``rows`` cycles at the top edge, row
     0 first; ``swap`` of row 0 must come ``rows`` cycles or more after ``capture`` of column 0, and

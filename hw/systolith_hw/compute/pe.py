@@ -1,4 +1,4 @@
-"""A processing element: one multiplier, its weight, the next weight, and what passes through."""
+"""A processing element: one multiplier, its weight, the next weight, and data that pass through."""
 
 from typing import Any
 

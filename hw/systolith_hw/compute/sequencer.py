@@ -1,4 +1,4 @@
-"""The pixel sequencer: walks a tile's activations pass by pass, one address a cycle."""
+"""The pixel sequencer: walks a tile's activations pass by pass, one address per cycle."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def _first_clear(bits: Sequence[Any]) -> list[Any]:
 
 
 class PixelSequencer(wiring.Component):
-    """Issues a pixel a cycle; passes and instructions follow each other without a pause.
+    """Issues one pixel per cycle; passes and instructions follow each other without a pause.
 
     A pass begins when its weight block is ready; once begun it never waits. From issue to the
     address it takes two cycles.
@@ -56,7 +56,7 @@ class PixelSequencer(wiring.Component):
     act_first : Out, with the first address of a pass
     accumulate : Out, :func:`accumulate_layout`, with its address
     busy : Out, a pixel is issued
-    wait_weights : Out, a pass could begin but for its weights
+    wait_weights : Out, only its weights keep a pass from beginning
     fault : Out, pulse: an address lies beyond the activation buffer's or the bank's end
     fault_addr : Out, that address
     """
@@ -106,13 +106,13 @@ class PixelSequencer(wiring.Component):
 
         last = {level: counter.last for level, counter in left.items()}
         last_pixel = last["x"] & last["y"] & last["n"]
-        # Which level the next pass advances, a bit for each, or that there is none. A pass is long
-        # enough for this to come a cycle late, or the accumulators make the next one wait.
+        # The level that the next pass advances, one bit for each, or none. A pass is long enough
+        # for this to come one cycle late, or the accumulators make the next one wait.
         advances = Signal(len(_PASS_LEVELS) + 1, reset_less=True)
         m.d.sync += advances.eq(Cat(_first_clear([last[level] for level in _PASS_LEVELS])))
         last_pass = advances[-1]
 
-        # So long is also what a pass claims the weights for, until `swap` takes them.
+        # A pass claims the weights for the same time, until `swap` takes them.
         with m.If(issue & pass_start):
             m.d.sync += [
                 cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1),
@@ -124,8 +124,8 @@ class PixelSequencer(wiring.Component):
         # Stage 0: counters, and the step that leads to the next pixel.
         step = Signal(24, reset_less=True)
         restart = Signal(reset_less=True)
-        # What is not used until `active` is taken without regard to `valid`. What the last pixel of
-        # all leaves is not used either: so no level has to look at those outside of it.
+        # Registers that are unused until `active` take the payload without regard to `valid`. The
+        # values after the very last pixel are unused, too: no level has to look at the outer ones.
         moves = ~active | issue
         renews = ~active | (last_pixel & last_pass)
         m.d.comb += self.job.ready.eq(moves & renews)
@@ -162,7 +162,7 @@ class PixelSequencer(wiring.Component):
                 for level in _LEVELS:
                     m.d.sync += left[level].load(self.job.p[f"{level}_count"])
 
-        # Stage 1: what this pixel adds to the address, and its flags.
+        # Stage 1: the step that this pixel adds to the address, and its flags.
         valid_1 = Signal()
         delta = Signal(24, reset_less=True)
         absolute = Signal(reset_less=True)

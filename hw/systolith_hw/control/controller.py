@@ -57,9 +57,9 @@ class Controller(wiring.Component):
     finished : In, pulses for each of the counters
     activity : In, an engine got further in this cycle
     quiet : In, nothing outstanding on the bus
-    broken : In, the memory has broken the bus's protocol: `quiet` says nothing any more
+    broken : In, the memory has broken the bus's protocol: `quiet` is no longer valid
     faults : In, pulses, one for each of :data:`FAULTS`
-    infos : In, what goes into ERROR_INFO with each of them
+    infos : In, ERROR_INFO for each of them
     running, done, failed, resetting : Out
     begin : Out, pulse: a program starts
     end : Out, pulse: it ended, or failed
@@ -100,7 +100,7 @@ class Controller(wiring.Component):
     """Cycles that ``engine_reset`` has to reach, and to leave, the last engine."""
 
     PATIENCE = 1 << 12
-    """Cycles that a reset waits for what may still come from a memory that broke the protocol."""
+    """Cycles that a reset waits for late beats of a memory that broke the protocol."""
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -145,7 +145,7 @@ class Controller(wiring.Component):
         broken = Signal()
         idle_cycles = Signal(32)
 
-        # What comes from all over the accelerator takes a cycle to get here.
+        # Signals from all over the accelerator take a cycle to get here.
         fetched = Signal(32, reset_less=True)
         dispatched = Signal(len(self.dispatched))
         activity = Signal()
@@ -181,7 +181,7 @@ class Controller(wiring.Component):
         expired = (self.watchdog != 0) & (idle_cycles >= self.watchdog)
         m.d.sync += idle_cycles.eq(Mux(activity | ~self.running, 0, idle_cycles + 1))
 
-        # Faults are pulses: gathered for a cycle, in the next one the first of them is found.
+        # Faults are pulses: one cycle gathers them, the next one finds the first of them.
         faults = Signal(len(FAULTS) + 1)
         infos: Any = Signal(self.infos.shape(), reset_less=True)
         m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
@@ -239,7 +239,7 @@ class Controller(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):  # until nothing is outstanding on the bus
                 m.d.sync += held.eq(hold)
-                with m.If(broken):  # what is outstanding is not known: a fixed time
+                with m.If(broken):  # the outstanding transfers are unknown: a fixed time
                     m.d.sync += patience.eq(patience - 1)
                     with m.If(patience == 0):
                         m.next = "RESET"

@@ -1,4 +1,4 @@
-"""Performance counters: what each engine does in each cycle, and the bytes on the bus."""
+"""Performance counters: each engine's state in each cycle, and the bytes on the bus."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from systolith_hw.spec.registers import COUNTER_WIDTH, ENGINE_STATES, Engine, co
 __all__ = ["COUNTER_NAMES", "Counters", "STATES_LAYOUT"]
 
 STATES_LAYOUT = data.StructLayout({engine.name: 4 for engine in Engine})
-"""What each engine is doing: index into ENGINE_STATES (for FETCH: 1 while instructions remain)."""
+"""Each engine's state: index into ENGINE_STATES (for FETCH: 1 while instructions remain)."""
 
 COUNTER_NAMES = (
     "CYCLES",
@@ -25,7 +25,7 @@ COUNTER_NAMES = (
 class Counters(wiring.Component):
     """Counts while a program runs; zero at its start. Values are two cycles old.
 
-    Each engine is in exactly one state a cycle, so its counters add up to CYCLES.
+    Each engine is in exactly one state in each cycle, so its counters add up to CYCLES.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # All of it a cycle later, the same for all of it: the counts are what they were.
+        # Everything comes one cycle later, so the counts stay the same.
         clear, enable = Signal(), Signal()
         now: Any = Signal(STATES_LAYOUT, reset_less=True)
         beat_read, beat_written = Signal(), Signal()

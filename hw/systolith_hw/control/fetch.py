@@ -101,7 +101,7 @@ class Fetch(wiring.Component):
             splitter.run.p.last.eq(1),
         ]
 
-        # A burst is asked for when the queue has room for all of it.
+        # A burst is requested when the queue has room for all of it.
         room = Signal(range(depth + 1), init=depth)
         length = splitter.burst.p.length
         fits = Signal()
@@ -112,7 +112,7 @@ class Fetch(wiring.Component):
         ]
         asked = self.burst.valid & self.burst.ready
         popped = queue.o.valid & queue.o.ready
-        # Known a cycle before it is used: until a burst is asked for, room only grows.
+        # Known one cycle before it is used: until a burst is requested, room only grows.
         m.d.sync += [
             fits.eq(splitter.burst.valid & (room > length) & ~asked),
             room.eq(room + popped - Mux(asked, length + 1, 0)),
@@ -136,8 +136,8 @@ class Fetch(wiring.Component):
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
 
-        # Whether it is legal is known a cycle later. It may wait for instructions before it only:
-        # for others it would wait for ever.
+        # The check for legal values takes one cycle more. An instruction may wait only for those
+        # before it: for others it would wait forever.
         checked = Signal()
         m.d.sync += checked.eq(complete & ~sent)
         targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}

@@ -1,1 +1,1 @@
-"""What the rooms of the gateware promise each other: layouts and signatures."""
+"""The contracts between the rooms of the gateware: layouts and signatures."""

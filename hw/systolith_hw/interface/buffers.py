@@ -1,4 +1,4 @@
-"""The on-chip buffers as their users see them: shapes, both sides, and what words flow into."""
+"""The on-chip buffers as their users see them: shapes, both sides, and sinks of words."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +50,12 @@ class BufferShape:
 
     @property
     def group_layout(self) -> data.ArrayLayout:
-        """Layout of what is written at a time."""
+        """Layout of one write."""
         return data.ArrayLayout(self.element, self.lanes // self.groups)
 
     @property
     def word_layout(self) -> data.ArrayLayout:
-        """Layout of what is read at a time."""
+        """Layout of one read."""
         return data.ArrayLayout(self.element, self.lanes)
 
 
@@ -91,11 +91,11 @@ class BufferWrite(NamedSignature):
 
 
 class BufferRead(NamedSignature):
-    """The read side, seen from whoever reads; how late a lane's data is, the memory says.
+    """The read side, seen from the reader; the memory states the latency of a lane's data.
 
     Members
     -------
-    addr : Out, word, for lane 0; the lanes behind it read it a cycle later each
+    addr : Out, word, for lane 0; each following lane reads it one cycle later
     data : In, an element for each lane
     """
 
@@ -117,21 +117,21 @@ SINK_JOB = data.StructLayout(
 
 
 class WordSink(NamedSignature):
-    """What the words of regions flow into: the way into one buffer, seen from the load engine.
+    """Takes the words of regions into one buffer; seen from the load engine.
 
-    A sink takes words from the cycle after its job on, until it says ``finish``. It knows how many
-    it wants, or goes by ``last``.
+    A sink takes words from the cycle after its job until its ``finish``. It knows the number of
+    words, or goes by ``last``.
 
     Members
     -------
-    job : In, stream of :data:`SINK_JOB`; ready while no job is under way
+    job : In, stream of :data:`SINK_JOB`; ready while there is no job
     word : In, stream of words
     last : In, the next word is the last of its region
     write : Out, the buffer's write side, registered
     taken : Out, a word is taken
     busy : Out, a word is taken or written
     finish : Out, pulse: the last decision on the job is made
-    fault : Out, in a cycle in which a write beyond the buffer's end is decided on
+    fault : Out, in a cycle that decides on a write beyond the buffer's end
     fault_addr : Out, the place of it
     """
 

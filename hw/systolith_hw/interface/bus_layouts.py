@@ -1,4 +1,4 @@
-"""What goes between the engines and the bus: regions, runs, bursts and beats."""
+"""Layouts between the engines and the bus: regions, runs, bursts and beats."""
 
 from amaranth.lib import data
 

@@ -1,4 +1,4 @@
-"""What a convolution core promises, whatever its algorithm, to those who fill and drain it."""
+"""The contract of a convolution core of any algorithm with the engines that fill and drain it."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data, stream
@@ -15,10 +15,10 @@ __all__ = ["ConvCoreSignature", "DrainRead", "accumulate_layout", "drain_layout"
 
 
 def accumulate_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of what travels beside partial sums: where they go, what they replace.
+    """Return the layout of the commands that travel with partial sums: address, bank, flags.
 
-    ``overwrite`` forgets and ``shift`` multiplies what is there; ``done`` marks the last sum of an
-    instruction.
+    ``overwrite`` drops and ``shift`` multiplies the present content; ``done`` marks the last sum of
+    an instruction.
     """
     return data.StructLayout(
         {
@@ -42,7 +42,7 @@ class DrainRead(NamedSignature):
 
     Members
     -------
-    place : Out, :func:`drain_layout`, for lane 0; lane l reads it a cycle later each
+    place : Out, :func:`drain_layout`, for lane 0; lane l reads it l cycles later
     group : Out, the group of ``post_lanes`` columns that is read
     sum : In, for each lane, LATENCY cycles after its ``place``
     """
@@ -61,11 +61,10 @@ class DrainRead(NamedSignature):
 
 
 class ConvCoreSignature(NamedSignature):
-    """What any convolution core offers: CONV instructions in, exact sums out.
+    """The members of any convolution core: CONV instructions in, exact sums out.
 
-    The core reads both buffers by itself and decides how; nothing outside of it knows how many
-    cycles a pass takes or how the sums come about. A core for another algorithm has the same
-    members.
+    The core reads both buffers by itself and decides how. Nothing outside it knows how many cycles
+    a pass takes or how the sums are computed. A core for another algorithm has the same members.
 
     Members
     -------

@@ -1,4 +1,4 @@
-"""What an engine tells of itself: its state, what it has finished, and its faults."""
+"""The status of an engine: its state, its finished instructions, and its faults."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class EngineStatus(NamedSignature):
     Parameters
     ----------
     states : enumeration
-        What the engine may be doing: index into its ENGINE_STATES.
+        The engine's states, as indices into its ENGINE_STATES.
     regions : bool
         Whether it moves regions of memory, whose words it counts.
 

@@ -1,4 +1,4 @@
-"""Layouts of what the specification defines: instructions, progress counters, parameters."""
+"""Layouts that follow the specification: instructions, progress counters, parameters."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
@@ -27,13 +27,13 @@ PARAM_LAYOUT = data.StructLayout(
 """A parameter entry, as it stands in memory."""
 
 OUTPUT_LAYOUT = data.StructLayout({"zero_point": signed(8), "low": signed(8), "high": signed(8)})
-"""What all channels of a tensor share; constant while results are under way."""
+"""Values that all channels of a tensor share; constant while results are in the pipeline."""
 
 
 def address_bits(config: AcceleratorConfig) -> int:
     """Return the bits of an external address within the accelerator.
 
-    One more than the bus has: what lies beyond the end of memory is to be seen and refused.
+    One more than the bus has, so that addresses beyond the end of memory are seen and refused.
     """
     return config.addr_width + 1
 

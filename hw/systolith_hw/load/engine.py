@@ -33,7 +33,7 @@ class LoadEngine(wiring.Component):
     """Asks for data ahead, instruction after instruction, and takes it in order as it comes.
 
     The tokens of a LOAD are awaited before its first burst is issued; it is finished when its last
-    word is in its buffer. Data flows at a bus beat or a word a cycle, whichever is the narrower,
+    word is in its buffer. Data flows at one bus beat or word per cycle, whichever is narrower,
     with two or three cycles lost between instructions.
 
     Parameters
@@ -131,8 +131,8 @@ class LoadEngine(wiring.Component):
         return m
 
     def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> None:
-        """Give each beat to the unpacker of its run's buffer, without what is not the run's."""
-        # The run under way: what its next beat is, and what of it belongs to the run.
+        """Give each beat to the unpacker of its run's buffer, without the bytes of other runs."""
+        # The current run: its next beat, and the part of that beat that belongs to it.
         run = runs.o.p.run
         bus_bytes = self.config.bus_bytes
         active = Signal()
@@ -185,8 +185,8 @@ class LoadEngine(wiring.Component):
             Buffer.PARAM: LinearWriter(Buffer.PARAM, config),
         }
         ports = {Buffer.ACT: self.act, Buffer.WEIGHT: self.weight, Buffer.PARAM: self.param}
-        # No instruction is under way. A register, since all that begins one waits for it: the end
-        # of the one before, known late in its cycle, would have to reach all of that at once.
+        # There is no current instruction. This is a register, since all that begins one waits for
+        # it: the end of the one before, known late in its cycle, would have to reach all of that.
         idle = Signal(init=1)
         # The last word of a region, known from a register.
         final = Signal(reset_less=True)
@@ -225,7 +225,7 @@ class LoadEngine(wiring.Component):
                 [Level.counted(words, sizes.run_words), Level.counted(runs, sizes.runs)],
                 end=planes.advance(),
             )
-        # What is not used until a word is taken, is taken without regard to `valid`.
+        # Registers unused until a word is taken take the payload without regard to `valid`.
         with m.If(idle):
             first = jobs.o.p
             m.d.sync += [

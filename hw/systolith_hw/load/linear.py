@@ -15,9 +15,9 @@ __all__ = ["LinearWriter"]
 
 
 class LinearWriter(wiring.Component):
-    """Writes a word a cycle, group after group of a buffer's word, until the region's last one.
+    """Writes one word per cycle, group after group of a buffer's word, until the region's last.
 
-    See WordSink for the members; a write comes a cycle after its decision.
+    See WordSink for the members; a write comes one cycle after its decision.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class LinearWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape = buffer_shape(self.buffer, self.config)
-        # `takes` tells the source of words what `active` tells the rest: one register would stand
-        # between two places that are far apart.
+        # `takes` tells the source of words the same as `active` tells the rest: a single register
+        # would have to serve two places that are far apart.
         active = Signal()
         takes = Signal(reset_less=True)
         place = Signal.like(self.job.p.dest, reset_less=True)
@@ -62,7 +62,7 @@ class LinearWriter(wiring.Component):
             m.d.sync += place.eq(place + 1)
         with m.If(self.finish):
             m.d.sync += [active.eq(0), takes.eq(0)]
-        # What is not used until `active` is taken without regard to `valid`.
+        # Registers that are unused until `active` take the payload without regard to `valid`.
         with m.If(~active):
             m.d.sync += [
                 active.eq(self.job.valid),

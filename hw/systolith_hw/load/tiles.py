@@ -16,7 +16,7 @@ __all__ = ["TileWriter"]
 
 
 class _Span:
-    """A place within leading padding, a body and trailing padding, with what it is in registers.
+    """A place within leading padding, a body and trailing padding, classified by registers.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class _Span:
     inside, last : Signal
         This place is in the body; it is the last one.
     first_inside : Signal
-        The first place is in the body; known a cycle before the others are prepared.
+        The first place is in the body; known one cycle before the others are prepared.
     """
 
     PREPARE_CYCLES = TILE_PREPARE
@@ -57,7 +57,7 @@ class _Span:
         self._first_leaves = register("first_leaves")
 
     def prepare(self, before: Any, body: Any, *after: Any) -> list[Any]:
-        """Return what, done for PREPARE_CYCLES, brings it to the first place of these lengths."""
+        """Return statements that lead, in PREPARE_CYCLES, to the first place of these lengths."""
         return [
             self._before_start.eq(before - 1),
             self._before_end.eq(before + body - 1),
@@ -79,12 +79,12 @@ class _Span:
         return self._last_place == 0
 
     def next_inside(self) -> Any:
-        """Return what `inside` will be at the next place."""
+        """Return the value of `inside` at the next place."""
         inside = (self.inside | self._enters) & ~self._leaves
         return Mux(self.last, self.first_inside, inside)
 
     def next_last(self) -> Any:
-        """Return what `last` will be at the next place."""
+        """Return the value of `last` at the next place."""
         return Mux(self.last, self._single, self.following == self._last_place)
 
     def advance(self) -> list[Any]:
@@ -101,7 +101,7 @@ class _Span:
 
 
 class TileWriter(wiring.Component):
-    """Writes one word a cycle: from memory, or padding; each job costs PREPARE_CYCLES + 1 more.
+    """Writes one word per cycle: from memory, or padding; each job costs PREPARE_CYCLES + 1 more.
 
     A packed row of p pixels takes ``pixels per word - 1`` cycles more than its words: they fill
     the window of pixels that the first word holds.
@@ -136,8 +136,8 @@ class TileWriter(wiring.Component):
         job = Signal(SINK_JOB, reset_less=True)
         active = Signal()
         # This step takes a word; it takes none. Neither while a job is prepared. `takes` tells the
-        # source of words what `wants` tells the counters, and `waits` the registers of data, which
-        # may do what they like between jobs: one register would be far from most of them.
+        # source of words the same as `wants` tells the counters, and `waits` tells the registers of
+        # data, whose content between jobs is unused: one register would be far from most of them.
         wants, pads = Signal(), Signal()
         takes, waits = Signal(reset_less=True), Signal(reset_less=True)
         body = Signal(reset_less=True)
@@ -149,7 +149,7 @@ class TileWriter(wiring.Component):
         written = Signal(reset_less=True)
 
         packed = Signal(reset_less=True)
-        # Which size a packed pixel has, counted from 1: fewer bits than `pixel_bytes` to look at.
+        # The size of a packed pixel as a number from 1: fewer bits to decode than `pixel_bytes`.
         pack_sizes = self.config.pack_sizes
         pack = Signal(range(len(pack_sizes) + 1), reset_less=True)
         current = Signal(block * 8, reset_less=True)
@@ -187,10 +187,10 @@ class TileWriter(wiring.Component):
         next_some = Signal()
         m.d.comb += next_some.eq(current_some)
         with m.If(columns.last):
-            # What a row leaves of its last word is no pixel.
+            # The rest of a row's last word holds no pixel.
             m.d.comb += next_some.eq(0)
         with m.Elif(body & packed):
-            # `first_written` is also what a word holds of pixels beyond its first.
+            # `first_written` is also the number of a word's pixels beyond its first.
             m.d.comb += next_some.eq(Mux(current_some, current_left != 1, first_written != 0))
         next_row_inside = Mux(columns.last, rows.next_inside(), rows.inside)
         next_body = next_row_inside & columns.next_inside()
@@ -210,7 +210,7 @@ class TileWriter(wiring.Component):
             with m.If(body & packed):
                 m.d.sync += current_left.eq(Mux(current_some, current_left - 1, first_written))
 
-        # The write that is decided on, and, a cycle later, on its way to the buffer.
+        # The write that is decided on and, one cycle later, on its route to the buffer.
         enable = Signal()
         addr = Signal.like(dest, reset_less=True)
         written_value = Signal(block * 8, reset_less=True)
@@ -262,7 +262,7 @@ class TileWriter(wiring.Component):
                 pads.eq(~first),
                 final.eq(rows.is_single() & columns.is_single() & planes.last),
             ]
-        # What is not used until `active` is taken without regard to `valid`.
+        # Registers that are unused until `active` take the payload without regard to `valid`.
         with m.If(self.job.ready):
             new = self.job.p
             extra = Signal(8)

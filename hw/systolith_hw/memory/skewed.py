@@ -55,7 +55,7 @@ class SkewedMemory(wiring.Component):
                 store.w_en.eq(self.write.en[lane // per_group]),
                 store.r_addr.eq(addr),
             ]
-            # From the block RAM to where it is used is a long way: a cycle for it.
+            # The route from the block RAM to the user is long: one cycle for it.
             m.d.comb += self.read.data[lane].eq(delay(m, store.r_data, 1, f"output_{lane}"))
             if lane + 1 < self.shape.lanes:
                 addr = delay(m, addr, 1, f"addr_to_{lane + 1}")

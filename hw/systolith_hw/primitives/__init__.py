@@ -1,1 +1,1 @@
-"""What each technology builds in its own way: multipliers and memories with their registers."""
+"""Blocks that a technology may replace (multipliers, memories), and small shared blocks."""

@@ -1,4 +1,4 @@
-"""A counter of what is left, with its end known from a register."""
+"""A counter of remaining steps, whose end is known from a register."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Registers in a row: what a value was some cycles ago."""
+"""Registers in a row: the value of some cycles ago."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["delay"]
 
 
 def delay(m: Module, value: Any, cycles: int, name: str, *, reset: bool = False) -> Any:
-    """Return what `value` was `cycles` cycles ago, in its shape.
+    """Return the `value` of `cycles` cycles ago, in its shape.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ class Ecp5:
         return m
 
     def get_registered_memory(self, memory: Any) -> Module | None:
-        """Return DP16KD side by side, each holding some bits of every word, if one is deep enough.
+        """Return parallel DP16KD, each holding some bits of every word, if one is deep enough.
 
         Port A writes, port B reads.
         """

@@ -12,10 +12,10 @@ _FAN_IN = 4
 
 
 class Harness(wiring.Component):
-    """Registers drive and take every port, so that the component's own paths are what is timed.
+    """Registers drive and take every port, so that only the component's own paths are timed.
 
     Inputs come from a shift register, outputs go through a tree of parities: nothing can be
-    optimised away. It computes nothing of use.
+    optimised away. It computes nothing useful.
 
     Parameters
     ----------

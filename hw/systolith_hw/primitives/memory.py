@@ -12,7 +12,7 @@ __all__ = ["RegisteredMemory"]
 
 
 class RegisteredMemory(wiring.Component):
-    """One write port, one read port; a read a cycle, LATENCY cycles after its address.
+    """One write port, one read port; one read per cycle, LATENCY cycles after its address.
 
     A word that is read in the cycle in which it is written comes out undefined. A technology may
     have cells for it: ``get_registered_memory`` of the platform.

@@ -12,7 +12,7 @@ __all__ = ["Multiplier"]
 
 
 class Multiplier(wiring.Component):
-    """product = a x b, exactly; a product a cycle, LATENCY cycles after its factors.
+    """product = a x b, exactly; one product per cycle, LATENCY cycles after its factors.
 
     A technology may have a cell for it: ``get_multiplier`` of the platform.
 

@@ -10,8 +10,8 @@ __all__ = ["drive"]
 def drive(m: Module, port: Any, name: str) -> Any:
     """Return a register without a reset that drives `port`, of its shape.
 
-    A port that is assigned itself would be reset with its component, and a reset's way to data is
-    long and of no use.
+    A port that is assigned directly would be reset with its component, and routing a reset to data
+    is long and useless.
 
     Parameters
     ----------

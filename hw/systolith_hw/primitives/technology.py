@@ -1,7 +1,7 @@
-"""How a technology puts its own cells in a component's place: hooks of the platform.
+"""Hooks of the platform by which a technology replaces a component by its own cells.
 
-Amaranth asks a platform for ``get_memory``; these are asked for in the same manner. A platform has
-the hooks that it wants to have, and each may return None, which leaves that one to the tools.
+Amaranth calls ``get_memory`` of a platform; these hooks work in the same manner. A platform defines
+any of them, and each may return None, which leaves the component to the tools.
 
 ``get_multiplier(multiplier)``
     The Module that a :class:`~systolith_hw.primitives.multiplier.Multiplier` is elaborated to.
@@ -17,12 +17,12 @@ __all__ = ["ask"]
 
 
 def ask(platform: object, hook: str, *arguments: Any) -> Any:
-    """Return what the platform's hook answers, or None if the platform has no such hook.
+    """Return the result of the platform's hook, or None if the platform has no such hook.
 
     Parameters
     ----------
     platform : object
-        What ``elaborate`` was given, None included.
+        The platform that ``elaborate`` got, possibly None.
     hook : str
         Its name, one of those above.
     """

@@ -1,4 +1,4 @@
-"""Walking nested levels: the innermost that has not ended goes on, those within it begin again."""
+"""Walking nested levels: the innermost unfinished one advances, the levels within it restart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ class Level:
 
 
 def walk(m: Module, levels: Sequence[Level], end: Sequence[Any] = ()) -> None:
-    """Go to the next place, where this is called: within ``m.If`` of what takes a step.
+    """Go to the next place, under the condition of the enclosing ``m.If``.
 
     The choice among levels is made from their `last` alone, from the innermost outwards, so no
-    level has to look at those outside of it.
+    level has to look at the outer ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What Python 3.10 lacks, in one place: the boards of PYNQ 3 have it."""
+"""Substitutes for features that Python 3.10 lacks, which the boards of PYNQ 3 have."""
 
 import sys
 

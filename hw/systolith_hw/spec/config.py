@@ -44,12 +44,12 @@ def least_out_depth(bus_bytes: int, burst_beats: int, block: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorConfig:
-    """Everything that gateware, models, compiler and reports need to know of an accelerator.
+    """The dimensions of an accelerator, for gateware, models, compiler and reports.
 
     Parameters
     ----------
     name : str
-        What reports call it: up to 64 letters, digits and ``. _ + -``, the first a letter or digit;
+        Its name in reports: up to 64 letters, digits and ``. _ + -``, the first a letter or digit;
         not part of :attr:`fingerprint`.
     rows, cols : int
         Size of the systolic array, 2 to 128 each; the larger is a multiple of the smaller. Rows
@@ -77,7 +77,7 @@ class AcceleratorConfig:
     burst_beats : int
         Longest AXI4 burst, a power of two; a burst has at most 4096 bytes.
     outstanding_reads, outstanding_writes : int
-        AXI4 bursts under way at once, 1 to 64.
+        AXI4 bursts outstanding at once, 1 to 64.
     queue_depth : int
         Instructions that wait in front of each engine, 1 to 64.
 

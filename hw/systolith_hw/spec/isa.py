@@ -15,8 +15,8 @@ stored     STOREs whose last write was acknowledged by the memory
 ========== ======================================================================================
 
 Each engine runs its own instructions in order. A program lists all instructions in one sequence
-in which every instruction comes after those that it waits for; so no queue depth can deadlock. The
-accelerator refuses an instruction that waits for more than what comes before it.
+in which every instruction comes after those that it waits for, so no queue depth can deadlock. The
+accelerator refuses an instruction that waits for one that does not come before it.
 
 Regions of external memory are walked as ``planes`` of ``runs`` of ``run_words`` contiguous words:
 word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w * size``.
@@ -32,18 +32,18 @@ of the tile that a LOAD makes of it, or that a STORE's windows give.
   ``pad_right`` of ``pad_value`` are written. With ``pixel_bytes`` = 0 a pixel is a word. Otherwise
   the tensor is packed: a row takes ``ceil(pixels * pixel_bytes / block)`` words of memory, and the
   buffer's word for pixel x holds pixels x, x + 1, ... ``block // pixel_bytes`` of them, those
-  beyond the padded row being ``pad_value``; so that kernel taps fill the rows of the array.
+  beyond the padded row being ``pad_value``, so that kernel taps fill the rows of the array.
 - ``WEIGHT``: words of ``cols`` bytes go to successive words from ``dest``.
 - ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries from ``dest``.
 
-**CONV** runs passes over the pixels of a tile: for c, for r, for s (a pass each: one weight block),
-for n, for y, for x (a pixel each). The activation address starts at ``act_base``; when a level
-advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24; see
-:func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and following,
-word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q`` of
-``bank``; with ``clear`` the first pass overwrites instead; with ``shift`` it multiplies what is
-there by 256 before it adds, so that a weight of several bytes takes a CONV a byte, the highest
-first.
+**CONV** runs passes over the pixels of a tile: for c, for r, for s (one pass each, with one weight
+block), for n, for y, for x (one pixel each). The activation address starts at ``act_base``; when a
+level advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24;
+see :func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and
+following, word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q``
+of ``bank``. With ``clear`` the first pass overwrites instead. With ``shift`` it multiplies the
+present sum by 256 before it adds, so that a weight of several bytes takes one CONV per byte, the
+highest first.
 
 **STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
 the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and
@@ -78,13 +78,13 @@ PARAM_BYTES = 8
 """Bytes of a parameter entry: bias (int32), multiplier (24 bits), shift (8 bits)."""
 
 SHIFT_BITS = 8
-"""What a CONV with ``shift`` shifts by: the bits of a weight."""
+"""The shift of a CONV with ``shift``: the bits of a weight."""
 
 COUNTERS = ("loaded", "computed", "drained", "stored")
 
 
 class Opcode(IntEnum):
-    """What an instruction does, and by that which engine runs it."""
+    """The kind of an instruction, which decides the engine that runs it."""
 
     LOAD = 1
     CONV = 2
@@ -92,7 +92,7 @@ class Opcode(IntEnum):
 
 
 class Buffer(IntEnum):
-    """Where a LOAD puts its words."""
+    """The destination of a LOAD's words."""
 
     ACT = 0
     WEIGHT = 1
@@ -101,7 +101,7 @@ class Buffer(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name, its width in bits, what it means, and its legal values.
+    """One field: its name, its width in bits, its meaning, and its legal values.
 
     They are all that fit the width unless `least` or `most` say otherwise; those of an `external`
     field, an address or a distance in external memory, are also below 2**addr_width of the
@@ -222,7 +222,7 @@ REGION_FIELDS = tuple(field.name for field in _region())
 
 
 def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """Return the steps of a walk: what is added when a level advances and the inner ones restart.
+    """Return the steps of a walk: the addends when a level advances and the inner ones restart.
 
     Parameters
     ----------

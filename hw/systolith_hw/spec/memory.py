@@ -23,7 +23,8 @@ class Memory:
         its response, 2 to 100,000.
     turnaround : int
         Cycles in which no data moves between reading and writing, 0 to 64; 0 lets both move at
-        once. With more the way changes at the end of a burst, or where nothing else is to move.
+        once. Otherwise the direction changes at the end of a burst, or when nothing else is to
+        move.
     reads, writes : int
         Transactions that the memory takes before it answers the first, 1 to 64.
 

@@ -46,7 +46,7 @@ def requantize(
 
 
 def device_offset(unsigned: bool) -> int:
-    """Return what is subtracted from a tensor's values and zero point inside the accelerator."""
+    """Return the number subtracted from a tensor's values and zero point inside the accelerator."""
     return 128 if unsigned else 0
 
 

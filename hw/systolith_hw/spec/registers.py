@@ -1,4 +1,4 @@
-"""The register map of the AXI4-Lite port: offsets, access, meaning; and what the registers encode.
+"""The register map of the AXI4-Lite port: offsets, access, meaning, and encodings.
 
 Registers are 32 bits wide. A 64-bit quantity takes two, the low half first; the halves of a counter
 belong together once the accelerator is no longer busy.
@@ -64,16 +64,16 @@ class ErrorCode(IntEnum):
     BUS = 3
     """The memory answered with an error; ERROR_INFO is 0."""
     WATCHDOG = 4
-    """No engine got further for WATCHDOG cycles; ENGINE_STATE says what each waits for."""
+    """No engine made progress for WATCHDOG cycles; ENGINE_STATE says what each waits for."""
     BUFFER = 5
     """ERROR_INFO is the buffer word, entry or bank address beyond its buffer's end."""
     COUNT = 6
     """A region has not as many words as its LOAD's tile or its STORE's windows; ERROR_INFO is the
     number of that LOAD among the program's LOADs, or of the STORE among its STOREs, from 0."""
     PROTOCOL = 7
-    """The memory broke a rule of AXI4: it answered what nobody had asked, or ended a burst at the
-    wrong beat; ERROR_INFO is 0. The error is kept until a reset, also where it comes between
-    programs: the next one fails at its start."""
+    """The memory broke a rule of AXI4: it answered without a request, or ended a burst at the wrong
+    beat; ERROR_INFO is 0. The error is kept until a reset, between programs as well: the next one
+    fails at its start."""
 
 
 ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
@@ -81,15 +81,15 @@ ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
     Engine.COMPUTE: ("idle", "busy", "wait_input", "wait_weights", "wait_output"),
     Engine.STORE: ("idle", "busy", "wait_compute", "wait_params", "wait_memory"),
 }
-"""What an engine can be doing in a cycle; it is in exactly one state, and a counter counts each.
+"""The states of each engine; it is in exactly one in each cycle, and a counter counts each.
 
-LOAD: busy moves a word (or padding) into a buffer; wait_memory has a LOAD under way and no data;
+LOAD: busy moves a word (or padding) into a buffer; wait_memory has a LOAD but no data;
 wait_compute and wait_store wait for the counters computed, and drained or stored.
 COMPUTE: busy issues a pixel; wait_input and wait_weights wait for LOADs (or for a weight block to
 shift in); wait_output waits for an accumulator bank to be drained.
 STORE: busy drains a sum; wait_compute and wait_params wait for the counters computed and loaded;
 wait_memory waits for room in the output buffer or for the last writes.
-idle: no instruction at hand.
+idle: no instruction.
 """
 
 
@@ -118,7 +118,7 @@ class Register:
     external: bool = False
 
     def held(self, value: int, addr_width: int) -> int:
-        """Return what is held of a value written."""
+        """Return the part of a written value that the register holds."""
         if not self.external or value >> addr_width == 0:
             return value
         return value & ((1 << addr_width) - 1) | 1 << addr_width

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 ACCUMULATOR_UPDATE = 5
-"""From the read of a sum to the read of what has become of it."""
+"""From the read of a sum to the read of the updated sum."""
 
 CORE = 3
 """From a pixel's issue to its sum, beyond rows, columns and the accumulator's update."""
@@ -38,22 +38,22 @@ POST = 15
 """From a sum's read to its word in the drain's queue, beyond the lanes behind the first one."""
 
 SETTLE = 7
-"""After a program's start, in which it cannot end: what says so may be of the program before."""
+"""After a program's start, in which it cannot end: the conditions may be of the one before."""
 
 TILE_PREPARE = 3
 """Of the tile writer, between a LOAD's job and its first word."""
 
 LOAD_RUNS = 16
-"""Runs of memory that the load engine has asked for and not yet unpacked."""
+"""Runs of memory that the load engine has requested and not yet unpacked."""
 
 LOAD_JOBS = 8
-"""LOADs that have been asked for and wait for the buffers' side of the load engine."""
+"""LOADs whose data are requested and that wait for the buffers' side of the load engine."""
 
 READ_BEATS = 4
 """Beats that wait behind the read channel."""
 
 DRAIN_WORDS = 32
-"""Words behind the drain: a sum is read only if the queue has room for what comes of it."""
+"""Words behind the drain: a sum is read only if the queue has room for its result."""
 
 STORE_RUNS = 4
 """Runs of memory that a STORE has announced and not yet packed."""

@@ -1,1 +1,1 @@
-"""STORE: drain, post-processing (bias, requantise, clamp, max-pool), and the way to memory."""
+"""STORE: drain, post-processing (bias, requantise, clamp, max-pool), and writes to memory."""

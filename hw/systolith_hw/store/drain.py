@@ -36,10 +36,10 @@ def drained_word_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 class Drain(wiring.Component):
-    """Reads a sum of each lane a cycle while the word queue has room for what will come of it.
+    """Reads one sum of each lane per cycle while the word queue has room for the results.
 
     A word of a window of k sums takes k x block / post_lanes cycles. A STORE begins when the
-    results of the one before are in the queue, because what all channels share changes with it.
+    results of the one before are in the queue, because the values that channels share change then.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ class Drain(wiring.Component):
         last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
         word_last = window_last & group_last
-        # What changes with a word, and the step to the next word. Where a word takes two cycles at
-        # least, its place may come a cycle late; where it takes three, there is one to look at it.
+        # Values that change with a word, and the step to the next word. Where a word takes at least
+        # two cycles, its place may come one cycle late; where it takes three, one checks it.
         word_done = Signal()
         last_place = Signal(reset_less=True)
         last_of_all = Signal(reset_less=True)
@@ -173,7 +173,7 @@ class Drain(wiring.Component):
             with m.If(settle == 1):
                 m.d.sync += idle.eq(1)
         m.d.sync += ends.eq(settle == 4)
-        # What is not used until `active` is taken without regard to `valid`.
+        # Registers that are unused until `active` take the payload without regard to `valid`.
         with m.If(idle):
             m.d.sync += [
                 active.eq(self.job.valid),
@@ -221,7 +221,7 @@ class Drain(wiring.Component):
             drain.addr.eq(addr),
             drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
-            # The parameter buffer is a cycle faster than the drain.
+            # The parameter buffer is one cycle faster than the drain.
             param.eq(self.param.data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),

@@ -1,4 +1,4 @@
-"""The store engine: drains accumulator banks and writes what comes of them to memory."""
+"""The store engine: drains accumulator banks and writes the results to memory."""
 
 from typing import Any
 
@@ -150,8 +150,8 @@ class StoreEngine(wiring.Component):
             with m.If(first):
                 m.d.sync += words.load(runs.o.p.following)
 
-        # The last word drained is the last of the region. How many STOREs are packed is what the
-        # controller counts as stored while none is under way.
+        # The last word drained is the last of the region. While no STORE is in progress, the number
+        # of packed STOREs equals the controller's count of stored ones.
         packed = Signal(COUNTER_BITS, reset_less=True)
         with m.If(moved & drain.word.p.last):
             m.d.sync += packed.eq(packed + 1)

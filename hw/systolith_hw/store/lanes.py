@@ -17,7 +17,7 @@ __all__ = ["PostLanes", "drain_flags"]
 
 
 def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of what accompanies a read: its place in its window and word."""
+    """Return the layout of the flags that accompany a read: its place in its window and word."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -30,7 +30,7 @@ def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
 
 
 class PostLanes(wiring.Component):
-    """Requantises ``post_lanes`` sums a cycle, keeps each window's maximum, joins lanes to words.
+    """Requantises ``post_lanes`` sums per cycle, keeps each window's maximum, joins lanes to words.
 
     The reads of a word come in successive cycles, group after group. Lane l works l cycles behind
     lane 0, as the columns do; the results are aligned as int8. A word comes :meth:`latency` cycles
@@ -45,8 +45,8 @@ class PostLanes(wiring.Component):
     flags : In, :func:`drain_flags`, with the core's ``drain``
     sum : In, the core's sums, DrainRead.LATENCY + l cycles later in lane l
     param : In, parameter entries, in the same cycles
-    output : In, :data:`OUTPUT_LAYOUT`; must not change while results are under way
-    word, word_valid : Out, ``block`` bytes; there is no way to stop them
+    output : In, :data:`OUTPUT_LAYOUT`; must not change while results are in the pipeline
+    word, word_valid : Out, ``block`` bytes; they cannot be stopped
     """
 
     flags: Any

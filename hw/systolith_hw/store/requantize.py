@@ -22,7 +22,7 @@ _SCALED_WIDTH = 11
 
 
 class Requantizer(wiring.Component):
-    """Requantises a sum a cycle, exactly as systolith_hw.spec.numerics.requantize does.
+    """Requantises one sum per cycle, exactly as systolith_hw.spec.numerics.requantize does.
 
     The product of sum and multiplier is made of two narrow products, so that each fits the 18-bit
     multipliers of small FPGAs with registers on both sides. Instead of adding half before the
@@ -68,7 +68,7 @@ class Requantizer(wiring.Component):
 
         m.submodules.low = low = Multiplier(unsigned(_LOW_PART), unsigned(factor_width))
         m.submodules.high = high = Multiplier(signed(width - _LOW_PART), unsigned(factor_width))
-        # A cycle for the sum alone: the multipliers' sites may be far from the accumulators.
+        # One cycle for the sum alone: the multipliers' sites may be far from the accumulators.
         biased = register("biased", signed(width))
         factor = register("factor", unsigned(factor_width))
         # One less: the last bit of the shift rounds.

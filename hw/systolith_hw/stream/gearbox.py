@@ -20,7 +20,7 @@ def unpacker_input(bus_bytes: int, word_bytes: int) -> data.StructLayout:
 class Unpacker(wiring.Component):
     """Cuts a stream of bus beats into words; a unit is the greatest common divisor of the two.
 
-    A word or a beat a cycle, whichever is the narrower. Latency one cycle.
+    One word or beat per cycle, whichever is narrower. The latency is one cycle.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Unpacker(wiring.Component):
         size = in_units + 2 * out_units - 1
         held = Signal(size * unit, reset_less=True)
         fill = Signal(range(size + 1))
-        # What the fill count says of its ends is in registers: much waits for either side.
+        # Registers say whether the fill count is at its ends: much logic waits for either side.
         some = Signal()
         room = Signal(init=1)
 
@@ -109,7 +109,7 @@ def packer_input(word_bytes: int, units: int) -> data.StructLayout:
 class Packer(wiring.Component):
     """Joins words into bus beats with byte strobes; a run starts anywhere in a beat.
 
-    A word or a beat a cycle, whichever is the narrower, and two cycles between runs. Latency one
+    One word or beat per cycle, whichever is narrower, and two cycles between runs. Latency one
     cycle.
 
     Parameters
@@ -165,7 +165,7 @@ class Packer(wiring.Component):
         )
         pop = self.o.valid & self.o.ready
         push = self.i.valid & self.i.ready
-        # What comes next, whether a beat leaves or not: that is known last, so it chooses last.
+        # The next content for either case: whether a beat leaves is known last, so it chooses last.
         next_held, next_fill = {}, {}
         for leaves in (False, True):
             suffix = "leave" if leaves else "stay"

@@ -13,9 +13,9 @@ __all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
-    """First in, first out; one word a cycle, at least two cycles from input to output.
+    """First in, first out; one word per cycle, at least two cycles from input to output.
 
-    A queue of one word is a register: a word every two cycles, a cycle from input to output.
+    A queue of one word is a register: one word every two cycles, one cycle from input to output.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Queue(wiring.Component):
         )
         write: Any = storage.write_port()
         read: Any = storage.read_port()
-        # What the level says of its ends is in registers: neither side waits for a comparison.
+        # Registers say whether the level is at its ends: neither side waits for a comparison.
         stored = Signal(range(depth + 1))
         some = Signal()
         room = Signal(init=1)
