@@ -31,7 +31,7 @@ TRIALS = 6
 Progress = Callable[[str, int, int], None]
 
 HOPELESS = 1.5
-"""How much worse than the best so far a schedule may look and still be simulated."""
+"""Ratio to the best estimate so far up to which a schedule is still simulated."""
 
 
 def compile_network(
@@ -54,10 +54,10 @@ def compile_network(
     fuse_pool : bool
         Join pools with the convolutions before them where that is possible.
     memory : Memory, optional
-        That the program will run on, for the choice of schedules only.
+        The program's memory, for the choice of schedules only.
     progress : callable, optional
-        Called with the name of each layer before it is scheduled, its number, and how many there
-        are.
+        Called with the name of each layer before it is scheduled, its number, and the number of
+        layers.
 
     Returns
     -------
@@ -279,7 +279,7 @@ def _layer_program(
 
 
 def _merge(data: list[tuple[int, np.ndarray]]) -> tuple[tuple[int, np.ndarray], ...]:
-    """Join what stands close together into few segments."""
+    """Join neighbouring pieces into few segments."""
     segments: list[tuple[int, np.ndarray]] = []
     groups: list[list[tuple[int, np.ndarray]]] = []
     for address, part in sorted(data, key=lambda entry: entry[0]):

@@ -29,7 +29,7 @@ AXES = {
     "turnaround": "cycles in which no data moves between reading and writing",
     "outstanding": "bursts of reads under way at once; half as many writes",
 }
-"""What a sweep may vary, in the order in which points are counted, the last one fastest."""
+"""Axes that a sweep may vary, in the order in which points are counted, the last fastest."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([KM]?)i?B?", re.IGNORECASE)
@@ -178,7 +178,7 @@ class Space:
     Parameters
     ----------
     base : AcceleratorConfig
-        What is not varied.
+        All other fields.
     axes : mapping of str to sequence of float
     max_multipliers, max_memory : int, optional
         Limits; points beyond them are not run.
@@ -261,7 +261,7 @@ class Space:
             bus = base.bus_bytes
             while bus < bandwidth:
                 bus *= 2
-        # What follows from the array where it is no axis of its own.
+        # Fields that follow from the array, unless they are axes.
         lanes = int(values.get("post_lanes", 0))
         if not lanes:
             lanes = base.post_lanes

@@ -26,7 +26,7 @@ _USUAL_TIMELINE = "conv3_2"
 
 @dataclass(frozen=True)
 class PageOptions:
-    """What is asked for.
+    """The options of a report.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class PageOptions:
     bandwidths : sequence of float
         Of the curves.
     measured, sweep : Path, optional
-        What `systolith run --json` and `systolith explore` wrote.
+        Files of `systolith run --json` and `systolith explore`.
     clock_mhz : float
     """
 
@@ -54,7 +54,7 @@ class PageOptions:
 
 @dataclass(frozen=True, eq=False)
 class PageData:
-    """What a report shows; see the modules of its parts."""
+    """The data of a report; see the modules of its parts."""
 
     subject: Subject
     clock_mhz: float
@@ -73,12 +73,12 @@ class PageData:
 
 
 def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageData:
-    """Gather what a report shows.
+    """Gather the data of a report.
 
     Raises
     ------
     SystolithError
-        If a layer or a file is not what it should be; before anything that takes long.
+        If a layer or a file is wrong; before any long work.
     """
     measured = read_measured(options.measured, subject) if options.measured else None
     sweep = read_points(options.sweep, subject) if options.sweep else None
@@ -148,7 +148,7 @@ def _studied(subject: Subject, names: Sequence[str]) -> list[str]:
         if known.issuperset(_USUAL_STUDIES):
             return list(_USUAL_STUDIES)
         tiled = [op for op in subject.operations if not op.linear and op.out_height > 1]
-        # The first, the middle and the last one of those with work to speak of.
+        # The first, middle and last layer with much work.
         most = max((op.macs for op in tiled), default=0)
         heavy = [op.name for op in tiled if op.macs >= most / 10]
         chosen = [heavy[0], heavy[len(heavy) // 2], heavy[-1]] if heavy else []

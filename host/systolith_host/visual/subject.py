@@ -1,4 +1,4 @@
-"""What a report is about: a network without its values, an accelerator and a memory."""
+"""The subject of a report: a network without its values, an accelerator and a memory."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +27,7 @@ class Subject:
     name : str
         Of the network.
     qgraph : QGraph
-        Its shapes; values play no part in what it costs.
+        Its shapes; values do not affect the costs.
     config : AcceleratorConfig
     memory : Memory
     batch : int
@@ -50,7 +50,7 @@ class Subject:
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
-        """What the accelerator does, layer by layer."""
+        """The operations of the accelerator, layer by layer."""
         return tuple(lower(self.qgraph, self.config))
 
     def operation(self, name: str) -> Operation:

@@ -1,4 +1,4 @@
-"""What each size of a layer's tiles costs, and how the best tiling follows the bandwidth."""
+"""The cost of each size of a layer's tiles, and how the best tiling follows the bandwidth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from systolith_hw.spec.isa import INSTRUCTION_BYTES
 __all__ = ["Choice", "Kept", "Tiling", "TilingMap", "TilingStudy", "study_tilings"]
 
 _TRIES = 4
-"""Schedules with the same tile that are tried: they differ in order and in what stays."""
+"""Schedules with the same tile that are tried: they differ in order and in the data kept."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A schedule with what it costs at a bandwidth.
+    """A schedule with its costs at a bandwidth.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Tiling:
     traffic : int
         Bytes, instructions included.
     score : float
-        What the compiler chooses by: cycles, and a share of the time that the traffic takes.
+        The compiler's criterion: cycles, and a share of the time that the traffic takes.
     """
 
     schedule: LayerSchedule
@@ -64,7 +64,7 @@ class TilingMap:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a neighbour's schedule would cost here, or None if its buffers could not hold it."""
+    """The cost of a neighbour's schedule here, or None if the buffers cannot hold it."""
 
     cycles: int
     traffic: int
@@ -258,7 +258,7 @@ class _Study:
 
 
 def _cut(schedule: LayerSchedule) -> tuple[object, ...]:
-    """Return what makes a schedule another one."""
+    """Return the values in which different schedules differ."""
     return (
         schedule.images,
         schedule.rows,

@@ -1,4 +1,4 @@
-"""What the engines do in a layer, instruction by instruction: by the RTL's events or the model."""
+"""The engines in a layer, instruction by instruction: by the RTL's events or the model."""
 
 import tempfile
 from collections.abc import Callable
@@ -73,7 +73,7 @@ class Timeline:
         return np.array([int(one.opcode) for one in self.instructions], np.int64)
 
     def rates(self, column: str) -> np.ndarray:
-        """Return what a counter advanced by in each interval, by cycle: one value a sample."""
+        """Return the advance of a counter in each interval, per cycle: one value per sample."""
         counts = self.samples[:, SAMPLES.index(column)]
         return np.diff(counts, prepend=0) / self.interval
 
@@ -111,7 +111,7 @@ def recorded_timeline(
     simulator: str = "verilator",
     progress: Callable[[Progress], None] | None = None,
 ) -> Timeline:
-    """Return a layer's timeline as the simulated RTL's own events tell it.
+    """Return a layer's timeline from the events of the simulated RTL.
 
     Neither cycles nor bytes depend on values, so the tensors hold zeros.
 
@@ -158,7 +158,7 @@ def recorded_timeline(
 def _read_events(
     text: str, instructions: tuple[Instruction, ...], layer: str
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return times, samples and cycles of what event_recorder.v wrote."""
+    """Return times, samples and cycles from the record of event_recorder.v."""
     events: dict[str, list[int]] = {f"{letter}{n}": [] for letter in _LETTERS for n in range(4)}
     samples: list[list[int]] = []
     cycles = 0

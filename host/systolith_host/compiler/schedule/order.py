@@ -42,11 +42,11 @@ START = 110
 """Cycles from the start to the first LOAD, and from the last write to the end."""
 
 RUN = 2
-"""Cycles that a run of words is assumed to cost beside them."""
+"""Cycles that a run of words is assumed to cost in addition to its words."""
 
 
 BURST = 12
-"""Cycles that a burst of reads is under way beside the memory's latency and its beats."""
+"""Cycles that a burst of reads is under way beyond the memory's latency and its beats."""
 
 
 def read_rate(config: AcceleratorConfig, memory: Memory) -> float:
@@ -67,7 +67,7 @@ class NoRoomError(Exception):
 
 
 def allocate(tables: Tables, config: AcceleratorConfig) -> None:
-    """Give every item its address, and the last user that has to be done with what it replaces.
+    """Give every item its address, and the last user of the contents that it replaces.
 
     Each buffer is a ring: items follow each other in the order of their first use.
 
@@ -127,9 +127,9 @@ def simulate(
 ) -> tuple[list[Entry], int]:
     """Return a layer whose items have room in the order of the program, and its cycles.
 
-    The LOADs run in the order in which the memory can best bring them: earliest deadline first
-    among those that have room. In the program every instruction stands
-    about where its engine's queue can take it, and after all that it waits for.
+    The LOADs run earliest deadline first among those that have room, at the memory's speed. In
+    the program every instruction stands about where its engine's queue can take it, and after all
+    that it waits for.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Cut(NamedTuple):
 
 
 class _TileCosts(NamedTuple):
-    """What a size of tiles costs: cycles of the array and of the drain, and how many there are.
+    """The costs of a size of tiles: cycles of the array and of the drain, and their number.
 
     `across` input tiles stand side by side, images included, in `strips` columns.
     """
@@ -152,7 +152,7 @@ class RoughModel:
         act_words, weight_chunk : int
             Words of the largest of them, and of the weights of a CONV.
         act_slots, weight_slots : int
-            For how many of them the buffers have room.
+            Number of them that fit the buffers.
         """
         operation, config, shape = self.operation, self.config, self.shape
         height, width = operation.out_height, operation.out_width
@@ -253,7 +253,7 @@ class RoughModel:
         return self.operation.params.size * (1 if fits else tiles)
 
     def _tile_costs(self, images: int, rows: int, columns: int) -> _TileCosts:
-        """Return what depends on the size of the tiles alone; many candidates share it."""
+        """Return the costs that depend on the size of tiles alone; many candidates share them."""
         key = (images, rows, columns)
         if key in self._costs:
             return self._costs[key]
@@ -293,7 +293,7 @@ class RoughModel:
         times: int,
         compute: int,
     ) -> float:
-        """Return the cycles in which the array waits because the buffer holds too little ahead."""
+        """Return the cycles in which the array waits because too little fits the buffer."""
         if regions * times <= 1:
             return 0.0
         load = held / (regions * times)

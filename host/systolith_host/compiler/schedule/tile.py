@@ -137,7 +137,7 @@ class _Search:
         for resident in (True, False):
             if resident and act_slots < chunks:
                 continue
-            # An input block that serves a single output block goes by only for want of room.
+            # An input block that serves a single output block is dropped only for lack of room.
             alone = bool(operation.reach) or shape.out_blocks == 1
             if not resident and (stack > 1 or (alone and act_slots >= chunks)):
                 continue
