@@ -1,4 +1,4 @@
-"""What equalisation and bias correction do to the signal-to-noise ratio of quantised networks."""
+"""The effect of equalisation and bias correction on the noise of quantised networks."""
 
 import argparse
 import subprocess

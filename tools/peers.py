@@ -1,4 +1,4 @@
-"""SCALE-Sim 3 and ZigZag beside our own cycles, on VGG-16: a table in docs/peers.md."""
+"""SCALE-Sim 3 and ZigZag versus our own cycles on VGG-16: a table in docs/peers.md."""
 
 import argparse
 import json

@@ -10,7 +10,7 @@ import re
 __all__ = ["LAYER_NAME", "comment", "layer_name", "printable", "slug", "tcl_word"]
 
 LAYER_NAME = re.compile(r"[\w$()][\w.$()*;#@=+-]*")
-"""What names of layers are made of: nothing that HTML, Tcl, spreadsheets or rich would take."""
+"""The characters of layers' names: none that HTML, Tcl, spreadsheets or rich interpret."""
 
 _OTHERS = re.compile(r"[^\w.$()*;#@=+-]+")
 

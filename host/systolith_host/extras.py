@@ -1,4 +1,4 @@
-"""What only some users need: packages that an extra of the distribution brings."""
+"""Extras of the distribution: packages that only some users need."""
 
 import importlib.util
 from collections.abc import Mapping

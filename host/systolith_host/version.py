@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["COMMIT_FILE", "commit", "describe", "version"]
 
 COMMIT_FILE = "COMMIT"
-"""File beside this one that a build of the distribution puts the commit into (setup.py)."""
+"""File next to this one; a build of the distribution writes the commit into it (setup.py)."""
 
 _FOLDER = Path(__file__).parent
 _CHECKOUT = _FOLDER.parents[1]

@@ -56,7 +56,10 @@ def _axis(name: str) -> typer.models.OptionInfo:
 def explore(
     network: NetworkArgument = "vgg16",
     config: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What is not varied.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="The configuration; fields without an axis keep its values."
+        ),
     ] = "default",
     sweep: Annotated[
         Path | None,
@@ -82,13 +85,14 @@ def explore(
             min=1, help="Look for the Pareto front instead, running at most so many points."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample or search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample or search.")] = 0,
     batch: BatchOption = 1,
     max_multipliers: Annotated[
         int | None, typer.Option(min=1, help="Leave out points with more multipliers.")
     ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="... with more bytes of buffers.")
+        str | None,
+        typer.Option(metavar="BYTES", help="Leave out points with more bytes of buffers."),
     ] = None,
     fits: Annotated[
         str | None,
@@ -100,7 +104,7 @@ def explore(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder of the results, points.csv and layers.csv; the same sweep goes on there."
+            help="Folder of the results, points.csv and layers.csv; the same sweep continues there."
         ),
     ] = Path("sweep"),
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
@@ -280,7 +284,7 @@ def _confirm(
     found: Sequence[Result],
     count: int,
 ) -> None:
-    """Run the fastest points in the RTL and print what they take beside what was expected."""
+    """Run the fastest points in the RTL and print its cycles next to the expected ones."""
     from systolith_host.cost.confirm import compare  # takes a second to import
 
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)

@@ -132,7 +132,7 @@ def resources(
 ) -> None:
     """Synthesise a grid of configurations for ECP5 and show the errors of the estimates.
 
-    What is in the table already is not done again, so that it can be interrupted.
+    Rows that are already in the table are not repeated, so it can be interrupted.
     """
     need("lab resources", "sim", "amaranth", "pyosys")
     from systolith_host.lab.resources import CONFIGS, fill_grid

@@ -1,1 +1,1 @@
-"""What a layer's instructions cost on an accelerator and a memory, and why."""
+"""The costs of a layer's instructions on an accelerator and a memory, and their reasons."""

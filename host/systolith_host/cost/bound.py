@@ -1,4 +1,4 @@
-"""The least DRAM traffic that any order of a layer's operations can have with so much memory."""
+"""The least DRAM traffic of any order of a layer's operations, for a given on-chip memory."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class TrafficBound:
     Parameters
     ----------
     compulsory : int
-        What is needed of inputs and weights, and outputs, once each.
+        Inputs and weights that are needed, and outputs, once each.
     memory : int
-        By what the on-chip memory can hold; 0 if that says nothing.
+        Bound by the capacity of the on-chip memory; 0 if there is none.
     """
 
     compulsory: int

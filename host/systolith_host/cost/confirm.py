@@ -15,7 +15,7 @@ __all__ = ["Case", "compare"]
 
 @dataclass(frozen=True)
 class Case:
-    """A layer on a configuration and a memory: what was predicted and what the RTL took."""
+    """A layer on a configuration and a memory: the prediction and the RTL's counters."""
 
     config: str
     layer: str
@@ -43,7 +43,7 @@ class Case:
 
 
 def compare(program: Program, memory: Memory) -> list[Case]:
-    """Replay and simulate every layer of a program; tensors hold whatever they do."""
+    """Replay and simulate every layer of a program; the contents of tensors do not matter."""
     predicted = replay_program(program, memory)
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image"

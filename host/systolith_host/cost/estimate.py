@@ -1,4 +1,4 @@
-"""What a network costs, from its shapes alone: the report of a run, without the run."""
+"""The costs of a network from its shapes alone: the report of a run, without the run."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +88,7 @@ def estimate_program(
     workers: int = 2,
     log: Log | None = None,
 ) -> Report:
-    """Return what every layer of a program costs, each one on its own.
+    """Return the cost of every layer of a program, each one on its own.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def estimate_program(
 
 
 class _Progress:
-    """Tells how much of the predicted cycles is replayed; threads call side by side."""
+    """Reports the share of the predicted cycles that is replayed; several threads call at once."""
 
     def __init__(
         self, update: Callable[[str, float, float], None], layers: list[LayerProgram]

@@ -1,4 +1,4 @@
-"""What a network costs at one point: every layer scheduled by the compiler, and remembered."""
+"""The cost of a network at one point: the compiler schedules every layer, once for equal ones."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def evaluate(
     memory: Memory,
     batch: int = 1,
 ) -> list[LayerCost]:
-    """Return what each layer of a network costs.
+    """Return the cost of each layer of a network.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ...]:
-    """Return what lowering knows of a configuration; all others have the same operations."""
+    """Return the fields that lowering uses; operations do not depend on the others."""
     pools = [layer.kernel for layer in qgraph.layers if isinstance(layer, QMaxPool)]
     window = max((high * wide for high, wide in pools), default=1)
     sums = (config.acc_width, config.multiplier_width)
@@ -142,7 +142,7 @@ _SCHEDULING = (
     "post_lanes",
     "out_depth",
 )
-"""The fields of a configuration on which schedules depend, beside the memory's rate."""
+"""The fields of a configuration on which schedules depend, apart from the memory's rate."""
 
 _schedules: dict[tuple, tuple[LayerSchedule, int, int] | str] = {}
 

@@ -1,4 +1,4 @@
-"""Why a layer runs as it does: the schedule taken, what others cost, and what the buffers hold."""
+"""Explanations of a layer: its schedule, the cost of others, and the use of the buffers."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -42,7 +42,7 @@ _WEIGHTS = {
 
 @dataclass(frozen=True)
 class Alternative:
-    """A schedule and what it costs.
+    """A schedule and its cost.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Alternative:
     traffic_bytes : int
         Instructions included.
     score : float
-        What the compiler minimises: cycles and a tenth of the traffic's transfer time.
+        The compiler's objective: cycles and a tenth of the traffic's transfer time.
     """
 
     schedule: LayerSchedule
@@ -66,7 +66,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class BufferUse:
-    """What a schedule needs of a buffer.
+    """A schedule's use of a buffer.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class BufferUse:
     piece_bytes : int
         The largest piece that is loaded at once.
     needed_bytes : int
-        What has to be in it at once.
+        Bytes that have to be in it at once.
     there_bytes : int
     ahead : int
         Further pieces that fit meanwhile.
@@ -172,14 +172,14 @@ class Explanation:
 
     @property
     def bottleneck(self) -> str:
-        """What the layer spends most of its cycles on."""
+        """The work or wait that takes most of the layer's cycles."""
         state = max(self.states, key=lambda name: self.states[name])
         if state == "busy":
             return "array"
         return "memory" if self.bus_share > 0.9 else state.replace("_", " ").lower()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
+        """Return it as JSON values."""
         fields = asdict(self)
         fields["bound_cycles"] = self.bound_cycles
         fields["bottleneck"] = self.bottleneck

@@ -1,4 +1,4 @@
-"""What a layer costs: cycles and what they went into, traffic, buffers, distance to the bound."""
+"""The cost of a layer: cycles by cause, traffic, buffers, distance to the bound."""
 
 from dataclasses import dataclass
 
@@ -21,15 +21,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LayerPerformance:
-    """What a layer costs on an accelerator and a memory.
+    """The cost of a layer on an accelerator and a memory.
 
     Parameters
     ----------
     name : str
     counters : LayerCounters
-        What the accelerator's own counters will say.
+        The accelerator's own counters, as predicted.
     read_bytes : dict of str to int
-        Bytes read, whole bus beats, by what they bring: activations, weights, parameters,
+        Bytes read, whole bus beats, by content: activations, weights, parameters,
         instructions.
     write_bytes : int
     buffer_words : dict of str to int
@@ -74,7 +74,7 @@ def replay_layer(
     memory: Memory | None = None,
     interval: int = 0,
 ) -> LayerPerformance:
-    """Return what a layer of a program costs on its own.
+    """Return the cost of a layer of a program on its own.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _replay(
 
 
 def replay_program(program: Program, memory: Memory | None = None) -> tuple[LayerPerformance, ...]:
-    """Return what each layer of a program costs, one after the other on one memory."""
+    """Return the cost of each layer of a program, one after the other on one memory."""
     found = []
     turn = False
     for layer in program.layers:

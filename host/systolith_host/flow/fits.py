@@ -1,4 +1,4 @@
-"""Whether a program file is the one that is asked for."""
+"""The check that a program file matches the request."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ __all__ = ["check_network", "check_program"]
 def check_program(
     program: Program, path: Path, qgraph_name: str, batch: int, config: AcceleratorConfig | None
 ) -> None:
-    """Refuse a program file that was made for something else than what is asked for.
+    """Refuse a program file that was made for another request.
 
     Raises
     ------

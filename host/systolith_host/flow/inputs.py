@@ -1,4 +1,4 @@
-"""Inputs of a network, from whatever holds them: files, folders, arrays, and lists of all that."""
+"""Inputs of a network, from files, folders, arrays, or lists of these."""
 
 import os
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ def gather_inputs(given: Any, shape: tuple[int, ...], log: Log, what: str) -> np
     shape : tuple of int
         Of the network's input for one image: (channels, height, width) or (features,).
     log : Log
-        Hears where pixels were transparent.
+        Gets a line where pixels were transparent.
     what : str
-        What errors call `given`.
+        The name of `given` in errors.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Outcomes beside the golden model: the report."""
+"""Compares outcomes with the golden model and makes the report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def make_report(
     golden : mapping of str to ndarray, optional
         Every tensor, by the golden model; without it nothing is compared.
     float_output : ndarray of float32, shape (N, classes), optional
-        What the float network makes of the same inputs.
+        The float network's output for the same inputs.
     sources : mapping of str to str, optional
         Where weights and images came from, in words.
     wall_seconds : float

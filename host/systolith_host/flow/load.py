@@ -45,7 +45,7 @@ class Loaded:
     source : str
         Where the weights come from, in words.
     model : OnnxModel, optional
-        What was read of a file.
+        The content of the file.
     """
 
     network: str
@@ -61,7 +61,7 @@ class Loaded:
 
 
 def network_name(network: str) -> str:
-    """Return what a network is called: a file's name without its ending, or itself."""
+    """Return a network's name: a file's name without its ending, or the name itself."""
     return Path(network).stem if is_onnx(network) else network
 
 

@@ -1,4 +1,4 @@
-"""Whom the stages tell how far they are."""
+"""Logs that receive the progress of the stages."""
 
 from typing import Protocol
 
@@ -13,22 +13,22 @@ class Log(Protocol):
         ...
 
     def update(self, what: str, done: float, total: float) -> None:
-        """Say what the stage is at, and how much of it is done."""
+        """Show the current work of the stage, and how much of it is done."""
         ...
 
     def message(self, text: str) -> None:
-        """Say a line that stays."""
+        """Print a line that stays."""
         ...
 
 
 class SilentLog:
-    """Takes everything and tells nobody."""
+    """Ignores everything."""
 
     def stage(self, name: str) -> None:
         """Begin a stage."""
 
     def update(self, what: str, done: float, total: float) -> None:
-        """Say what the stage is at, and how much of it is done."""
+        """Show the current work of the stage, and how much of it is done."""
 
     def message(self, text: str) -> None:
-        """Say a line that stays."""
+        """Print a line that stays."""

@@ -1,4 +1,4 @@
-"""From a network's values and photographs to integers, and what the golden model makes of them."""
+"""From a network's values and photographs to integers and the golden model's tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How a float network becomes integers.
+    """The options for turning a float network into integers.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Quantisation:
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """An integer network, and the float network that it stands for.
+    """An integer network, and the float network that it approximates.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Quantised:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A quantised network with its input and what the golden model makes of it.
+    """A quantised network with its input and the golden model's tensors.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Prepared:
     tensors : dict of str to ndarray, shape (N, C, H, W)
         Every tensor, by the golden model; the input included.
     float_output : ndarray of float32, shape (N, classes)
-        What the float network makes of the same images.
+        The float network's output for the same images.
     weights, images : str
         Where they came from, in words.
     noise : dict of str to float
@@ -146,8 +146,8 @@ def prepare(
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
 
-    What is read of an ONNX file is compared with onnxruntime, in floats before it is quantised, or
-    in integers if it was; the log gets a line of it.
+    The content of an ONNX file is compared with onnxruntime, in floats before it is quantised, or
+    in integers if it already was; the log gets one line.
 
     Parameters
     ----------
@@ -262,13 +262,13 @@ def quantise(
 ) -> Quantised:
     """Make the integers of a network; a quantised file keeps its own.
 
-    What was read of a float file is compared with onnxruntime first; the log gets a line of it.
+    The content of a float file is compared with onnxruntime first; the log gets one line.
 
     Parameters
     ----------
     samples : ndarray of float32, shape (N, C, H, W) or (N, C), optional
-        What the scales are calibrated on, and the first one what onnxruntime's output is compared
-        on. A quantised file needs none.
+        Inputs on which the scales are calibrated; the first one also serves the comparison with
+        onnxruntime. A quantised file needs none.
     how : Quantisation
         Settled.
     multiplier_width : int

@@ -1,4 +1,4 @@
-"""What a run showed: cycles, bytes, stalls and mismatches of each layer, and their totals."""
+"""Reports: cycles, bytes, stalls and mismatches of each layer, and their totals."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ class LayerReport:
 
     @property
     def title(self) -> str:
-        """Name for people: the layers that the row stands for."""
+        """Name for people: the layers of the row."""
         return " + ".join(self.covers) or self.name
 
 
@@ -154,7 +154,7 @@ class Report:
         The external memory's numbers, as :meth:`systolith_hw.spec.memory.Memory.to_dict` gives
         them; None where they are not known.
     memory_name : str
-        What the memory is: "simulated", or a board's chip.
+        The kind of memory: "simulated", or a board's chip.
     batch : int
     clock_mhz : float
         For the frames per second.

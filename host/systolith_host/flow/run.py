@@ -29,7 +29,7 @@ __all__ = ["Finished", "Request", "execute", "observer_of", "prepare_program", "
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be run, on what, and what for.
+    """A request: the network, the device, and the options.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """What a run left behind: the report, and what it was made from."""
+    """A finished run: the report, and the network and program that it was made from."""
 
     report: Report
     prepared: Prepared
@@ -238,7 +238,7 @@ def observer_of(log: Log, layers: Sequence[LayerProgram], *, one_at_a_time: bool
 
 
 class _Tracker:
-    """Adds up the cycles of layers under way and ended, against what the compiler predicted."""
+    """Adds up the cycles of current and ended layers, as a share of the compiler's prediction."""
 
     def __init__(self, log: Log, predicted: dict[str, int], one_at_a_time: bool) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""Reads a saved report, and checks that it matches what it is wanted for."""
+"""Reads a saved report and checks that it matches the request."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ class MeasuredRun:
     device : str
     memory : Memory
     memory_name : str
-        What the memory is.
+        The kind of memory.
     cycles, convolution_cycles : int
         Of an image.
     moved : int
@@ -113,7 +113,7 @@ def read_run(path: Path, network: str, config: AcceleratorConfig) -> MeasuredRun
 
 
 def memory_of(fields: Mapping[str, Any]) -> tuple[Memory, str]:
-    """Return the memory of a saved run, and what it is called.
+    """Return the memory of a saved run, and its name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which layers of a program run."""
+"""The choice of a program's layers that run."""
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program

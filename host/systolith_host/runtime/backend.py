@@ -1,4 +1,4 @@
-"""What runs a program: one protocol for models, simulators and boards, one loop over layers."""
+"""Back ends: one protocol for models, simulators and boards, and one loop over layers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ __all__ = ["Backend", "Facts", "Observer", "refuse_waves", "run_layers"]
 
 @dataclass(frozen=True)
 class Observer:
-    """Whom a back end tells how far it is; threads may call side by side.
+    """Receives the progress of a back end; several threads may call at once.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Observer:
     stage : callable
         Called with the name of what begins.
     update : callable
-        Called with what is under way, how much of it is done, and how much there is.
+        Called with the name of the current work, the amount done, and the total.
     message : callable
         Called with a line for people.
     """
@@ -43,7 +43,7 @@ class Observer:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says of the back end.
+    """Facts about the back end, for reports.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Facts:
     memory : Memory, optional
         The external memory behind it, where it is known.
     memory_name : str
-        What the memory is, beyond its numbers ("simulated", a board's chip).
+        The kind of memory, beyond its numbers ("simulated", a board's chip).
     clock_mhz : float, optional
         Of the accelerator, where it has one of its own.
     """
@@ -74,7 +74,7 @@ class Backend(Protocol):
 
     @property
     def stage(self) -> str:
-        """What it does, for people: "simulating", ..."""
+        """Name of its work, for people: "simulating", ..."""
         ...
 
     @property
@@ -89,7 +89,7 @@ class Backend(Protocol):
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it; a board's clock is known after a run."""
+        """Facts for a report; a board's clock is known after a run."""
         ...
 
     def with_waves(self, layer: str, path: Path) -> "Backend":
@@ -108,12 +108,12 @@ class Backend(Protocol):
         Raises
         ------
         SystolithError
-            Names what does not fit.
+            The error names the mismatch.
         """
         ...
 
     def prepare(self, program: Program, observer: Observer) -> None:
-        """Build what a run needs, so that the run's time is its own.
+        """Build everything that a run needs, so that the run's time excludes it.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Backend(Protocol):
         Raises
         ------
         SystolithError
-            If the device, its memory or the way to it fails.
+            If the device, its memory or the connection fails.
         """
         ...
 

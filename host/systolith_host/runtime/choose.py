@@ -13,7 +13,7 @@ from systolith_hw.spec.memory import Memory
 __all__ = ["DEVICES", "DeviceOptions", "choose_backend"]
 
 DEVICES = ("rtl", "model", "emulator", "litex://HOST:PORT", "pynq:FILE.bit")
-"""What a device may be called."""
+"""Names of devices."""
 
 
 _WITHOUT = ", or run with --device emulator"
@@ -21,18 +21,18 @@ _WITHOUT = ", or run with --device emulator"
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """What some devices want to know.
+    """Options of some devices.
 
     Parameters
     ----------
     memory : Memory
-        The simulated memory, or what schedules are chosen for.
+        The simulated memory, or the one that schedules are chosen for.
     workers : int
-        Devices side by side on this machine.
+        Devices that work in parallel on this machine.
     simulator : "verilator" or "icarus"
         Of the RTL.
     board : Path, optional
-        What `systolith build` wrote, for litex.
+        Folder that `systolith build` wrote, for litex.
     scheduler : str, optional
         Address of a dask scheduler, on whose workers layers are to run.
     """

@@ -39,7 +39,7 @@ class DaskBackend:
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return self.local.stage
 
     @property
@@ -54,7 +54,7 @@ class DaskBackend:
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
         return self.local.facts
 
     def with_waves(self, layer: str, path: Path) -> "DaskBackend":
@@ -132,7 +132,7 @@ def run_remote(
     """Run jobs on dask workers, the first ones first; return all outcomes.
 
     The program goes to each worker once; inputs and outputs travel with the jobs, so that the
-    machines need no file system in common. They need this package, in the same version.
+    machines need no common file system. They need this package, in the same version.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the runtime asks of a device: memory, registers and an interrupt."""
+"""The device protocol of the runtime: memory, registers and an interrupt."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,8 +11,8 @@ __all__ = ["Device"]
 class Device(Protocol):
     """An accelerator with its external memory: emulated, simulated, or on a board.
 
-    Every method may raise an exception of the device's own with a one-line message; none may wait
-    without a limit.
+    Every method may raise the device's own exception with a one-line message, and every wait must
+    time out.
     """
 
     def write_memory(self, address: int, data: np.ndarray) -> None:

@@ -25,7 +25,7 @@ from systolith_hw.spec.registers import (
 __all__ = ["Driver"]
 
 RESET_POLLS = 2000
-"""Reads of STATUS that a reset may take to end what is under way on the bus."""
+"""Reads of STATUS within which a reset must have ended all transfers on the bus."""
 
 _WAITS = {
     "idle": "is idle",
@@ -47,7 +47,7 @@ class Driver:
     ----------
     device : Device
     config : AcceleratorConfig
-        What the programs were compiled for.
+        The configuration that the programs were compiled for.
     memory_size : int
         Bytes of external memory that the accelerator may touch.
     memory_base : int
@@ -142,7 +142,7 @@ class Driver:
             raise SystolithError("the accelerator stays busy after a reset")
 
     def _reset(self) -> bool:
-        """Reset the engines and set all that programs share; return whether it became idle."""
+        """Reset the engines and set the registers that programs share; return whether it idles."""
         self._write("CONTROL", CONTROL_RESET)
         idle = any(not self._read("STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
         self._write("WINDOW_BASE", self.memory_base)
@@ -193,7 +193,7 @@ class Driver:
         return f"{engine}: unknown error {code}, information {info:#x}"
 
     def _engines_text(self, layer: LayerProgram | None) -> str:
-        """Say what each engine is doing, and how far it got."""
+        """Return each engine's state and progress in words."""
         packed = self._read("ENGINE_STATE")
         counts = {
             name: self._read(name.upper())

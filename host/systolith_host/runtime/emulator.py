@@ -21,12 +21,12 @@ class EmulatorBackend(LocalBackend):
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return "emulating"
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
         return Facts("emulator", counts_cycles=False, measured=False)
 
     def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""What runs: layers of a program with the tensors that they need, and what they leave behind."""
+"""Jobs: layers of a program with the tensors that they need, and their outcomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Ran:
-    """That a layer ran, and what the counters said.
+    """A layer that ran, with its counters.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Ran:
 
 @dataclass(frozen=True, eq=False)
 class Outcome(Ran):
-    """What a layer left behind.
+    """A layer's result.
 
     Parameters
     ----------

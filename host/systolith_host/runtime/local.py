@@ -21,12 +21,12 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True)
 class LocalBackend(ABC):
-    """A back end of which this machine can have several at a time.
+    """A back end that this machine can run several times at once.
 
     Parameters
     ----------
     memory : Memory
-        What the simulated memory is like.
+        The simulated memory.
     workers : int
         Devices at work at a time.
     """
@@ -37,12 +37,12 @@ class LocalBackend(ABC):
     @property
     @abstractmethod
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
 
     @property
     @abstractmethod
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
 
     @property
     def sequential(self) -> bool:
@@ -72,7 +72,7 @@ class LocalBackend(ABC):
         """
 
     def run(self, program: Program, jobs: Sequence[Job], observer: Observer) -> list[Outcome]:
-        """Run jobs side by side, in the order given; return all outcomes."""
+        """Run jobs in parallel, in the given order; return all outcomes."""
         stop = threading.Event()
 
         def at(layer: str, cycles: int) -> None:

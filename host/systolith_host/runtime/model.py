@@ -21,7 +21,7 @@ class ModelBackend(EmulatorBackend):
     Parameters
     ----------
     name : str
-        What a report calls it.
+        Its name in reports.
     others
         As of :class:`LocalBackend`.
     """
@@ -30,12 +30,12 @@ class ModelBackend(EmulatorBackend):
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return "modelling"
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
         return Facts(
             self.name,
             counts_cycles=True,

@@ -24,7 +24,7 @@ MOST_SAMPLES = 4096
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a replay found.
+    """The result of a replay.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class LitexBackend:
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return "connecting"
 
     @property
@@ -65,7 +65,7 @@ class LitexBackend:
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
         return Facts(
             self.address,
             counts_cycles=True,
@@ -146,7 +146,7 @@ class LitexBackend:
 
 
 def find_system(device: str, path: Path | None) -> System:
-    """Return the system that is to be reached.
+    """Return the system behind a device's name.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ PACKET_WORDS = 240
 """Of a packet; Etherbone allows 255, and the simulator's serial line holds 2 KiB."""
 
 _NOT_LITEX = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
-"""What LiteX's decoder raises for bytes that are no packet of Etherbone's."""
+"""Exceptions of LiteX's decoder for bytes that are not an Etherbone packet."""
 
 
 def parse_address(address: str) -> tuple[str, int]:

@@ -34,14 +34,14 @@ Progress = Callable[[int, int], None]
 class LitexDevice:
     """An accelerator in a LiteX system behind litex_server; has the host's device protocol.
 
-    What is written to memory, and what is read from it, is held against the CRC-32 that the
-    system itself computes.
+    Data written to memory and read from it are checked against the CRC-32 that the system itself
+    computes.
 
     Parameters
     ----------
     link : Link
     system : System
-        What the board must be.
+        The system that the board must be.
     message : callable, optional
         Called with a line for people.
 

@@ -1,4 +1,4 @@
-"""What starting a memory asks of a device."""
+"""The part of a device that starting its memory needs."""
 
 from typing import Protocol
 
@@ -18,7 +18,7 @@ class MemoryPort(Protocol):
 
     @property
     def system(self) -> System:
-        """What the system is."""
+        """The system's description."""
         ...
 
     def set_csr(self, name: str, value: int) -> None:

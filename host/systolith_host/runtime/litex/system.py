@@ -1,4 +1,4 @@
-"""What the host has to know of a built system: ``system.json``, which a build leaves behind."""
+"""Facts about a built system for the host: ``system.json``, which a build writes."""
 
 import json
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ class MemoryStep:
 
 @dataclass(frozen=True)
 class ReadTiming:
-    """What can be set of a memory's read timing, and where commands go to.
+    """The settings of a memory's read timing, and the phases of its commands.
 
     Parameters
     ----------
     bitslips, delays : int
-        How many of each there are.
+        Number of settings.
     read_phase, write_phase : int
         Of the cycle, in which the memory takes such commands.
     """
@@ -61,11 +61,11 @@ class System:
     Parameters
     ----------
     path : Path
-        Where this was read from.
+        The file.
     target : str
         The board's name, or "simulation".
     magic, build, fingerprint : int
-        What its registers say: that it is one, which one, and the accelerator's configuration.
+        Contents of its registers: kind of system, build, and the accelerator's configuration.
     system_hz, accelerator_hz : float
     memory_base, register_base : int
         On the host's bus.

@@ -1,4 +1,4 @@
-"""A program's layers on a Zynq board that this very program runs on."""
+"""A program's layers on the Zynq board that this process runs on."""
 
 import time
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class PynqBackend:
     ----------
     bitstream : Path
     memory : Memory
-        What schedules are chosen for; what it really gives is the processors' to share.
+        The memory that schedules are chosen for; its real rate is shared with the processors.
     """
 
     bitstream: Path
@@ -41,7 +41,7 @@ class PynqBackend:
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return "connecting"
 
     @property
@@ -51,7 +51,7 @@ class PynqBackend:
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it; its clock once it has run."""
+        """Facts for a report; the clock is known after a run."""
         return Facts(
             f"{SCHEME}{self.bitstream}", counts_cycles=True, measured=True, clock_mhz=self.clock_mhz
         )
@@ -61,7 +61,7 @@ class PynqBackend:
         raise refuse_waves()
 
     def check(self, program: Program) -> None:
-        """Refuse nothing: the overlay says what it is when it is loaded."""
+        """Refuse nothing: the overlay identifies itself when it is loaded."""
 
     def prepare(self, program: Program, observer: Observer) -> None:
         """Build nothing."""

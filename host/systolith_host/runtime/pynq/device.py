@@ -27,12 +27,12 @@ class PynqDevice:
 
     Its memory is one buffer that the processors' Linux lends; addresses are relative to it. The
     processors' caches are flushed after each write and invalidated before each read. The interrupt
-    is polled in its register: PYNQ's own waiting has no time limit.
+    is polled in its register: PYNQ's own wait does not time out.
 
     Parameters
     ----------
     bitstream : Path
-        BOARD.bit, with BOARD.hwh beside it; it is loaded into the logic.
+        BOARD.bit, with BOARD.hwh next to it; it is loaded into the logic.
     memory_size : int
         Bytes of memory.
 

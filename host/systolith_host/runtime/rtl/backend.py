@@ -40,12 +40,12 @@ class RtlBackend(LocalBackend):
 
     @property
     def stage(self) -> str:
-        """What it does, for people."""
+        """Name of its work, for people."""
         return "simulating"
 
     @property
     def facts(self) -> Facts:
-        """What a report says of it."""
+        """Facts for a report."""
         return Facts(
             f"rtl ({self.simulator})",
             counts_cycles=True,

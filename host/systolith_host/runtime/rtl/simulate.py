@@ -46,7 +46,7 @@ _PROGRESS_CYCLES = {"verilator": 50_000, "icarus": 1_000}
 
 @dataclass(frozen=True)
 class EventFile:
-    """Where event_recorder.v writes, and the cycles between two of its samples (0: none)."""
+    """The file of event_recorder.v, and the cycles between two of its samples (0: none)."""
 
     path: Path
     interval: int = 0
@@ -176,7 +176,7 @@ def run_layers(
     build : Build
         The simulator.
     config : AcceleratorConfig
-        What the layers were compiled for.
+        The configuration that the layers were compiled for.
     layers : sequence of LayerProgram
     image : Path
         The external memory.
@@ -253,7 +253,7 @@ def _choose(program: Program, names: Sequence[str] | None) -> list[LayerProgram]
 
 
 def _limit(layer: LayerProgram, config: AcceleratorConfig, timing: MemoryTiming) -> int:
-    """Return cycles that a working accelerator does not come near."""
+    """Return a number of cycles far above those of a working accelerator."""
     slower = 1.0
     if timing.bytes_per_cycle is not None:
         slower = max(1.0, config.bus_bytes / timing.bytes_per_cycle)
@@ -298,7 +298,7 @@ def _collect(
 def _events(
     reader: int, process: "subprocess.Popen[bytes]", silence_seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield what the simulator tells until it closes the pipe."""
+    """Yield the simulator's messages until it closes the pipe."""
     pending = b""
     last = time.monotonic()
     while True:
