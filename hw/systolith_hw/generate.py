@@ -188,9 +188,9 @@ def accelerator_facts(config: AcceleratorConfig) -> dict[str, Any]:
         "buffers": {
             "activation": config.act_bytes,
             "weight": config.weight_bytes,
-            "parameter": config.param_depth * 8,
-            "accumulator": 2 * config.acc_depth * config.cols * config.acc_width // 8,
-            "output": config.out_depth * config.block,
+            "parameter": config.param_bytes,
+            "accumulator": config.acc_bytes,
+            "output": config.out_bytes,
         },
         "registers": [
             {

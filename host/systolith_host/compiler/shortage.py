@@ -102,13 +102,13 @@ def smallest_change(
 
 def depth_change(config: AcceleratorConfig, field: str, value: int) -> Change:
     """Return the change of a depth to a value."""
-    buffer, word = {
-        "act_depth": ("activation buffer", config.rows),
-        "weight_depth": ("weight buffer", config.cols),
-        # Two banks of sums, in whole bytes.
-        "acc_depth": ("accumulator memory", 2 * config.cols * -(-config.acc_width // 8)),
+    buffer, size = {
+        "act_depth": ("activation buffer", "act_bytes"),
+        "weight_depth": ("weight buffer", "weight_bytes"),
+        "acc_depth": ("accumulator memory", "acc_bytes"),
     }[field]
-    return Change(field, value, buffer, getattr(config, field) * word, value * word)
+    other = replace(config, **{field: value})
+    return Change(field, value, buffer, getattr(config, size), getattr(other, size))
 
 
 def _least(

@@ -337,9 +337,8 @@ def _buffers(
             (depth - needed) // piece,
             int(items[:, WORDS].sum()) <= depth,
         )
-    sums = config.cols * -(-config.acc_width // 8)
-    tile = schedule.pixels * sums
-    yield BufferUse("accumulators", tile, tile, 2 * config.acc_depth * sums, 1, False)
+    tile = config.sum_bytes(schedule.pixels)
+    yield BufferUse("accumulators", tile, tile, config.acc_bytes, 1, False)
 
 
 def _most(items: np.ndarray) -> int:

@@ -166,9 +166,8 @@ class Point:
         """Bytes of all buffers: activations, weights, parameters, accumulators, output."""
         assert self.config is not None
         config = self.config
-        sums = -(-2 * config.acc_depth * config.cols * config.acc_width // 8)
-        out = config.out_depth * config.block
-        return config.act_bytes + config.weight_bytes + 8 * config.param_depth + sums + out
+        inputs = config.act_bytes + config.weight_bytes + config.param_bytes
+        return inputs + config.acc_bytes + config.out_bytes
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:
     """Return depth and bits of the queues: of beats read and written, and of instructions."""
     bits = 8 * config.bus_bytes
     beats = 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
-    written = config.out_depth * config.block // config.bus_bytes
+    written = config.out_bytes // config.bus_bytes
     instructions = [
         (config.queue_depth, sum(field.bits(config.addr_width) for field in fields))
         for fields in FIELDS.values()

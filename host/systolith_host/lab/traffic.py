@@ -106,11 +106,10 @@ def splits(size: int, parts: int = PARTS) -> Iterator[Split]:
 
 def _config(base: AcceleratorConfig, split: Split) -> AcceleratorConfig | None:
     """Return the accelerator with this split, or None if there is none."""
-    pixel = 2 * base.cols * base.acc_width // 8
     values = {
         "act_buffer": float(split.activations),
         "weight_buffer": float(split.weights),
-        "acc_depth": float(split.sums // pixel),
+        "acc_depth": float(split.sums // base.sum_bytes(2)),
     }
     try:
         return Space(base, {axis: (value,) for axis, value in values.items()}).point(values).config

@@ -198,8 +198,7 @@ def check_board(config: AcceleratorConfig, board: ZynqBoard) -> None:
     SystolithError
         Naming the resource, the need and what there is.
     """
-    accumulators = 2 * config.acc_depth * config.cols * config.acc_width
-    bits = 8 * (config.act_bytes + config.weight_bytes) + accumulators
+    bits = 8 * (config.act_bytes + config.weight_bytes + config.acc_bytes)
     for what, need, there in (
         ("DSP", config.multipliers, board.dsps),
         ("block RAM", -(-bits // _BLOCK_RAM_BITS), board.block_rams),

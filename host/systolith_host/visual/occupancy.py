@@ -62,7 +62,6 @@ def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
     tiles: list[_Item] = []
     open_tiles: dict[int, _Item] = {}
     sizes = {Buffer.ACT: config.block, Buffer.WEIGHT: config.cols, Buffer.PARAM: PARAM_BYTES}
-    sum_bytes = config.cols * config.acc_width // 8
     for number, one in enumerate(timeline.instructions):
         fields = one.fields
         _, begin, end, _ = map(int, timeline.times[number])
@@ -90,19 +89,18 @@ def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
             pixels = fields["x_count"] * fields["y_count"] * fields["n_count"]
             bank = fields["bank"]
             if fields["clear"]:
-                open_tiles[bank] = _Item(0, 0, 0, pixels * sum_bytes, begin, end)
+                open_tiles[bank] = _Item(0, 0, 0, config.sum_bytes(pixels), begin, end)
                 tiles.append(open_tiles[bank])
         else:
             base = fields["param_base"]
             _read(standing[Buffer.PARAM], base, base + fields["blocks"] * config.block, end)
             if fields["bank"] in open_tiles:
                 open_tiles[fields["bank"]].end = end
-    sums = 2 * config.acc_depth * sum_bytes
     return (
         _occupancy("activations", config.act_bytes, items[Buffer.ACT]),
         _occupancy("weights", config.weight_bytes, items[Buffer.WEIGHT]),
-        _occupancy("parameters", config.param_depth * PARAM_BYTES, items[Buffer.PARAM]),
-        _occupancy("accumulators", sums, tiles),
+        _occupancy("parameters", config.param_bytes, items[Buffer.PARAM]),
+        _occupancy("accumulators", config.acc_bytes, tiles),
     )
 
 

@@ -77,7 +77,7 @@ class WritePort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, bus = self.config, self.bus
-        depth = config.out_depth * config.block // config.bus_bytes
+        depth = config.out_bytes // config.bus_bytes
         m.submodules.buffer = buffer = Queue(write_beat_layout(config), depth)
         # Bursts whose data is leaving, and bursts whose answer is awaited.
         m.submodules.lengths = lengths = Queue(8, config.outstanding_writes + 1)

@@ -26,7 +26,7 @@ PIXEL_JOB = data.StructLayout(
     {
         field.name: instruction_layout(Opcode.CONV)[field.name].shape
         for field in FIELDS[Opcode.CONV]
-        if not field.name.startswith("after_loaded_weight") and field.name != "weight_base"
+        if field.name not in ("after_loaded_weight", "weight_base")
     }
 )
 """The fields of a CONV that the pixel sequencer needs."""

@@ -15,7 +15,7 @@ from systolith_hw.interface.layouts import (
     packed_instruction_layout,
 )
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode
+from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode, Role
 from systolith_hw.spec.legal import rules
 from systolith_hw.stream.queue import Queue
 
@@ -156,9 +156,9 @@ class Fetch(wiring.Component):
                 if f.external and f.width > config.addr_width
             ]
             tests += [
-                fields[f.name] <= before[_RAISED_BY[f.name.split("_")[1]]]
+                fields[f.name] <= before[_RAISED_BY[f.counter]]
                 for f in FIELDS[opcode]
-                if f.name.startswith("after_")
+                if f.role is Role.TOKEN
             ]
             values = {f.name: fields[f.name] for f in FIELDS[opcode]}
             tests += [rule.kept(values) for rule in rules(opcode, config)]

@@ -4,7 +4,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode
+from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode, Role
 
 __all__ = [
     "COUNTER_BITS",
@@ -16,7 +16,7 @@ __all__ = [
     "packed_instruction_layout",
 ]
 
-COUNTER_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.name.startswith("after_"))
+COUNTER_BITS = next(field.width for field in FIELDS[Opcode.LOAD] if field.role is Role.TOKEN)
 
 PROGRESS_LAYOUT = data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_BITS))
 """The counters of finished instructions, which are the dependency tokens."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.errors import SystolithError
+from systolith_hw.spec.isa import PARAM_BYTES
 from systolith_hw.spec.timing import least_pass
 
 __all__ = [
@@ -210,6 +211,25 @@ class AcceleratorConfig:
     def weight_bytes(self) -> int:
         """Bytes of the weight buffer."""
         return self.weight_depth * self.cols
+
+    @property
+    def param_bytes(self) -> int:
+        """Bytes of the parameter buffer."""
+        return self.param_depth * PARAM_BYTES
+
+    @property
+    def acc_bytes(self) -> int:
+        """Bytes of both accumulator banks."""
+        return self.sum_bytes(2 * self.acc_depth)
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of the output buffer."""
+        return self.out_depth * self.block
+
+    def sum_bytes(self, pixels: int) -> int:
+        """Return the bytes that the sums of so many pixels take, each of :attr:`acc_width` bits."""
+        return -(-pixels * self.cols * self.acc_width // 8)
 
     @property
     def psum_width(self) -> int:

@@ -54,7 +54,7 @@ advances by the steps of x, y, n for each b anew; inside a window dx and dy adva
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 __all__ = [
     "COUNTERS",
@@ -68,6 +68,7 @@ __all__ = [
     "Field",
     "Instruction",
     "Opcode",
+    "Role",
     "decode",
     "walk_steps",
 ]
@@ -99,13 +100,26 @@ class Buffer(IntEnum):
     PARAM = 2
 
 
+class Role(Enum):
+    """What a field is for, where that decides how it is treated."""
+
+    VALUE = "value"
+    TOKEN = "token"
+    """A count that the instruction waits for; :attr:`Field.counter` says of what."""
+    COUNT = "count"
+    """Iterations of a level of a walk."""
+    STEP = "step"
+    """What a level of a walk adds to the address, modulo the field's width."""
+
+
 @dataclass(frozen=True)
 class Field:
     """One field: its name, its width in bits, its meaning, and its legal values.
 
     They are all that fit the width unless `least` or `most` say otherwise; those of an `external`
     field, an address or a distance in external memory, are also below 2**addr_width of the
-    configuration. The accelerator refuses an instruction with any other.
+    configuration. The accelerator refuses an instruction with any other. The `counter` of a token
+    is one of :data:`COUNTERS`.
     """
 
     name: str
@@ -115,6 +129,8 @@ class Field:
     least: int | None = None
     most: int | None = None
     external: bool = False
+    role: Role = Role.VALUE
+    counter: str = ""
 
     @property
     def low(self) -> int:
@@ -153,13 +169,25 @@ def _region() -> tuple[Field, ...]:
 
 def _level(name: str, count_width: int, step_width: int) -> tuple[Field, ...]:
     return (
-        Field(f"{name}_count", count_width, f"iterations of level {name}", least=1),
-        Field(f"{name}_step", step_width, f"added to the address when level {name} advances"),
+        Field(
+            f"{name}_count",
+            count_width,
+            f"iterations of level {name}",
+            least=1,
+            role=Role.COUNT,
+        ),
+        Field(
+            f"{name}_step",
+            step_width,
+            f"added to the address when level {name} advances",
+            role=Role.STEP,
+        ),
     )
 
 
 def _after(counter: str, suffix: str = "") -> Field:
-    return Field(f"after_{counter}{suffix}", 24, f"wait until {counter} is at least this")
+    doc = f"wait until {counter} is at least this"
+    return Field(f"after_{counter}{suffix}", 24, doc, role=Role.TOKEN, counter=counter)
 
 
 FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
@@ -260,7 +288,7 @@ class Instruction:
                 raise ValueError(f"{self.opcode.name} has no field {name!r}")
             field = table[name]
             value = int(value)
-            if name.endswith("_step"):
+            if field.role is Role.STEP:
                 value %= 1 << field.width
             if not field.low <= value <= field.high:
                 raise ValueError(

@@ -13,7 +13,7 @@ from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Buffer, Opcode
+from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Buffer, Opcode, Role
 from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.lanes import PostLanes, drain_flags
 from systolith_hw.stream.queue import Queue
@@ -24,7 +24,7 @@ DRAIN_JOB = data.StructLayout(
     {
         field.name: instruction_layout(Opcode.STORE)[field.name].shape
         for field in FIELDS[Opcode.STORE]
-        if field.name not in REGION_FIELDS and not field.name.startswith("after_")
+        if field.name not in REGION_FIELDS and field.role is not Role.TOKEN
     }
 )
 """The fields of a STORE that the drain needs."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.errors import SystolithError
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
+from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, Instruction, Opcode, Role, decode
 from systolith_hw.spec.legal import broken_rule
 from systolith_hw.spec.registers import (
     CONTROL_RESET,
@@ -184,10 +184,10 @@ class Emulator:
         rule = broken_rule(instruction, self.config)
         if rule is not None:
             raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number, rule.text)
-        for name, value in instruction.fields.items():
-            if name.startswith("after_"):
-                counter = name.split("_")[1]
-                count = self._values[counter.upper()]
+        for field in FIELDS[instruction.opcode]:
+            if field.role is Role.TOKEN:
+                name, counter = field.name, field.counter
+                value, count = instruction[name], self._values[counter.upper()]
                 if value > count:
                     raise Fault(
                         ErrorCode.ILLEGAL,

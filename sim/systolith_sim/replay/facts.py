@@ -53,7 +53,7 @@ def make_facts(
         "bus": bus,
         "outstanding_reads": config.outstanding_reads,
         "outstanding_writes": config.outstanding_writes,
-        "out_beats": config.out_depth * config.block // bus,
+        "out_beats": config.out_bytes // bus,
         "instruction_beats": instruction_beats,
         "fetch_beats": 2 * max(config.burst_beats, instruction_beats),
         "accumulator_update": timing.ACCUMULATOR_UPDATE,
