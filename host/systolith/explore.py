@@ -33,7 +33,8 @@ class Sweep:
     Attributes
     ----------
     results : tuple of systolith_host.explore.results.Result
-        ``values`` of the axes, ``cycles``, ``traffic_bytes``, ``bound_cycles``, ``multipliers``,
+        ``values`` of the axes, ``estimated_cycles``, ``estimated_bytes``, the exact ``cycles`` and
+        ``traffic_bytes`` (None where they were not replayed), ``bound_cycles``, ``multipliers``,
         ``memory_bytes``, ``luts``, ``ffs``, ``dsps``, ``block_rams``; or the ``reason`` why there
         are none.
     network : str
@@ -45,14 +46,17 @@ class Sweep:
 
     @property
     def front(self) -> "Sweep":
-        """The points than which no other is better in everything, by cycles."""
-        from systolith_host.explore.results import pareto
+        """The points than which no other is better in everything, by cycles.
 
-        return Sweep(self.network, pareto(self.results))
+        Exact numbers decide where the whole front by estimates has them, estimates otherwise.
+        """
+        from systolith_host.explore.rank import find_front
+
+        return Sweep(self.network, find_front(self.results).results)
 
     @property
     def best(self) -> "Result | None":
-        """The result with the fewest cycles; None if no point can be built."""
+        """The result with the fewest cycles, as far as known; None if no point can be built."""
         return min(
             (one for one in self.results if not one.reason), default=None, key=lambda one: one.costs
         )
@@ -107,6 +111,7 @@ def explore(
     max_multipliers: int | None = None,
     max_memory: int | None = None,
     fits: str | None = None,
+    exact: int | None = None,
     out: str | os.PathLike[str] | None = None,
     workers: "int | str | Client" = 1,
     progress: Progress = None,
@@ -132,6 +137,9 @@ def explore(
         Leave out points with more multipliers, or more bytes of buffers.
     fits : str, optional
         Leave out points that do not fit an FPGA, as :meth:`Accelerator.resources` names it.
+    exact : int, optional
+        Points whose every cycle is replayed, those of the Pareto front first; 0 leaves estimates
+        only. All points where that takes less than a minute, else 10, if None.
     out : path, optional
         Folder of the results, points.csv and layers.csv; the same sweep goes on there. Without it
         they are kept in memory alone.
@@ -160,7 +168,7 @@ def explore(
     from systolith_host.explore.results import Result, Results
     from systolith_host.explore.search import search_front
     from systolith_host.explore.space import AXES, Space, parse_values
-    from systolith_host.explore.sweep import Runner
+    from systolith_host.explore.sweep import Runner, replay_best
 
     if not isinstance(network, Network):
         network = load(network)
@@ -175,6 +183,8 @@ def explore(
     for name, limit in (("max_multipliers", max_multipliers), ("max_memory", max_memory)):
         if limit is not None:
             whole_of(name, limit, 1, 1 << 40)
+    if exact is not None:
+        whole_of("exact", exact, 0, MOST_POINTS)
     part = part_of(fits) if fits is not None else None
     space = Space(Accelerator.of(base).config, values, max_multipliers, max_memory, part)
     batch, seed = whole_of("batch", batch, 1, MOST_BATCH), whole_of("seed", seed, 0, (1 << 63) - 1)
@@ -203,6 +213,8 @@ def explore(
             found = search_front(space, lambda some: runner.run(some, done), search, seed=seed)
         else:
             found = runner.run(points, done)
+        log.stage("replaying")
+        found = replay_best(runner, space, found, exact, processes, log.update)
     if all(result.reason for result in found):
         raise SystolithError(
             f"none of the {len(found):,} points can be built or run; the first: {found[0].reason}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from systolith_host.boards.board import Board
-from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import MeasuredRun
 from systolith_host.fpga.parts import Part
@@ -152,15 +151,12 @@ def network_speed(
         of long reads. See :func:`check_memory`.
     """
     bus = float(config.bus_bytes)
-    free = evaluate(network, config, Memory())
-    unlimited = sum(cost.cycles for cost in free)
-    moved = sum(cost.read_bytes + cost.write_bytes for cost in free)
+    free = _modelled(network, config, bus)
     if measured is None:
         rate = min(board.read_rate / mhz, bus)
-        costs = evaluate(network, config, Memory(bytes_per_cycle=rate))
+        slow = _modelled(network, config, rate) if rate < bus else free
         source = f"the performance model, {rate:.4g} bytes per cycle"
-        cycles = sum(cost.cycles for cost in costs)
-        convolutions = sum(cost.cycles for cost in costs if cost.kind != "fc")
+        cycles, convolutions = slow.cycles, slow.convolution_cycles
     else:
         memory = measured.memory.described(config.bus_bytes)
         source = f"{measured.device}, {measured.memory_name} memory: {memory}"
@@ -170,14 +166,38 @@ def network_speed(
         source=source,
         cycles=cycles,
         convolution_cycles=convolutions,
-        unlimited_cycles=unlimited,
+        unlimited_cycles=free.cycles,
         frames=mhz * 1e6 / cycles,
         convolution_frames=mhz * 1e6 / convolutions,
-        needed_rate=moved / unlimited * mhz,
+        needed_rate=free.traffic / free.cycles * mhz,
         memory_rate=board.memory_rate,
         read_rate=board.read_rate if board.read_share else None,
         memory_bytes=_least_memory(network),
     )
+
+
+@dataclass(frozen=True)
+class _Modelled:
+    cycles: int
+    convolution_cycles: int
+    traffic: int
+
+
+def _modelled(network: str, config: AcceleratorConfig, rate: float) -> _Modelled:
+    """Return what a network takes where the memory moves so many bytes per cycle, replayed."""
+    from systolith_host.cost.estimate import estimate_network  # imports numba
+
+    memory = Memory(bytes_per_cycle=rate)
+    groups = estimate_network(network, config, memory, workers=1).groups
+    everything, convolutions = groups["all"], groups["convolutions"]
+    counts = (
+        everything.cycles,
+        convolutions.cycles,
+        everything.bytes_read,
+        everything.bytes_written,
+    )
+    cycles, others, read, written = (count or 0 for count in counts)
+    return _Modelled(cycles, others, read + written)
 
 
 def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:

@@ -70,6 +70,7 @@ def build(
 
     target, chosen = load_config(config), load_board(board, link)
     need("build", "sim", "amaranth", "pyosys")
+    need("build", "explore", "numba")
     tried = range(first_seed, first_seed + seeds)
     options = BuildOptions(clock, tried, jobs, limit, _address(ip), measured)
     with ProgressLog(error_console()) as log:

@@ -99,7 +99,7 @@ def compile_(
     show(
         f"{out}: {network}, batch {batch}, for {target.name} ({target.fingerprint:016x}): "
         f"{instructions:,} instructions, {program.memory_size / 1e6:,.1f} MB of memory, "
-        f"{cycles:,} cycles predicted"
+        f"~{cycles:,} cycles estimated"
     )
 
 

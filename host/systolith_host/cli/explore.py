@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,16 +18,16 @@ from rich.progress import (
 from rich.table import Table
 
 from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.cli.views.sweep import show_sweep
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
-from systolith_host.explore.results import Result, Results, pareto
+from systolith_host.explore.results import Result, Results
 from systolith_host.explore.search import search_front
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
-from systolith_host.explore.sweep import Runner
+from systolith_host.explore.sweep import Runner, replay_best
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
-from systolith_host.fpga.estimate import fit_note
 from systolith_host.fpga.parts import PARTS, load_part
 from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.presets import load_config
@@ -41,7 +40,6 @@ ASK_ABOVE = 2_000
 REFUSE_ABOVE = 1_000_000
 """Points that are not run at all; a sample of them may be."""
 
-_SHOWN = 12
 _WIDTH = 150
 
 
@@ -116,6 +114,15 @@ def explore(
             "machines: use tls://, see docs/explorer.md.",
         ),
     ] = None,
+    exact: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Replay every cycle of N points, those of the Pareto front first; 0 leaves "
+            "estimates only. Default: all points where that takes less than a minute, else 10.",
+        ),
+    ] = None,
     confirm: Annotated[
         int, typer.Option(min=0, help="Run so many of the fastest points in the RTL.")
     ] = 0,
@@ -123,7 +130,8 @@ def explore(
 ) -> None:
     """Sweep arrays, buffers and memory bandwidths: what each does to cycles and traffic.
 
-    Every point is compiled. VALUES are a list, 8,16,32, a range that doubles, 32K..512K, or a
+    Every point is compiled, which estimates its cycles (~); then as many as --exact says are
+    replayed, to the cycle. VALUES are a list, 8,16,32, a range that doubles, 32K..512K, or a
     range with a step, "4..16 step 4".
     """
     given = {
@@ -166,9 +174,10 @@ def explore(
             found = _search(runner, space, search, seed)
         else:
             found = _run(runner, points)
-    seconds = time.monotonic() - started
+        seconds = time.monotonic() - started
+        found = _replay(runner, space, found, exact, workers)
     new = len(results.done) - before
-    _show(console, found)
+    show_sweep(console, found)
     speed = f"{new:,} new in {seconds:,.0f} s, {new / seconds:.2f} a second" if new else "none new"
     console.print(
         f"{network}, batch {batch}: {len(found):,} points, {speed}; results in {out}",
@@ -243,37 +252,16 @@ def _search(runner: Runner, space: Space, budget: int, seed: int) -> list[Result
         return search_front(space, lambda some: runner.run(some, report), budget, seed=seed)
 
 
-def _show(console: SafeConsole, found: Sequence[Result]) -> None:
-    good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
-    front = {result.key for result in pareto(good)}
-    axes = [axis for axis in AXES if any(axis in result.values for result in found)]
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    columns = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs", "Pareto")
-    for name in (*axes, *columns):
-        table.add_column(name, justify="right")
-    for result in good[:_SHOWN]:
-        table.add_row(
-            *(f"{result.values[axis]:,g}" if axis in result.values else "" for axis in axes),
-            f"{result.cycles:,}",
-            f"{100 * result.bound_cycles / result.cycles:.1f}%",
-            f"{result.traffic_bytes / 1e6:.2f}",
-            f"{result.dsps:,}",
-            f"{result.block_rams:,}",
-            f"~{result.luts:,}",
-            f"~{result.ffs:,}",
-            "*" if result.key in front else "",
-        )
-    if good:
-        console.print(table)
-    if len(good) > _SHOWN:
-        console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(front):,} on the Pareto front")
-    if good:
-        console.print(f"DSPs and block RAMs as on an ECP5; {fit_note()}", highlight=False)
-    reasons = Counter(result.reason for result in found if result.reason)
-    if reasons:
-        console.print(f"{reasons.total():,} points cannot be built or run:")
-    for reason, number in reasons.most_common():
-        console.print(f"  {number:,} x {reason}", highlight=False)
+def _replay(
+    runner: Runner, space: Space, found: Sequence[Result], limit: int | None, workers: int
+) -> list[Result]:
+    with _progress() as progress:
+        task = progress.add_task("exact cycles", total=None, visible=False)
+
+        def told(what: str, done: float, total: float) -> None:
+            progress.update(task, description=what, completed=done, total=total, visible=True)
+
+        return replay_best(runner, space, found, limit, workers, told)
 
 
 def _confirm(
@@ -290,7 +278,7 @@ def _confirm(
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
     qgraph = shape_network(network)
     table = Table(box=None, pad_edge=False)
-    for name in ("point", "layer", "compiler", "replay", "RTL", "compiler's error", "traffic"):
+    for name in ("point", "layer", "estimate", "replay", "RTL", "estimate's error", "traffic"):
         table.add_column(name, justify="right")
     for result in good[:count]:
         point = space.point(result.values)
@@ -314,7 +302,7 @@ def _confirm(
             table.add_row(
                 label,
                 name,
-                f"{expected:,}",
+                f"~{expected:,}",
                 f"{modelled:,}",
                 f"{measured:,}",
                 f"{100 * (expected / measured - 1):+.2f}%",

@@ -1,4 +1,4 @@
-"""The cost of a network at one point: the compiler schedules every layer, once for equal ones."""
+"""The cost of a network at one point: estimated by the compiler, or replayed to the cycle."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["LayerCost", "evaluate", "operations_of", "places_of"]
+__all__ = ["LayerCost", "evaluate", "evaluate_exactly", "operations_of", "places_of"]
 
 _MOST_SCHEDULES = 20_000
 """Schedules that a process remembers."""
@@ -35,22 +35,27 @@ class LayerCost:
     name : str
     kind : str
         As of :class:`systolith_host.program.program.LayerProgram`.
-    cycles : int
+    estimated_cycles : int
         By the compiler's simulation of the engines.
-    read_bytes, write_bytes : int
-        Instructions included.
+    estimated_read_bytes, estimated_write_bytes : int
+        By the schedule, instructions included; the edges of rows that fill no bus beat are not.
     bound_cycles : int
         Least cycles that array and memory allow.
     schedule : LayerSchedule
+    cycles, read_bytes, write_bytes : int, optional
+        By the replay, equal to what the RTL counts; None if it was not replayed.
     """
 
     name: str
     kind: str
-    cycles: int
-    read_bytes: int
-    write_bytes: int
+    estimated_cycles: int
+    estimated_read_bytes: int
+    estimated_write_bytes: int
     bound_cycles: int
     schedule: LayerSchedule
+    cycles: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
 
 
 def evaluate(
@@ -59,7 +64,7 @@ def evaluate(
     memory: Memory,
     batch: int = 1,
 ) -> list[LayerCost]:
-    """Return the cost of each layer of a network.
+    """Return the estimated cost of each layer of a network.
 
     Parameters
     ----------
@@ -83,14 +88,40 @@ def evaluate(
             LayerCost(
                 name=operation.name,
                 kind=operation.kind,
-                cycles=cycles,
-                read_bytes=schedule.read_bytes + instructions * INSTRUCTION_BYTES,
-                write_bytes=schedule.write_bytes,
+                estimated_cycles=cycles,
+                estimated_read_bytes=schedule.read_bytes + instructions * INSTRUCTION_BYTES,
+                estimated_write_bytes=schedule.write_bytes,
                 bound_cycles=bound.cycles,
                 schedule=schedule,
             )
         )
     return found
+
+
+def evaluate_exactly(
+    network: str,
+    config: AcceleratorConfig,
+    memory: Memory,
+    batch: int = 1,
+) -> list[LayerCost]:
+    """Return the cost of each layer of a network, estimated and replayed.
+
+    Parameters and errors are those of :func:`evaluate`; a network that is larger than the
+    accelerator's memory space is refused here only.
+    """
+    from systolith_host.cost.estimate import estimate_network  # imports numba
+
+    costs = evaluate(network, config, memory, batch)
+    report = estimate_network(network, config, memory, batch, workers=1)
+    return [
+        dataclasses.replace(
+            cost,
+            cycles=layer.cycles,
+            read_bytes=layer.bytes_read,
+            write_bytes=layer.bytes_written,
+        )
+        for cost, layer in zip(costs, report.layers, strict=True)
+    ]
 
 
 def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from systolith_host.compiler.allocate import MemoryMap, place_of
 from systolith_host.compiler.compile import choose_schedule, compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
@@ -17,6 +16,7 @@ from systolith_host.compiler.schedule.tables import FIRST, LAST, WORDS
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.trial import Trials
 from systolith_host.compiler.schedule.work import Addresses, TooManyStepsError, make_work
+from systolith_host.cost.evaluate import places_of
 from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
@@ -223,7 +223,7 @@ def explain_layer(
     operation = _find(lower(qgraph, config, fuse_pool=fuse_pool), qgraph.name, layer)
     memory = memory or Memory()
     rate = memory.rate(config.bus_bytes)
-    addresses = _addresses(qgraph, operation, config, batch)
+    addresses = places_of(qgraph, operation, config, batch)
     schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory)
     program = compile_network(
         qgraph,
@@ -279,20 +279,6 @@ def _find(operations: list[Operation], network: str, layer: str) -> Operation:
             return operation
     names = ", ".join(operation.name for operation in operations)
     raise SystolithError(f"--explain: {network} has no layer {layer!r}; it has {names}")
-
-
-def _addresses(
-    qgraph: QGraph, operation: Operation, config: AcceleratorConfig, batch: int
-) -> Addresses:
-    """Return places of the layer's own tensors: schedules depend on their shapes only."""
-    space = MemoryMap()
-    sources = tuple(
-        place_of(qgraph.tensors[name], space, config, batch, operation.pixel_bytes)
-        for name in operation.inputs
-    )
-    target = place_of(qgraph.tensors[operation.output], space, config, batch, 0)
-    weights = space.reserve(operation.weights.size, "weights")
-    return Addresses(sources, target, weights, space.reserve(operation.params.size, "parameters"))
 
 
 def _simulate(

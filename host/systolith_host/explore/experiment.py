@@ -14,7 +14,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["SCHEMA", "Experiment", "network_digest"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Of the columns of points.csv and what they mean."""
 
 

@@ -1,9 +1,10 @@
-"""The results of a sweep: kept in CSV files as they come, read again to go on, and ranked."""
+"""The results of a sweep: kept in CSV files as they come, and read again to go on."""
 
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.space import AXES, Point
 
-__all__ = ["Result", "Results", "pareto", "point_key", "read_results"]
+__all__ = ["Result", "Results", "point_key", "read_results"]
 
 _RESOURCES = {"LUT": "luts", "FF": "ffs", "DSP": "dsps", "block RAM": "block_rams"}
 """Estimates, by the names of their columns; see systolith_host.fpga.estimate for their errors."""
@@ -27,6 +28,8 @@ _POINT = (
     "memory_turnaround",
     *AXES,
     "reason",
+    "estimated_cycles",
+    "estimated_bytes",
     "cycles",
     "traffic_bytes",
     "bound_cycles",
@@ -37,6 +40,9 @@ _POINT = (
 _LAYER = (
     "key",
     "layer",
+    "estimated_cycles",
+    "estimated_read_bytes",
+    "estimated_write_bytes",
     "cycles",
     "read_bytes",
     "write_bytes",
@@ -63,7 +69,11 @@ class Result:
         The axes.
     reason : str
         Why there is none; "" if there is.
-    cycles, traffic_bytes, bound_cycles, multipliers, memory_bytes : int
+    estimated_cycles, estimated_bytes : int
+        By the compiler; 0 if there is none.
+    cycles, traffic_bytes : int, optional
+        By the replay, equal to what the RTL counts; None if the point was not replayed.
+    bound_cycles, multipliers, memory_bytes : int
         0 if there is none.
     luts, ffs, dsps, block_rams : int
         Of an ECP5: DSPs and block RAMs counted, the others estimated.
@@ -72,8 +82,10 @@ class Result:
     key: str
     values: dict[str, float]
     reason: str
-    cycles: int = 0
-    traffic_bytes: int = 0
+    estimated_cycles: int = 0
+    estimated_bytes: int = 0
+    cycles: int | None = None
+    traffic_bytes: int | None = None
     bound_cycles: int = 0
     multipliers: int = 0
     memory_bytes: int = 0
@@ -83,9 +95,29 @@ class Result:
     block_rams: int = 0
 
     @property
+    def exact(self) -> bool:
+        """Whether it was replayed."""
+        return self.cycles is not None
+
+    @property
+    def known_cycles(self) -> int:
+        """Exact ones where there are any, estimated ones otherwise."""
+        return self.estimated_cycles if self.cycles is None else self.cycles
+
+    @property
+    def known_bytes(self) -> int:
+        """Exact ones where there are any, estimated ones otherwise."""
+        return self.estimated_bytes if self.traffic_bytes is None else self.traffic_bytes
+
+    @property
     def costs(self) -> tuple[int, ...]:
-        """What a better point has less of."""
-        return (self.cycles, self.traffic_bytes, self.dsps, self.block_rams)
+        """What a better point has less of, as far as it is known."""
+        return (self.known_cycles, self.known_bytes, self.dsps, self.block_rams)
+
+    @property
+    def estimates(self) -> tuple[int, ...]:
+        """What a better point has less of, by estimates alone."""
+        return (self.estimated_cycles, self.estimated_bytes, self.dsps, self.block_rams)
 
 
 def point_key(experiment: Experiment, point: Point) -> str:
@@ -93,24 +125,15 @@ def point_key(experiment: Experiment, point: Point) -> str:
     config = None if point.config is None else point.config.fingerprint
     fields = (point.bandwidth, point.latency, point.turnaround, point.reason)
     about = (experiment.network_digest, experiment.batch)
-    text = json.dumps([*about, dict(point.values), config, *fields])
+    values = {axis: float(point.values[axis]) for axis in AXES if axis in point.values}
+    text = json.dumps([*about, values, config, *fields])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def pareto(results: Sequence[Result]) -> list[Result]:
-    """Return those than which no other is better in everything, by cycles."""
-    front: list[Result] = []
-    for result in sorted((r for r in results if not r.reason), key=lambda r: r.costs):
-        worse = any(
-            all(a <= b for a, b in zip(other.costs, result.costs, strict=True)) for other in front
-        )
-        if not worse:
-            front.append(result)
-    return front
 
 
 def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
     """Read points.csv; a last line that an interruption cut short is left out.
+
+    Of several rows of a point the last one counts: a replay writes the point's row again.
 
     Returns
     -------
@@ -137,7 +160,8 @@ def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
                 f"{path.name} has rows of several experiments: row {number + 1} differs from "
                 f"row 1 by {one.differences(made[0])}; sweep each into a folder of its own"
             )
-    return (made[0] if made else None), results
+    last = {result.key: result for result in results}
+    return (made[0] if made else None), list(last.values())
 
 
 def _rows(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
@@ -146,6 +170,11 @@ def _rows(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
     if found and found[0] == "key" and "schema" not in found and "schema" in header:
         raise ValueError(
             f"{path.name} is from an older version, whose rows do not say what made them; "
+            "sweep again, into another folder"
+        )
+    if found != tuple(header) and found and found[0] == "key":
+        raise ValueError(
+            f"{path.name} is from another version, whose columns are others; "
             "sweep again, into another folder"
         )
     if found != tuple(header):
@@ -178,6 +207,7 @@ class Results:
         self.folder = folder
         self.experiment = experiment
         self.done: dict[str, Result] = {}
+        self._again = False
         if folder is not None:
             self._open(folder)
 
@@ -202,6 +232,7 @@ class Results:
                     text = path.read_text()
                     if text != _whole(text):
                         path.write_text(_whole(text))  # that line is done again
+                    self._again |= path == points and text.count("\n") > len(self.done) + 1
                     continue
                 with path.open("w", newline="") as file:
                     csv.writer(file, lineterminator="\n").writerow(header)
@@ -209,15 +240,24 @@ class Results:
             raise SystolithError(f"{folder}: its results cannot be used: {error}") from None
 
     def add(self, key: str, point: Point, layers: Sequence[LayerCost], reason: str) -> Result:
-        """Keep the result of a point, its layers first, so that a point that is there is whole."""
+        """Keep the result of a point, its layers first, so that a point that is there is whole.
+
+        A point may be added again, replayed; :meth:`tidy` removes its former rows.
+        """
         result = Result(key, dict(point.values), reason)
         if not reason:
             result = Result(
                 key,
                 dict(point.values),
                 "",
-                cycles=sum(layer.cycles for layer in layers),
-                traffic_bytes=sum(layer.read_bytes + layer.write_bytes for layer in layers),
+                estimated_cycles=sum(layer.estimated_cycles for layer in layers),
+                estimated_bytes=sum(
+                    layer.estimated_read_bytes + layer.estimated_write_bytes for layer in layers
+                ),
+                cycles=_sum(layer.cycles for layer in layers),
+                traffic_bytes=_sum(
+                    count for layer in layers for count in (layer.read_bytes, layer.write_bytes)
+                ),
                 bound_cycles=sum(layer.bound_cycles for layer in layers),
                 multipliers=point.multipliers,
                 memory_bytes=point.memory_bytes,
@@ -233,9 +273,32 @@ class Results:
             **result.__dict__,
             **result.values,
         }
-        self._append("points.csv", [[fields.get(name, "") for name in _POINT]])
+        self._append("points.csv", [[_cell(fields.get(name)) for name in _POINT]])
+        self._again |= key in self.done
         self.done[key] = result
         return result
+
+    def tidy(self) -> None:
+        """Remove the rows of points that were added again, and layers without a point."""
+        if not self._again or self.folder is None:
+            return
+        for name, identity in (("points.csv", _POINT[:1]), ("layers.csv", _LAYER[:2])):
+            path = self.folder / name
+            try:
+                with path.open(newline="") as file:
+                    header, *rows = csv.reader(file)
+                width = len(identity)
+                last = {tuple(row[:width]): row for row in rows if self._holds(name, row[0])}
+                new = path.with_suffix(".new")
+                with new.open("w", newline="") as file:
+                    csv.writer(file, lineterminator="\n").writerows([header, *last.values()])
+                os.replace(new, path)
+            except OSError as error:
+                raise SystolithError(f"{path}: cannot be written: {error}") from None
+        self._again = False
+
+    def _holds(self, name: str, key: str) -> bool:
+        return key in self.done and (name == "points.csv" or not self.done[key].reason)
 
     def _append(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         if self.folder is None:
@@ -249,14 +312,24 @@ class Results:
 
 def _layer_row(key: str, layer: LayerCost) -> list[Any]:
     fields = {**layer.schedule.__dict__, **layer.__dict__, "key": key, "layer": layer.name}
-    return [fields[name] for name in _LAYER]
+    return [_cell(fields[name]) for name in _LAYER]
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of counts, None if one of them is unknown."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _result(row: dict[str, str]) -> Result:
-    numbers = _POINT[_POINT.index("cycles") :]
+    numbers = _POINT[_POINT.index("estimated_cycles") :]
     return Result(
         row["key"],
         {axis: float(row[axis]) for axis in AXES if row[axis]},
         row["reason"],
-        **{name: int(row[name]) for name in numbers},
+        **{name: int(row[name]) for name in numbers if row[name]},
     )

@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from systolith_host.explore.results import Result, pareto
+from systolith_host.explore.rank import pareto
+from systolith_host.explore.results import Result
 from systolith_host.explore.space import AXES, Point, Space
 
 __all__ = ["search_front"]

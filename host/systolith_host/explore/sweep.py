@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from systolith_host.cost.evaluate import LayerCost, evaluate
+from systolith_host.cost.evaluate import LayerCost, evaluate, evaluate_exactly
 from systolith_host.errors import SystolithError
+from systolith_host.explore.rank import choose_exact
 from systolith_host.explore.results import Result, Results, point_key
-from systolith_host.explore.space import Point
+from systolith_host.explore.space import Point, Space
 from systolith_host.runtime.dask import connect
 
-__all__ = ["Runner", "run_sweep"]
+__all__ = ["Runner", "replay_best", "run_sweep"]
 
 _AHEAD = 4
 """Points that wait for each worker."""
@@ -24,6 +25,8 @@ Job = tuple[str, Point, int, int]
 """Network, point, batch, and the job's number."""
 
 Answer = tuple[int, list[LayerCost], str]
+
+Work = Callable[[Job], Answer]
 
 
 def run_sweep(
@@ -99,6 +102,24 @@ class Runner:
         self, points: Iterable[Point], done: Callable[[Result], None] | None = None
     ) -> list[Result]:
         """Return the results of points, in order; `done` is called with each as it comes."""
+        return self._run(points, _estimate, lambda _: True, done)
+
+    def replay(
+        self, points: Iterable[Point], done: Callable[[Result], None] | None = None
+    ) -> list[Result]:
+        """Return the exact results of points, as :meth:`run`; those that have them stay."""
+        try:
+            return self._run(points, _replay, lambda r: r.exact or bool(r.reason), done)
+        finally:
+            self.results.tidy()
+
+    def _run(
+        self,
+        points: Iterable[Point],
+        work: Work,
+        enough: Callable[[Result], bool],
+        done: Callable[[Result], None] | None,
+    ) -> list[Result]:
         results, made = self.results, self.results.experiment
         order: list[str] = []
         todo: list[tuple[str, Point]] = []
@@ -106,31 +127,72 @@ class Runner:
         for point in points:
             key = point_key(made, point)
             order.append(key)
-            if key in results.done:
+            if key in results.done and enough(results.done[key]):
                 report(results.done[key])
             elif point.reason:
                 report(results.add(key, point, [], point.reason))
             else:
                 todo.append((key, point))
         jobs = [(made.source, point, made.batch, index) for index, (_, point) in enumerate(todo)]
-        for index, layers, reason in self._executor.answers(jobs):
+        for index, layers, reason in self._executor.answers(work, jobs):
             key, point = todo[index]
             report(results.add(key, point, layers, reason))
         return [results.done[key] for key in order]
 
 
-def _evaluate(job: Job) -> Answer:
+def replay_best(
+    runner: Runner,
+    space: Space,
+    found: Sequence[Result],
+    limit: int | None,
+    workers: int,
+    told: Callable[[str, float, float], None],
+) -> list[Result]:
+    """Replay the points whose exact numbers are wanted; return all results, theirs among them.
+
+    Parameters
+    ----------
+    found : sequence of Result
+        What the runner found.
+    limit, workers
+        As of :func:`systolith_host.explore.rank.choose_exact`.
+    told : callable
+        Is called with a text, how many are replayed, and how many will be, if any are.
+    """
+    chosen = [result for result in choose_exact(found, limit, workers) if not result.exact]
+    ended = 0
+
+    def done(_: Result) -> None:
+        nonlocal ended
+        ended += 1
+        told("exact cycles", ended, len(chosen))
+
+    if chosen:
+        told("exact cycles", 0, len(chosen))
+        runner.replay([space.point(result.values) for result in chosen], done)
+    return [runner.results.done[result.key] for result in found]
+
+
+def _estimate(job: Job) -> Answer:
+    return _answer(job, evaluate)
+
+
+def _replay(job: Job) -> Answer:
+    return _answer(job, evaluate_exactly)
+
+
+def _answer(job: Job, cost: Callable[..., list[LayerCost]]) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
     try:
-        return index, evaluate(network, point.config, point.memory, batch), ""
+        return index, cost(network, point.config, point.memory, batch), ""
     except SystolithError as error:
         return index, [], str(error)
 
 
 class _Here:
-    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
-        return (_evaluate(job) for job in jobs)
+    def answers(self, work: Work, jobs: Sequence[Job]) -> Iterator[Answer]:
+        return map(work, jobs)
 
     def close(self) -> None:
         """Do nothing."""
@@ -156,22 +218,22 @@ class _Processes:
         context = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(workers, mp_context=context)
 
-    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+    def answers(self, work: Work, jobs: Sequence[Job]) -> Iterator[Answer]:
         try:
-            yield from self._answers(jobs)
+            yield from self._answers(work, jobs)
         except BrokenProcessPool:
             raise SystolithError(
                 "a worker process ended: it was killed, or there is too little memory; "
                 "take fewer workers"
             ) from None
 
-    def _answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+    def _answers(self, work: Work, jobs: Sequence[Job]) -> Iterator[Answer]:
         waiting = iter(jobs)
         running: set[Future[Answer]] = set()
         while True:
             for job in waiting:
                 with _no_main():
-                    running.add(self.pool.submit(_evaluate, job))
+                    running.add(self.pool.submit(work, job))
                 if len(running) >= _AHEAD * self.workers:
                     break
             if not running:
@@ -189,11 +251,11 @@ class _Dask:
         self.mine = isinstance(scheduler, str)
         self.client: Any = connect(scheduler) if self.mine else scheduler
 
-    def answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+    def answers(self, work: Work, jobs: Sequence[Job]) -> Iterator[Answer]:
         from distributed import as_completed
 
         client = self.client
-        futures = [client.submit(_evaluate, job, pure=False, priority=-job[3]) for job in jobs]
+        futures = [client.submit(work, job, pure=False, priority=-job[3]) for job in jobs]
         try:
             for future in as_completed(futures, loop=client.loop):
                 yield future.result()

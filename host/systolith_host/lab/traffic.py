@@ -147,8 +147,8 @@ def _moved(network: str, config: AcceleratorConfig, aim: str) -> tuple[list[int]
     """Return the bytes that each layer moves, and the cycles of all; 0 if traffic is the aim."""
     if aim == "cycles":
         costs = evaluate(network, config, Memory())
-        moved = [cost.read_bytes + cost.write_bytes for cost in costs]
-        return moved, sum(cost.cycles for cost in costs)
+        moved = [cost.estimated_read_bytes + cost.estimated_write_bytes for cost in costs]
+        return moved, sum(cost.estimated_cycles for cost in costs)
     qgraph = shape_network(network)
     return [
         least_schedule(operation, config, places_of(qgraph, operation, config, 1))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
+from systolith_host.explore.rank import exact_line
+from systolith_host.explore.results import Result
 from systolith_host.visual.assemble import PageData
 from systolith_host.visual.curves import KNEE_SHARE
 from systolith_host.visual.explain import (
@@ -179,7 +181,7 @@ def bandwidth_text(data: PageData) -> str:
     first = [layer for layer in curves.layers if layer.knee == 0]
     text = (
         f"The knee of the whole network is at {at:g} bytes a cycle: there it takes "
-        f"{total.cycles[knee]:,} cycles, at most {KNEE_SHARE:.0%} more than at {last:g}. "
+        f"~{total.cycles[knee]:,} cycles, at most {KNEE_SHARE:.0%} more than at {last:g}. "
     )
     if knee > 0:
         half = max(0, knee - 1)
@@ -201,10 +203,10 @@ def bandwidth_text(data: PageData) -> str:
     replayed = data.cycles
     wider = max(curves.bus_bytes) > data.subject.config.bus_bytes
     how = (
-        "Every point is scheduled anew for its bandwidth; cycles are those of the compiler's "
-        f"simulation. The diamond is the replay of every cycle at {data.subject.rate:g}: "
-        f"{replayed:,}. Dots on the right are the knees: the least bandwidth within "
-        f"{KNEE_SHARE:.0%} of the layer's best."
+        "Every point is scheduled anew for its bandwidth; its cycles are estimated, by the "
+        f"compiler's simulation. The diamond is exact, the replay of every cycle at "
+        f"{data.subject.rate:g}: {replayed:,}. Dots on the right are the knees: the least "
+        f"bandwidth within {KNEE_SHARE:.0%} of the layer's best."
     )
     if wider:
         how += (
@@ -220,8 +222,8 @@ def changes_html(data: PageData) -> str:
     """Return a table of the best tilings for each layer, and why they change."""
     intro = _learn(
         "With little bandwidth a byte costs most, with much of it a cycle in which the array has "
-        "nothing to do does. Each sentence below is made of the figures of its layer: the former "
-        "tiling was tried at the new bandwidth, too."
+        "nothing to do does. Each sentence below is made of the figures of its layer, the "
+        "compiler's estimates: the former tiling was tried at the new bandwidth, too."
     )
     return intro + "".join(_study_html(study) for study in data.studies)
 
@@ -239,8 +241,8 @@ def _study_html(study: TilingStudy) -> str:
         busy = min(choice.bus_cycles / choice.tiling.cycles, 1.0)
         rows.append(
             f'<tr class="{"new" if before and key != before else ""}">'
-            f"<td>{choice.bandwidth:g}</td><td>{choice.tiling.cycles:,}</td>"
-            f"<td>{choice.tiling.traffic:,}</td><td>{busy:.1%}</td>"
+            f"<td>{choice.bandwidth:g}</td><td>~{choice.tiling.cycles:,}</td>"
+            f"<td>~{choice.tiling.traffic:,}</td><td>{busy:.1%}</td>"
             f'<td class="text">{bottleneck(study, choice)}</td>'
             f'<td class="text">{tile_text(schedule)}</td>'
             f'<td class="text">{weights_text(schedule)}</td>'
@@ -268,10 +270,10 @@ def maps_text(data: PageData) -> str:
         )
     how = (
         "Each square is the size of an accumulator tile with the best order and chunks found for "
-        "it. Small tiles read their halo again and again and leave too few pixels to a pass; "
-        "large ones drain long at the end. Sizes that no buffer holds, or that cut the layer "
-        "unevenly, are left blank. Colours end where the worst 15 % begin; the pointer tells exact "
-        "figures."
+        "it; traffic and cycles are the compiler's estimates. Small tiles read their halo "
+        "again and again and leave too few pixels to a pass; large ones drain long at the end. "
+        "Sizes that no buffer holds, or that cut the layer unevenly, are left blank. Colours end "
+        "where the worst 15 % begin; the pointer tells the figures."
     )
     return "".join(_learn(f"{part}.") for part in parts) + _how(how)
 
@@ -336,22 +338,28 @@ def buffers_text(data: PageData) -> str:
 
 def front_text(sweep: Sweep) -> str:
     """Return what the sweep shows."""
-    fast = sweep.front[0]
-    small = min(sweep.front, key=lambda result: (result.multipliers, result.memory_bytes))
+    front = sweep.front.results
+    fast = front[0]
+    small = min(front, key=lambda result: (result.multipliers, result.memory_bytes))
     text = (
-        f"{len(sweep.front)} of {len(sweep.points)} points are beaten by no other in cycles, "
-        f"traffic, DSPs and block RAMs at once. The fastest takes {fast.cycles:,} cycles with "
+        f"{len(front)} of {len(sweep.points)} points are beaten by no other in cycles, "
+        f"traffic, DSPs and block RAMs at once. The fastest takes {_cycles(fast)} cycles with "
         f"{fast.multipliers:,} multipliers and {fast.memory_bytes / 1024:,.0f} KiB; the smallest "
-        f"{small.cycles:,} with {small.multipliers:,} and {small.memory_bytes / 1024:,.0f} KiB."
+        f"{_cycles(small)} with {small.multipliers:,} and {small.memory_bytes / 1024:,.0f} KiB."
     )
     made = sweep.experiment
     how = (
         f"From {sweep.path}: {made.network}, batch {made.batch}, on {made.base} with other "
-        f"{', '.join(made.axes.split())}, by {made.tool}; the pointer shows each configuration."
+        f"{', '.join(made.axes.split())}, by {made.tool}; the pointer shows each configuration. "
+        f"{exact_line(sweep.points, sweep.front)}"
     )
     if sweep.failed:
         how += f" {sweep.failed} more points cannot be built or run."
     return _learn(text) + _how(how)
+
+
+def _cycles(result: Result) -> str:
+    return f"{'' if result.exact else '~'}{result.known_cycles:,}"
 
 
 def origins(data: PageData) -> str:
@@ -359,8 +367,9 @@ def origins(data: PageData) -> str:
     text = _how(
         "Layers: the performance model replays each layer's finished instructions cycle by cycle "
         "with the gateware's queues and state machines; docs/model-validation.md holds it against "
-        "the RTL. Curves and tilings: the compiler's own simulation of the engines, which the "
-        "scheduler chooses by (about 1 % on large layers). Bound: the larger one of "
+        "the RTL, and `systolith estimate` prints the same cycles. Curves and tilings, which say "
+        "estimated or ~: the compiler's own simulation of the engines, by which it chooses "
+        "(about 1 % off on large layers). A sweep has both. Bound: the larger one of "
         "multiply-accumulates by multipliers and least bytes by bandwidth."
     )
     head = ("layer", "MMACs", "cycles", "of bound", "of array", "reads", "writes", "times least")

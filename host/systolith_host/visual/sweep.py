@@ -5,7 +5,8 @@ from pathlib import Path
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment, network_digest
-from systolith_host.explore.results import Result, pareto, read_results
+from systolith_host.explore.rank import Front, find_front
+from systolith_host.explore.results import Result, read_results
 from systolith_host.explore.space import AXES
 from systolith_host.visual.subject import Subject
 
@@ -23,8 +24,8 @@ class Sweep:
         What all of them are about.
     points : tuple of Result
         Those that can be built.
-    front : tuple of Result
-        Those than which no other is better in everything, by cycles.
+    front : Front
+        Those than which no other is better in everything.
     axes : tuple of str
         What was varied.
     failed : int
@@ -34,7 +35,7 @@ class Sweep:
     path: Path
     experiment: Experiment
     points: tuple[Result, ...]
-    front: tuple[Result, ...]
+    front: Front
     axes: tuple[str, ...]
     failed: int
 
@@ -72,4 +73,4 @@ def read_points(path: Path, subject: Subject) -> Sweep:
             f"give --batch {experiment.batch}"
         )
     axes = tuple(axis for axis in AXES if len({result.values.get(axis) for result in results}) > 1)
-    return Sweep(file, experiment, good, tuple(pareto(good)), axes, len(results) - len(good))
+    return Sweep(file, experiment, good, find_front(good), axes, len(results) - len(good))

@@ -3,7 +3,7 @@
 import pytest
 
 import systolith as sy
-from systolith_host.explore.results import pareto
+from systolith_host.explore.rank import find_front
 
 AXES = {"rows": [4, 8], "bandwidth": (2, 8)}
 
@@ -22,7 +22,17 @@ def test_every_point_has_a_row(sweep):
 
 
 def test_the_front_is_paretos(sweep):
-    assert sweep.front.results == tuple(pareto(sweep.results))
+    assert sweep.front.results == find_front(sweep.results).results
+
+
+def test_points_are_replayed_to_the_cycle_unless_estimates_are_enough(sweep):
+    alone = sy.explore("mini", base="tiny", exact=1, **AXES)
+    assert [one.cycles for one in alone].count(None) == 3
+    rough = sy.explore("mini", base="tiny", exact=0, **AXES)
+    assert [one.cycles for one in rough] == [None] * 4
+    assert [one.estimated_cycles for one in rough] == [one.estimated_cycles for one in sweep]
+    with pytest.raises(sy.SystolithError, match=r"^exact must be a whole number"):
+        sy.explore("mini", base="tiny", exact=-1, **AXES)
 
 
 def test_axes_may_be_texts_and_a_point_that_cannot_be_built_says_why():

@@ -12,6 +12,7 @@ from systolith_host.boards.board import BOARDS, check_bus, load_board
 from systolith_host.boards.build import BuildOptions, build_bitstream
 from systolith_host.boards.report import BuildReport, check_memory, network_speed
 from systolith_host.cli.views.board import build_table
+from systolith_host.cost.estimate import estimate_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.report import SCHEMA
 from systolith_host.flow.saved import read_run
@@ -172,8 +173,18 @@ def test_a_report_says_whether_every_clock_is_met(tmp_path, reached, met):
     assert lines[-1].endswith("every clock met" if met else "a clock is MISSED")
 
 
+def test_a_network_takes_the_cycles_that_estimate_prints():
+    speed = network_speed("mini", PRESETS["tiny"], ULX3S, 50.0)
+    memory = Memory(bytes_per_cycle=ULX3S.read_rate / 50.0)
+    groups = estimate_network("mini", PRESETS["tiny"], memory).groups
+    assert (speed.cycles, speed.convolution_cycles) == (
+        groups["all"].cycles,
+        groups["convolutions"].cycles,
+    )
+
+
 def test_a_slow_memory_costs_a_network_cycles():
-    fast = dataclasses.replace(ULX3S, cycle_bytes=16)
+    fast = dataclasses.replace(ULX3S, cycle_bytes=32)
     slow = network_speed("mini", PRESETS["tiny"], ULX3S, 100.0)
     free = network_speed("mini", PRESETS["tiny"], fast, 100.0)
     assert free.cycles == free.unlimited_cycles == slow.unlimited_cycles < slow.cycles

@@ -28,6 +28,25 @@ def test_a_sweep_is_a_table(command, tmp_path):
     assert "4 points, none new" in again.output
 
 
+def test_what_is_estimated_is_marked_and_what_is_replayed_is_not(command):
+    arguments = ("--rows", "4,5", "--bandwidth", "2,8")
+    estimated = command(*arguments, "--exact", "0").output
+    rows = [line.split() for line in estimated.splitlines() if line.startswith(("   4", "4 "))]
+    assert len(rows) == 2
+    assert all(row[2].startswith("~") for row in rows)
+    assert "0 of 2 points are exact (replayed), ~ marks the compiler's estimates" in estimated
+    some = command(*arguments, "--exact", "1").output
+    assert "1 of 2 points are exact" in some
+    assert "The Pareto front is by estimates." in some
+    whole = command(*arguments)
+    assert "All 2 points are exact: replayed, equal to the RTL." in whole.output
+    rows = [line.split() for line in whole.output.splitlines() if line.startswith(("   4", "4 "))]
+    assert not any(row[2].startswith("~") for row in rows)
+    kept = command(*arguments, "--exact", "0").output
+    assert "All 2 points are exact" in kept
+    assert "exact cycles" not in kept  # nothing is replayed again
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -104,7 +123,7 @@ def test_what_does_not_fit_is_listed(command):
 def test_points_are_confirmed_in_the_rtl(command):
     result = command("--bandwidth", "8", "--confirm", "1")
     assert result.exit_code == 0, result.output
-    assert "compiler's error" in result.output
+    assert "estimate's error" in result.output
     assert "equal" in result.output
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from systolith_host.explore.results import Result, pareto
+from systolith_host.explore.rank import pareto
+from systolith_host.explore.results import Result
 from systolith_host.explore.search import search_front
 from systolith_host.explore.space import Space
 from systolith_hw.spec.presets import PRESETS
@@ -38,8 +39,8 @@ class Costs:
             key,
             dict(point.values),
             "",
-            cycles=int(1e6 / rows + 1e6 / rate + 1e8 / buffer + 1e5 / depth),
-            traffic_bytes=int(1e6 + 1e9 / buffer + 1e7 / depth),
+            estimated_cycles=int(1e6 / rows + 1e6 / rate + 1e8 / buffer + 1e5 / depth),
+            estimated_bytes=int(1e6 + 1e9 / buffer + 1e7 / depth),
             dsps=used["DSP"],
             block_rams=used["block RAM"],
         )

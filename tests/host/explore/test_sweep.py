@@ -12,7 +12,8 @@ from systolith_host.compiler import explain_network
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment, network_digest
-from systolith_host.explore.results import Result, Results, pareto, point_key
+from systolith_host.explore.rank import pareto
+from systolith_host.explore.results import Result, Results, point_key
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import run_sweep
 from systolith_host.flow.load import forget_shapes, shape_network
@@ -43,10 +44,10 @@ def test_a_point_costs_what_the_compiler_says(preset, rate):
     schedules = explain_network(qgraph, config, memory=Memory(bytes_per_cycle=rate))
     assert [layer.name for layer in layers] == [schedule.name for schedule in schedules]
     for layer, schedule in zip(layers, schedules, strict=True):
-        assert layer.cycles == schedule.estimate
-        assert layer.write_bytes == schedule.write_bytes
-        assert layer.read_bytes > schedule.read_bytes  # and instructions
-        assert 0 < layer.bound_cycles <= layer.cycles
+        assert layer.estimated_cycles == schedule.estimate
+        assert layer.estimated_write_bytes == schedule.write_bytes
+        assert layer.estimated_read_bytes > schedule.read_bytes  # and instructions
+        assert 0 < layer.bound_cycles <= layer.estimated_cycles
 
 
 def test_results_are_kept_and_not_made_again(tmp_path, monkeypatch):
@@ -120,7 +121,9 @@ def test_other_files_are_not_taken_for_results(tmp_path):
 
 def test_the_front_has_what_nothing_beats():
     def result(key, *costs):
-        numbers = dict(zip(("cycles", "traffic_bytes", "dsps", "block_rams"), costs, strict=True))
+        numbers = dict(
+            zip(("estimated_cycles", "estimated_bytes", "dsps", "block_rams"), costs, strict=True)
+        )
         return Result(key, {}, "", **numbers)
 
     better = result("better", 10, 10, 10, 10)
@@ -133,7 +136,9 @@ def test_the_front_has_what_nothing_beats():
 def test_a_slow_memory_costs_cycles_and_outstanding_bursts_hide_it(tmp_path):
     axes = {"latency": (10.0, 200.0), "outstanding": (1.0, 8.0)}
     found = run_sweep(Space(TINY, axes).points(), kept(tmp_path))
-    cycles = {tuple(result.values[axis] for axis in axes): result.cycles for result in found}
+    cycles = {
+        tuple(result.values[axis] for axis in axes): result.estimated_cycles for result in found
+    }
     assert cycles[10, 8] < cycles[200, 8] < cycles[200, 1]
     assert cycles[10, 8] < cycles[10, 1] < cycles[200, 1]
 
@@ -141,7 +146,7 @@ def test_a_slow_memory_costs_cycles_and_outstanding_bursts_hide_it(tmp_path):
 def test_a_turnaround_between_reads_and_writes_costs_cycles(tmp_path):
     points = Space(TINY, {"turnaround": (0.0, 8.0, 64.0)}).points()
     found = run_sweep(points, kept(tmp_path))
-    cycles = [result.cycles for result in found]
+    cycles = [result.estimated_cycles for result in found]
     assert cycles[0] <= cycles[1] < cycles[2]
 
 
@@ -155,7 +160,9 @@ def test_an_onnx_file_costs_what_the_compiler_says_of_the_quantised_network(tmp_
     schedules = explain_network(qgraph, PRESETS["default"], memory=Memory(bytes_per_cycle=8))
     layers = evaluate(str(path), PRESETS["default"], Memory(bytes_per_cycle=8))
     assert [layer.name for layer in layers] == [schedule.name for schedule in schedules]
-    assert [layer.cycles for layer in layers] == [schedule.estimate for schedule in schedules]
+    assert [layer.estimated_cycles for layer in layers] == [
+        schedule.estimate for schedule in schedules
+    ]
 
 
 def _file(path, seed=0, size=64):
@@ -195,7 +202,7 @@ def test_each_row_says_what_made_it(tmp_path):
         assert row["network"] == "mini"
         assert row["network_digest"] == network_digest(shape_network("mini"))
         assert row["batch"] == "2"
-        assert row["schema"] == "2"
+        assert row["schema"] == "3"
         assert row["tool"] == describe()
         assert (row["base"], row["base_fingerprint"]) == ("tiny", f"{TINY.fingerprint:016x}")
         assert row["axes"] == "rows latency"

@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from systolith_host.visual.browser import find_browser, look_at
+from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
 from systolith_host.visual.points import Measured
 from systolith_host.visual.sweep import read_points
@@ -23,13 +24,15 @@ def sweep(subject, tmp_path_factory):
     from systolith_host.explore.experiment import Experiment
     from systolith_host.explore.results import Results
     from systolith_host.explore.space import Space
-    from systolith_host.explore.sweep import run_sweep
+    from systolith_host.explore.sweep import Runner
     from systolith_hw.spec.presets import PRESETS
 
     folder = tmp_path_factory.mktemp("sweep")
     space = Space(PRESETS["tiny"], {"rows": (4, 8), "bandwidth": (2, 8)})
     results = Results(folder, Experiment.of("mini", space.base, list(space.axes)))
-    run_sweep(list(space.points()), results)
+    with Runner(results) as runner:
+        runner.run(space.points())
+        runner.replay([space.point({"rows": 4, "bandwidth": 8})])
     return read_points(folder, subject)
 
 
@@ -69,7 +72,24 @@ def test_page_says_what_the_figures_are(full):
     assert f"{len(full.points)} of {len(full.points)} layers take exactly the modelled" in text
     made = full.sweep.experiment
     assert f"mini, batch 1, on tiny with other rows, bandwidth, by {made.tool};" in text
-    assert f"{len(full.sweep.front)} of {len(full.sweep.points)} points are beaten by no" in text
+    assert (
+        f"{len(full.sweep.front.results)} of {len(full.sweep.points)} points are beaten by no"
+        in text
+    )
+
+
+def test_exact_and_estimated_points_are_told_apart(full):
+    exact = [result for result in full.sweep.points if result.exact]
+    assert 0 < len(exact) < len(full.sweep.points)
+    traces = front(full.sweep).to_dict()["data"]
+    names = {trace["name"] for trace in traces}
+    assert {name.rpartition(", ")[2] for name in names} == {"estimated", "exact"}
+    for trace in traces:
+        replayed = trace["name"].endswith(", exact")
+        assert trace["marker"]["symbol"] == ("circle" if replayed else "circle-open")
+        for text, cycles in zip(trace["text"], trace["y"], strict=True):
+            assert text.startswith(f"<b>{'' if replayed else '~'}{cycles:,} cycles")
+    assert f"1 of {len(full.sweep.points)} points are exact" in text_of(page(full, sections(full)))
 
 
 def test_page_says_whether_the_rtl_was_run(full):

@@ -108,7 +108,7 @@ def written(folder, subject, *rows, **changes):
     columns = path.read_text().strip().split(",")
     text = [",".join(columns)]
     for row in rows:
-        fields = {"cycles": 0, "traffic_bytes": 0, "bound_cycles": 0, "multipliers": 0}
+        fields = {"estimated_cycles": 0, "estimated_bytes": 0, "bound_cycles": 0, "multipliers": 0}
         fields |= {"memory_bytes": 0, "luts": 0, "ffs": 0, "dsps": 0, "block_rams": 0}
         fields |= {**made, **row}
         text.append(",".join(str(fields.get(name, "")) for name in columns))
@@ -116,7 +116,14 @@ def written(folder, subject, *rows, **changes):
     return path
 
 
-GOOD = {"key": "a", "rows": 8, "cols": 8, "cycles": 100, "traffic_bytes": 10, "dsps": 32}
+GOOD = {
+    "key": "a",
+    "rows": 8,
+    "cols": 8,
+    "estimated_cycles": 100,
+    "estimated_bytes": 10,
+    "dsps": 32,
+}
 
 
 def test_front_holds_what_nothing_beats(subject, tmp_path):
@@ -124,12 +131,12 @@ def test_front_holds_what_nothing_beats(subject, tmp_path):
         tmp_path,
         subject,
         GOOD,
-        {**GOOD, "key": "b", "rows": 16, "cols": 16, "cycles": 50, "dsps": 128},
-        {**GOOD, "key": "c", "rows": 16, "traffic_bytes": 11, "dsps": 64},
+        {**GOOD, "key": "b", "rows": 16, "cols": 16, "estimated_cycles": 50, "dsps": 128},
+        {**GOOD, "key": "c", "rows": 16, "estimated_bytes": 11, "dsps": 64},
         {"key": "d", "rows": 4, "cols": 4, "reason": "too small"},
     )
     sweep = read_points(tmp_path, subject)
-    assert [result.key for result in sweep.front] == ["b", "a"]
+    assert [result.key for result in sweep.front.results] == ["b", "a"]
     assert len(sweep.points) == 3
     assert sweep.failed == 1
     assert sweep.axes == ("rows", "cols")

@@ -95,7 +95,7 @@ def _row(e: Explanation, one: Alternative) -> list[str]:
         one.order,
         f"{e.cycles:,}" if one is e.chosen else f"~{one.estimated_cycles:,}",
         "" if one is e.chosen else f"{cycles:+.2%}",
-        f"{one.traffic_bytes / 1e6:,.3f}",
+        f"~{one.traffic_bytes / 1e6:,.3f}",
         "" if one is e.chosen else f"{traffic - 1:+.1%}",
     ]
 
@@ -103,7 +103,7 @@ def _row(e: Explanation, one: Alternative) -> list[str]:
 def _reasons(e: Explanation) -> list[str]:
     lines = [
         f"Of {e.candidates:,} tilings that fit, rated by a rough model, the most promising are "
-        f"simulated ({e.simulated:,} for this page: cycles with ~);",
+        f"simulated ({e.simulated:,} for this page: cycles and traffic with ~);",
         f"the one with the least cycles + {TRAFFIC_WEIGHT:g} x transfer time is taken.",
     ]
     if e.leading and e.leading[0].score < e.chosen.score:

@@ -29,10 +29,10 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         x=x,
         y=total.cycles,
         mode="lines+markers",
-        name="all layers",
+        name="all layers, estimated",
         line={"color": INK, "width": 3},
         customdata=np.array(total.traffic) / 1e6,
-        hovertemplate="%{x:g} bytes a cycle: %{y:,} cycles<br>%{customdata:,.1f} MB moved"
+        hovertemplate="%{x:g} bytes a cycle: ~%{y:,} cycles<br>~%{customdata:,.1f} MB moved"
         "<extra>all layers</extra>",
         row=1,
         col=1,
@@ -41,7 +41,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         x=[here[0]],
         y=[here[1]],
         mode="markers",
-        name="replayed, every cycle",
+        name="exact, replayed",
         marker={"symbol": "diamond-open", "size": 15, "color": COLOURS[1], "line": {"width": 2}},
         hovertemplate="%{x:g} bytes a cycle: %{y:,} cycles<extra>the page's memory</extra>",
         row=1,
@@ -88,7 +88,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
             name=layer.name,
             line={"color": colour, "width": 1.8, "dash": dash},
             customdata=layer.cycles,
-            hovertemplate="%{x:g} bytes a cycle: %{y:.2f} times its least, %{customdata:,} cycles"
+            hovertemplate="%{x:g} bytes a cycle: %{y:.2f} times its least, ~%{customdata:,} cycles"
             f"<extra>{layer.name}</extra>",
             row=1,
             col=2,
@@ -114,7 +114,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.update_yaxes(**axis("cycles", type="log", exponentformat="SI", range=ends), row=1, col=1)
     most = max(max(layer.cycles) / min(layer.cycles) for layer in curves.layers)
     figure.update_yaxes(
-        **log_axis("times the layer's least cycles", 1.0, max(most, 2.0)), row=1, col=2
+        **log_axis("times the layer's least cycles, estimated", 1.0, max(most, 2.0)), row=1, col=2
     )
     legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 11}}
     return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 60})

@@ -12,27 +12,40 @@ __all__ = ["front"]
 _COSTS = (
     ("multipliers", "multipliers", 1),
     ("memory_bytes", "buffers, KiB", 1024),
-    ("traffic_bytes", "DRAM traffic, MB", 1_000_000),
+    ("known_bytes", "DRAM traffic, MB", 1_000_000),
 )
+
+_BEATEN = {"color": "#9aa5b1", "size": 7}
+_BEST = {"color": COLOURS[1], "size": 10, "line": {"color": INK, "width": 0.8}}
+_EXACT = {"symbol": "circle"}
+_ESTIMATED = {"symbol": "circle-open"}
 
 
 def front(sweep: Sweep) -> go.Figure:
-    """Draw cycles against each cost; the points that nothing beats in everything stand out."""
+    """Draw cycles against each cost; the points that nothing beats in everything stand out.
+
+    Exact points are filled, estimated ones are rings.
+    """
     figure = make_subplots(cols=len(_COSTS), shared_yaxes=True, horizontal_spacing=0.03)
-    best = {result.key for result in sweep.front}
-    others = [result for result in sweep.points if result.key not in best]
+    best = {result.key for result in sweep.front.results}
+    groups = []
+    for name, look, among in (
+        ("beaten by another point", _BEATEN, False),
+        ("Pareto front", _BEST, True),
+    ):
+        for exact, mark, number in ((False, _ESTIMATED, "estimated"), (True, _EXACT, "exact")):
+            members = [
+                result
+                for result in sweep.points
+                if (result.key in best) == among and result.exact == exact
+            ]
+            if members:
+                groups.append((members, f"{name}, {number}", look | mark))
     for column, (field, title, unit) in enumerate(_COSTS, 1):
-        for points, name, look in (
-            (others, "beaten by another point", {"color": "#cbd2d9", "size": 7}),
-            (
-                sweep.front,
-                "Pareto front",
-                {"color": COLOURS[1], "size": 10, "line": {"color": INK, "width": 0.8}},
-            ),
-        ):
+        for points, name, look in groups:
             figure.add_scatter(
                 x=[getattr(result, field) / unit for result in points],
-                y=[result.cycles for result in points],
+                y=[result.known_cycles for result in points],
                 mode="markers",
                 name=name,
                 legendgroup=name,
@@ -45,7 +58,7 @@ def front(sweep: Sweep) -> go.Figure:
             )
         values = [getattr(result, field) / unit for result in sweep.points]
         figure.update_xaxes(**log_axis(title, min(values), max(values)), row=1, col=column)
-    cycles = [result.cycles for result in sweep.points]
+    cycles = [result.known_cycles for result in sweep.points]
     figure.update_yaxes(**log_axis("", min(cycles), max(cycles)))
     figure.update_yaxes(title={"text": "cycles"}, row=1, col=1)
     return finish(figure, 460)
@@ -57,10 +70,11 @@ def _hover(sweep: Sweep, result: Result) -> str:
         for axis_name in sweep.axes
         if axis_name in result.values
     )
+    cycles, about = result.known_cycles, "" if result.exact else "~"
     return (
-        f"<b>{result.cycles:,} cycles</b> ({result.bound_cycles / result.cycles:.1%} of the "
+        f"<b>{about}{cycles:,} cycles</b> ({about}{result.bound_cycles / cycles:.1%} of the "
         f"bound's speed)<br>{values}<br>{result.multipliers:,} multipliers, "
         f"{result.memory_bytes / 1024:,.0f} KiB of buffers, "
-        f"{result.traffic_bytes / 1e6:,.1f} MB of traffic<br>{result.dsps:,} DSPs, "
+        f"{about}{result.known_bytes / 1e6:,.1f} MB of traffic<br>{result.dsps:,} DSPs, "
         f"{result.block_rams:,} block RAMs of an ECP5"
     )

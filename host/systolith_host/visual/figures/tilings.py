@@ -23,7 +23,10 @@ def heat_maps(study: TilingStudy) -> go.Figure:
         cols=2,
         horizontal_spacing=0.13,
         shared_yaxes=True,
-        subplot_titles=("DRAM traffic, MB", "cycles above the array's least, %"),
+        subplot_titles=(
+            "DRAM traffic, estimated, MB",
+            "estimated cycles above the array's least, %",
+        ),
     )
     tiles = {key for one in study.maps for key in one.tiles}
     rows = sorted({row for row, _ in tiles})
@@ -90,9 +93,9 @@ def _draw(
         cycles[place] = 100 * (tiling.cycles / study.array_cycles - 1)
         schedule = tiling.schedule
         text[place] = (
-            f"<b>{high}x{wide}</b>, {schedule.pixels:,} sums a column<br>{tiling.cycles:,} cycles, "
-            f"{tiling.traffic:,} bytes<br>weights {weights_text(schedule)}"
-            f"<br>{loop_order(schedule)}"
+            f"<b>{high}x{wide}</b>, {schedule.pixels:,} sums a column<br>"
+            f"~{tiling.cycles:,} cycles, ~{tiling.traffic:,} bytes<br>"
+            f"weights {weights_text(schedule)}<br>{loop_order(schedule)}"
         )
     panels = ((traffic, "MB", 0.445, "Blues"), (cycles, "%", 1.005, "Oranges"))
     for number, (values, unit, place, colours) in enumerate(panels):

@@ -1,0 +1,56 @@
+"""The points of a sweep as a table: the fastest ones, and how good their numbers are."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from systolith_host.explore.rank import exact_line, find_front
+from systolith_host.explore.results import Result
+from systolith_host.explore.space import AXES
+from systolith_host.fpga.estimate import fit_note
+from systolith_host.terminal import SafeConsole
+
+__all__ = ["show_sweep"]
+
+_SHOWN = 12
+
+
+def show_sweep(console: SafeConsole, found: Sequence[Result]) -> None:
+    """Print the fastest points, and why others cannot be built; ~ marks what is estimated."""
+    good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
+    if good:
+        _show_points(console, good)
+    reasons = Counter(result.reason for result in found if result.reason)
+    if reasons:
+        console.print(f"{reasons.total():,} points cannot be built or run:")
+    for reason, number in reasons.most_common():
+        console.print(f"  {number:,} x {reason}", highlight=False)
+
+
+def _show_points(console: SafeConsole, good: Sequence[Result]) -> None:
+    front = find_front(good)
+    best = {result.key for result in front.results}
+    axes = [axis for axis in AXES if any(axis in result.values for result in good)]
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    columns = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs", "Pareto")
+    for name in (*axes, *columns):
+        table.add_column(name, justify="right")
+    for result in good[:_SHOWN]:
+        about = "" if result.exact else "~"
+        table.add_row(
+            *(f"{result.values[axis]:,g}" if axis in result.values else "" for axis in axes),
+            f"{about}{result.known_cycles:,}",
+            f"{about}{100 * result.bound_cycles / result.known_cycles:.1f}%",
+            f"{about}{result.known_bytes / 1e6:.2f}",
+            f"{result.dsps:,}",
+            f"{result.block_rams:,}",
+            f"~{result.luts:,}",
+            f"~{result.ffs:,}",
+            "*" if result.key in best else "",
+        )
+    console.print(table)
+    if len(good) > _SHOWN:
+        console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(best):,} on the Pareto front")
+    console.print(exact_line(good, front), highlight=False)
+    console.print(f"DSPs and block RAMs as on an ECP5; {fit_note()}", highlight=False)

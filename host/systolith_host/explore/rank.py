@@ -1,0 +1,106 @@
+"""Which points of a sweep are best, by which numbers, and which of them are worth a replay."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from systolith_host.explore.results import Result
+
+__all__ = ["Front", "choose_exact", "exact_line", "find_front", "pareto"]
+
+DEFAULT_EXACT = 10
+"""Points that are replayed where all of them would take long."""
+
+CHEAP_SECONDS = 60.0
+"""All points are replayed where that takes less."""
+
+_CYCLE_SECONDS = 0.2e-6
+_POINT_SECONDS = 0.1
+"""Of a replay: a cycle's, and what each point takes beyond its cycles, compiling it."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """Points than which no other is better in everything.
+
+    Parameters
+    ----------
+    results : tuple of Result
+        By cycles.
+    exact : bool
+        Whether exact numbers made it, those of replayed points only; estimates did otherwise.
+    """
+
+    results: tuple[Result, ...]
+    exact: bool
+
+
+def pareto(
+    results: Sequence[Result],
+    costs: Callable[[Result], tuple[int, ...]] = lambda result: result.estimates,
+) -> list[Result]:
+    """Return those than which no other is better in everything, by cycles.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Those with a reason are left out.
+    costs : callable
+        What a better point has less of, cycles first; the estimates unless given.
+    """
+    front: list[Result] = []
+    for result in sorted((r for r in results if not r.reason), key=costs):
+        mine = costs(result)
+        if not any(all(a <= b for a, b in zip(costs(o), mine, strict=True)) for o in front):
+            front.append(result)
+    return front
+
+
+def find_front(results: Sequence[Result]) -> Front:
+    """Return the Pareto front by exact numbers, if the whole front by estimates has them.
+
+    Points that are not replayed are then left out: an estimate and an exact number cannot be
+    compared.
+    """
+    good = [result for result in results if not result.reason]
+    estimated = pareto(good)
+    if not all(result.exact for result in estimated):
+        return Front(tuple(estimated), exact=False)
+    exact = [result for result in good if result.exact]
+    found = pareto(exact, lambda result: result.costs)
+    return Front(tuple(found), exact=True)
+
+
+def choose_exact(results: Sequence[Result], limit: int | None, workers: int) -> list[Result]:
+    """Return the points whose exact numbers are wanted, those that have them included.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    limit : int, optional
+        How many: those of the Pareto front first, the fastest of them first, then the fastest
+        others. If None, all where that takes less than :data:`CHEAP_SECONDS`, else
+        :data:`DEFAULT_EXACT`.
+    workers : int
+        Points that are replayed side by side.
+    """
+    good = sorted((result for result in results if not result.reason), key=lambda r: r.estimates)
+    if limit is None:
+        new = [result.estimated_cycles for result in good if not result.exact]
+        seconds = (sum(new) * _CYCLE_SECONDS + len(new) * _POINT_SECONDS) / workers
+        limit = len(good) if seconds < CHEAP_SECONDS else DEFAULT_EXACT
+    front = {result.key for result in pareto(good)}
+    return sorted(good, key=lambda result: result.key not in front)[:limit]
+
+
+def exact_line(results: Sequence[Result], front: Front) -> str:
+    """Return in a line how many points have exact numbers, and which ones made the front."""
+    good = [result for result in results if not result.reason]
+    exact = sum(result.exact for result in good)
+    if exact == len(good):
+        return f"All {exact:,} points are exact: replayed, equal to the RTL."
+    text = (
+        f"{exact:,} of {len(good):,} points are exact (replayed), ~ marks the compiler's estimates."
+    )
+    if not front.exact:
+        return f"{text} The Pareto front is by estimates."
+    return f"{text} The Pareto front is that of the exact points."
