@@ -1,1 +1,1 @@
-"""The explorer: what a network costs over a space of accelerators and memories."""
+"""The explorer: the costs of a network over a space of accelerators and memories."""

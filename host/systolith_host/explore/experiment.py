@@ -1,4 +1,4 @@
-"""What a sweep is about: all that its points have in common, so that rows can be compared."""
+"""The experiment of a sweep: all that its points share, so that rows can be compared."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["SCHEMA", "Experiment", "network_digest"]
 
 SCHEMA = 3
-"""Of the columns of points.csv and what they mean."""
+"""Version of the columns of points.csv and of their meaning."""
 
 
 def network_digest(qgraph: QGraph) -> str:
-    """Return what tells a network from all others as far as time depends on it.
+    """Return a digest of everything in a network that its timing depends on.
 
     Layers, their order and shapes count; names and values do not, but for a grouped layer's
     weights all being equal, which then stand in memory once.
@@ -49,7 +49,7 @@ def network_digest(qgraph: QGraph) -> str:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What made the rows of a sweep; it stands in each of them.
+    """The origin of the rows of a sweep; it stands in each of them.
 
     Rows of different experiments have no common Pareto front. Values may be added to the axes of
     an experiment, axes may not.
@@ -64,9 +64,9 @@ class Experiment:
         The name is for people; networks of one digest have the same layers and shapes.
     batch : int
     base, base_fingerprint : str
-        Name and fingerprint of the configuration that holds what is not varied.
+        Name and fingerprint of the configuration of all other fields.
     axes : str
-        Names of what is varied, one space between.
+        Names of the varied axes, one space between.
     source : str
         The network as it was named to :meth:`of`: built-in, or a file. No column.
     """
@@ -106,17 +106,17 @@ class Experiment:
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
-        """Return the columns of a row that say it."""
+        """Return its columns of a row."""
         return tuple(one.name for one in fields(cls) if one.name != "source")
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> "Experiment":
-        """Return what a row says.
+        """Return the experiment of a row.
 
         Raises
         ------
         ValueError, KeyError
-            If it does not.
+            If it has none.
         """
         return cls(
             schema=int(row["schema"]),
@@ -135,7 +135,7 @@ class Experiment:
         return {name: getattr(self, name) for name in self.columns()}
 
     def differences(self, wanted: "Experiment") -> str:
-        """Return in words what is different here from what is wanted; "" if nothing is."""
+        """Return in words the differences from the wanted one; "" if there are none."""
         texts = []
         for name in self.columns():
             has, wants = getattr(self, name), getattr(wanted, name)

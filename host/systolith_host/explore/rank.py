@@ -1,4 +1,4 @@
-"""Which points of a sweep are best, by which numbers, and which of them are worth a replay."""
+"""Ranks the points of a sweep, and selects those that are worth a replay."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ CHEAP_SECONDS = 60.0
 
 _CYCLE_SECONDS = 0.2e-6
 _POINT_SECONDS = 0.1
-"""Of a replay: a cycle's, and what each point takes beyond its cycles, compiling it."""
+"""Times of a replay: of one cycle, and of compiling a point."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def pareto(
     results : sequence of Result
         Those with a reason are left out.
     costs : callable
-        What a better point has less of, cycles first; the estimates unless given.
+        The values of which a better point has less, cycles first; the estimates unless given.
     """
     front: list[Result] = []
     for result in sorted((r for r in results if not r.reason), key=costs):

@@ -111,17 +111,17 @@ class Result:
 
     @property
     def costs(self) -> tuple[int, ...]:
-        """What a better point has less of, as far as it is known."""
+        """The values of which a better point has less, exact where known."""
         return (self.known_cycles, self.known_bytes, self.dsps, self.block_rams)
 
     @property
     def estimates(self) -> tuple[int, ...]:
-        """What a better point has less of, by estimates alone."""
+        """The values of which a better point has less, by estimates alone."""
         return (self.estimated_cycles, self.estimated_bytes, self.dsps, self.block_rams)
 
 
 def point_key(experiment: Experiment, point: Point) -> str:
-    """Return what tells a point from every other one, in any sweep."""
+    """Return a key that differs for every other point, in any sweep."""
     config = None if point.config is None else point.config.fingerprint
     fields = (point.bandwidth, point.latency, point.turnaround, point.reason)
     about = (experiment.network_digest, experiment.batch)
@@ -138,7 +138,7 @@ def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
     Returns
     -------
     experiment : Experiment or None
-        What made the rows; None if there are none.
+        That of the rows; None if there are none.
     results : list of Result
 
     Raises
@@ -195,7 +195,7 @@ class Results:
     folder : Path, optional
         Is made if it does not exist; without one, results are kept in memory alone.
     experiment : Experiment
-        What the rows are about.
+        That of the rows.
 
     Raises
     ------

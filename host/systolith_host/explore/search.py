@@ -38,7 +38,7 @@ def search_front(
     budget : int
     seed : int
     generation : int
-        Points that are run side by side.
+        Points that are run in parallel.
     """
     return _Search(space, run, budget, seed, generation).search()
 
@@ -71,7 +71,7 @@ class _Search:
         return sum(not result.reason for result in self.found.values())
 
     def _evaluate(self, numbers: Sequence[int]) -> bool:
-        """Run what is new of these points, as far as the budget goes; return whether any was."""
+        """Run the new ones of these points within the budget; return whether there were any."""
         new = [number for number in dict.fromkeys(numbers) if number not in self.found]
         new = new[: max(self.budget - self._built(), 0)]
         points = [self.space.point(self.space.values(number)) for number in new]

@@ -153,7 +153,7 @@ def replay_best(
     Parameters
     ----------
     found : sequence of Result
-        What the runner found.
+        The runner's result.
     limit, workers
         As of :func:`systolith_host.explore.rank.choose_exact`.
     told : callable

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 AIMS = ("cycles", "traffic")
-"""What schedules are chosen for."""
+"""Goals by which schedules are chosen."""
 
 PARTS = 16
 """Parts of a size that are divided among the three memories."""

@@ -1,4 +1,4 @@
-"""What the page says beside its figures: every number in it comes from the data."""
+"""The page's text next to its figures: every number in it comes from the data."""
 
 from collections.abc import Sequence
 from html import escape
@@ -49,16 +49,16 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def introduction(data: PageData) -> str:
-    """Return what the page is about."""
+    """Return the subject of the page."""
     subject, config = data.subject, data.subject.config
     images = "one image" if subject.batch == 1 else f"{subject.batch} images"
     cycles = subject.memory.turnaround
     turnaround = f", {cycles} more between reads and writes" if cycles else ""
     return escape(
-        f"What {images} of {subject.name} cost{'s' if subject.batch == 1 else ''} on a "
+        f"The cost of {images} of {subject.name} on a "
         f"{config.rows}x{config.cols} systolic array with {config.act_bytes // 1024} KiB of "
         f"activation and {config.weight_bytes // 1024} KiB of weight buffer, and a memory of "
-        f"{subject.rate:g} bytes a cycle and a latency of {subject.memory.latency} cycles"
+        f"{subject.rate:g} bytes per cycle and a latency of {subject.memory.latency} cycles"
         f"{turnaround}."
     )
 
@@ -90,7 +90,7 @@ def _covered(data: PageData, measured: Measured) -> str:
 
 
 def roofline_text(data: PageData) -> str:
-    """Return what the roofline shows."""
+    """Return the text of the roofline."""
     ridge = data.subject.config.multipliers / data.subject.rate
     points = [point for point in data.points if point.macs]
     below = [point.name for point in points if point.intensity < ridge]
@@ -106,9 +106,9 @@ def roofline_text(data: PageData) -> str:
         f"{worst.bound_cycles / worst.cycles:.1%} of the speed it allows."
     )
     how = (
-        "Right is more work for each byte, up is faster; the roof is the least of what the array "
-        "and the memory allow. Distance below the roof is what tiling and overlap lose, or, where "
-        "a layer has fewer channels than the array rows, multipliers without work."
+        "Points further right do more work for each byte, higher ones are faster. The roof is the "
+        "lower of the limits of array and memory. The distance below it is lost to tiling and "
+        "overlap, or to idle multipliers where a layer has fewer channels than the array rows."
     )
     if len(points) < len(data.points):
         others = [point.name for point in data.points if not point.macs]
@@ -122,7 +122,7 @@ def _measured_text(data: PageData) -> str:
         return (
             '<p class="how">No measurement was given. <code>systolith run --device rtl --json '
             "run.json</code>, then <code>--measured run.json</code> here, puts the RTL's own "
-            "points beside these.</p>"
+            "points next to these.</p>"
         )
     mine = {point.name: point for point in data.points}
     pairs = [(mine[point.name], point) for point in measured.points if point.name in mine]
@@ -163,15 +163,14 @@ def stalls_text(data: PageData) -> str:
     if most == "idle":
         text = text.replace("waiting with", "with")
     how = (
-        "Each cycle of the array is in exactly one state, as the accelerator's own counters have "
-        "it. A fully connected layer waits for weights by nature: each of them is used once an "
-        "image."
+        "The array is in exactly one state in each cycle, as in the accelerator's own counters. A "
+        "fully connected layer waits for weights by nature: it uses each of them once per image."
     )
     return _learn(text) + _how(how)
 
 
 def bandwidth_text(data: PageData) -> str:
-    """Return what bandwidth buys, and where it stops."""
+    """Return the text on the gain from bandwidth, and its end."""
     curves = data.curves
     total, knee = curves.total, curves.total.knee
     at = curves.bandwidths[knee]
@@ -180,7 +179,7 @@ def bandwidth_text(data: PageData) -> str:
     later = [layer for layer in curves.layers if layer.knee > knee]
     first = [layer for layer in curves.layers if layer.knee == 0]
     text = (
-        f"The knee of the whole network is at {at:g} bytes a cycle: there it takes "
+        f"The knee of the whole network is at {at:g} bytes per cycle: there it takes "
         f"~{total.cycles[knee]:,} cycles, at most {KNEE_SHARE:.0%} more than at {last:g}. "
     )
     if knee > 0:
@@ -197,7 +196,7 @@ def bandwidth_text(data: PageData) -> str:
         text += f"Beyond it only {names} gain, up to {curves.bandwidths[most]:g}. "
     if first:
         text += (
-            f"{len(first)} of {len(curves.layers)} layers do not care: they are at their best "
+            f"{len(first)} of {len(curves.layers)} layers need no more: they are at their best "
             f"already with {curves.bandwidths[0]:g}."
         )
     replayed = data.cycles
@@ -221,8 +220,8 @@ def bandwidth_text(data: PageData) -> str:
 def changes_html(data: PageData) -> str:
     """Return a table of the best tilings for each layer, and why they change."""
     intro = _learn(
-        "With little bandwidth a byte costs most, with much of it a cycle in which the array has "
-        "nothing to do does. Each sentence below is made of the figures of its layer, the "
+        "With little bandwidth a byte costs most; with much, an idle cycle of the array does. "
+        "Each sentence below is made of the figures of its layer, the "
         "compiler's estimates: the former tiling was tried at the new bandwidth, too."
     )
     return intro + "".join(_study_html(study) for study in data.studies)
@@ -265,7 +264,7 @@ def maps_text(data: PageData) -> str:
         worst = max(tiling.cycles for tiling in one.tiles.values())
         parts.append(
             f"{study.operation.name}: {best.schedule.rows}x{best.schedule.columns} is the best of "
-            f"{len(one.tiles)} sizes at {one.bandwidth:g} bytes a cycle, the worst takes "
+            f"{len(one.tiles)} sizes at {one.bandwidth:g} bytes per cycle, the worst takes "
             f"{worst / best.cycles:.1f} times its cycles" + _compilers(one)
         )
     how = (
@@ -279,7 +278,7 @@ def maps_text(data: PageData) -> str:
 
 
 def _compilers(one: TilingMap) -> str:
-    """Return what the compiler takes where that is not the best size."""
+    """Return the compiler's choice where it is not the best size."""
     worse = one.chosen.score / one.best.score - 1
     if worse <= 0:
         return ""
@@ -297,7 +296,7 @@ def _source(data: PageData) -> str:
 
 
 def timeline_text(data: PageData) -> str:
-    """Return what the timeline shows, and where it comes from."""
+    """Return the text of the timeline, with its source."""
     one = data.timeline
     starts = one.times[one.opcodes == 2]
     first, last = int(starts[:, 1].min()), int(starts[:, 2].max())
@@ -307,37 +306,37 @@ def timeline_text(data: PageData) -> str:
     text = (
         f"The first pixel enters the array in cycle {first:,}, the last one in {last:,} of "
         f"{one.cycles:,}: {one.cycles - last:,} cycles at the end serve the last drain and the "
-        f"last writes. Of what the memory can move, {busy:.1%} is used."
+        f"last writes. The memory moves {busy:.1%} of its limit."
     )
     how = (
         "Bars are instructions: LOADs into the buffers, CONVs in the array (a shade for each "
         "accumulator bank), the drain of sums, and STOREs until the memory acknowledges their "
         "last write. Below, in averages of "
         f"{one.interval:,} cycles each: how busy load, array and drain are, in the colours above, "
-        "and what the bus moves. Buttons show the start, "
+        "and the bytes on the bus. Buttons show the start, "
         "the middle, the end or all of it; drag to zoom, double-click to see everything."
     )
     return _source(data) + _learn(text) + _how(how)
 
 
 def buffers_text(data: PageData) -> str:
-    """Return what the buffers hold."""
+    """Return the text on the buffers."""
     parts = [f"{one.name} {one.peak / one.capacity:.0%}" for one in data.occupancy]
     tight = max(data.occupancy, key=lambda one: one.peak / one.capacity)
     text = (
-        f"At most in use: {_listed(parts)}. The tightest one, {tight.name}, is what a larger "
-        "buffer could change for this layer."
+        f"At most in use: {_listed(parts)}. {tight.name} is the tightest "
+        "one: a larger buffer there could change this layer most."
     )
     how = (
-        "What a LOAD brings counts from its first word until the last instruction that reads it "
-        "has ended; sums from a tile's first CONV until they are drained. Times are those of the "
+        "Data of a LOAD counts from its first word until the last instruction that reads it "
+        "has ended, sums from a tile's first CONV until they are drained. Times are those of the "
         "timeline."
     )
     return _source(data) + _learn(text) + _how(how)
 
 
 def front_text(sweep: Sweep) -> str:
-    """Return what the sweep shows."""
+    """Return the text of the sweep."""
     front = sweep.front.results
     fast = front[0]
     small = min(front, key=lambda result: (result.multipliers, result.memory_bytes))
@@ -363,10 +362,10 @@ def _cycles(result: Result) -> str:
 
 
 def origins(data: PageData) -> str:
-    """Return how each number was made, and a table of the layers."""
+    """Return the source of each number, and a table of the layers."""
     text = _how(
         "Layers: the performance model replays each layer's finished instructions cycle by cycle "
-        "with the gateware's queues and state machines; docs/model-validation.md holds it against "
+        "with the gateware's queues and state machines; docs/model-validation.md checks it against "
         "the RTL, and `systolith estimate` prints the same cycles. Curves and tilings, which say "
         "estimated or ~: the compiler's own simulation of the engines, by which it chooses "
         "(about 1 % off on large layers). A sweep has both. Bound: the larger one of "

@@ -1,4 +1,4 @@
-"""The points of a sweep, read from what `systolith explore` wrote, and their Pareto front."""
+"""The points of a sweep, read from the files of `systolith explore`, and their Pareto front."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ class Sweep:
     ----------
     path : Path
     experiment : Experiment
-        What all of them are about.
+        The experiment of all of them.
     points : tuple of Result
         Those that can be built.
     front : Front
         Those than which no other is better in everything.
     axes : tuple of str
-        What was varied.
+        Varied axes.
     failed : int
         Points that cannot be built or run.
     """

@@ -1,4 +1,4 @@
-"""Boards: what fits on them, what a build refuses, and what it reports."""
+"""Boards: the designs that fit them, and the refusals and reports of a build."""
 
 import dataclasses
 import json

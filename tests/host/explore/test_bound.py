@@ -1,4 +1,4 @@
-"""The least traffic and cycles of a layer: one definition, wherever they are said."""
+"""The least traffic and cycles of a layer: one definition, wherever they are stated."""
 
 import math
 

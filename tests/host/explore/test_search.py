@@ -18,7 +18,7 @@ SPACE = Space(PRESETS["tiny"], AXES)
 
 
 class Costs:
-    """A smooth stand-in for the compiler that counts what it is asked for."""
+    """A smooth stand-in for the compiler that counts its calls."""
 
     def __init__(self):
         self.asked = []

@@ -1,4 +1,4 @@
-"""Sweeps: points cost what the compiler says, results are kept, and a sweep goes on."""
+"""Sweeps: points have the compiler's costs, results are kept, and a sweep goes on."""
 
 import csv
 import subprocess

@@ -68,7 +68,7 @@ def test_page_says_what_the_figures_are(full):
             assert f"{choice.tiling.cycles:,}" in text
             assert f"{choice.tiling.traffic:,}" in text
     knee = full.curves.bandwidths[full.curves.total.knee]
-    assert f"The knee of the whole network is at {knee:g} bytes a cycle" in text
+    assert f"The knee of the whole network is at {knee:g} bytes per cycle" in text
     assert f"{len(full.points)} of {len(full.points)} layers take exactly the modelled" in text
     made = full.sweep.experiment
     assert f"mini, batch 1, on tiny with other rows, bandwidth, by {made.tool};" in text

@@ -100,7 +100,7 @@ def test_modelled_runs_measure_nothing(subject, data, tmp_path):
 
 
 def written(folder, subject, *rows, **changes):
-    """Write a sweep's points: what is given of each, in an experiment that fits the subject."""
+    """Write a sweep's points from given values, in an experiment that fits the subject."""
     experiment = Experiment.of(subject.name, subject.config, ["rows", "cols"], subject.batch)
     made = {**experiment.row, **changes}
     results = Results(folder, experiment)  # writes the header

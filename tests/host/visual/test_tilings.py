@@ -1,4 +1,4 @@
-"""Tilings and what is said of them: every sentence follows from the figures."""
+"""Tilings and their explanations: every sentence follows from the figures."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Cycles over the memory's bandwidth: all layers together, and each beside its own best."""
+"""Cycles over the memory's bandwidth: all layers together, and each versus its own best."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -32,7 +32,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         name="all layers, estimated",
         line={"color": INK, "width": 3},
         customdata=np.array(total.traffic) / 1e6,
-        hovertemplate="%{x:g} bytes a cycle: ~%{y:,} cycles<br>~%{customdata:,.1f} MB moved"
+        hovertemplate="%{x:g} bytes per cycle: ~%{y:,} cycles<br>~%{customdata:,.1f} MB moved"
         "<extra>all layers</extra>",
         row=1,
         col=1,
@@ -43,7 +43,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         mode="markers",
         name="exact, replayed",
         marker={"symbol": "diamond-open", "size": 15, "color": COLOURS[1], "line": {"width": 2}},
-        hovertemplate="%{x:g} bytes a cycle: %{y:,} cycles<extra>the page's memory</extra>",
+        hovertemplate="%{x:g} bytes per cycle: %{y:,} cycles<extra>the page's memory</extra>",
         row=1,
         col=1,
     )
@@ -69,7 +69,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.add_annotation(
         x=np.log10(x[knee]),
         y=np.log10(total.cycles[knee]),
-        text=f"<b>knee: {x[knee]:g} bytes a cycle</b>",
+        text=f"<b>knee: {x[knee]:g} bytes per cycle</b>",
         ax=0,
         ay=-50,
         arrowhead=2,
@@ -88,8 +88,8 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
             name=layer.name,
             line={"color": colour, "width": 1.8, "dash": dash},
             customdata=layer.cycles,
-            hovertemplate="%{x:g} bytes a cycle: %{y:.2f} times its least, ~%{customdata:,} cycles"
-            f"<extra>{layer.name}</extra>",
+            hovertemplate="%{x:g} bytes per cycle: %{y:.2f} times its least, "
+            f"~%{{customdata:,}} cycles<extra>{layer.name}</extra>",
             row=1,
             col=2,
         )
@@ -99,14 +99,14 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
             mode="markers",
             marker={"color": colour, "size": 8, "line": {"color": "white", "width": 1}},
             showlegend=False,
-            hovertemplate="knee at %{x:g} bytes a cycle<extra>" + layer.name + "</extra>",
+            hovertemplate="knee at %{x:g} bytes per cycle<extra>" + layer.name + "</extra>",
             row=1,
             col=2,
         )
     ticks = [value for value in x if np.log2(value) == int(np.log2(value))] or x
     labels = [f"{value:g}" for value in ticks]
     figure.update_xaxes(
-        **axis("memory bandwidth, bytes a cycle", type="log", tickvals=ticks, ticktext=labels)
+        **axis("memory bandwidth, bytes per cycle", type="log", tickvals=ticks, ticktext=labels)
     )
     ends = [np.log10(x[0]) - 0.05, np.log10(x[-1]) + 0.05]
     figure.update_xaxes(range=ends)

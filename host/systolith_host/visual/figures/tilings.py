@@ -36,7 +36,7 @@ def heat_maps(study: TilingStudy) -> go.Figure:
     traces = _TRACES * len(study.maps)
     buttons = [
         {
-            "label": f"{one.bandwidth:g} bytes a cycle",
+            "label": f"{one.bandwidth:g} bytes per cycle",
             "method": "update",
             "args": [
                 {"visible": [i // _TRACES == number for i in range(traces)]},
