@@ -41,6 +41,7 @@ class _Parts:
     load: LoadEngine
     core: DirectCore
     store: StoreEngine
+    queues: dict[Engine, Queue]
 
 
 class Accelerator(wiring.Component):
@@ -91,6 +92,7 @@ class Accelerator(wiring.Component):
             load=engine("load", LoadEngine(config)),
             core=engine("core", DirectCore(config)),
             store=engine("store", StoreEngine(config)),
+            queues={},
         )
         fetch, load, core, store = parts.fetch, parts.load, parts.core, parts.store
         read_port, write_port = parts.read_port, parts.write_port
@@ -102,14 +104,15 @@ class Accelerator(wiring.Component):
             m.submodules[f"{buffer.name.lower()}_buffer"] = memory
 
         # Instructions
-        for name, source, target in (
-            ("load", fetch.load, load.load),
-            ("conv", fetch.conv, core.conv),
-            ("store", fetch.store, store.store),
+        for name, number, source, target in (
+            ("load", Engine.LOAD, fetch.load, load.load),
+            ("conv", Engine.COMPUTE, fetch.conv, core.conv),
+            ("store", Engine.STORE, fetch.store, store.store),
         ):
             queue = engine(f"{name}_queue", Queue(source.p.shape(), config.queue_depth))
             connect(m, source, queue.i)
             connect(m, queue.o, target)
+            parts.queues[number] = queue
 
         # External memory
         connect(m, fetch.burst, read_port.fetch)
@@ -156,6 +159,15 @@ class Accelerator(wiring.Component):
             store.pending.eq(controller.stores_pending),
             controller.quiet.eq(parts.read_port.quiet & parts.write_port.quiet),
         ]
+        rest = {
+            Engine.FETCH: fetch.rest,
+            Engine.LOAD: parts.load.status.rest & parts.read_port.rest,
+            Engine.COMPUTE: parts.core.status.rest,
+            Engine.STORE: store.status.rest & parts.write_port.rest,
+        }
+        for number, queue in parts.queues.items():
+            rest[number] &= queue.empty
+        m.d.comb += controller.rest.eq(Cat(rest[number] for number in Engine))
 
     def _build_states(self, m: Module, parts: _Parts) -> None:
         """Count each engine's states, and tell the watchdog whether any engine makes progress."""

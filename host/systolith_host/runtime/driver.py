@@ -184,6 +184,11 @@ class Driver:
                 f"{engine} number {info} of the program (from 0) has a region of another size than "
                 "its tile; the program is damaged"
             )
+        if code == ErrorCode.LEFTOVER:
+            return (
+                f"{engine}: something was left over when the program began or ended; the program "
+                f"is damaged, or the accelerator is"
+            )
         if code == ErrorCode.PROTOCOL:
             return (
                 f"{engine}: the memory broke the AXI protocol (an answer to no request, or a burst "

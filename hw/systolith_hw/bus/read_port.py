@@ -42,6 +42,7 @@ class ReadPort(wiring.Component):
     bus_error : Out, pulse: the memory answered with an error
     bus_error_fetch : Out, it answered to fetch
     quiet : Out, nothing outstanding
+    rest : Out, no beat was held a cycle ago
     beat_taken : Out, pulse for every beat
     broken_fetch, broken_load : Out
         The memory has sent fetch, or load, a beat that it did not request, or has ended a burst at
@@ -62,6 +63,7 @@ class ReadPort(wiring.Component):
     bus_error: Signal
     bus_error_fetch: Signal
     quiet: Signal
+    rest: Signal
     beat_taken: Signal
     broken_fetch: Signal
     broken_load: Signal
@@ -85,6 +87,7 @@ class ReadPort(wiring.Component):
                 "bus_error": Out(1),
                 "bus_error_fetch": Out(1),
                 "quiet": Out(1),
+                "rest": Out(1),
                 "beat_taken": Out(1),
                 "broken_fetch": Out(1),
                 "broken_load": Out(1),
@@ -169,6 +172,7 @@ class ReadPort(wiring.Component):
             # It never goes below zero, whatever comes.
             outstanding.eq(outstanding + issue.issued - (ended & (outstanding != 0))),
             self.beat_taken.eq(taken),
+            self.rest.eq(beats.empty),
             self.bus_error_fetch.eq(is_fetch),
             self.bus_error.eq(
                 taken & (beats.o.p.resp != Response.OKAY) & (beats.o.p.resp != Response.EXOKAY)

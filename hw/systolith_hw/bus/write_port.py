@@ -35,6 +35,7 @@ class WritePort(wiring.Component):
     bus_error : Out, pulse: the memory answered with an error
     acknowledged : Out, pulse: a burst marked ``last`` is in the memory
     quiet : Out, nothing outstanding
+    rest : Out, no beat was held a cycle ago, and no answer awaited
     beat_taken : Out, pulse for every beat
     broken : Out
         The memory has sent a response to no burst, or before the burst was sent; until a reset.
@@ -51,6 +52,7 @@ class WritePort(wiring.Component):
     bus_error: Signal
     acknowledged: Signal
     quiet: Signal
+    rest: Signal
     beat_taken: Signal
     broken: Signal
 
@@ -69,6 +71,7 @@ class WritePort(wiring.Component):
                 "bus_error": Out(1),
                 "acknowledged": Out(1),
                 "quiet": Out(1),
+                "rest": Out(1),
                 "beat_taken": Out(1),
                 "broken": Out(1),
             }
@@ -142,6 +145,7 @@ class WritePort(wiring.Component):
             # It never goes below zero, whatever comes.
             outstanding.eq(outstanding + issue.issued - (answered & (outstanding != 0))),
             self.acknowledged.eq(answered & answers.o.valid & answers.o.p),
+            self.rest.eq(buffer.empty & lengths.empty & answers.empty),
             self.bus_error.eq(
                 answered & (bus.bresp != Response.OKAY) & (bus.bresp != Response.EXOKAY)
             ),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import connect
 
@@ -93,6 +93,19 @@ class DirectCore(wiring.Component):
         with m.Elif(pixel_gate.waiting[1]):
             m.d.comb += self.status.state.eq(ComputeState.WAIT_OUTPUT)
 
+        # The pixels under way are counted as done when the last of them is in its bank.
+        m.d.sync += self.status.rest.eq(
+            Cat(
+                weight_gate.i.ready,
+                pixel_gate.i.ready,
+                ~weight_given,
+                ~pixel_given,
+                loader.job.ready,
+                ~loader.ready,
+                ~sequencer.busy,
+                ~sequencer.wait_weights,
+            ).all()
+        )
         self._build_edges(m, loader, sequencer, mesh)
         self._build_accumulators(m, sequencer, mesh)
         fault_addr = drive(m, self.status.fault_addr, "fault_addr_out")

@@ -38,6 +38,10 @@ FAULTS = (
 class Controller(wiring.Component):
     """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
 
+    It ends when every instruction is finished, nothing is outstanding on the bus and every engine
+    is at rest. An engine that is not at rest when a program starts, or is still not when all
+    pipelines must be empty, holds something that is nobody's: the fault LEFTOVER.
+
     After a fault nothing more is issued, three cycles later at the latest. ``reset_request``, at
     any time, waits until nothing is outstanding on the bus (or, where the memory broke the bus's
     protocol, for PATIENCE cycles) and holds the engines in reset long enough for their pipelines to
@@ -57,6 +61,7 @@ class Controller(wiring.Component):
     finished : In, pulses for each of the counters
     activity : In, an engine got further in this cycle
     quiet : In, nothing outstanding on the bus
+    rest : In, a bit for each Engine: it holds nothing
     broken : In, the memory has broken the bus's protocol: `quiet` is no longer valid
     faults : In, pulses, one for each of :data:`FAULTS`
     infos : In, ERROR_INFO for each of them
@@ -79,6 +84,7 @@ class Controller(wiring.Component):
     finished: Signal
     activity: Signal
     quiet: Signal
+    rest: Signal
     broken: Signal
     faults: Signal
     infos: Any
@@ -117,6 +123,7 @@ class Controller(wiring.Component):
                 "finished": In(len(PROGRESS_LAYOUT.members)),
                 "activity": In(1),
                 "quiet": In(1),
+                "rest": In(len(Engine)),
                 "broken": In(1),
                 "faults": In(len(FAULTS)),
                 "infos": In(data.ArrayLayout(info_bits, len(FAULTS))),
@@ -166,15 +173,20 @@ class Controller(wiring.Component):
         for index, counter in enumerate(queued):
             with m.If(dispatched[index]):
                 m.d.sync += counter.eq(counter + 1)
+        finished = Signal()
+        counted = Signal()
         complete = Signal()
+        m.d.comb += finished.eq(
+            (fetched == self.count)
+            & (queued[0] == progress["loaded"])
+            & (queued[1] == progress["computed"])
+            & (queued[2] == progress["drained"])
+            & (queued[2] == progress["stored"])
+            & self.quiet
+        )
         m.d.sync += [
-            complete.eq(
-                (fetched == self.count)
-                & (queued[0] == progress["loaded"])
-                & (queued[1] == progress["computed"])
-                & (queued[2] == progress["stored"])
-                & self.quiet
-            ),
+            counted.eq(finished),
+            complete.eq(finished & self.rest.all()),
             self.stores_pending.eq(dispatched[2] | (queued[2] != progress["stored"])),
         ]
 
@@ -182,13 +194,20 @@ class Controller(wiring.Component):
         m.d.sync += idle_cycles.eq(Mux(activity | ~self.running, 0, idle_cycles + 1))
 
         # Faults are pulses: one cycle gathers them, the next one finds the first of them.
-        faults = Signal(len(FAULTS) + 1)
+        leftover = Signal()
+        sources = [(code, engine) for _, code, engine in FAULTS]
+        sources += [(ErrorCode.LEFTOVER, engine) for engine in Engine]
+        sources.append((ErrorCode.WATCHDOG, Engine.FETCH))
+        faults = Signal(len(sources))
         infos: Any = Signal(self.infos.shape(), reset_less=True)
-        m.d.sync += [faults.eq(self.faults), infos.eq(self.infos), faults[-1].eq(expired)]
+        m.d.sync += [
+            faults.eq(Cat(self.faults, Mux(leftover, ~self.rest, 0)[: len(Engine)], expired)),
+            infos.eq(self.infos),
+        ]
         winners = [fault & ~faults[:index].any() for index, fault in enumerate(faults)]
         first = Signal(len(faults))
         info = Signal(len(self.error_info), reset_less=True)
-        chosen = [Mux(winner, value, 0) for winner, value in zip(winners[:-1], infos, strict=True)]
+        chosen = [Mux(winner, value, 0) for winner, value in zip(winners, infos, strict=False)]
         m.d.sync += [first.eq(Cat(winners)), info.eq(reduce(or_, chosen))]
 
         settle = Signal(range(SETTLE + 1))
@@ -207,8 +226,9 @@ class Controller(wiring.Component):
                 with m.If(self.reset_request):
                     m.next = "DRAIN"
                 with m.Elif(self.start):
-                    m.d.comb += self.begin.eq(1)
+                    m.d.comb += [self.begin.eq(1), leftover.eq(1)]
                     m.d.sync += [
+                        held.eq(hold),
                         self.done.eq(0),
                         self.error_code.eq(ErrorCode.NONE),
                         self.error_info.eq(0),
@@ -217,6 +237,9 @@ class Controller(wiring.Component):
                     m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
                     m.next = "RUN"
             with m.State("RUN"):  # until everything is done, a fault, or a reset
+                # Not at rest though all is done: pipelines, at most, may still empty themselves.
+                m.d.sync += held.eq(Mux(counted & ~complete, held - 1, hold))
+                m.d.comb += leftover.eq(held == 0)
                 with m.If(settle != 0):  # `complete` may still be that of the program before
                     m.d.sync += settle.eq(settle - 1)
                 with m.Elif(complete & ~faults.any()):
@@ -226,8 +249,6 @@ class Controller(wiring.Component):
                 with m.If(first.any()):
                     m.d.comb += self.end.eq(1)
                     m.d.sync += [self.done.eq(0), self.error_info.eq(info)]
-                    sources = [(code, engine) for _, code, engine in FAULTS]
-                    sources.append((ErrorCode.WATCHDOG, Engine.FETCH))
                     for index, (code, engine) in enumerate(sources):
                         with m.If(first[index]):
                             m.d.sync += [self.error_code.eq(code), self.error_engine.eq(engine)]

@@ -43,7 +43,8 @@ class Fetch(wiring.Component):
     beat : In, stream of the beats read
     load, conv, store : Out, streams of instructions
     fetched : Out, instructions handed out since the start
-    fault : Out, pulse: instruction number `fetched` is illegal
+    fault : Out, pulse: instruction number `fetched` is illegal, or `addr` is not aligned
+    rest : Out, no instruction or part of one was held a cycle ago
     """
 
     start: Signal
@@ -57,6 +58,7 @@ class Fetch(wiring.Component):
     store: stream.Interface
     fetched: Signal
     fault: Signal
+    rest: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -73,6 +75,7 @@ class Fetch(wiring.Component):
                 "store": Out(stream.Signature(instruction_layout(Opcode.STORE, config))),
                 "fetched": Out(32),
                 "fault": Out(1),
+                "rest": Out(1),
             }
         )
 
@@ -86,7 +89,8 @@ class Fetch(wiring.Component):
         connect(m, flipped(self.beat), queue.i)
 
         pending = Signal()
-        with m.If(self.start & (self.count != 0)):
+        aligned = self.addr % INSTRUCTION_BYTES == 0
+        with m.If(self.start & (self.count != 0) & aligned):
             m.d.sync += pending.eq(1)
         with m.Elif(splitter.run.ready):
             m.d.sync += pending.eq(0)
@@ -165,9 +169,14 @@ class Fetch(wiring.Component):
             m.d.sync += legal[index].eq(mine & Cat(tests).all())
             m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)
         m.d.comb += sent.eq(Cat(target.valid & target.ready for target in targets.values()).any())
-        m.d.sync += self.fault.eq(checked & ~legal.any() & ~self.halt)
+        m.d.sync += self.fault.eq((checked & ~legal.any() & ~self.halt) | (self.start & ~aligned))
         with m.If(sent):
             m.d.sync += [complete.eq(0), self.fetched.eq(self.fetched + 1)]
+        m.d.sync += self.rest.eq(
+            Cat(
+                ~pending, ~splitter.burst.valid, queue.empty, ~word_valid, beat == 0, ~complete
+            ).all()
+        )
         for opcode, target in targets.items():
             with m.If(target.valid & target.ready):
                 m.d.sync += before[opcode].eq(before[opcode] + 1)

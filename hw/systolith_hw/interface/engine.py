@@ -34,6 +34,8 @@ class EngineStatus(NamedSignature):
     Members
     -------
     state : Out
+    rest : Out
+        A cycle ago no instruction, word or beat was held; what pipelines hold is not counted.
     done : Out, pulse for every instruction that others may count on
     fault : Out, pulse: an address beyond a buffer's or bank's end
     fault_addr : Out, that address
@@ -44,6 +46,7 @@ class EngineStatus(NamedSignature):
     def __init__(self, states: Any, *, regions: bool) -> None:
         members: dict[str, Any] = {
             "state": Out(states),
+            "rest": Out(1),
             "done": Out(1),
             "fault": Out(1),
             "fault_addr": Out(24),

@@ -126,12 +126,27 @@ class LoadEngine(wiring.Component):
         for buffer, size in sizes.items():
             unpacker = Unpacker(config.bus_bytes, size)
             m.submodules[f"unpacker_{buffer.name.lower()}"] = unpackers[buffer] = unpacker
-        self._build_unpacking(m, runs, unpackers)
-        self._build_sinks(m, gate, jobs, unpackers)
+        active = self._build_unpacking(m, runs, unpackers)
+        idle = self._build_sinks(m, gate, jobs, unpackers)
+        m.d.sync += self.status.rest.eq(
+            Cat(
+                gate.i.ready,
+                walker.region.ready,
+                ~splitter.burst.valid,
+                runs.empty,
+                ~active,
+                *(unpacker.empty for unpacker in unpackers.values()),
+                jobs.empty,
+                idle,
+            ).all()
+        )
         return m
 
-    def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> None:
-        """Give each beat to the unpacker of its run's buffer, without the bytes of other runs."""
+    def _build_unpacking(self, m: Module, runs: Queue, unpackers: dict[Buffer, Unpacker]) -> Signal:
+        """Give each beat to the unpacker of its run's buffer, without the bytes of other runs.
+
+        Returns whether a run is under way.
+        """
         # The current run: its next beat, and the part of that beat that belongs to it.
         run = runs.o.p.run
         bus_bytes = self.config.bus_bytes
@@ -173,11 +188,15 @@ class LoadEngine(wiring.Component):
             ]
             with m.If(chosen):
                 m.d.comb += ready.eq(unpacker.i.ready)
+        return active
 
     def _build_sinks(
         self, m: Module, gate: TokenGate, jobs: Queue, unpackers: dict[Buffer, Unpacker]
-    ) -> None:
-        """Let the words of one instruction after the other flow into its buffer's sink."""
+    ) -> Signal:
+        """Let the words of one instruction after the other flow into its buffer's sink.
+
+        Returns whether no instruction is under way.
+        """
         config = self.config
         sinks = {
             Buffer.ACT: TileWriter(config),
@@ -269,3 +288,4 @@ class LoadEngine(wiring.Component):
             m.d.comb += status.state.eq(LoadState.WAIT_COMPUTE)
         with m.Elif(gate.waiting[1:].any()):
             m.d.comb += status.state.eq(LoadState.WAIT_STORE)
+        return idle

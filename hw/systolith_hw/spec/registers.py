@@ -58,7 +58,8 @@ class ErrorCode(IntEnum):
     NONE = 0
     ILLEGAL = 1
     """ERROR_INFO is the number of the instruction that has no legal opcode, a field without a legal
-    value (see ``spec.legal``), or that waits for an instruction that does not come before it."""
+    value (see ``spec.legal``), or that waits for an instruction that does not come before it; it is
+    also 0 if PROGRAM_ADDR is not a multiple of 64."""
     ADDRESS = 2
     """ERROR_INFO is the address, outside of the window that the host set."""
     BUS = 3
@@ -74,6 +75,9 @@ class ErrorCode(IntEnum):
     """The memory broke a rule of AXI4: it answered without a request, or ended a burst at the wrong
     beat; ERROR_INFO is 0. The error is kept until a reset, between programs as well: the next one
     fails at its start."""
+    LEFTOVER = 8
+    """Every instruction is finished, or the program begins, but the engine still holds words, beats
+    or instructions; ERROR_INFO is 0."""
 
 
 ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
@@ -149,7 +153,7 @@ def _registers() -> dict[str, Register]:
         ),
         Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out", bits=("end",)),
         Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed", bits=("end",)),
-        _external("PROGRAM_ADDR", 0x20, "address of the first instruction, 64-aligned"),
+        _external("PROGRAM_ADDR", 0x20, "address of the first instruction, a multiple of 64"),
         Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
         Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),
         _external("WINDOW_BASE", 0x30, "first address that may be accessed"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -170,6 +170,18 @@ class StoreEngine(wiring.Component):
             self.status.fault.eq(drain.fault),
             self.status.fault_addr.eq(drain.fault_addr),
         ]
+        m.d.sync += self.status.rest.eq(
+            Cat(
+                gate.i.ready,
+                walker.region.ready,
+                ~splitter.burst.valid,
+                runs.empty,
+                ~drain.active,
+                ~drain.word.valid,
+                packer.empty,
+                first,
+            ).all()
+        )
         with m.If(drain.busy):
             m.d.comb += self.status.state.eq(StoreState.BUSY)
         with m.Elif(drain.active):

@@ -31,10 +31,12 @@ class Unpacker(wiring.Component):
     i : stream of :func:`unpacker_input`
         Units skip, skip + 1, ... of a beat are appended, `take` of them.
     o : stream of words
+    empty : Out, no unit is held
     """
 
     i: stream.Interface
     o: stream.Interface
+    empty: Signal
 
     def __init__(self, bus_bytes: int, word_bytes: int) -> None:
         self.bus_bytes = bus_bytes
@@ -44,6 +46,7 @@ class Unpacker(wiring.Component):
             {
                 "i": In(stream.Signature(unpacker_input(bus_bytes, word_bytes))),
                 "o": Out(stream.Signature(word_bytes * 8)),
+                "empty": Out(1),
             }
         )
 
@@ -64,6 +67,7 @@ class Unpacker(wiring.Component):
             self.o.valid.eq(some),
             self.o.p.eq(held[: out_units * unit]),
             self.i.ready.eq(room),
+            self.empty.eq(fill == 0),
         ]
         pop = some & self.o.ready
         push = self.i.valid & room
@@ -121,10 +125,12 @@ class Packer(wiring.Component):
     i : stream of :func:`packer_input`
         ``first`` and ``last`` mark the ends of a run; ``skip`` counts at the first word.
     o : stream of {data, strb}
+    empty : Out, no unit is held
     """
 
     i: stream.Interface
     o: stream.Interface
+    empty: Signal
 
     def __init__(self, bus_bytes: int, word_bytes: int) -> None:
         self.bus_bytes = bus_bytes
@@ -137,6 +143,7 @@ class Packer(wiring.Component):
                 "o": Out(
                     stream.Signature(data.StructLayout({"data": bus_bytes * 8, "strb": bus_bytes}))
                 ),
+                "empty": Out(1),
             }
         )
 
@@ -156,6 +163,7 @@ class Packer(wiring.Component):
             self.o.valid.eq(full_beat | (flush & (fill != 0))),
             self.o.p.data.eq(held[: out_units * unit]),
             self.i.ready.eq((fill <= size - in_units) & ~flush),
+            self.empty.eq((fill == 0) & ~flush),
         ]
         m.d.comb += self.o.p.strb.eq(
             Cat(

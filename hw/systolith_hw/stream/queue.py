@@ -28,11 +28,13 @@ class Queue(wiring.Component):
     -------
     i, o : stream
     level : Out, words held
+    empty : Out, none is held
     """
 
     i: stream.Interface
     o: stream.Interface
     level: Signal
+    empty: Signal
 
     def __init__(self, shape: Any, depth: int) -> None:
         if depth < 1:
@@ -43,6 +45,7 @@ class Queue(wiring.Component):
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(shape)),
                 "level": Out(range(depth + 1)),
+                "empty": Out(1),
             }
         )
 
@@ -73,6 +76,7 @@ class Queue(wiring.Component):
             read.en.eq(move),
             self.o.p.eq(read.data),
             self.level.eq(stored + self.o.valid),
+            self.empty.eq(~some & ~self.o.valid),
         ]
         for port, moved in ((write, push), (read, move)):
             with m.If(moved):
@@ -89,7 +93,11 @@ class Queue(wiring.Component):
 
     def _build_register(self, m: Module) -> None:
         payload = drive(m, self.o.p, "payload")
-        m.d.comb += [self.i.ready.eq(~self.o.valid), self.level.eq(self.o.valid)]
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid),
+            self.level.eq(self.o.valid),
+            self.empty.eq(~self.o.valid),
+        ]
         with m.If(~self.o.valid):
             m.d.sync += [self.o.valid.eq(self.i.valid), payload.eq(self.i.p)]
         with m.Elif(self.o.ready):

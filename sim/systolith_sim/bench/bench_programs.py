@@ -49,8 +49,10 @@ class Runs:
         To what.
     breach, breach_at : ndarray of int
         See axi_memory.v.
-    window_end, watchdog, limit : ndarray of int, shape (1,)
-        For all runs; the window begins at 0, the others are cycles.
+    window_base, window_end : ndarray of int
+        Of the addresses that it may touch.
+    watchdog, limit : ndarray of int
+        Cycles after which the accelerator, or the bench, gives up.
     """
 
     memory: np.ndarray
@@ -61,6 +63,7 @@ class Runs:
     patch: np.ndarray
     breach: np.ndarray
     breach_at: np.ndarray
+    window_base: np.ndarray
     window_end: np.ndarray
     watchdog: np.ndarray
     limit: np.ndarray
@@ -139,20 +142,20 @@ def _write(device: CocotbDevice, name: str, value: int) -> None:
 
 def _run_all(device: CocotbDevice, runs: Runs) -> Answers:
     size = runs.memory.shape[1]
-    _write(device, "WINDOW_BASE", 0)
-    _write(device, "WINDOW_END", int(runs.window_end[0]))
-    _write(device, "WATCHDOG", int(runs.watchdog[0]))
     _write(device, "IRQ_ENABLE", 1)
     names = ("interrupt", "status", "code", "engine", "info", "reset", "memory", "violations")
     answers: dict[str, list[Any]] = {name: [] for name in names}
     for number in range(len(runs.image)):
         device.write_memory(0, runs.start_memory(number))
+        _write(device, "WINDOW_BASE", int(runs.window_base[number]))
+        _write(device, "WINDOW_END", int(runs.window_end[number]))
+        _write(device, "WATCHDOG", int(runs.watchdog[number]))
         _write(device, "PROGRAM_ADDR", int(runs.address[number]))
         _write(device, "PROGRAM_COUNT", int(runs.count[number]))
         if runs.breach[number]:
             device.break_memory(int(runs.breach[number]), int(runs.breach_at[number]))
         _write(device, "CONTROL", CONTROL_START)
-        answers["interrupt"].append(device.wait_interrupt(int(runs.limit[0])))
+        answers["interrupt"].append(device.wait_interrupt(int(runs.limit[number])))
         answers["status"].append(_read(device, "STATUS"))
         answers["code"].append(_read(device, "ERROR_CODE"))
         answers["engine"].append(_read(device, "ERROR_ENGINE"))

@@ -148,6 +148,8 @@ class Emulator:
     def _execute(self, address: int, count: int) -> None:
         engines = self._engines
         hazards = HazardChecker(self.config) if self.strict else None
+        if address % INSTRUCTION_BYTES:
+            raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, 0)
         run = {Opcode.LOAD: engines.load, Opcode.CONV: engines.conv, Opcode.STORE: engines.store}
         for number in range(count):
             start = address + number * INSTRUCTION_BYTES

@@ -34,10 +34,11 @@ class Bench:
         for _ in range(cycles):
             await ctx.tick()
 
-    async def start(self, ctx, count=1, watchdog=0):
+    async def start(self, ctx, count=1, watchdog=0, rest=0b1111):
         ctx.set(self.dut.count, count)
         ctx.set(self.dut.watchdog, watchdog)
         ctx.set(self.dut.quiet, 1)
+        ctx.set(self.dut.rest, rest)
         await self.pulse(ctx, self.dut.start)
         ctx.set(self.dut.fetched, 0)  # fetch starts again with `begin`
 
@@ -324,6 +325,90 @@ def test_error_registers_survive_a_reset_until_the_next_start():
         await ctx.tick()
         assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.NONE
         assert ctx.get(dut.error_info) == 0
+
+    bench.run(test)
+
+
+HOLD = 2 * (2 + 2) + 128 + Controller.RESET_TRAVEL
+"""Cycles after which nothing can be in a pipeline."""
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_a_program_ends_in_the_cycle_in_which_the_last_engine_is_at_rest(engine):
+    ends = []
+    for late in (0, 1, HOLD - 5):
+        bench = Bench()
+        dut = bench.dut
+
+        async def test(ctx, dut=dut, bench=bench, late=late):
+            await bench.start(ctx, count=1)
+            await bench.pulse(ctx, dut.dispatched, 1)
+            await bench.wait(ctx, 20)
+            ctx.set(dut.rest, 0b1111 & ~(1 << engine))
+            ctx.set(dut.fetched, 1)
+            await bench.pulse(ctx, dut.finished, 1)
+            await bench.wait(ctx, late)
+            ctx.set(dut.rest, 0b1111)
+            cycles = late
+            while bench.status(ctx) == RUNNING:
+                await ctx.tick()
+                cycles += 1
+            assert bench.status(ctx) == DONE
+            ends.append(cycles)
+
+        bench.run(test)
+    # The first waits for the counters, which take as long.
+    assert ends == [2, 3, HOLD - 5 + 2]
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_what_is_left_over_at_the_end_is_a_fault_of_its_engine(engine):
+    bench = Bench()
+    dut = bench.dut
+
+    async def test(ctx):
+        for _ in range(2):
+            await bench.start(ctx, count=0)
+            ctx.set(dut.rest, 0b1111 & ~(1 << engine))
+            await bench.wait(ctx, HOLD)
+            assert bench.status(ctx) == RUNNING
+            await bench.wait(ctx, 20)
+            assert bench.status(ctx) == FAILED
+            assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.LEFTOVER
+            assert ctx.get(dut.error_engine) == engine
+            assert ctx.get(dut.error_info) == 0
+            await bench.reset(ctx)
+        assert (bench.begins, bench.ends) == (2, 2)
+
+    bench.run(test)
+
+
+def test_an_engine_that_works_is_not_at_rest_and_no_fault():
+    bench = Bench()
+    dut = bench.dut
+
+    async def test(ctx):
+        await bench.start(ctx, count=1)
+        await bench.pulse(ctx, dut.dispatched, 1)
+        ctx.set(dut.fetched, 1)
+        ctx.set(dut.rest, 0)
+        await bench.wait(ctx, 3 * HOLD)
+        assert bench.status(ctx) == RUNNING
+
+    bench.run(test)
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_a_program_does_not_start_on_what_another_left_over(engine):
+    bench = Bench()
+    dut = bench.dut
+
+    async def test(ctx):
+        await bench.start(ctx, count=1, rest=0b1111 & ~(1 << engine))
+        await bench.wait(ctx, 4)
+        assert bench.status(ctx) == FAILED
+        assert ErrorCode(ctx.get(dut.error_code)) is ErrorCode.LEFTOVER
+        assert ctx.get(dut.error_engine) == engine
 
     bench.run(test)
 

@@ -1,0 +1,114 @@
+"""What is left over at a program's end is an error, whoever failed to see it before.
+
+The engines count the words of their regions; here that check is removed, so that a miscounted
+program leaves words behind. The end of the program must notice, and the next program be exact.
+"""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.lab.faulty_programs import Run, random_layers, simulate_runs
+from systolith_hw import accelerator
+from systolith_hw.control import controller
+from systolith_hw.generate import Flavour, component_verilog
+from systolith_hw.load import engine as load_engine
+from systolith_hw.spec.isa import Buffer, Instruction, Opcode
+from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
+from systolith_hw.store import engine as store_engine
+from systolith_sim.memory.timing import MemoryTiming
+from systolith_sim.rtl.build import build
+from systolith_sim.rtl.testbench import accelerator_testbench
+from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.mutants import mutant
+
+pytestmark = pytest.mark.rtl
+
+CONFIG = small_config(8, 4, bus_bytes=8, act_depth=512, param_depth=32)
+
+NOT_COUNTED = {
+    Engine.STORE: (
+        "StoreEngine",
+        store_engine,
+        ("moved & (drain.word.p.last != (last & runs.o.p.last))", "0"),
+    ),
+    Engine.LOAD: ("LoadEngine", load_engine, ("(wants & spent) | (ended & ~spent)", "0")),
+}
+NO_REST = ("Controller", controller, ("finished & self.rest.all()", "finished"))
+CLEAN_START = ("[self.begin.eq(1), leftover.eq(1)]", "self.begin.eq(1)")
+
+
+def broken(monkeypatch, *mutants):
+    """Return the build of an accelerator with mutants of (component, module, changes...)."""
+    for component, module, *changes in mutants:
+        monkeypatch.setattr(accelerator, component, getattr(mutant(module, *changes), component))
+    verilog = component_verilog(
+        accelerator.Accelerator(CONFIG), "accelerator", Flavour.SIMULATION, flatten=True
+    )
+    monkeypatch.undo()
+    return build(accelerator_testbench(CONFIG, verilog), "verilator")
+
+
+def too_much(engine, layers):
+    """Return a run in which the last instruction of an engine moves more words than its place has.
+
+    A STORE drains more than its region has; a LOAD's region has more than its tile.
+    """
+    change = {Engine.STORE: -1, Engine.LOAD: 1}[engine]
+    for index, layer in enumerate(layers):
+        for number, i in reversed(list(enumerate(layer.program(CONFIG)))):
+            if engine is Engine.STORE:
+                fits = i.opcode is Opcode.STORE and i["run_words"] > 1
+            else:
+                fits = i.opcode is Opcode.LOAD and i["buffer"] == Buffer.ACT
+            if fits:
+                fields = {**i.fields, "run_words": i["run_words"] + change}
+                return Run(index, layer.place(number), Instruction(i.opcode, fields).encode())
+    raise AssertionError("no layer has such an instruction")
+
+
+def run_twice(built, engine, folder):
+    """Return the answers to a program with words too many and to a correct one, and its memory."""
+    layers = random_layers(random.Random(3), CONFIG, 6)
+    bad = too_much(engine, layers)
+    good = Run.good(layers, bad.layer)
+    runs = [bad, good, replace(good)]
+    timing = MemoryTiming(latency=5)
+    _, answers = simulate_runs(built, CONFIG.bus_bytes, layers, runs, folder, timing)
+    return answers, layers[bad.layer].after
+
+
+@pytest.mark.parametrize("engine", NOT_COUNTED, ids=lambda engine: engine.name)
+def test_words_that_nobody_counted_are_seen_at_the_end(engine, tmp_path, monkeypatch):
+    built = broken(monkeypatch, NOT_COUNTED[engine])
+    answers, wanted = run_twice(built, engine, tmp_path)
+    assert answers.status[0] == STATUS_ERROR
+    assert (answers.code[0], answers.engine[0]) == (ErrorCode.LEFTOVER, engine)
+    assert answers.info[0] == 0
+    assert answers.interrupt[0]
+    assert answers.reset[0]
+    for run in (1, 2):
+        assert answers.status[run] == STATUS_DONE
+        np.testing.assert_array_equal(answers.memory[run], wanted)
+
+
+@pytest.mark.parametrize("engine", NOT_COUNTED, ids=lambda engine: engine.name)
+def test_without_that_they_are_seen_when_the_next_program_begins(engine, tmp_path, monkeypatch):
+    built = broken(monkeypatch, NOT_COUNTED[engine], NO_REST)
+    answers, wanted = run_twice(built, engine, tmp_path)
+    assert answers.status[0] == STATUS_DONE
+    assert answers.status[1] == STATUS_ERROR
+    assert (answers.code[1], answers.engine[1]) == (ErrorCode.LEFTOVER, engine)
+    assert answers.status[2] == STATUS_DONE
+    np.testing.assert_array_equal(answers.memory[2], wanted)
+
+
+def test_without_both_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch):
+    """It shows that the tests above have something to see."""
+    deaf = (*NO_REST, CLEAN_START)
+    built = broken(monkeypatch, NOT_COUNTED[Engine.STORE], deaf)
+    answers, wanted = run_twice(built, Engine.STORE, tmp_path)
+    assert list(answers.status[:2]) == [STATUS_DONE] * 2
+    assert not np.array_equal(answers.memory[1], wanted)
