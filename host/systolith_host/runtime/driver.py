@@ -186,8 +186,8 @@ class Driver:
             )
         if code == ErrorCode.LEFTOVER:
             return (
-                f"{engine}: something was left over when the program began or ended; the program "
-                f"is damaged, or the accelerator is"
+                f"{engine}: something was left over when the program began or ended; "
+                "the program or the accelerator is damaged"
             )
         if code == ErrorCode.PROTOCOL:
             return (

@@ -201,6 +201,10 @@ def test_layer_is_started_and_its_counters_are_read():
             {"ERROR_CODE": ErrorCode.PROTOCOL, "ERROR_ENGINE": Engine.LOAD},
             "LOAD: the memory broke the AXI protocol",
         ),
+        (
+            {"ERROR_CODE": ErrorCode.LEFTOVER, "ERROR_ENGINE": Engine.STORE},
+            "STORE: something was left over when the program began or ended",
+        ),
         ({"ERROR_CODE": 99, "ERROR_ENGINE": 9, "ERROR_INFO": 1}, "engine 9: unknown error 99"),
     ],
 )

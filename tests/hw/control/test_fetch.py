@@ -293,6 +293,25 @@ def test_a_program_larger_than_memory_is_asked_for_up_to_memorys_end():
     bench.run(test, limit=6000)
 
 
+@pytest.mark.parametrize("addr", [1, 8, 32, 0x1020])
+def test_a_program_that_is_not_aligned_is_a_fault_and_not_fetched(addr):
+    bench = Bench(small_config(), b"", addr)
+    dut = bench.dut
+
+    async def test(ctx):
+        for _ in range(2):
+            await bench.start(ctx, 3)
+            assert ctx.get(dut.fault)
+            assert ctx.get(dut.fetched) == 0
+            for _ in range(30):
+                await ctx.tick()
+                assert not ctx.get(dut.fault)
+                assert ctx.get(dut.rest)
+
+    bench.run(test)
+    assert bench.bursts == []
+
+
 def test_a_program_of_no_instructions_asks_for_nothing():
     bench = Bench(small_config(), b"", 0)
 

@@ -261,10 +261,15 @@ def test_a_load_asks_for_nothing_before_its_tokens_are_there(field, counter, sta
             _, _, valid = await ctx.tick().sample(dut.burst.valid)
             assert not valid
         assert bench.done == 0
+        assert not ctx.get(dut.status.rest)
         assert bench.states[-30:] == [state] * 30
         ctx.set(dut.progress[counter], 2)
-        for _ in range(40):
+        while not ctx.get(dut.status.done):
+            assert not ctx.get(dut.status.rest)
             await ctx.tick()
+        # The controller counts it in the cycle after this one.
+        await ctx.tick()
+        assert ctx.get(dut.status.rest)
         assert bench.done == 1
 
     bench.run(test)

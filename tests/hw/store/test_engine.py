@@ -180,8 +180,11 @@ def test_a_store_drains_nothing_before_its_tokens_are_there(field, counter, stat
         for _ in range(40):
             await ctx.tick()
         assert bench.states[-30:] == [state] * 30
+        assert not ctx.get(dut.status.rest)
         ctx.set(dut.progress[counter], 3)
         await bench.take(ctx, 1)
+        await ctx.tick()
+        assert ctx.get(dut.status.rest)
 
     bench.run(test)
     assert bench.memory == expected

@@ -67,8 +67,9 @@ def test_it_holds_depth_words_and_no_more(depth):
         ctx.set(dut.i.valid, 1)
         taken = 0
         for _ in range(depth + 10):
-            _, _, ready, level = await ctx.tick().sample(dut.i.ready, dut.level)
+            _, _, ready, level, empty = await ctx.tick().sample(dut.i.ready, dut.level, dut.empty)
             assert level == taken
+            assert empty == (taken == 0)
             taken += ready
         assert taken == depth
         assert ctx.get(dut.level) == depth
@@ -117,6 +118,7 @@ def test_reset_empties_it():
         ctx.set(reset, 0)
         ctx.set(dut.o.ready, 1)
         assert ctx.get(dut.level) == 0
+        assert ctx.get(dut.empty)
         assert all(valid == 0 for (valid,) in await trace(ctx, 5, dut.o.valid))
         ctx.set(dut.o.ready, 0)
         await stream_put(ctx, dut.i, [9])
