@@ -41,6 +41,7 @@ pytestmark = pytest.mark.rtl
 
 COUNT = int(os.environ.get("SYSTOLITH_FAULTS", "60"))
 SEED = os.environ.get("SYSTOLITH_SEED")
+MORE = os.environ.get("SYSTOLITH_MUTANTS")
 LAYERS = 6
 
 CONFIGS = [
@@ -152,10 +153,11 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+# Each is compiled, which takes most of a minute.
+@pytest.mark.parametrize("name", MUTANTS if MORE else list(MUTANTS)[:1])
 def test_the_campaign_notices_a_broken_accelerator(name, tmp_path, monkeypatch):
     component, module, change = MUTANTS[name]
-    config = CONFIGS[0]
+    config = small_config(4, 2, bus_bytes=8, act_depth=512, param_depth=32)
     monkeypatch.setattr(accelerator, component, getattr(mutant(module, change), component))
     verilog = component_verilog(
         accelerator.Accelerator(config), "accelerator", Flavour.SIMULATION, flatten=True

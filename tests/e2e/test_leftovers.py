@@ -5,7 +5,6 @@ program leaves words behind. The end of the program must notice, and the next pr
 """
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,18 +25,24 @@ from systolith_sim.testing.mutants import mutant
 
 pytestmark = pytest.mark.rtl
 
-CONFIG = small_config(8, 4, bus_bytes=8, act_depth=512, param_depth=32)
+CONFIG = small_config(4, 2, bus_bytes=8, act_depth=512, param_depth=32)
 
-NOT_COUNTED = {
-    Engine.STORE: (
+ENGINES = (Engine.STORE, Engine.LOAD)
+
+NOT_COUNTED = (
+    (
         "StoreEngine",
         store_engine,
         ("moved & (drain.word.p.last != (last & runs.o.p.last))", "0"),
     ),
-    Engine.LOAD: ("LoadEngine", load_engine, ("(wants & spent) | (ended & ~spent)", "0")),
-}
-NO_REST = ("Controller", controller, ("finished & self.rest.all()", "finished"))
-CLEAN_START = ("[self.begin.eq(1), leftover.eq(1)]", "self.begin.eq(1)")
+    ("LoadEngine", load_engine, ("(wants & spent) | (ended & ~spent)", "0")),
+)
+NO_REST = (
+    "Controller",
+    controller,
+    ("finished & self.rest.all()", "finished"),
+    ("[self.begin.eq(1), leftover.eq(1)]", "self.begin.eq(1)"),
+)
 
 
 def broken(monkeypatch, *mutants):
@@ -69,46 +74,36 @@ def too_much(engine, layers):
     raise AssertionError("no layer has such an instruction")
 
 
-def run_twice(built, engine, folder):
-    """Return the answers to a program with words too many and to a correct one, and its memory."""
-    layers = random_layers(random.Random(3), CONFIG, 6)
-    bad = too_much(engine, layers)
-    good = Run.good(layers, bad.layer)
-    runs = [bad, good, replace(good)]
+def run_each(built, folder):
+    """Return the answers to a bad program and two correct ones for each engine, with the wanted."""
+    layers = random_layers(random.Random(3), CONFIG, 4)
+    bad = [too_much(engine, layers) for engine in ENGINES]
+    runs = []
+    for run in bad:
+        good = Run.good(layers, run.layer)
+        runs += [run, good, good]
     timing = MemoryTiming(latency=5)
     _, answers = simulate_runs(built, CONFIG.bus_bytes, layers, runs, folder, timing)
-    return answers, layers[bad.layer].after
+    return answers, [layers[run.layer].after for run in bad]
 
 
-@pytest.mark.parametrize("engine", NOT_COUNTED, ids=lambda engine: engine.name)
-def test_words_that_nobody_counted_are_seen_at_the_end(engine, tmp_path, monkeypatch):
-    built = broken(monkeypatch, NOT_COUNTED[engine])
-    answers, wanted = run_twice(built, engine, tmp_path)
-    assert answers.status[0] == STATUS_ERROR
-    assert (answers.code[0], answers.engine[0]) == (ErrorCode.LEFTOVER, engine)
-    assert answers.info[0] == 0
-    assert answers.interrupt[0]
-    assert answers.reset[0]
-    for run in (1, 2):
-        assert answers.status[run] == STATUS_DONE
-        np.testing.assert_array_equal(answers.memory[run], wanted)
+def test_words_that_nobody_counted_are_seen_at_the_end(tmp_path, monkeypatch):
+    answers, wanted = run_each(broken(monkeypatch, *NOT_COUNTED), tmp_path)
+    for index, engine in enumerate(ENGINES):
+        run = 3 * index
+        assert answers.status[run] == STATUS_ERROR
+        assert (answers.code[run], answers.engine[run]) == (ErrorCode.LEFTOVER, engine)
+        assert answers.info[run] == 0
+        assert answers.interrupt[run]
+        assert answers.reset[run]
+        for good in (run + 1, run + 2):
+            assert answers.status[good] == STATUS_DONE
+            np.testing.assert_array_equal(answers.memory[good], wanted[index])
 
 
-@pytest.mark.parametrize("engine", NOT_COUNTED, ids=lambda engine: engine.name)
-def test_without_that_they_are_seen_when_the_next_program_begins(engine, tmp_path, monkeypatch):
-    built = broken(monkeypatch, NOT_COUNTED[engine], NO_REST)
-    answers, wanted = run_twice(built, engine, tmp_path)
-    assert answers.status[0] == STATUS_DONE
-    assert answers.status[1] == STATUS_ERROR
-    assert (answers.code[1], answers.engine[1]) == (ErrorCode.LEFTOVER, engine)
-    assert answers.status[2] == STATUS_DONE
-    np.testing.assert_array_equal(answers.memory[2], wanted)
-
-
-def test_without_both_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch):
-    """It shows that the tests above have something to see."""
-    deaf = (*NO_REST, CLEAN_START)
-    built = broken(monkeypatch, NOT_COUNTED[Engine.STORE], deaf)
-    answers, wanted = run_twice(built, Engine.STORE, tmp_path)
-    assert list(answers.status[:2]) == [STATUS_DONE] * 2
-    assert not np.array_equal(answers.memory[1], wanted)
+def test_without_that_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch):
+    """It shows that the test above has something to see."""
+    answers, wanted = run_each(broken(monkeypatch, *NOT_COUNTED, NO_REST), tmp_path)
+    store = 3 * ENGINES.index(Engine.STORE)
+    assert list(answers.status[store : store + 2]) == [STATUS_DONE] * 2
+    assert not np.array_equal(answers.memory[store + 1], wanted[ENGINES.index(Engine.STORE)])

@@ -136,7 +136,7 @@ def campaign(
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_after_a_reset_at_any_cycle_the_next_run_is_exact(config, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
-    outcomes = campaign(accelerator_build(config), config, 400 * MORE, seed, tmp_path)
+    outcomes = campaign(accelerator_build(config), config, 200 * MORE, seed, tmp_path)
     print(Counter(outcome.way for outcome in outcomes))
     assert [outcome for outcome in outcomes if outcome.problem] == []
 
