@@ -185,7 +185,7 @@ def test_verilog_passes_the_linter(core):
     [
         ("tiny", "systolith_tiny"),
         ("ECP5-85F", "systolith_ecp5_85f"),
-        ("12 x 12!", "systolith_12_x_12"),
+        ("12x12.b+1", "systolith_12x12_b_1"),
     ],
 )
 def test_name_can_stand_in_verilog_and_tcl(name, expected):

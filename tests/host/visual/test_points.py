@@ -104,6 +104,7 @@ def written(folder, subject, *rows, **changes):
     experiment = Experiment.of(subject.name, subject.config, ["rows", "cols"], subject.batch)
     made = {**experiment.row, **changes}
     results = Results(folder, experiment)  # writes the header
+    assert results.folder is not None
     path = results.folder / "points.csv"
     columns = path.read_text().strip().split(",")
     text = [",".join(columns)]

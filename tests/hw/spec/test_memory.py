@@ -1,6 +1,7 @@
 """The external memory's numbers: ranges, rates, words."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ def test_what_is_out_of_range_is_refused(fields, rule):
 
 
 def test_numbers_of_numpy_become_those_of_json():
-    memory = Memory(latency=np.int64(40), bytes_per_cycle=np.float32(2.5))
+    numbers: dict[str, Any] = {"latency": np.int64(40), "bytes_per_cycle": np.float32(2.5)}
+    memory = Memory(**numbers)
     assert type(memory.latency) is int
     assert json.loads(json.dumps(memory.to_dict(8)))["bytes_per_cycle"] == 2.5
 
