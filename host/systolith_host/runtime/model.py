@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, replace
 
+from systolith_host.errors import SystolithError
+from systolith_host.program.counters import LayerCounters
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import Program
 from systolith_host.runtime.backend import Facts, Observer
@@ -55,8 +57,19 @@ class ModelBackend(EmulatorBackend):
             table = make_table(instructions, program.config, layer.instruction_address)
             done = replay_table(table, program.config, self.memory, turn)
             turn = done.read_turn
+            _check_bytes(layer.name, outcome.counters, done.counters)
             seconds = outcome.seconds + time.monotonic() - start
             outcome = replace(outcome, counters=done.counters, seconds=seconds)
             observer.done(outcome)
             found.append(outcome)
         return found
+
+
+def _check_bytes(layer: str, emulated: LayerCounters, replayed: LayerCounters) -> None:
+    """Compare what both count, each in its own way."""
+    told = [(counted.bytes_read, counted.bytes_written) for counted in (emulated, replayed)]
+    if told[0] != told[1]:
+        raise SystolithError(
+            f"{layer}: the emulator moves {told[0]} bytes (read, written), the replay {told[1]}; "
+            "this is a fault of Systolith: please report it with the network and configuration"
+        )
