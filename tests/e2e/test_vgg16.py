@@ -22,7 +22,7 @@ def test_layers_of_each_kind_keep_to_their_bounds(tmp_path, monkeypatch):
     assert rows["conv1_1"]["cycles"] <= 1.80 * 338_688
     assert rows["conv5_3"]["cycles"] <= 1.002 * 1_806_336
     assert rows["fc8"]["cycles"] <= 1.04 * 256_319
-    # Traffic: beside halos and padded channels there are only instructions and parameters.
+    # Traffic: apart from halos and padded channels there are only instructions and parameters.
     for row in rows.values():
         traffic = row["bytes_read"] + row["bytes_written"]
         assert row["compulsory_bytes"] < traffic <= 1.07 * row["compulsory_bytes"]

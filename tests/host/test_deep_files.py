@@ -16,7 +16,7 @@ DEEP = "[" * 200_000
 def test_a_saved_report(tmp_path):
     path = tmp_path / "run.json"
     path.write_text(DEEP)
-    with pytest.raises(SystolithError, match=r"^--measured: [^\n]*run\.json: is not what"):
+    with pytest.raises(SystolithError, match=r"^--measured: [^\n]*run\.json: is not a report"):
         read_fields(path, "mini", PRESETS["tiny"], 1)
 
 

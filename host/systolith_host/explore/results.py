@@ -153,7 +153,7 @@ def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
         made = [Experiment.from_row(row) for row in rows]
         results = [_result(row) for row in rows]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} has a row that is not whole ({error})") from None
+        raise ValueError(f"{path.name} has an incomplete row ({error})") from None
     for number, one in enumerate(made):
         if one != made[0]:
             raise ValueError(

@@ -128,5 +128,5 @@ def memory_of(fields: Mapping[str, Any]) -> tuple[Memory, str]:
 
 def _foreign(path: Path, error: Exception) -> SystolithError:
     return SystolithError(
-        f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
+        f"--measured: {path}: is not a report of `systolith run --device rtl --json` ({error})"
     )

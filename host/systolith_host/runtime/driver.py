@@ -121,7 +121,7 @@ class Driver:
         identity = self._read("ID")
         if identity != IDENTITY:
             raise SystolithError(
-                f"this is no Systolith accelerator (ID {identity:#010x}, not {IDENTITY:#010x})"
+                f"this is not a Systolith accelerator (ID {identity:#010x}, not {IDENTITY:#010x})"
             )
         version = self._read("VERSION")
         if version != VERSION:

@@ -68,7 +68,7 @@ def replay_table(
     facts = make_facts(config, timing, table.address, len(table.rows), limit)
     done = replay(table.rows, facts, read_turn, interval, MOST_SAMPLES)
     if done.counts[0] >= limit:
-        raise SystolithError("the instructions do not end: one waits for what never comes")
+        raise SystolithError("the instructions do not end: one waits for an event that never comes")
     counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
     states = {
         engine.name: {state: counts[f"{engine.name} {state}"] for state in names}

@@ -154,7 +154,7 @@ def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> Non
 
 def _foreign(path: Path, error: Exception) -> SystolithError:
     return SystolithError(
-        f"--measured: {path}: is not what `systolith run --device rtl --json` writes ({error})"
+        f"--measured: {path}: is not a report of `systolith run --device rtl --json` ({error})"
     )
 
 

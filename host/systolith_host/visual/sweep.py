@@ -56,7 +56,7 @@ def read_points(path: Path, subject: Subject) -> Sweep:
         raise SystolithError(f"--sweep: {file}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise SystolithError(
-            f"--sweep: {file}: is no sweep of one experiment by `systolith explore`: {error}"
+            f"--sweep: {file}: is not a sweep of one experiment by `systolith explore`: {error}"
         ) from None
     good = tuple(sorted((r for r in results if not r.reason), key=lambda r: r.costs))
     if experiment is None or not good:

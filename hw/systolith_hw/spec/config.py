@@ -122,7 +122,7 @@ class AcceleratorConfig:
         if max(self.rows, self.cols) % min(self.rows, self.cols):
             raise ConfigError(
                 "cols must be a multiple or a divisor of rows, "
-                f"not {self.cols} beside {self.rows} rows"
+                f"not {self.cols} with {self.rows} rows"
             )
         self._check_range("act_depth", 16, 1 << 20)
         self._check_range("weight_depth", 2 * self.rows, 1 << 20)

@@ -200,7 +200,7 @@ def test_a_damaged_description_is_one_line(tmp_path):
         System.load(tmp_path)
     for text in ("{", "[]", '{"build": "x"}', '{"build": "1"}'):
         file.write_text(text)
-        with pytest.raises(SystolithError, match=r"is no system.json of a build"):
+        with pytest.raises(SystolithError, match=r"is not a system.json of a build"):
             System.load(file)
 
 
@@ -247,13 +247,13 @@ def test_a_report_goes_by_the_cycles_that_were_measured(tmp_path):
         ({"complete": False}, r"is not of the whole network; run all its layers$"),
         (
             {"totals": {}},
-            r"is not what `systolith run --device rtl --json` writes \('mismatches'\)$",
+            r"is not a report of `systolith run --device rtl --json` \('mismatches'\)$",
         ),
         (
             {"memory": None},
-            r"is not what .* writes \(rtl \(verilator\) does not know its memory\)$",
+            r"is not a report of .* \(rtl \(verilator\) does not know its memory\)$",
         ),
-        ({"schema": 0}, r"is not what .* writes \(its form is 0, not 1: run it again\)$"),
+        ({"schema": 0}, r"is not a report of .* \(its form is 0, not 1: run it again\)$"),
         ({"measured": False}, r".*\(rtl \(verilator\) models cycles, it does not measure them\)$"),
     ],
 )

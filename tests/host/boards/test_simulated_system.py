@@ -154,7 +154,7 @@ def test_another_bitstream_is_refused_by_its_hash(start, tmp_path):
     ):
         running.device(system=System.load(other))
     other.write_text(json.dumps(fields | {"magic": 1}))
-    with pytest.raises(SystolithError, match=r"this is no Systolith system"):
+    with pytest.raises(SystolithError, match=r"this is not a Systolith system"):
         running.device(system=System.load(other))
     with pytest.raises(SystolithError, match=r"was built for another configuration"):
         Driver(running.device(), PRESETS["tiny"], 1 << 20)
@@ -208,7 +208,7 @@ def test_a_cut_connection_is_reported_at_once(start):
 
 def test_nobody_there_is_reported():
     with pytest.raises(
-        SystolithError, match=r"^litex://localhost:1: nobody answers \(Connection refused\); start"
+        SystolithError, match=r"^litex://localhost:1: no answer \(Connection refused\); start"
     ):
         Link("litex://localhost:1", 2.0)
 
@@ -236,12 +236,12 @@ def test_a_machine_that_does_not_answer_is_reported_at_the_limit(monkeypatch):
         raise TimeoutError(f"{address} for {seconds} s")
 
     monkeypatch.setattr("socket.create_connection", connect)
-    with pytest.raises(SystolithError, match=r"^litex://far:1: nobody answers \(.* for 2.0 s\); "):
+    with pytest.raises(SystolithError, match=r"^litex://far:1: no answer \(.* for 2.0 s\); "):
         Link("litex://far:1", 2.0)
 
 
 def test_a_name_of_no_machine_is_refused():
-    with pytest.raises(SystolithError, match=r"^--device: 'a..b' is no name of a machine$"):
+    with pytest.raises(SystolithError, match=r"^--device: 'a..b' is not a host name$"):
         Link("litex://a..b:1", 2.0)
 
 

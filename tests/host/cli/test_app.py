@@ -161,7 +161,7 @@ def test_a_configuration_that_cannot_be_is_refused(command, tmp_path):
     fields |= {"acc_depth": 64, "post_lanes": 1, "bus_bytes": 8}
     path.write_text("".join(f"{name} = {value}\n" for name, value in fields.items()))
     error = refused(command, "run", "mini", "--config", path)
-    assert error == f"{path}: cols must be a multiple or a divisor of rows, not 7 beside 5 rows"
+    assert error == f"{path}: cols must be a multiple or a divisor of rows, not 7 with 5 rows"
     path.write_text("rows = ")
     assert "not TOML" in refused(command, "run", "mini", "--config", path)
     assert "config must be one of tiny, default" in refused(command, "run", "--config", "giant")

@@ -106,7 +106,7 @@ FORKS: dict[str, tuple[list, dict]] = {
         ],
         W | {"k": some(3, 1, 1), "h": some(3, 1, 1)},
     ),
-    "a scale of the input beside the input": (
+    "a scale of the input next to the input": (
         [
             two("Mul", "x", "k", "d"),
             onnx_node("Conv", ["d", "w"], "c"),

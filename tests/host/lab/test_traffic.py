@@ -1,4 +1,4 @@
-"""Traffic against the size of the memory, and its lower bound."""
+"""Traffic versus size of the memory, and the lower bound."""
 
 import random
 from dataclasses import replace

@@ -29,7 +29,7 @@ def test_a_clamp_behind_a_pool_is_a_layer():
     assert (pool.output, clamp.inputs, clamp.output, clamp.relu) == ("p", ("p",), "r", True)
 
 
-def test_a_clamp_beside_another_user_is_a_layer():
+def test_a_clamp_next_to_another_user_is_a_layer():
     builder = GraphBuilder("net", (3, 4, 4))
     builder.conv("c", 2, (1, 1))
     builder.relu("r")

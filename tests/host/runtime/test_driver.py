@@ -127,7 +127,7 @@ def test_a_lost_write_is_seen_before_the_program_starts(lost):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"ID": 5}, r"^this is no Systolith accelerator \(ID 0x00000005, not 0x[0-9a-f]{8}\)$"),
+        ({"ID": 5}, r"^this is not a Systolith accelerator \(ID 0x00000005, not 0x[0-9a-f]{8}\)$"),
         (
             {"VERSION": 99},
             rf"^the accelerator has register version 99, this program needs {VERSION};",

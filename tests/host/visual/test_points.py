@@ -69,7 +69,7 @@ def test_measured_points_are_those_of_the_file(subject, data, tmp_path):
     [
         ({"network": "vgg16"}, r"is of vgg16, batch 1, not of mini"),
         ({"batch": 4}, r"is of mini, batch 4, not of mini, batch 1"),
-        ({"layers": None}, r"is not what `systolith run --device rtl --json` writes"),
+        ({"layers": None}, r"is not a report of `systolith run --device rtl --json`"),
         (
             {"memory": {"name": "simulated", **Memory(bytes_per_cycle=2).to_dict(4)}},
             r"ran with a memory of 2 bytes per cycle, .*; give its --bandwidth, --latency and",
@@ -179,7 +179,7 @@ def test_several_experiments_are_not_drawn_as_one_front(subject, tmp_path, chang
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", r"is no sweep of one experiment .*: points\.csv has other columns"),
+        ("a,b\n1,2\n", r"is not a sweep of one experiment .*: points\.csv has other columns"),
         ("key,rows,reason,cycles\na,8,,9\n", r"points\.csv is from an older version, whose rows"),
         (None, r"none of its 0 points can be built"),
     ],

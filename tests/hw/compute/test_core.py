@@ -24,7 +24,7 @@ SHAPES = [(2, 2), (3, 6), (4, 4), (8, 4)]
 
 
 class Harness(wiring.Component):
-    """The core beside an activation and a weight buffer with contents."""
+    """The core with an activation and a weight buffer that have contents."""
 
     def __init__(self, config, act, weight):
         self.core = DirectCore(config)

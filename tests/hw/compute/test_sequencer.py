@@ -1,4 +1,4 @@
-"""The pixel sequencer: the walk's addresses, the bank's addresses, and the flags beside them."""
+"""The pixel sequencer: the walk's addresses, the bank's addresses, and their flags."""
 
 from itertools import product
 from random import Random

@@ -54,7 +54,7 @@ def random_program(random, count, config):
 
 
 class Bench:
-    """Fetch beside a memory that holds a program, and three engines that stall."""
+    """Fetch with a memory that holds a program, and three engines that stall."""
 
     def __init__(self, config, image, addr, *, stall=0.0, engine_stall=0.0):
         self.config = config

@@ -23,7 +23,7 @@ def config(**changes):
         ({"rows": 1}, "rows must be between 2 and 128, not 1"),
         ({"rows": 129}, "rows must be between 2 and 128, not 129"),
         ({"cols": 1}, "cols must be between 2 and 128, not 1"),
-        ({"cols": 6}, "cols must be a multiple or a divisor of rows, not 6 beside 4 rows"),
+        ({"cols": 6}, "cols must be a multiple or a divisor of rows, not 6 with 4 rows"),
         ({"act_depth": 15}, "act_depth must be between 16 and 1048576, not 15"),
         ({"weight_depth": 7}, "weight_depth must be between 8 and 1048576, not 7"),
         ({"param_depth": 4}, "param_depth must be between 8 and 65536, not 4"),

@@ -24,7 +24,7 @@ LEVELS = ("dx", "dy", "x", "y", "n")
 
 
 class Bench(wiring.Component):
-    """A drain beside a parameter buffer; the accumulators are arrays."""
+    """A drain with a parameter buffer; the accumulators are arrays."""
 
     def __init__(self, config, seed):
         rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def parse_address(address: str) -> tuple[str, int]:
     try:
         host.encode("idna")
     except UnicodeError:
-        raise SystolithError(f"--device: {host!r} is no name of a machine") from None
+        raise SystolithError(f"--device: {host!r} is not a host name") from None
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise SystolithError(f"--device: port must be a number from 1 to 65535, not {port!r}")
     return host, int(port)
@@ -75,9 +75,7 @@ class Link:
             # Accesses are small and wait for each other.
             self._client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            raise self._error(
-                f"nobody answers ({_reason(error)}); start litex_server there"
-            ) from None
+            raise self._error(f"no answer ({_reason(error)}); start litex_server there") from None
 
     def read(self, address: int, count: int = 1) -> list[int]:
         """Return `count` words from `address`."""
@@ -109,7 +107,7 @@ class Link:
         except _NOT_LITEX as error:
             raise self._strange(error) from None
         if len(words) != size:
-            raise self._error("the answer is of another length than what was asked for")
+            raise self._error("the answer has another length than requested")
         return words
 
     def _cut(self, error: OSError) -> SystolithError:
@@ -191,7 +189,7 @@ class _Watched:
     def recv(self, size: int) -> bytes:
         data = self._connection.recv(size)
         if not data:
-            raise ConnectionResetError("the other side has closed it")
+            raise ConnectionResetError("the other side closed the connection")
         return data
 
 

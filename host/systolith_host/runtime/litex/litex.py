@@ -180,7 +180,7 @@ class LitexDevice:
         magic = self.csr("systolith_magic")
         if magic != system.magic:
             raise SystolithError(
-                f"{where}: this is no Systolith system (first register {magic:#010x}, not "
+                f"{where}: this is not a Systolith system (first register {magic:#010x}, not "
                 f"{system.magic:#010x}); load the bitstream with `systolith program`"
             )
         build = self.csr("systolith_build")

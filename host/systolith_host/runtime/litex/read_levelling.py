@@ -101,7 +101,7 @@ def _scan(device: MemoryPort, timing: ReadTiming, lane: int, random: np.random.G
             best = Window(lane, bitslip, first, last)
     if best is None:
         raise SystolithError(
-            f"{device.link.address}: byte {lane} of the memory can be read with no timing "
+            f"{device.link.address}: byte {lane} of the memory cannot be read with any timing "
             f"(bitslips by delays: {' '.join(tried)})"
         )
     return best

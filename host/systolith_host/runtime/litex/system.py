@@ -131,12 +131,12 @@ class System:
                 "name the folder that `systolith build` wrote"
             ) from None
         except ValueError:
-            raise SystolithError(f"--board: {file} is no {FILE_NAME} of a build") from None
+            raise SystolithError(f"--board: {file} is not a {FILE_NAME} of a build") from None
         try:
             return cls._from_fields(file, fields)
         except (KeyError, TypeError, ValueError) as error:
             raise SystolithError(
-                f"--board: {file} is no {FILE_NAME} of a build: {type(error).__name__}: {error}"
+                f"--board: {file} is not a {FILE_NAME} of a build: {type(error).__name__}: {error}"
             ) from None
 
     @classmethod

@@ -64,7 +64,9 @@ class PynqDevice:
             ) from None
         self.base = int(self._memory.device_address)
         if self.base % PAGE_BYTES:
-            raise SystolithError(f"PYNQ's memory is at {self.base:#x}, which is no page's start")
+            raise SystolithError(
+                f"PYNQ's memory is at {self.base:#x}, which is not the start of a page"
+            )
 
     @property
     def clock_mhz(self) -> float:

@@ -323,7 +323,7 @@ def _raise_crash(process: "subprocess.Popen[bytes]", folder: Path, layer: str) -
     try:
         status = process.wait(10)
     except subprocess.TimeoutExpired:
-        raise SystolithError(f"{layer}: the simulator stopped telling of its progress") from None
+        raise SystolithError(f"{layer}: the simulator stopped reporting its progress") from None
     text = (folder / "simulator.log").read_text(errors="replace").strip()
     lines = [line for line in text.splitlines() if "rror" in line or "cannot" in line]
     last = (lines or text.splitlines() or ["it printed nothing"])[-1].strip()

@@ -291,7 +291,7 @@ def test_accelerator_of_another_configuration_is_refused(case, bitstream, monkey
     assert board.lent == 0
 
 
-def test_what_lies_beside_the_memory_is_refused(board, bitstream):
+def test_addresses_outside_the_memory_are_refused(board, bitstream):
     device = PynqDevice(bitstream, 4096)
     for address, size in ((-1, 2), (4095, 2)):
         with pytest.raises(SystolithError, match=r"^the memory has 4,096 bytes, not 2 from "):
