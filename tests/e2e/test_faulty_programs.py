@@ -30,6 +30,7 @@ from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.isa import decode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
 from systolith_hw.store import engine as store_engine
+from systolith_sim.emulator.device import EmulatorError
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import build
 from systolith_sim.rtl.simulator import accelerator_build
@@ -76,7 +77,11 @@ def campaign(built, config, count, seed, folder):
                 problems.append(f"run {index}: a correct program computes something else")
             continue
         layer, memory = layers[run.layer], jobs.start_memory(index)
-        wanted = emulate(config, layer, memory)
+        try:
+            wanted = emulate(config, layer, memory)
+        except EmulatorError:  # larger than the emulator follows
+            kinds["too large"] += 1
+            continue
         fails = wanted.code != ErrorCode.NONE
         defined = fails or is_defined(config, layer, memory)
         kinds[wanted.code.name if defined else "undefined"] += 1

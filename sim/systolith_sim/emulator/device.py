@@ -21,7 +21,7 @@ from systolith_hw.spec.registers import (
     ErrorCode,
     Register,
 )
-from systolith_sim.emulator.engines import Engines, Fault
+from systolith_sim.emulator.engines import Engines, Fault, TooManyStepsError
 from systolith_sim.emulator.hazards import HazardChecker, HazardError
 
 __all__ = ["Emulator", "EmulatorError"]
@@ -173,6 +173,9 @@ class Emulator:
                 raise
             except HazardError as error:
                 raise EmulatorError(str(error)) from None
+            except TooManyStepsError as error:
+                opcode = instruction.opcode.name
+                raise EmulatorError(f"instruction {number} ({opcode}): {error}") from None
             if instruction.opcode is Opcode.LOAD:
                 self._values["LOADED"] += 1
             elif instruction.opcode is Opcode.CONV:

@@ -11,7 +11,7 @@ from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, Buffer, Instruction
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
 
-__all__ = ["Access", "Engines", "Fault", "walk"]
+__all__ = ["Access", "Engines", "Fault", "TooManyStepsError", "walk"]
 
 EXACT_TERMS = 1023
 """Products of two int8 whose sum a float32 holds exactly: 1023 * 2**14 < 2**24."""
@@ -21,6 +21,10 @@ GATHER_BYTES = 32 << 20
 
 MOST_STEPS = 1 << 26
 """Steps of an instruction's walk: no buffer has room for more, but a damaged one may ask."""
+
+
+class TooManyStepsError(Exception):
+    """An instruction is larger than the emulator follows; hardware may take minutes for it."""
 
 
 class Fault(Exception):
@@ -75,10 +79,10 @@ def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray
 
 
 def _check_steps(counts: Sequence[int]) -> None:
-    """Raise a ValueError for sizes that no program needs, before memory is allocated."""
+    """Raise a TooManyStepsError for sizes that no program needs, before memory is allocated."""
     steps = math.prod(counts)
     if steps > MOST_STEPS:
-        raise ValueError(f"takes {steps} steps, more than {MOST_STEPS}")
+        raise TooManyStepsError(f"takes {steps} steps, more than {MOST_STEPS}")
 
 
 def _levels(instruction: Instruction, names: str | Sequence[str]) -> list[tuple[int, int]]:

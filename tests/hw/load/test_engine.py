@@ -19,15 +19,8 @@ MEMORY_BYTES = 1 << 14
 
 
 def make_config(rows, cols, bus, lanes):
-    return small_config(
-        rows,
-        cols,
-        bus_bytes=bus,
-        post_lanes=lanes,
-        act_depth=512,
-        param_depth=8 * cols,
-        out_depth=256,
-    )
+    depths = {"act_depth": 512, "param_depth": 8 * cols, "out_depth": 256}
+    return small_config(rows, cols, bus_bytes=bus, post_lanes=lanes, **depths)
 
 
 def load(**fields):

@@ -122,7 +122,7 @@ def test_random_transfers_keep_their_data(
     ("field", "value"),
     [
         ("latency", 1),
-        ("bytes_per_cycle", 0),
+        ("bytes_per_cycle", 0.0),
         ("turnaround", 65),
         ("reads", 65),
         ("writes", 0),
