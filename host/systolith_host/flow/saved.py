@@ -12,7 +12,7 @@ from systolith_host.flow.report import SCHEMA
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["MeasuredRun", "memory_of", "read_fields", "read_run"]
+__all__ = ["MeasuredRun", "compared", "foreign", "memory_of", "read_fields", "read_run"]
 
 _NUMBERS = [field.name for field in dataclasses.fields(Memory)]
 
@@ -65,7 +65,7 @@ def read_fields(
     except OSError as error:
         raise SystolithError(f"--measured: {path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _foreign(path, error) from None
+        raise foreign(path, error) from None
     if about != (network, batch):
         raise SystolithError(
             f"--measured: {path} is of {about[0]}, batch {about[1]}, not of {network}, "
@@ -91,7 +91,7 @@ def read_run(path: Path, network: str, config: AcceleratorConfig) -> MeasuredRun
     fields = read_fields(path, network, config, 1)
     try:
         totals = fields["totals"]
-        whole, wrong = bool(fields["complete"]), int(totals["mismatches"])
+        whole, wrong = bool(fields["complete"]), compared(totals)
         device = str(fields["device"])
         memory, name = memory_of(fields)
         run = MeasuredRun(
@@ -104,7 +104,7 @@ def read_run(path: Path, network: str, config: AcceleratorConfig) -> MeasuredRun
             int(totals["bytes_read"]) + int(totals["bytes_written"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise _foreign(path, error) from None
+        raise foreign(path, error) from None
     if not whole:
         raise SystolithError(f"--measured: {path} is not of the whole network; run all its layers")
     if wrong:
@@ -126,7 +126,21 @@ def memory_of(fields: Mapping[str, Any]) -> tuple[Memory, str]:
     return Memory(**{name: told[name] for name in _NUMBERS}), str(told["name"])
 
 
-def _foreign(path: Path, error: Exception) -> SystolithError:
+def compared(totals: Mapping[str, Any]) -> int:
+    """Return how many values of a saved run are wrong.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If nothing was compared, or the totals are no report's.
+    """
+    if totals["mismatches"] is None:
+        raise ValueError("it was not compared with the golden model")
+    return int(totals["mismatches"])
+
+
+def foreign(path: Path, error: Exception) -> SystolithError:
+    """Return the error of a file that is not a report which was measured."""
     return SystolithError(
         f"--measured: {path}: is not a report of `systolith run --device rtl --json` ({error})"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
-from systolith_host.flow.saved import memory_of, read_fields
+from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
 from systolith_host.program.program import Program
 from systolith_host.visual.subject import Subject
 
@@ -130,9 +130,9 @@ def read_measured(path: Path, subject: Subject) -> Measured:
     try:
         points = tuple(_point(row) for row in fields["layers"])
         device, totals = str(fields["device"]), fields["totals"]
-        counted = (int(totals["mismatches"]), int(totals["values"]))
+        counted = (compared(totals), int(totals["values"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _foreign(path, error) from None
+        raise foreign(path, error) from None
     _same_memory(path, fields, subject)
     return Measured(path, device, points, *counted)
 
@@ -142,7 +142,7 @@ def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> Non
     try:
         memory, _ = memory_of(fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _foreign(path, error) from None
+        raise foreign(path, error) from None
     wanted = subject.memory
     found = (memory.rate(bus), memory.latency, memory.turnaround)
     if found != (wanted.rate(bus), wanted.latency, wanted.turnaround):
@@ -150,12 +150,6 @@ def _same_memory(path: Path, fields: Mapping[str, Any], subject: Subject) -> Non
             f"--measured: {path} ran with a memory of {memory.described(bus)}, the page is for "
             f"{wanted.described(bus)}; give its --bandwidth, --latency and --turnaround"
         )
-
-
-def _foreign(path: Path, error: Exception) -> SystolithError:
-    return SystolithError(
-        f"--measured: {path}: is not a report of `systolith run --device rtl --json` ({error})"
-    )
 
 
 def _point(row: Mapping[str, Any]) -> LayerPoint:
