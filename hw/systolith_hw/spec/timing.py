@@ -5,7 +5,6 @@ Latencies are in cycles, depths in items. Where a latency is the sum of what sin
 each block states its own part as ``LATENCY``, and a test adds them up.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the configuration takes its shortest pass from here
@@ -68,18 +67,21 @@ def least_pass(rows: int) -> int:
     return max(rows, ACCUMULATOR_UPDATE)
 
 
-def conv_cycles(config: "AcceleratorConfig", fields: Mapping[str, int]) -> int:
+def conv_cycles(pixels: int, passes: int, shortest: int) -> int:
     """Return the cycles of a CONV that never waits.
+
+    The compiler also runs this function compiled by numba.
 
     Parameters
     ----------
-    config : AcceleratorConfig
-    fields : mapping of str to int
-        Of the instruction.
+    pixels : int
+        Sums that each pass goes over: x_count * y_count * n_count of the instruction.
+    passes : int
+        Weight blocks, one after the other: s_count * r_count * c_count.
+    shortest : int
+        Cycles of the shortest pass, see :func:`least_pass`.
     """
-    pixels = fields["x_count"] * fields["y_count"] * fields["n_count"]
-    passes = fields["s_count"] * fields["r_count"] * fields["c_count"]
-    return passes * max(pixels, least_pass(config.rows))
+    return passes * max(pixels, shortest)
 
 
 def compute_latency(config: "AcceleratorConfig") -> int:

@@ -11,7 +11,6 @@ from systolith_hw.spec import timing
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.store.lanes import PostLanes
 from systolith_hw.store.requantize import Requantizer
-from systolith_sim.testing.configs import small_config
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -40,6 +39,4 @@ def test_blocks_take_their_constants_from_the_specification():
     [(4, 9, 3, 27), (4, 2, 3, 15), (8, 2, 3, 24), (8, 8, 1, 8)],
 )
 def test_a_conv_takes_its_pixels_or_the_shortest_pass(rows, pixels, passes, cycles):
-    fields = dict.fromkeys(("y_count", "n_count", "r_count", "c_count"), 1)
-    fields |= {"x_count": pixels, "s_count": passes}
-    assert timing.conv_cycles(small_config(rows, 4), fields) == cycles
+    assert timing.conv_cycles(pixels, passes, timing.least_pass(rows)) == cycles

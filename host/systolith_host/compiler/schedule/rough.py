@@ -14,6 +14,7 @@ from systolith_host.compiler.schedule.order import (
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.timing import conv_cycles
 
 __all__ = ["Cut", "RoughModel"]
 
@@ -101,7 +102,7 @@ class RoughModel:
         once = weight_words <= config.weight_depth
         loads = weight_words * (1 if once else tiles)
         compute = sum(
-            self.shape.out_blocks * words * max(count, config.least_pass)
+            conv_cycles(count, self.shape.out_blocks * words, config.least_pass)
             for _, count in split(self.batch, images)
         )
         act = self.batch * words * self.groups
@@ -269,7 +270,7 @@ class RoughModel:
                 for across, much in column_parts:
                     number = image_groups * many * much
                     pixels = count * operation.sums(0, down) * operation.sums(1, across)
-                    compute += number * passes * max(pixels, config.least_pass)
+                    compute += number * conv_cycles(pixels, passes, config.least_pass)
                     window = operation.window[0] * operation.window[1]
                     drain += number * count * down * across * window
                     tiles += number

@@ -1,7 +1,12 @@
 """The compiled part of work: a schedule as tables of numbers, tile by tile."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 
+from systolith_host.compiler.schedule import lanes as lane_loads
 from systolith_host.compiler.schedule.lanes import lane_load, read_row
 from systolith_host.compiler.schedule.tables import (
     ADDRESS,
@@ -17,13 +22,36 @@ from systolith_host.compiler.schedule.tables import (
     STORE_COLUMNS,
     WORDS,
 )
-from systolith_host.jit import njit
+from systolith_host.jit import hash_of, njit
+from systolith_hw.spec import timing
 
 __all__ = ["tabulate"]
 
+_conv_cycles = njit()(timing.conv_cycles)
 
-@njit(cache=True)
-def tabulate(images, columns, rows, regions, chunks, blocks, sources, settings, params):
+
+def tabulate(*arguments: Any) -> tuple[np.ndarray, ...]:
+    """Return the items, bounds, steps and stores of work; parameters as of ``_tabulate``."""
+    return _kept(hash_of(__file__, lane_loads.__file__, timing.__file__))(*arguments)
+
+
+@cache
+def _kept(sources: str) -> Callable[..., tuple[np.ndarray, ...]]:
+    """Return the compiled function, which numba keeps on disk until one of its `sources` changes.
+
+    See :func:`systolith_host.jit.hash_of`.
+    """
+
+    @njit(cache=True)
+    def kept(images, columns, rows, regions, chunks, blocks, places, settings, params):
+        made_of = sources  # noqa: F841
+        return _tabulate(images, columns, rows, regions, chunks, blocks, places, settings, params)
+
+    return kept
+
+
+@njit()
+def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings, params):
     """Return the items, bounds, steps and stores of work (see Work).
 
     Parameters
@@ -117,7 +145,7 @@ def tabulate(images, columns, rows, regions, chunks, blocks, sources, settings, 
                                     step,
                                     step,
                                 )
-                            cycles = passes * max(pixels, least_pass)
+                            cycles = _conv_cycles(pixels, passes, least_pass)
                             opens = int(chunk == first_chunk)
                             steps[step] = (tile, act, weight, cycles, opens, chunk)
                             step += 1
@@ -141,7 +169,7 @@ def tabulate(images, columns, rows, regions, chunks, blocks, sources, settings, 
     return items, bounds, steps, stores
 
 
-@njit(inline="always", cache=True)
+@njit(inline="always")
 def _activations(item, images, group, plane, row, column, source, lanes, block, pixel_bytes):
     """Fill in words, bytes, LOADs and runs of activations."""
     row_words, whole = read_row(column[2], pixel_bytes, block, source[1])

@@ -23,6 +23,7 @@ from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.timing import conv_cycles
 
 
 class Checked(Trials):
@@ -51,7 +52,8 @@ class Checked(Trials):
         passes = [one["s_count"] * one["r_count"] * one["c_count"] for one in convs]
         pixels = [one["x_count"] * one["y_count"] * one["n_count"] for one in convs]
         assert tables.steps[:, CYCLES].tolist() == [
-            many * max(each, config.least_pass) for many, each in zip(passes, pixels, strict=True)
+            conv_cycles(each, many, config.least_pass)
+            for many, each in zip(passes, pixels, strict=True)
         ]
         assert tables.stores[:, BYTES].tolist() == [words_of(one) * config.block for one in stores]
         Checked.tried += 1
