@@ -122,8 +122,8 @@ def _behind(old: LayerWeights | None, affine: LayerWeights) -> LayerWeights | No
     scale, shift = affine.weight, affine.bias
     if old.scale is not None:
         return replace(old, bias=old.bias + shift) if (scale == 1).all() else None
-    weight = old.weight * scale.reshape(-1, *[1] * (old.weight.ndim - 1))
-    return LayerWeights(weight.astype(old.weight.dtype), old.bias * scale + shift)
+    weight = _product(old.weight, scale.reshape(-1, *[1] * (old.weight.ndim - 1)))
+    return LayerWeights(weight, old.bias * scale + shift)
 
 
 def _forwards(
@@ -142,8 +142,14 @@ def _forwards(
     scale, shift = values[affine.name].weight, values[affine.name].bias
     for node in layers:
         old = values[node.name]
-        values[node.name] = _layer(old.weight * scale, old.bias + old.weight @ shift)
+        bias = old.bias + np.array([row @ shift for row in old.weight])
+        values[node.name] = LayerWeights(_product(old.weight, scale), bias)
     return True
+
+
+def _product(weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the product, rounded once to the weights' type, without a copy in float64."""
+    return np.multiply(weight, scale, out=np.empty_like(weight), casting="same_kind")
 
 
 def _layer(weight: np.ndarray, bias: np.ndarray) -> LayerWeights:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, shape_inference
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
@@ -15,10 +14,8 @@ from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.limits import (
     LARGEST_ACTIVATION,
     LARGEST_SIDE,
-    MOST_EXTERNAL_BYTES,
-    MOST_FILE_BYTES,
-    MOST_NODES,
 )
+from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Problem, Reader
@@ -27,9 +24,6 @@ from systolith_host.network.graph import Graph, LayerWeights, MaxPool, node_macs
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
-
-OLDEST_OPSET = 13
-"""Operators changed their attributes to inputs until then."""
 
 HANDLERS = OPERATORS | QUANTIZED
 
@@ -107,93 +101,22 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     SystolithError
         If the file cannot be read, is damaged, or is no ONNX model that can be judged.
     """
-    proto = _load(path)
+    file = open_onnx(path)
     try:
         with np.errstate(all="ignore"):  # values that overflow are found and named afterwards
-            return _convert(path, proto)
+            return _convert(path, file)
     except SystolithError:
         raise
     except MemoryError:
         raise SystolithError(f"{path}: needs more memory than there is") from None
     except Exception as error:  # whatever a damaged model makes NumPy or onnx raise
-        raise SystolithError(f"{path}: the model is damaged: {_one_line(error)}") from None
+        raise SystolithError(f"{path}: the model is damaged: {one_line(error)}") from None
+    finally:
+        file.maps.forget()
 
 
-def _load(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
-        raise SystolithError(f"{path}: no such file")
-    if path.stat().st_size > MOST_FILE_BYTES:
-        raise SystolithError(f"{path}: exceeds 2 GiB; save its weights as external data")
-    try:
-        proto = onnx.load_model(str(path), load_external_data=False)
-    except (DecodeError, ValueError, OSError) as error:
-        raise SystolithError(
-            f"{path}: not an ONNX model, or truncated: {_one_line(error)}"
-        ) from None
-    if not proto.graph.node:
-        raise SystolithError(f"{path}: not an ONNX model, or one without nodes")
-    if len(proto.graph.node) > MOST_NODES:
-        raise SystolithError(
-            f"{path}: a network must have at most {MOST_NODES:,} nodes, not "
-            f"{len(proto.graph.node):,}"
-        )
-    _check_opset(path, proto)
-    _check_external(path, proto.graph)
-    for tensor in proto.graph.initializer:
-        if external_data_helper.uses_external_data(tensor):
-            _load_external(path, tensor)
-    return proto
-
-
-def _check_opset(path: Path, proto: onnx.ModelProto) -> None:
-    versions = {entry.domain or "": entry.version for entry in proto.opset_import}
-    version = versions.get("", versions.get("ai.onnx"))
-    if version is None:
-        raise SystolithError(f"{path}: names no version of the ONNX operators (opset)")
-    if version < OLDEST_OPSET:
-        raise SystolithError(
-            f"{path}: opset must be at least {OLDEST_OPSET}, not {version}; export it again, or "
-            "convert it with onnx.version_converter"
-        )
-    newest = onnx.defs.onnx_opset_version()
-    if version > newest:
-        raise SystolithError(f"{path}: opset must be at most {newest}, not {version}")
-
-
-def _check_external(path: Path, graph: onnx.GraphProto) -> None:
-    """Refuse external data that would take too much memory: files can be larger than disks."""
-    total = 0
-    for tensor in graph.initializer:
-        if external_data_helper.uses_external_data(tensor):
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            try:
-                file = path.parent / entries.get("location", "")
-                rest = file.stat().st_size - int(entries.get("offset", 0))
-                total += min(rest, int(entries.get("length", rest)))
-            except (OSError, ValueError):
-                continue  # reported when it is read
-    if total > MOST_EXTERNAL_BYTES:
-        raise SystolithError(
-            f"{path}: its external data has {total:,} bytes, the limit is {MOST_EXTERNAL_BYTES:,}"
-        )
-
-
-def _load_external(path: Path, tensor: TensorProto) -> None:
-    try:
-        external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
-    except Exception as error:  # missing, outside the folder, too short, or any bad offset
-        raise SystolithError(
-            f"{path}: external data of {tensor.name!r} cannot be read: {_one_line(error)}"
-        ) from None
-    tensor.data_location = TensorProto.DEFAULT
-    del tensor.external_data[:]
-
-
-def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
-    graph = proto.graph
-    constants: dict[str, np.ndarray] = {}
-    for tensor in graph.initializer:
-        constants[tensor.name] = _array(path, tensor)
+def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    graph, constants = file.proto.graph, file.constants
     _check_structure(path, graph, constants)
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -203,7 +126,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> tuple[OnnxModel | None, tupl
         names = ", ".join(repr(value.name) for value in graph.output)
         raise SystolithError(f"{path}: a network must have one output, not {names}")
     shape = _input_shape(path, inputs[0])
-    inferred = _infer(path, proto, inputs[0])
+    inferred = _infer(path, file.proto, inputs[0])
     reader = Reader(path.stem, inputs[0].name, shape, constants, _users(graph), inferred, HANDLERS)
     for node in graph.node:
         reader.read(node)
@@ -245,18 +168,6 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
         else:
             missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
     return missing
-
-
-def _array(path: Path, tensor: TensorProto) -> np.ndarray:
-    try:
-        values = numpy_helper.to_array(tensor)
-    except Exception as error:  # any mixture of type, shape and data
-        raise SystolithError(
-            f"{path}: tensor {tensor.name!r} is damaged: {_one_line(error)}"
-        ) from None
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise SystolithError(f"{path}: tensor {tensor.name!r} has values that are not finite")
-    return values
 
 
 def _check_structure(path: Path, graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
@@ -333,7 +244,7 @@ def _infer(
     except Exception as error:  # it has several kinds of errors of its own
         if not known:
             return {}  # operators that onnx does not know are listed later, by name
-        raise SystolithError(f"{path}: types or shapes do not fit: {_one_line(error)}") from None
+        raise SystolithError(f"{path}: types or shapes do not fit: {one_line(error)}") from None
     shapes = {}
     for entry in result.graph.value_info:
         dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
@@ -348,8 +259,3 @@ def _users(graph: onnx.GraphProto) -> dict[str, int]:
         for name in node.input:
             users[name] = users.get(name, 0) + 1
     return users
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else f"{text[:157]}..."

@@ -63,7 +63,7 @@ def _gemm(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     weight = weight if axis == 0 else weight.T
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1) * beta, (len(weight),))
-    linear(reader, proto, name, weight if scale is not None else weight * alpha, bias, scale)
+    linear(reader, proto, name, weight if alpha == 1.0 else weight * alpha, bias, scale)
 
 
 def _matmul(reader: Reader, proto: onnx.NodeProto, name: str) -> None:

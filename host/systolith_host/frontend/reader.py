@@ -10,6 +10,7 @@ import onnx
 from systolith_host.escape import layer_name
 from systolith_host.frontend.constants import Budget, can_fold, compute, result_size
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
+from systolith_host.frontend.loading import all_finite
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -313,8 +314,8 @@ class Reader:
             )
         self.take(weight.size)
         with np.errstate(over="ignore"):
-            weight = np.ascontiguousarray(weight, np.float32)
-        if not (np.isfinite(weight).all() and np.isfinite(values).all()):
+            weight = np.asarray(weight, np.float32)
+        if not (all_finite(weight) and np.isfinite(values).all()):
             raise UnsupportedError("its weights or biases are not finite")
         self.add(proto, node, shape)
         self.weights[node.name] = LayerWeights(weight, values.astype(np.float64), scale)

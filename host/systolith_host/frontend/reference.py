@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper
 
 from systolith_host.extras import need
+from systolith_host.frontend.stored import read_skeleton
 
 __all__ = ["HALF", "CannotRunError", "Reference"]
 
@@ -30,7 +30,7 @@ class CannotRunError(Exception):
 class Reference:
     """Tensors of a network as onnxruntime computes them.
 
-    Only asked for its outputs, it reads the file itself; other tensors are made outputs of a copy.
+    It reads large weights where they lie in the file; tensors that are no outputs are made outputs.
 
     Parameters
     ----------
@@ -58,8 +58,7 @@ class Reference:
 
         self._names = list(dict.fromkeys(names))
         self._known: dict[str, np.ndarray] = {}
-        proto = onnx.load_model(str(path), load_external_data=False)
-        source: str | bytes = str(path)
+        proto = read_skeleton(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False
@@ -73,13 +72,14 @@ class Reference:
         )
         options.add_session_config_entry("session.x64quantprecision", "1")
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        if not integers:  # no copies of the weights in an order of its own
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+        )
         present = {output.name for output in proto.graph.output}
         missing = [name for name in self._names if name not in present]
-        if missing:
-            proto.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in missing)
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
-            )
+        proto.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in missing)
         given = {entry.name for entry in proto.graph.initializer}
         (value,) = [entry for entry in proto.graph.input if entry.name not in given]
         kind = value.type.tensor_type
@@ -94,11 +94,8 @@ class Reference:
             )
         }
         try:
-            if missing:
-                source = proto.SerializeToString()
-            del proto
             self._session = onnxruntime.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"]
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # protobuf's and onnxruntime's own kinds
             raise CannotRunError(_one_line(error)) from None

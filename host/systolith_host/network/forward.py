@@ -30,6 +30,8 @@ Progress = Callable[[str, int, int], None]
 
 _COLUMN_BYTES = 64 << 20
 
+_ALIGNED_BYTES = 8 << 20
+
 
 def run_float(
     graph: Graph,
@@ -84,7 +86,7 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
     if isinstance(node, Conv):
         return _conv(node, weights[node.name].weight, weights[node.name].bias, x)
     if isinstance(node, Linear):
-        return x @ weights[node.name].weight.T + weights[node.name].bias
+        return _product(x, weights[node.name].weight) + weights[node.name].bias
     if isinstance(node, Relu):
         return np.maximum(x, 0)
     if isinstance(node, Clip):
@@ -107,6 +109,20 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
                 np.maximum(result, windows[..., r, s], out=result)
         return result
     raise TypeError(f"node {node.name!r} must be of a known kind, not {type(node).__name__}")
+
+
+def _product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return x @ weight.T; weights that a file holds at an odd address are copied by and by."""
+    if weight.flags.aligned:
+        return x @ weight.T
+    rows = max(1, _ALIGNED_BYTES // (weight.itemsize * weight.shape[1]))
+    block = np.empty((min(rows, len(weight)), weight.shape[1]), weight.dtype)
+    result = np.empty((len(x), len(weight)), np.float32)
+    for first in range(0, len(weight), rows):
+        part = block[: len(weight) - first]
+        np.copyto(part, weight[first : first + rows])
+        result[:, first : first + rows] = x @ part.T
+    return result
 
 
 def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
