@@ -17,6 +17,7 @@ from systolith_hw.interface.layouts import (
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode, Role
 from systolith_hw.spec.legal import rules
+from systolith_hw.spec.timing import fetch_beats
 from systolith_hw.stream.queue import Queue
 
 __all__ = ["Fetch"]
@@ -83,7 +84,7 @@ class Fetch(wiring.Component):
         m = Module()
         config = self.config
         beats = INSTRUCTION_BYTES // config.bus_bytes
-        depth = 2 * max(config.burst_beats, beats)
+        depth = fetch_beats(config)
         m.submodules.splitter = splitter = BurstSplitter(config)
         m.submodules.queue = queue = Queue(config.bus_bytes * 8, depth)
         connect(m, flipped(self.beat), queue.i)

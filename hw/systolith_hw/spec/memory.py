@@ -6,7 +6,16 @@ from typing import Any
 
 from systolith_hw.spec.config import ConfigError
 
-__all__ = ["Memory"]
+__all__ = ["RATE_UNIT", "TRANSACTIONS", "WRITE_BEATS", "Memory"]
+
+RATE_UNIT = 256
+"""Models count the memory's bandwidth in this part of a byte per cycle."""
+
+TRANSACTIONS = 64
+"""Most reads, and most writes, that a memory takes before it answers the first."""
+
+WRITE_BEATS = 32
+"""Beats of writes that wait in the modelled memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +35,7 @@ class Memory:
         once. Otherwise the direction changes at the end of a burst, or when nothing else is to
         move.
     reads, writes : int
-        Transactions that the memory takes before it answers the first, 1 to 64.
+        Transactions that the memory takes before it answers the first, 1 to TRANSACTIONS.
 
     Raises
     ------
@@ -37,8 +46,8 @@ class Memory:
     bytes_per_cycle: float | None = None
     latency: int = 40
     turnaround: int = 0
-    reads: int = 64
-    writes: int = 64
+    reads: int = TRANSACTIONS
+    writes: int = TRANSACTIONS
 
     def __post_init__(self) -> None:
         for field in ("latency", "turnaround", "reads", "writes"):
@@ -47,10 +56,14 @@ class Memory:
         if rate is not None:
             self._check_kind("bytes_per_cycle", Real, "a number")
         self._check("latency", 2 <= self.latency <= 100_000, "2 to 100000 cycles")
-        self._check("bytes_per_cycle", rate is None or 1 / 256 <= rate <= 1024, "1/256 to 1024")
+        self._check(
+            "bytes_per_cycle",
+            rate is None or 1 / RATE_UNIT <= rate <= 1024,
+            f"1/{RATE_UNIT} to 1024",
+        )
         self._check("turnaround", 0 <= self.turnaround <= 64, "0 to 64 cycles")
-        self._check("reads", 1 <= self.reads <= 64, "1 to 64")
-        self._check("writes", 1 <= self.writes <= 64, "1 to 64")
+        self._check("reads", 1 <= self.reads <= TRANSACTIONS, f"1 to {TRANSACTIONS}")
+        self._check("writes", 1 <= self.writes <= TRANSACTIONS, f"1 to {TRANSACTIONS}")
 
     def _check(self, field: str, kept: bool, rule: str) -> None:
         if not kept:
@@ -65,6 +78,11 @@ class Memory:
     def rate(self, bus_bytes: int) -> float:
         """Return the bytes per cycle that memory and bus move."""
         return min(self.bytes_per_cycle or float(bus_bytes), float(bus_bytes))
+
+    def rate_units(self, bus_bytes: int) -> int:
+        """Return the bandwidth as the models count it, whole RATE_UNITs: at least one."""
+        rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
+        return max(1, round(rate * RATE_UNIT))
 
     def described(self, bus_bytes: int) -> str:
         """Return bandwidth, latency and turnaround in words."""

@@ -7,6 +7,8 @@ each block states its own part as ``LATENCY``, and a test adds them up.
 
 from typing import TYPE_CHECKING
 
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
+
 if TYPE_CHECKING:  # the configuration takes its shortest pass from here
     from systolith_hw.spec.config import AcceleratorConfig
 
@@ -24,6 +26,7 @@ __all__ = [
     "compute_latency",
     "conv_cycles",
     "drain_latency",
+    "fetch_beats",
     "least_pass",
 ]
 
@@ -82,6 +85,14 @@ def conv_cycles(pixels: int, passes: int, shortest: int) -> int:
         Cycles of the shortest pass, see :func:`least_pass`.
     """
     return passes * max(pixels, shortest)
+
+
+def fetch_beats(config: "AcceleratorConfig") -> int:
+    """Return the beats of instructions that wait behind the fetch unit's bursts.
+
+    One burst, or instruction, is taken apart while the next one arrives.
+    """
+    return 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
 
 
 def compute_latency(config: "AcceleratorConfig") -> int:

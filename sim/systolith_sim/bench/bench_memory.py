@@ -7,6 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from systolith_hw.spec.memory import RATE_UNIT
 from systolith_sim.rtl.cocotb_device import reset, start_clock
 
 __all__ = ["BEATS", "BURSTS", "Edge", "Master"]
@@ -142,8 +143,8 @@ def _test(function: Callable[[Master], Awaitable[None]]) -> Any:
     return cocotb.test(timeout_time=200, timeout_unit="us")(run)
 
 
-def _argument(name: str, default: int) -> int:
-    return int(cocotb.plusargs.get(f"memory_{name}", default))
+def _argument(name: str) -> int:
+    return int(cocotb.plusargs[f"memory_{name}"])
 
 
 def _bursts(master: Master, first: int = 0, count: int = BURSTS) -> list[int]:
@@ -155,8 +156,8 @@ def _bursts(master: Master, first: int = 0, count: int = BURSTS) -> list[int]:
 async def reads_come_at_the_rate_and_latency(master: Master) -> None:
     """Queued reads give their first beat after the latency and then one every so many cycles."""
     await master.transfer(_bursts(master), [])
-    first = master.times("ar")[0] + _argument("latency", 40)
-    pace = 256 * master.bus_bytes / _argument("rate", 256 * master.bus_bytes)
+    first = master.times("ar")[0] + _argument("latency")
+    pace = RATE_UNIT * master.bus_bytes / _argument("rate")
     wanted = [first + int(-(-number * pace // 1)) for number in range(BEATS * BURSTS)]
     assert master.times("r") == wanted
     assert master.violations == 0
@@ -167,17 +168,17 @@ async def writes_are_answered_after_the_latency(master: Master) -> None:
     """Expect the response one latency and one cycle after the last beat."""
     await master.transfer([], _bursts(master, count=1))
     assert master.times("w") == list(range(master.times("w")[0], master.times("w")[0] + BEATS))
-    assert master.times("b") == [master.times("w")[-1] + 1 + _argument("latency", 40)]
+    assert master.times("b") == [master.times("w")[-1] + 1 + _argument("latency")]
 
 
 @_test
 async def reads_and_writes_share_the_rate(master: Master) -> None:
     """Together they move no more and no less than the rate allows, and take turns."""
     await master.transfer(_bursts(master), _bursts(master, BURSTS))
-    pace = 256 * master.bus_bytes / _argument("rate", 256 * master.bus_bytes)
+    pace = RATE_UNIT * master.bus_bytes / _argument("rate")
     # A beat moves the cycle after its handshake if it is written, that before it if it is read.
     first = master.times("w")[0] + 1
-    last = max(master.times("r")[-1] - 1, master.times("b")[-1] - _argument("latency", 40))
+    last = max(master.times("r")[-1] - 1, master.times("b")[-1] - _argument("latency"))
     assert last - first == -(-(2 * BEATS * BURSTS - 1) * pace // 1)
     reads = master.times("r")
     middle = reads[BEATS : 2 * BEATS]
@@ -206,8 +207,8 @@ async def a_turnaround_lies_between_bursts(master: Master) -> None:
     await master.transfer(_bursts(master), _bursts(master, BURSTS))
     await master.run(2)
     watcher.cancel()
-    turnaround = _argument("turnaround", 0)
-    pace = 256 * master.bus_bytes // _argument("rate", 256 * master.bus_bytes)
+    turnaround = _argument("turnaround")
+    pace = RATE_UNIT * master.bus_bytes // _argument("rate")
     kinds = "".join(kind for _, kind in moves)
     assert kinds.count("r") == kinds.count("w") == BEATS * BURSTS
     bursts = [kinds[first : first + BEATS] for first in range(0, len(kinds), BEATS)]
@@ -234,14 +235,14 @@ async def a_turnaround_passes_while_nothing_waits(master: Master) -> None:
         wrote = [time for time in master.times("w") if time >= start]
         answered = [time for time in master.times("b") if time >= start]
         # It begins when all of the burst is there.
-        assert answered == [wrote[-1] + BEATS + _argument("latency", 40)]
-        await master.run(_argument("turnaround", 0))
+        assert answered == [wrote[-1] + BEATS + _argument("latency")]
+        await master.run(_argument("turnaround"))
         start = len(master.edges)
         await master.transfer(_bursts(master, count=1), [])
         asked = [time for time in master.times("ar") if time >= start]
         read = [time for time in master.times("r") if time >= start]
-        assert read[0] == asked[0] + _argument("latency", 40)
-        await master.run(_argument("turnaround", 0))
+        assert read[0] == asked[0] + _argument("latency")
+        await master.run(_argument("turnaround"))
 
 
 @_test
@@ -276,8 +277,8 @@ async def transactions_under_way_are_limited(master: Master) -> None:
     for _ in range(300):
         master.pin("wlast").value = beat % BEATS == BEATS - 1
         beat += (await master.edge()).taken("w")
-    assert len(master.times("ar")) == _argument("reads", 64)
-    assert len(master.times("aw")) == _argument("writes", 64)
+    assert len(master.times("ar")) == _argument("reads")
+    assert len(master.times("aw")) == _argument("writes")
 
 
 @_test
@@ -329,7 +330,7 @@ async def breaches_are_counted(master: Master) -> None:
 async def errors_are_answered_where_they_belong(master: Master) -> None:
     """Expect SLVERR in the range of the plusargs, DECERR beyond the end, and no write in either."""
     size = BEATS * master.bus_bytes
-    base, end = _argument("error_base", 0), _argument("error_end", 0)
+    base, end = _argument("error_base"), _argument("error_end")
     await master.transfer([base - size, base, end, 1 << 16], [base - size, base, end, 1 << 16])
     assert master.answers == [0, 2, 0, 3]
     assert master.read_answers == [0] * BEATS + [2] * BEATS + [0] * BEATS + [3] * BEATS

@@ -8,7 +8,7 @@
 //     cycle after it was taken, at the earliest, and the response can be taken `latency` cycles
 //     after the last beat has left it;
 //   - each beat that a read or a write moves costs DATA_BYTES of a budget to which each cycle adds
-//     `rate` / 256 bytes; reads and writes take turns when it is short of both;
+//     `rate` / RATE_UNIT bytes; reads and writes take turns when it is short of both;
 //   - with a `turnaround`, data goes one way at a time, and no beat moves in that many cycles
 //     between the last beat of one way and the first of the other. Where such a beat waits for
 //     nothing else, the budget stands still, too. The way changes at the end of a burst, or where
@@ -28,7 +28,7 @@
 //   6     gives a beat the other identifier (once)
 //   7     leaves out a beat that is not a burst's last (once)
 //
-// Plusargs: memory_size (bytes), memory_latency, memory_rate (1/256 bytes a cycle),
+// Plusargs: memory_size (bytes), memory_latency, memory_rate (in 1/RATE_UNIT bytes per cycle),
 // memory_turnaround, memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
 // cycles), memory_seed, memory_error_base, memory_error_end (a range that answers SLVERR),
 // memory_dead (never answers). Addresses and sizes are decimal.
@@ -39,8 +39,10 @@ module axi_memory #(
     parameter DATA_BYTES = 8,
     parameter ADDR_WIDTH = 32,
     parameter ID_WIDTH = 1,
-    parameter DEPTH = 64,  // most transactions of a kind under way
-    parameter WRITE_BEATS = 32,
+    // These three are given by systolith_hw.spec.memory.
+    parameter DEPTH = 1,  // most transactions of a kind under way
+    parameter WRITE_BEATS = 1,
+    parameter RATE_UNIT = 1,
     parameter MEMORY_BYTES = 65536  // not under Verilator: size of the copy
 ) (
     input wire clk,
@@ -84,7 +86,7 @@ module axi_memory #(
     output reg [47:0] write_beats
 );
 
-  localparam [31:0] COST = 256 * DATA_BYTES;
+  localparam [31:0] COST = RATE_UNIT * DATA_BYTES;
   localparam [ADDR_WIDTH-1:0] BEAT_MASK = DATA_BYTES - 1;
   localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
   localparam [2:0] SIZE = DATA_BYTES == 4 ? 2 : DATA_BYTES == 8 ? 3 : DATA_BYTES == 16 ? 4
@@ -125,7 +127,7 @@ module axi_memory #(
 `endif
 
   initial begin
-    latency = 40;
+    latency = 2;
     rate = COST;
     turnaround = 0;
     reads = DEPTH;

@@ -42,10 +42,9 @@ class MemoryTiming(Memory):
 
     def plusargs(self, bus_bytes: int) -> list[str]:
         """Return the settings as arguments of the simulation."""
-        rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
         settings = {
             "latency": self.latency,
-            "rate": round(rate * 256),
+            "rate": self.rate_units(bus_bytes),
             "turnaround": self.turnaround,
             "reads": self.reads,
             "writes": self.writes,

@@ -5,16 +5,10 @@ import numpy as np
 from systolith_hw.spec import timing
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
-from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.memory import RATE_UNIT, TRANSACTIONS, WRITE_BEATS, Memory
 from systolith_sim.replay.parts import RING, registers
 
-__all__ = ["FACTS", "MEMORY_WRITE_BEATS", "RATE_UNIT", "make_facts"]
-
-RATE_UNIT = 256
-"""The memory's rate is in bytes per cycle, multiplied by this."""
-
-MEMORY_WRITE_BEATS = 32
-"""Beats of writes that wait in the simulated memory (axi_memory.v)."""
+__all__ = ["FACTS", "make_facts"]
 
 FACTS = registers(
     (
@@ -24,7 +18,7 @@ FACTS = registers(
         *("accumulator_update", "compute_latency", "drain_latency", "settle", "tile_prepare"),
         *("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"),
         *("memory_latency", "memory_rate", "memory_turnaround", "memory_reads", "memory_writes"),
-        *("memory_write_beats", "beat_cost"),
+        *("memory_write_beats", "memory_answers", "beat_cost"),
         "limit",  # cycles
     )
 )
@@ -41,7 +35,6 @@ def make_facts(
         If a queue is deeper than the replay can keep.
     """
     bus = config.bus_bytes
-    rate = bus if memory.bytes_per_cycle is None else memory.bytes_per_cycle
     instruction_beats = INSTRUCTION_BYTES // bus
     values = {
         "address": address,
@@ -55,7 +48,7 @@ def make_facts(
         "outstanding_writes": config.outstanding_writes,
         "out_beats": config.out_bytes // bus,
         "instruction_beats": instruction_beats,
-        "fetch_beats": 2 * max(config.burst_beats, instruction_beats),
+        "fetch_beats": timing.fetch_beats(config),
         "accumulator_update": timing.ACCUMULATOR_UPDATE,
         "compute_latency": timing.compute_latency(config),
         "drain_latency": timing.drain_latency(config),
@@ -67,11 +60,12 @@ def make_facts(
         "drain_words": timing.DRAIN_WORDS,
         "store_runs": timing.STORE_RUNS,
         "memory_latency": memory.latency,
-        "memory_rate": max(1, round(rate * RATE_UNIT)),
+        "memory_rate": memory.rate_units(bus),
         "memory_turnaround": memory.turnaround,
         "memory_reads": memory.reads,
         "memory_writes": memory.writes,
-        "memory_write_beats": MEMORY_WRITE_BEATS,
+        "memory_write_beats": WRITE_BEATS,
+        "memory_answers": TRANSACTIONS,  # that wait
         "beat_cost": RATE_UNIT * bus,
         "limit": limit,
     }

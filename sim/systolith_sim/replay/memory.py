@@ -4,9 +4,6 @@ from systolith_sim.replay.parts import MASK, compiled, registers
 
 __all__ = ["MEMORY", "offer", "start", "step"]
 
-_ANSWERS = 64
-"""Most writes whose answers wait."""
-
 MEMORY = registers(
     numbers=(
         *("credit", "idle_credit", "moved_at"),
@@ -90,7 +87,7 @@ def _grant(s, f, items, read, now):
         and s.ar_count != 0
         and now >= items.ar[s.ar_first & MASK, 2]
     )
-    writes = s.w_count != 0 and s.aw_count != 0 and s.b_count != _ANSWERS
+    writes = s.w_count != 0 and s.aw_count != 0 and s.b_count != f.memory_answers
     turning = False
     if f.memory_turnaround != 0:
         whole = s.w_count >= items.aw[s.aw_first & MASK] or s.w_count == f.memory_write_beats

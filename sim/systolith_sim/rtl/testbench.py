@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import RATE_UNIT, TRANSACTIONS, WRITE_BEATS
 from systolith_hw.spec.registers import ADDR_WIDTH
 
 __all__ = ["Port", "Testbench", "accelerator_testbench", "memory_testbench"]
@@ -142,10 +143,16 @@ def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix:
     pins |= {"clk": "clk", "rst": "rst", "sync": "memory_sync"}
     pins |= {"breach": "memory_breach", "breach_at": "memory_breach_at"}
     pins |= {name: f"memory_{name}" for name in ("violations", "read_beats", "write_beats")}
-    parameters = (
-        f"#(.DATA_BYTES({bus_bytes}), .ADDR_WIDTH({addr_width}), .MEMORY_BYTES({memory_bytes})) "
-    )
-    return _instance("axi_memory", "memory", pins, parameters)
+    parameters = {
+        "DATA_BYTES": bus_bytes,
+        "ADDR_WIDTH": addr_width,
+        "DEPTH": TRANSACTIONS,
+        "WRITE_BEATS": WRITE_BEATS,
+        "RATE_UNIT": RATE_UNIT,
+        "MEMORY_BYTES": memory_bytes,
+    }
+    given = ", ".join(f".{name}({value})" for name, value in parameters.items())
+    return _instance("axi_memory", "memory", pins, f"#({given}) ")
 
 
 _EVENT_PINS = {

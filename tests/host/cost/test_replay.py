@@ -20,6 +20,7 @@ from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.replay import replay_table
 from systolith_hw.spec import timing
 from systolith_hw.spec.isa import Instruction, Opcode
+from systolith_hw.spec.memory import WRITE_BEATS
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.replay.table import make_table
@@ -61,12 +62,13 @@ def test_turnarounds_of_the_memory_are_those_of_the_rtl():
 
 
 OTHER_TIMING = """
-from systolith_hw.spec import timing
+from systolith_hw.spec import memory, timing
 
 timing.ACCUMULATOR_UPDATE = {update}
 timing.SETTLE, timing.TILE_PREPARE = {settle}, {prepare}
 timing.LOAD_RUNS, timing.LOAD_JOBS, timing.READ_BEATS = {load_runs}, {load_jobs}, {read_beats}
 timing.DRAIN_WORDS, timing.STORE_RUNS = {drain_words}, {store_runs}
+memory.WRITE_BEATS = {write_beats}
 
 from systolith_host.lab.validate import CONFIGS, random_cases
 from systolith_hw.compute.sequencer import AccumulatorColumn
@@ -85,7 +87,7 @@ for case in random_cases(CONFIGS[{config}], 4, seed=5):
     ("config", "changed"),
     [
         (0, {"update": 7, "settle": 4, "prepare": 5, "drain_words": 20}),
-        (2, {"load_runs": 2, "load_jobs": 2, "read_beats": 2, "store_runs": 1}),
+        (2, {"load_runs": 2, "load_jobs": 2, "read_beats": 2, "store_runs": 1, "write_beats": 2}),
     ],
 )
 def test_gateware_and_replay_agree_when_the_specification_changes(config, changed, tmp_path):
@@ -98,6 +100,7 @@ def test_gateware_and_replay_agree_when_the_specification_changes(config, change
         "read_beats": timing.READ_BEATS,
         "drain_words": timing.DRAIN_WORDS,
         "store_runs": timing.STORE_RUNS,
+        "write_beats": WRITE_BEATS,
     }
     script = tmp_path / "other_timing.py"
     script.write_text(OTHER_TIMING.format(**{**values, **changed}, config=config))

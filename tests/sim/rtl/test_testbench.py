@@ -5,6 +5,7 @@ import re
 import pytest
 
 from systolith_hw.generate import accelerator_facts
+from systolith_hw.spec.memory import RATE_UNIT, TRANSACTIONS, WRITE_BEATS
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.rtl.testbench import accelerator_testbench, memory_testbench
 
@@ -36,8 +37,23 @@ def test_every_port_of_the_accelerator_is_connected(name):
 
 def test_the_memory_has_the_widths_of_the_bus():
     text = accelerator_testbench(PRESETS["tiny"], "", 4096).sources["tb_top.v"]
-    assert "#(.DATA_BYTES(8), .ADDR_WIDTH(32), .MEMORY_BYTES(4096)) memory (" in text
+    line = next(line for line in text.splitlines() if " memory (" in line)
+    given = dict(re.findall(r"\.(\w+)\((\d+)\)", line))
+    assert (given["DATA_BYTES"], given["ADDR_WIDTH"], given["MEMORY_BYTES"]) == ("8", "32", "4096")
     assert "wire [63:0] m_axi_rdata;" in text
+
+
+def test_the_memory_is_given_all_its_parameters():
+    text = memory_testbench(8, 32).sources
+    line = next(line for line in text["tb_memory.v"].splitlines() if " memory (" in line)
+    given = dict(re.findall(r"\.(\w+)\((\d+)\)", line))
+    # A default is there because Verilog wants one.
+    module = text["axi_memory.v"]
+    assert set(given) | {"ID_WIDTH"} == set(
+        re.findall(r"^    parameter (\w+)", module, re.MULTILINE)
+    )
+    assert (int(given["WRITE_BEATS"]), int(given["DEPTH"])) == (WRITE_BEATS, TRANSACTIONS)
+    assert int(given["RATE_UNIT"]) == RATE_UNIT
 
 
 @pytest.mark.parametrize("made", [memory_testbench(8, 32), memory_testbench(16, 40)])

@@ -13,6 +13,7 @@ from systolith_host.compiler.schedule.order import (
 )
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.timing import conv_cycles
 
@@ -110,7 +111,7 @@ class RoughModel:
         read_cycles = max(loads + act, read / self.read_rate)
         write = self.batch * self.shape.target_blocks * config.block
         chunks = -(-words // chunk) * self.shape.out_blocks * tiles
-        fetch = 2 * 64 * chunks
+        fetch = 2 * INSTRUCTION_BYTES * chunks
         startup = chunk * config.rows * max(1, config.cols / self.rate) + words * images
         stall = tiles * words * images if 2 * words * images > config.act_depth else 0
         # Few pieces cannot hide the memory's latency behind each other.
@@ -192,7 +193,7 @@ class RoughModel:
         loads = (0 if cut.weights == "layer" else steps * repeats // max(tiles, 1)) + (
             regions * chunks * times * cut.images * self.groups
         )
-        fetch = 64 * (steps + loads + tiles * shape.out_blocks)
+        fetch = INSTRUCTION_BYTES * (steps + loads + tiles * shape.out_blocks)
         load_cycles = max(act_held + weights + param // 8, read / self.read_rate)
         total = self._transfer(read + fetch, write)
         first = (act_words * config.block * self.groups + weight_chunk * config.cols) / self.rate
