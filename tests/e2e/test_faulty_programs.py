@@ -62,7 +62,7 @@ def campaign(built, config, count, seed, folder):
         layer = layers[number]
         place = rng.randrange(layer.count)
         change = off_by_one if index % 2 else flipped
-        bad = change(rng, decode(layer.code(place), config.addr_width))
+        bad = change(rng, decode(layer.code(place), config))
         runs.append(Run(number, layer.place(place), bad))
         runs.append(Run.good(layers, rng.randrange(LAYERS)))
     timing = MemoryTiming(latency=rng.choice([2, 20]), stalls=rng.choice([0.0, 0.3]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import DISTRIBUTED_BITS, AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, PARAM_BYTES
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Opcode, fields_of
 
 __all__ = [
     "GRID_FILE",
@@ -174,8 +174,8 @@ def _queue_shapes(config: AcceleratorConfig) -> list[tuple[int, int]]:
     beats = 2 * max(config.burst_beats, INSTRUCTION_BYTES // config.bus_bytes)
     written = config.out_bytes // config.bus_bytes
     instructions = [
-        (config.queue_depth, sum(field.bits(config.addr_width) for field in fields))
-        for fields in FIELDS.values()
+        (config.queue_depth, sum(f.bits(config.addr_width) for f in fields_of(opcode, config)))
+        for opcode in Opcode
     ]
     return [(beats, bits), (written, bits + config.bus_bytes), *instructions]
 

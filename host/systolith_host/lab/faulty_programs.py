@@ -89,7 +89,7 @@ class Layer:
 
     def program(self, config: AcceleratorConfig) -> list[Instruction]:
         """Return all instructions."""
-        return [decode(self.code(number), config.addr_width) for number in range(self.count)]
+        return [decode(self.code(number), config) for number in range(self.count)]
 
 
 @dataclass(frozen=True)

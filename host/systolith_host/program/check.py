@@ -183,7 +183,7 @@ def _check_layer(program: "Program", layer: "LayerProgram") -> None:
     ]
     for number, code in enumerate(_instructions(program, layer)):
         try:
-            instruction = decode(code, program.config.addr_width)
+            instruction = decode(code, program.config)
         except ValueError as error:
             raise ValueError(f"{layer.name}: instruction {number}: {error}") from None
         if instruction.opcode is Opcode.CONV:

@@ -21,7 +21,7 @@ def layer_instructions(program: Program, layer: LayerProgram) -> list[Instructio
         if 0 <= start and start + size <= data.size:
             code = data[start : start + size].tobytes()
             return [
-                decode(code[first : first + INSTRUCTION_BYTES], program.config.addr_width)
+                decode(code[first : first + INSTRUCTION_BYTES], program.config)
                 for first in range(0, size, INSTRUCTION_BYTES)
             ]
     raise SystolithError(f"{layer.name}: the program does not hold its instructions")

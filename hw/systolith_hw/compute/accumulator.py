@@ -59,7 +59,7 @@ class AccumulatorColumn(wiring.Component):
                 "psum": In(signed(config.psum_width)),
                 "drain": In(drain_layout(config)),
                 "drain_next": Out(drain_layout(config)),
-                "sum": Out(signed(config.acc_width)),
+                "sum": Out(signed(config.sum_width)),
             }
         )
 
@@ -73,7 +73,7 @@ class AccumulatorColumn(wiring.Component):
         drain_bank = delay(m, drain_passing.bank, RegisteredMemory.LATENCY - 1, "drain_bank")
         m.d.comb += [self.accumulate_next.eq(passing), self.drain_next.eq(drain_passing)]
 
-        width = signed(self.config.acc_width)
+        width = signed(self.config.sum_width)
         olds = []
         total = Signal(width, reset_less=True)
         for bank in range(2):

@@ -148,7 +148,7 @@ class DirectCore(wiring.Component):
         group = delay(m, self.drain.group, AccumulatorColumn.READ_LATENCY, "group")
         for lane in range(lanes):
             choices = Array(column.sum for column in columns[lane::lanes])
-            total = Signal(signed(config.acc_width), name=f"sum_{lane}", reset_less=True)
+            total = Signal(signed(config.sum_width), name=f"sum_{lane}", reset_less=True)
             m.d.sync += total.eq(choices[group])
             m.d.comb += self.drain.sum[lane].eq(total)
             group = delay(m, group, 1, f"lane_group_{lane}")

@@ -30,9 +30,9 @@ class Mesh(wiring.Component):
 
     Members
     -------
-    act : In, int8 for each row, skewed
+    act : In, an activation for each row, skewed
     swap : In, with row 0's activation; reaches row i with its activation
-    weight : In, int8 for each column, skewed
+    weight : In, a weight for each column, skewed
     capture : In, with column 0's weight of row 0; reaches column j with its weight
     psum : Out, for each column, skewed
     """
@@ -47,9 +47,9 @@ class Mesh(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "act": In(data.ArrayLayout(8, config.rows)),
+                "act": In(data.ArrayLayout(signed(config.act_width), config.rows)),
                 "swap": In(1),
-                "weight": In(data.ArrayLayout(8, config.cols)),
+                "weight": In(data.ArrayLayout(signed(config.weight_width), config.cols)),
                 "capture": In(1),
                 "psum": Out(data.ArrayLayout(signed(config.psum_width), config.cols)),
             }
@@ -67,9 +67,9 @@ class Mesh(wiring.Component):
         def site(row: int, col: int) -> str | None:
             return ask(platform, "get_multiplier_site", row, col, rows, cols)
 
+        widths = (self.config.act_width, self.config.weight_width, self.config.psum_width)
         grid = [
-            [ProcessingElement(self.config.psum_width, site=site(i, j)) for j in range(cols)]
-            for i in range(rows)
+            [ProcessingElement(*widths, site=site(i, j)) for j in range(cols)] for i in range(rows)
         ]
         swap, capture = self.swap, self.capture
         for i in range(rows):

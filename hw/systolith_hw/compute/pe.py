@@ -8,14 +8,24 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.primitives.multiplier import Multiplier
 
-__all__ = ["ACT_LAYOUT", "WEIGHT_LAYOUT", "ProcessingElement"]
+__all__ = ["ProcessingElement", "act_layout", "weight_layout"]
 
-ACT_LAYOUT = data.StructLayout({"value": signed(8), "swap": 1})
-"""Moves right. ``swap`` comes with the first activation of a pass: the next weight takes over."""
 
-WEIGHT_LAYOUT = data.StructLayout({"value": signed(8), "capture": 1})
-"""Moves down. ``capture`` moves at half the speed of the weights, so that the capture that enters
-with the weight of row 0 meets the weight of row i, which entered i cycles later, in row i."""
+def act_layout(width: int) -> data.StructLayout:
+    """Return the layout of what moves right: an activation of so many bits, and a flag.
+
+    ``swap`` comes with the first activation of a pass: the next weight takes over.
+    """
+    return data.StructLayout({"value": signed(width), "swap": 1})
+
+
+def weight_layout(width: int) -> data.StructLayout:
+    """Return the layout of what moves down: a weight of so many bits, and a flag.
+
+    ``capture`` moves at half the speed of the weights, so that the capture that enters with the
+    weight of row 0 meets the weight of row i, which entered i cycles later, in row i.
+    """
+    return data.StructLayout({"value": signed(width), "capture": 1})
 
 
 class ProcessingElement(wiring.Component):
@@ -28,15 +38,15 @@ class ProcessingElement(wiring.Component):
 
     Parameters
     ----------
-    psum_width : int
-        Bits of a partial sum.
+    act_width, weight_width, psum_width : int
+        Bits of an activation, a weight and a partial sum.
     site : str, optional
         Where the multiplier stands, see :class:`Multiplier`.
 
     Members
     -------
-    act_i, act_o : :data:`ACT_LAYOUT`
-    weight_i, weight_o : :data:`WEIGHT_LAYOUT`
+    act_i, act_o : :func:`act_layout`
+    weight_i, weight_o : :func:`weight_layout`
     psum_i, psum_o : signed
     """
 
@@ -49,14 +59,18 @@ class ProcessingElement(wiring.Component):
 
     PRODUCT_LATENCY = Multiplier.LATENCY
 
-    def __init__(self, psum_width: int, *, site: str | None = None) -> None:
+    def __init__(
+        self, act_width: int, weight_width: int, psum_width: int, *, site: str | None = None
+    ) -> None:
+        self.act_shape = signed(act_width)
+        self.weight_shape = signed(weight_width)
         self.site = site
         super().__init__(
             {
-                "act_i": In(ACT_LAYOUT),
-                "act_o": Out(ACT_LAYOUT),
-                "weight_i": In(WEIGHT_LAYOUT),
-                "weight_o": Out(WEIGHT_LAYOUT),
+                "act_i": In(act_layout(act_width)),
+                "act_o": Out(act_layout(act_width)),
+                "weight_i": In(weight_layout(weight_width)),
+                "weight_o": Out(weight_layout(weight_width)),
                 "psum_i": In(signed(psum_width)),
                 "psum_o": Out(signed(psum_width)),
             }
@@ -64,14 +78,16 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = Multiplier(signed(8), signed(8), site=self.site)
-        act = Signal(signed(8), reset_less=True)
+        m.submodules.multiplier = multiplier = Multiplier(
+            self.act_shape, self.weight_shape, site=self.site
+        )
+        act = Signal(self.act_shape, reset_less=True)
         swap = Signal(reset_less=True)
-        passing = Signal(signed(8), reset_less=True)
+        passing = Signal(self.weight_shape, reset_less=True)
         capture = Signal(2, reset_less=True)
-        shadow = Signal(signed(8), reset_less=True)
-        weight = Signal(signed(8), reset_less=True)
-        next_weight = Signal(signed(8))
+        shadow = Signal(self.weight_shape, reset_less=True)
+        weight = Signal(self.weight_shape, reset_less=True)
+        next_weight = Signal(self.weight_shape)
         psum = Signal.like(self.psum_o, reset_less=True)
         m.d.sync += [
             act.eq(self.act_i.value),

@@ -26,7 +26,7 @@ PIXEL_JOB = data.StructLayout(
     {
         field.name: instruction_layout(Opcode.CONV)[field.name].shape
         for field in FIELDS[Opcode.CONV]
-        if field.name not in ("after_loaded_weight", "weight_base")
+        if not field.option and field.name not in ("after_loaded_weight", "weight_base")
     }
 )
 """The fields of a CONV that the pixel sequencer needs."""

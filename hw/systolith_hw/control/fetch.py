@@ -15,7 +15,7 @@ from systolith_hw.interface.layouts import (
     packed_instruction_layout,
 )
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode, Role
+from systolith_hw.spec.isa import COUNTERS, INSTRUCTION_BYTES, Opcode, Role, fields_of
 from systolith_hw.spec.legal import rules
 from systolith_hw.spec.timing import fetch_beats
 from systolith_hw.stream.queue import Queue
@@ -152,20 +152,21 @@ class Fetch(wiring.Component):
             mine = instruction.opcode == opcode.value
             fields: Any = Signal(instruction_layout(opcode), name=f"{opcode.name.lower()}_fields")
             m.d.comb += fields.as_value().eq(instruction.fields)
-            m.d.comb += [target.p[f.name].eq(fields[f.name]) for f in FIELDS[opcode]]
-            tests = [fields[f.name] >= f.least for f in FIELDS[opcode] if f.least is not None]
-            tests += [fields[f.name] <= f.most for f in FIELDS[opcode] if f.most is not None]
+            present = fields_of(opcode, config)
+            m.d.comb += [target.p[f.name].eq(fields[f.name]) for f in present]
+            tests = [fields[f.name] >= f.least for f in present if f.least is not None]
+            tests += [fields[f.name] <= f.most for f in present if f.most is not None]
             tests += [
                 fields[f.name] >> config.addr_width == 0
-                for f in FIELDS[opcode]
+                for f in present
                 if f.external and f.width > config.addr_width
             ]
             tests += [
                 fields[f.name] <= before[_RAISED_BY[f.counter]]
-                for f in FIELDS[opcode]
+                for f in present
                 if f.role is Role.TOKEN
             ]
-            values = {f.name: fields[f.name] for f in FIELDS[opcode]}
+            values = {f.name: fields[f.name] for f in present}
             tests += [rule.kept(values) for rule in rules(opcode, config)]
             m.d.sync += legal[index].eq(mine & Cat(tests).all())
             m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)

@@ -55,7 +55,7 @@ class DrainRead(NamedSignature):
             {
                 "place": Out(drain_layout(config)),
                 "group": Out(range(max(2, config.cols // config.post_lanes))),
-                "sum": In(data.ArrayLayout(signed(config.acc_width), config.post_lanes)),
+                "sum": In(data.ArrayLayout(signed(config.sum_width), config.post_lanes)),
             }
         )
 
@@ -78,7 +78,7 @@ class ConvCoreSignature(NamedSignature):
     def __init__(self, config: AcceleratorConfig) -> None:
         super().__init__(
             {
-                "conv": In(stream.Signature(instruction_layout(Opcode.CONV))),
+                "conv": In(stream.Signature(instruction_layout(Opcode.CONV, config))),
                 "progress": In(PROGRESS_LAYOUT),
                 "act": Out(BufferRead(buffer_shape(Buffer.ACT, config))),
                 "weight": Out(BufferRead(buffer_shape(Buffer.WEIGHT, config))),

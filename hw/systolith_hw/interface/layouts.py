@@ -4,7 +4,15 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode, Role
+from systolith_hw.spec.isa import (
+    COUNTERS,
+    FIELDS,
+    INSTRUCTION_BYTES,
+    OPCODE_WIDTH,
+    Opcode,
+    Role,
+    fields_of,
+)
 
 __all__ = [
     "COUNTER_BITS",
@@ -44,10 +52,10 @@ def instruction_layout(
     """Layout of the fields of an instruction, without its opcode.
 
     Without a configuration they are as in memory; with one, external fields have the bits that
-    their legal values need.
+    their legal values need, and fields of options that it leaves out are missing.
     """
     members = {}
-    for field in FIELDS[opcode]:
+    for field in fields_of(opcode, config):
         width = field.width if config is None else field.bits(config.addr_width)
         members[field.name] = signed(width) if field.signed else unsigned(width)
     return data.StructLayout(members)

@@ -12,6 +12,7 @@ from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import PARAM_BYTES
 from systolith_hw.spec.timing import least_pass
+from systolith_hw.spec.winograd import DATA_WIDTH, LANES, WEIGHT_WIDTH, psum_bound, sum_width
 
 __all__ = [
     "DISTRIBUTED_BITS",
@@ -25,6 +26,10 @@ DISTRIBUTED_BITS = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Names go into Tcl, Verilog, XML, HTML, file names: nothing that means anything there."""
+
+
+_OPTIONS = ("winograd",)
+"""Fields that add units; 0 leaves them out, and then the configuration is what it was before."""
 
 
 class ConfigError(SystolithError, ValueError):
@@ -81,6 +86,10 @@ class AcceleratorConfig:
         AXI4 bursts outstanding at once, 1 to 64.
     queue_depth : int
         Instructions that wait in front of each engine, 1 to 64.
+    winograd : int
+        Patches of the largest Winograd tile, 4 to 128; 0 leaves the units for Winograd's
+        convolution out. Such a tile takes 36 pixels of an accumulator bank a patch, each of
+        6 bits more than :attr:`acc_width`.
 
     Raises
     ------
@@ -105,6 +114,7 @@ class AcceleratorConfig:
     outstanding_reads: int = 8
     outstanding_writes: int = 4
     queue_depth: int = 16
+    winograd: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -161,6 +171,14 @@ class AcceleratorConfig:
             raise ConfigError(
                 f"out_depth must hold a burst and four words ({least} words), not {self.out_depth}"
             )
+        if self.winograd:
+            self._check_range("winograd", 4, 128)
+            if LANES * self.winograd > self.acc_depth:
+                raise ConfigError(
+                    f"winograd needs {LANES} pixels of acc_depth a patch: at most "
+                    f"{self.acc_depth // LANES} with acc_depth {self.acc_depth}, "
+                    f"not {self.winograd}"
+                )
 
     def _check_range(self, field_name: str, low: int, high: int) -> None:
         value = getattr(self, field_name)
@@ -228,19 +246,42 @@ class AcceleratorConfig:
         return self.out_depth * self.block
 
     def sum_bytes(self, pixels: int) -> int:
-        """Return the bytes that the sums of so many pixels take, each of :attr:`acc_width` bits."""
-        return -(-pixels * self.cols * self.acc_width // 8)
+        """Return the bytes that the sums of so many pixels take, each of :attr:`sum_width` bits."""
+        return -(-pixels * self.cols * self.sum_width // 8)
+
+    @property
+    def act_width(self) -> int:
+        """Bits of an activation at the array: int8, or transformed."""
+        return DATA_WIDTH if self.winograd else 8
+
+    @property
+    def weight_width(self) -> int:
+        """Bits of a weight in the array: int8, or transformed."""
+        return WEIGHT_WIDTH if self.winograd else 8
+
+    @property
+    def sum_width(self) -> int:
+        """Bits of an accumulator."""
+        return sum_width(self.acc_width) if self.winograd else self.acc_width
 
     @property
     def psum_width(self) -> int:
-        """Bits of a partial sum inside the array: ``rows`` products of two int8."""
+        """Bits of a partial sum inside the array: ``rows`` products."""
+        if self.winograd:
+            return psum_bound(self.rows).bit_length() + 1
         return 15 + (self.rows - 1).bit_length() + 1
 
     @property
     def fingerprint(self) -> int:
-        """64-bit hash of every field but the name; programs and bitstreams carry it."""
+        """64-bit hash of every field but the name; programs and bitstreams carry it.
+
+        Options that are left out are not hashed: a later one does not change what is without it.
+        """
         fields = dataclasses.asdict(self)
         del fields["name"]
+        for option in _OPTIONS:
+            if not fields[option]:
+                del fields[option]
         text = json.dumps(fields, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 

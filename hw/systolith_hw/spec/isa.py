@@ -45,16 +45,31 @@ of ``bank``. With ``clear`` the first pass overwrites instead. With ``shift`` it
 present sum by 256 before it adds, so that a weight of several bytes takes one CONV per byte, the
 highest first.
 
+With ``winograd`` (see :mod:`systolith_hw.spec.winograd`) the pixels of a pass are those of 6x6
+patches: x (6) is the row of a patch, y (6) its column, n patches across, s patches down, r images;
+``patches`` is n x s x r. For each c the weight words are those of a direct CONV with 3x3 taps:
+``weight_base + (c * 9 + tap) * rows + i``. Patch b adds lane k to the bank's ``acc_base + k *
+patches + b``, modulo 2**(acc_width + 6).
+
 **STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
 the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and
 the words go to the region in that order. The bank address of a window starts at ``acc_base`` and
 advances by the steps of x, y, n for each b anew; inside a window dx and dy advance with theirs
 (modulo 2**16). Column ``b * block + i`` takes parameter entry ``param_base + b * block + i``.
+
+With ``winograd`` a window is the 36 lanes of a patch: dx (6) the vertical point, dy (6) the
+horizontal one, x patches across, y patches down, n images. The patches of an image give
+``height`` x ``width`` sums, and these, or with ``pool`` the maxima of their 2x2 windows, are the
+words, row by row; sums beyond are dropped.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the configuration takes sizes from here
+    from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = [
     "COUNTERS",
@@ -70,6 +85,7 @@ __all__ = [
     "Opcode",
     "Role",
     "decode",
+    "fields_of",
     "walk_steps",
 ]
 
@@ -119,7 +135,8 @@ class Field:
     They are all that fit the width unless `least` or `most` say otherwise; those of an `external`
     field, an address or a distance in external memory, are also below 2**addr_width of the
     configuration. The accelerator refuses an instruction with any other. The `counter` of a token
-    is one of :data:`COUNTERS`.
+    is one of :data:`COUNTERS`. Configurations without the `option`, which is the name of one of
+    their fields, do not have the field: its bits are reserved.
     """
 
     name: str
@@ -131,6 +148,7 @@ class Field:
     external: bool = False
     role: Role = Role.VALUE
     counter: str = ""
+    option: str = ""
 
     @property
     def low(self) -> int:
@@ -224,6 +242,8 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("bank", 1, "accumulator bank"),
         Field("clear", 1, "the first pass overwrites the sums"),
         Field("shift", 1, "the first pass shifts the sums left by SHIFT_BITS before it adds"),
+        Field("winograd", 1, "pixels are those of 6x6 patches", option="winograd"),
+        Field("patches", 8, "winograd: patches of the tile, n x s x r", option="winograd"),
     ),
     Opcode.STORE: (
         _after("computed"),
@@ -241,8 +261,19 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("zero_point", 8, "added after the shift", signed=True),
         Field("low", 8, "lower clamp", signed=True),
         Field("high", 8, "upper clamp", signed=True),
+        Field("winograd", 1, "windows are the lanes of patches", option="winograd"),
+        Field("pool", 1, "winograd: words are maxima of 2x2 sums", option="winograd"),
+        Field("width", 8, "winograd: sums of a row that the patches give", option="winograd"),
+        Field("height", 8, "winograd: rows of sums of an image", option="winograd"),
     ),
 }
+
+
+def fields_of(opcode: Opcode, config: "AcceleratorConfig | None" = None) -> tuple[Field, ...]:
+    """Return the fields that an instruction has in a configuration; without one, all of them."""
+    if config is None:
+        return FIELDS[opcode]
+    return tuple(f for f in FIELDS[opcode] if not f.option or getattr(config, f.option))
 
 
 REGION_FIELDS = tuple(field.name for field in _region())
@@ -311,8 +342,8 @@ class Instruction:
         return word.to_bytes(INSTRUCTION_BYTES, "little")
 
 
-def decode(data: bytes, addr_width: int) -> Instruction:
-    """Return the instruction in 64 bytes, for a configuration with such addresses.
+def decode(data: bytes, config: "AcceleratorConfig") -> Instruction:
+    """Return the instruction in 64 bytes, as a configuration reads it; reserved bits are ignored.
 
     Raises
     ------
@@ -326,12 +357,15 @@ def decode(data: bytes, addr_width: int) -> Instruction:
     opcode = Opcode(number)
     position = OPCODE_WIDTH
     values = {}
+    present = fields_of(opcode, config)
     for field in FIELDS[opcode]:
         value = (word >> position) & ((1 << field.width) - 1)
+        position += field.width
+        if field not in present:
+            continue
         if field.signed and value >> (field.width - 1):
             value -= 1 << field.width
-        if field.external and value >> addr_width:
-            raise ValueError(f"{opcode.name} {field.name} must be below 2**{addr_width}")
+        if field.external and value >> config.addr_width:
+            raise ValueError(f"{opcode.name} {field.name} must be below 2**{config.addr_width}")
         values[field.name] = value
-        position += field.width
     return Instruction(opcode, values)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import gcd
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_hw.spec.winograd import OUTPUTS, PATCH, STRIP_PATCHES
 
 __all__ = ["Rule", "broken_rule", "rules", "word_bytes"]
 
@@ -44,10 +45,11 @@ def _aligned(unit: int) -> Callable[[Mapping[str, Any]], Any]:
 def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
     """Return the rules for instructions of this opcode."""
     if opcode is Opcode.CONV:
-        return []
+        return _patch_rules(config) if config.winograd else []
     if opcode is Opcode.STORE:
         unit = gcd(config.bus_bytes, config.block)
         return [
+            *(_result_rules() if config.winograd else []),
             Rule(f"addr and pitches must be multiples of {unit}", _aligned(unit)),
             Rule(
                 f"blocks must be at most {config.col_groups}",
@@ -76,6 +78,54 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
         text = f"addr and pitches must be multiples of {unit} for {buffer.name}"
         table.append(Rule(text, kept))
     return table
+
+
+def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
+    """Return the rules for CONVs that may take patches."""
+    most = config.winograd
+
+    def patches(f: Mapping[str, Any]) -> Any:
+        small = [f[f"{level}_count"] <= most for level in "nsr"]
+        n, s, r = (f[f"{level}_count"] & 0xFF for level in "nsr")
+        return reduce(and_, small) & (n * s * r == f["patches"]) & (f["patches"] <= most)
+
+    texts = {
+        f"winograd takes patches of {PATCH} by {PATCH} pixels": lambda f: (
+            (f["x_count"] == PATCH) & (f["y_count"] == PATCH)
+        ),
+        f"winograd takes n x s x r patches, at most {most}": patches,
+        "winograd takes no shift": lambda f: f["shift"] == 0,
+    }
+    return [Rule(text, _where_winograd(kept)) for text, kept in texts.items()]
+
+
+def _result_rules() -> list[Rule]:
+    """Return the rules for STOREs that may drain patches."""
+
+    def pieces(f: Mapping[str, Any], size: str) -> Any:
+        return (f[size] + (OUTPUTS - 1)) >> (OUTPUTS.bit_length() - 1)
+
+    texts = {
+        f"winograd drains windows of {PATCH} by {PATCH} lanes": lambda f: (
+            (f["dx_count"] == PATCH) & (f["dy_count"] == PATCH)
+        ),
+        f"winograd drains at most {STRIP_PATCHES} patches across": lambda f: (
+            f["x_count"] <= STRIP_PATCHES
+        ),
+        "winograd drains x by y patches for width by height sums": lambda f: (
+            (pieces(f, "width") == f["x_count"]) & (pieces(f, "height") == f["y_count"])
+        ),
+        "winograd pools an even width and height": lambda f: (
+            (f["pool"] == 0) | (((f["width"] | f["height"]) & 1) == 0)
+        ),
+    }
+    return [Rule(text, _where_winograd(kept)) for text, kept in texts.items()]
+
+
+def _where_winograd(
+    kept: Callable[[Mapping[str, Any]], Any],
+) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda f: (f["winograd"] == 0) | kept(f)
 
 
 def broken_rule(instruction: Instruction, config: AcceleratorConfig) -> Rule | None:

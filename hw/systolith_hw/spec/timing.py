@@ -73,6 +73,7 @@ def least_pass(rows: int) -> int:
 def conv_cycles(pixels: int, passes: int, shortest: int) -> int:
     """Return the cycles of a CONV that never waits.
 
+    With ``winograd`` the pixels are its patches, and there are 36 passes for each of c_count.
     The compiler also runs this function compiled by numba.
 
     Parameters

@@ -24,7 +24,7 @@ DRAIN_JOB = data.StructLayout(
     {
         field.name: instruction_layout(Opcode.STORE)[field.name].shape
         for field in FIELDS[Opcode.STORE]
-        if field.name not in REGION_FIELDS and field.role is not Role.TOKEN
+        if not field.option and field.name not in REGION_FIELDS and field.role is not Role.TOKEN
     }
 )
 """The fields of a STORE that the drain needs."""

@@ -157,7 +157,7 @@ class Emulator:
             engines.check_region(start, end, Engine.FETCH)
             engines.bytes_read += engines.bus_bytes(start, end)
             try:
-                instruction = decode(self.memory[start:end].tobytes(), self.config.addr_width)
+                instruction = decode(self.memory[start:end].tobytes(), self.config)
             except ValueError:
                 raise Fault(ErrorCode.ILLEGAL, Engine.FETCH, number) from None
             try:

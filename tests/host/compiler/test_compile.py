@@ -50,7 +50,7 @@ def instructions(program, layer):
     start = layer.instruction_address
     for number in range(layer.instruction_count):
         place = start + number * INSTRUCTION_BYTES
-        yield decode(memory[place : place + INSTRUCTION_BYTES].tobytes(), program.config.addr_width)
+        yield decode(memory[place : place + INSTRUCTION_BYTES].tobytes(), program.config)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,8 @@ def conv(counts, strides, **fields):
 
 def payload(job):
     instruction = Instruction(Opcode.CONV, job["fields"])
-    return {field.name: instruction[field.name] for field in FIELDS[Opcode.CONV]}
+    present = [field.name for field in FIELDS[Opcode.CONV] if not field.option]
+    return {name: instruction[name] for name in present}
 
 
 def passes_and_pixels(job):

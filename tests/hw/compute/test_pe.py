@@ -13,7 +13,7 @@ def run(inputs, psum_width=20, extra=8):
 
     Inputs are (act, swap, weight, capture, psum) of every cycle.
     """
-    dut = ProcessingElement(psum_width)
+    dut = ProcessingElement(8, 8, psum_width)
     rows = []
 
     async def drive(ctx):

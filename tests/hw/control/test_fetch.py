@@ -6,7 +6,14 @@ from random import Random
 import pytest
 
 from systolith_hw.control.fetch import Fetch
-from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Instruction, Opcode
+from systolith_hw.spec.isa import (
+    FIELDS,
+    INSTRUCTION_BYTES,
+    OPCODE_WIDTH,
+    Instruction,
+    Opcode,
+    fields_of,
+)
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import collect, sample_when, simulate
 
@@ -130,7 +137,7 @@ def check_taken(bench, program):
         mine = [instruction for instruction in program if instruction.opcode is opcode]
         assert len(bench.taken[opcode]) == len(mine)
         for got, instruction in zip(bench.taken[opcode], mine, strict=True):
-            for field in FIELDS[opcode]:
+            for field in fields_of(opcode, bench.config):
                 assert got[field.name] == instruction[field.name], field.name
 
 

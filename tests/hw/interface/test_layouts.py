@@ -10,7 +10,7 @@ from systolith_hw.interface.layouts import (
     instruction_layout,
     packed_instruction_layout,
 )
-from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode
+from systolith_hw.spec.isa import COUNTERS, FIELDS, INSTRUCTION_BYTES, Opcode, fields_of
 from systolith_sim.testing.configs import small_config
 
 
@@ -25,12 +25,19 @@ def test_an_instruction_in_memory_has_every_field_in_order(opcode):
 @pytest.mark.parametrize("addr_width", [16, 32, 48])
 def test_external_fields_have_the_bits_that_an_address_needs(addr_width):
     config = small_config(addr_width=addr_width)
-    for opcode, fields in FIELDS.items():
+    for opcode in Opcode:
         layout = instruction_layout(opcode, config)
-        for field in fields:
+        for field in fields_of(opcode, config):
             assert layout[field.name].width == field.bits(addr_width)
     assert address_bits(config) == addr_width + 1
     assert instruction_layout(Opcode.LOAD, config)["addr"].width <= address_bits(config)
+
+
+def test_fields_of_options_are_there_where_the_configuration_has_the_option():
+    with_it = small_config(acc_depth=144, winograd=4)
+    for opcode in (Opcode.CONV, Opcode.STORE):
+        assert "winograd" not in instruction_layout(opcode, small_config()).members
+        assert list(instruction_layout(opcode, with_it).members) == [f.name for f in FIELDS[opcode]]
 
 
 def test_a_packed_instruction_fills_its_bytes():

@@ -1,5 +1,7 @@
 """The configuration: every rule, and the numbers derived from it."""
 
+import hashlib
+import json
 import re
 
 import pytest
@@ -53,6 +55,12 @@ def config(**changes):
         ({"outstanding_reads": 0}, "outstanding_reads must be between 1 and 64, not 0"),
         ({"outstanding_writes": 65}, "outstanding_writes must be between 1 and 64, not 65"),
         ({"queue_depth": 0}, "queue_depth must be between 1 and 64, not 0"),
+        ({"winograd": 3}, "winograd must be between 4 and 128, not 3"),
+        ({"winograd": 129}, "winograd must be between 4 and 128, not 129"),
+        (
+            {"winograd": 4},
+            "winograd needs 36 pixels of acc_depth a patch: at most 1 with acc_depth 64, not 4",
+        ),
         ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
         ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
         (
@@ -166,3 +174,22 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
 def test_presets_are_found_by_name(name):
     assert load_config(name) is PRESETS[name]
     assert PRESETS[name].name == name
+
+
+def test_winograd_widens_the_array_and_its_sums():
+    with_it = config(winograd=4, acc_depth=144)
+    assert (with_it.act_width, with_it.weight_width) == (15, 14)
+    assert (with_it.psum_width, with_it.sum_width) == (28, 38)
+    without = config(acc_depth=144)
+    assert (without.act_width, without.weight_width) == (8, 8)
+    assert (without.psum_width, without.sum_width) == (18, 32)
+    assert with_it.acc_bytes == -(-288 * 4 * 38 // 8)
+
+
+def test_an_option_that_is_left_out_is_not_hashed():
+    fields = PRESETS["tiny"].to_dict()
+    del fields["name"], fields["winograd"]
+    text = json.dumps(fields, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).digest()[:8]
+    assert PRESETS["tiny"].fingerprint == int.from_bytes(digest, "little")
+    assert config(winograd=4, acc_depth=144).fingerprint != config(acc_depth=144).fingerprint

@@ -1,6 +1,7 @@
 """Instructions: encoding, errors, and the walk that their steps describe."""
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -16,6 +17,10 @@ from systolith_hw.spec.isa import (
     decode,
     walk_steps,
 )
+from systolith_hw.spec.presets import PRESETS
+
+SMALL = PRESETS["tiny"]
+WITH_ALL = replace(SMALL, addr_width=48, acc_depth=144, winograd=4)
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
@@ -32,7 +37,14 @@ def instructions(draw):
 def test_decoding_undoes_encoding(instruction):
     data = instruction.encode()
     assert len(data) == INSTRUCTION_BYTES
-    assert decode(data, 48) == instruction
+    assert decode(data, WITH_ALL) == instruction
+
+
+@pytest.mark.parametrize("opcode", [Opcode.CONV, Opcode.STORE])
+def test_a_field_of_an_option_that_is_left_out_is_reserved(opcode):
+    data = Instruction(opcode, {"winograd": 1}).encode()
+    assert decode(data, WITH_ALL)["winograd"] == 1
+    assert decode(data, SMALL) == Instruction(opcode, {})
 
 
 @pytest.mark.parametrize("opcode", Opcode)
@@ -103,23 +115,23 @@ def test_steps_wrap():
 @pytest.mark.parametrize("number", [0, 4, 15])
 def test_an_unknown_opcode_is_refused(number):
     with pytest.raises(ValueError, match=rf"^opcode must be one of \[1, 2, 3\], not {number}$"):
-        decode(bytes([number]) + bytes(63), 32)
+        decode(bytes([number]) + bytes(63), SMALL)
 
 
 def test_a_decoded_field_without_a_legal_value_is_refused():
     data = bytearray(Instruction(Opcode.LOAD, {}).encode())
     data[(OPCODE_WIDTH + 3 * 24) // 8] |= 0b11 << (OPCODE_WIDTH + 3 * 24) % 8  # the buffer
     with pytest.raises(ValueError, match=r"^LOAD buffer must be between 0 and 2, not 3$"):
-        decode(bytes(data), 32)
+        decode(bytes(data), SMALL)
 
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize("name", ["addr", "run_words", "run_pitch", "plane_pitch"])
 def test_a_decoded_address_or_distance_beyond_memory_is_refused(opcode, name):
     data = Instruction(opcode, {name: 1 << 20}).encode()
-    assert decode(data, 21)[name] == 1 << 20
+    assert decode(data, replace(SMALL, addr_width=21))[name] == 1 << 20
     with pytest.raises(ValueError, match=rf"^{opcode.name} {name} must be below 2\*\*20$"):
-        decode(data, 20)
+        decode(data, replace(SMALL, addr_width=20))
 
 
 @PROPERTY

@@ -38,5 +38,48 @@ def test_each_rule_is_named_when_it_is_broken(opcode, fields, text):
     assert rule.text == text
 
 
+PATCHES = {"winograd": 1, "x_count": 6, "y_count": 6, "n_count": 3, "s_count": 2, "patches": 6}
+RESULTS = {
+    **{"winograd": 1, "dx_count": 6, "dy_count": 6, "x_count": 3, "y_count": 2},
+    **{"width": 10, "height": 8, "pool": 1, "low": 0, "high": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields", "text"),
+    [
+        (Opcode.CONV, PATCHES, None),
+        (Opcode.CONV, PATCHES | {"s_count": 3}, "winograd takes n x s x r patches, at most 6"),
+        (
+            Opcode.CONV,
+            PATCHES | {"s_count": 3, "patches": 9},
+            "winograd takes n x s x r patches, at most 6",
+        ),
+        (Opcode.CONV, PATCHES | {"x_count": 5}, "winograd takes patches of 6 by 6 pixels"),
+        (Opcode.CONV, PATCHES | {"shift": 1}, "winograd takes no shift"),
+        (Opcode.STORE, RESULTS, None),
+        (Opcode.STORE, RESULTS | {"dy_count": 5}, "winograd drains windows of 6 by 6 lanes"),
+        (
+            Opcode.STORE,
+            RESULTS | {"width": 68, "x_count": 17},
+            "winograd drains at most 16 patches across",
+        ),
+        (
+            Opcode.STORE,
+            RESULTS | {"width": 14},
+            "winograd drains x by y patches for width by height sums",
+        ),
+        (Opcode.STORE, RESULTS | {"height": 7}, "winograd pools an even width and height"),
+        (Opcode.STORE, RESULTS | {"height": 7, "pool": 0}, None),
+    ],
+)
+def test_instructions_with_patches_have_rules_of_their_own(opcode, fields, text):
+    config = small_config(8, 4, bus_bytes=16, post_lanes=2, acc_depth=256, winograd=6)
+    rule = broken_rule(Instruction(opcode, fields), config)
+    assert (rule.text if rule else None) == text
+    direct = broken_rule(Instruction(opcode, fields | {"winograd": 0}), config)
+    assert direct is None
+
+
 def test_words_have_the_size_of_their_buffer():
     assert [word_bytes(buffer, CONFIG) for buffer in Buffer] == [4, 4, 8]

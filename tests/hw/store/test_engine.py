@@ -37,7 +37,8 @@ def store(pixels, runs=1, blocks=1, **fields):
 
 
 def payload(instruction):
-    return {field.name: instruction[field.name] for field in FIELDS[Opcode.STORE]}
+    present = [field.name for field in FIELDS[Opcode.STORE] if not field.option]
+    return {name: instruction[name] for name in present}
 
 
 class Bench:

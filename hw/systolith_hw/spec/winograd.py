@@ -1,0 +1,120 @@
+"""Winograd's F(4x4, 3x3) in integers: points, matrices, and the widths that they need.
+
+A 6x6 patch d of one channel and a 3x3 kernel g give 4x4 sums with 36 multiplications::
+
+    Y = A^T [ (G g G^T) . (B^T d B) ] A / SCALE**2
+
+All three matrices hold integers: each row of G is the smallest integer multiple of Lavin's, and the
+scales are in A, which is ``SCALE`` times his. The division is exact. A *lane* is one of the 36
+products: lane ``k = 6 * k1 + k2``, k1 the vertical and k2 the horizontal point.
+
+The points stand in the order in which the gateware's serial units give them: 2, -2, 0, infinity, 1,
+-1. Method and points: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks",
+CVPR 2016 (arXiv:1509.09308).
+"""
+
+__all__ = [
+    "A_T",
+    "B_T",
+    "DATA_WIDTH",
+    "EXTRA_BITS",
+    "G",
+    "KERNEL",
+    "LANES",
+    "OUTPUTS",
+    "PATCH",
+    "SCALE",
+    "STRIP_PATCHES",
+    "WEIGHT_WIDTH",
+    "data_range",
+    "psum_bound",
+    "sum_width",
+    "weight_range",
+]
+
+PATCH = 6
+"""Pixels of a patch in each dimension, and points."""
+
+OUTPUTS = 4
+"""Sums that a patch gives in each dimension."""
+
+KERNEL = 3
+"""Taps of the kernel in each dimension."""
+
+LANES = PATCH * PATCH
+"""Products of a patch, and passes of a chunk of input channels."""
+
+SCALE = 24
+"""A is so many times the matrix that gives the sums, for each dimension."""
+
+STRIP_PATCHES = 16
+"""Patches side by side in a tile at most: the rows that they give are put in order on chip."""
+
+G = ((1, 2, 4), (1, -2, 4), (1, 0, 0), (0, 0, 1), (1, 1, 1), (1, -1, 1))
+"""Rows: points; columns: taps."""
+
+B_T = (
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (4, 0, -5, 0, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+)
+"""Rows: points; columns: pixels of a patch."""
+
+A_T = (
+    (1, 1, 6, 0, -4, -4),
+    (2, -2, 0, 0, -4, 4),
+    (4, 4, 0, 0, -4, -4),
+    (8, -8, 0, 24, -4, 4),
+)
+"""Rows: sums; columns: points."""
+
+DATA_WIDTH = 15
+"""Bits of a transformed activation, signed."""
+
+WEIGHT_WIDTH = 14
+"""Bits of a transformed weight, signed."""
+
+EXTRA_BITS = 6
+"""Bits that a lane's sum needs beyond those of the exact sum.
+
+The sums are a linear map of the lanes' sums divided by ``SCALE**2 = 2**6 * 9``. Arithmetic may wrap
+modulo ``2**(W + 6)``: the division by ``2**6`` costs six bits and leaves the sum modulo ``2**W``,
+where 9 has an inverse.
+"""
+
+_INT8 = (-128, 127)
+
+
+def _range(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[int, int]:
+    """Return the extremes of the sum of ``outer[i] * inner[j] * x[i][j]`` over int8 x."""
+    factors = [a * b for a in outer for b in inner]
+    return (
+        sum(min(f * x for x in _INT8) for f in factors),
+        sum(max(f * x for x in _INT8) for f in factors),
+    )
+
+
+def data_range(lane: int) -> tuple[int, int]:
+    """Return the smallest and largest transformed activation of a lane."""
+    return _range(B_T[lane // PATCH], B_T[lane % PATCH])
+
+
+def weight_range(lane: int) -> tuple[int, int]:
+    """Return the smallest and largest transformed weight of a lane."""
+    return _range(G[lane // PATCH], G[lane % PATCH])
+
+
+def psum_bound(rows: int) -> int:
+    """Return the largest magnitude of the sum of `rows` products of one lane."""
+    return rows * max(
+        max(abs(d) for d in data_range(lane)) * max(abs(w) for w in weight_range(lane))
+        for lane in range(LANES)
+    )
+
+
+def sum_width(acc_width: int) -> int:
+    """Return the bits of a lane's sum, from which a sum of `acc_width` bits is exact."""
+    return acc_width + EXTRA_BITS
