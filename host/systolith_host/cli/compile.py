@@ -5,23 +5,7 @@ from typing import Annotated
 
 import typer
 
-from systolith_host.cli.options import (
-    DEFAULT_LATENCY,
-    BandwidthOption,
-    BatchOption,
-    CalibrateOption,
-    ConfigOption,
-    CorrectOption,
-    EqualiseOption,
-    ImageOption,
-    LatencyOption,
-    Method,
-    MethodOption,
-    NetworkArgument,
-    SeedOption,
-    TurnaroundOption,
-    WeightsOption,
-)
+from systolith_host.cli import options
 from systolith_host.cli.output import check_targets, show
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
@@ -38,7 +22,7 @@ __all__ = ["compile_"]
 
 
 def compile_(
-    network: NetworkArgument = "vgg16",
+    network: options.NetworkArgument = "vgg16",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the program.")] = None,
     explain: Annotated[
         str | None,
@@ -52,18 +36,18 @@ def compile_(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Also write the explanation as JSON."),
     ] = None,
-    image: ImageOption = None,
-    calibrate: CalibrateOption = None,
-    calibration: MethodOption = Method.MINMAX,
-    equalise: EqualiseOption = None,
-    correct_bias: CorrectOption = None,
-    weights: WeightsOption = None,
-    config: ConfigOption = None,
-    batch: BatchOption = 1,
-    seed: SeedOption = 0,
-    bandwidth: BandwidthOption = None,
-    latency: LatencyOption = DEFAULT_LATENCY,
-    turnaround: TurnaroundOption = 0,
+    image: options.ImageOption = None,
+    calibrate: options.CalibrateOption = None,
+    calibration: options.MethodOption = options.Method.MINMAX,
+    equalise: options.EqualiseOption = None,
+    correct_bias: options.CorrectOption = None,
+    weights: options.WeightsOption = None,
+    config: options.ConfigOption = None,
+    batch: options.BatchOption = 1,
+    seed: options.SeedOption = 0,
+    bandwidth: options.BandwidthOption = None,
+    latency: options.LatencyOption = options.DEFAULT_LATENCY,
+    turnaround: options.TurnaroundOption = 0,
 ) -> None:
     """Compile a network to a program file: instructions, packed weights and the memory map.
 

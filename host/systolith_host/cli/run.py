@@ -6,25 +6,7 @@ from typing import Annotated
 
 import typer
 
-from systolith_host.cli.options import (
-    DEFAULT_LATENCY,
-    BandwidthOption,
-    BatchOption,
-    CalibrateOption,
-    ClockOption,
-    ConfigOption,
-    CorrectOption,
-    EqualiseOption,
-    FusePoolOption,
-    ImageOption,
-    LatencyOption,
-    Method,
-    MethodOption,
-    NetworkArgument,
-    SeedOption,
-    TurnaroundOption,
-    WeightsOption,
-)
+from systolith_host.cli import options
 from systolith_host.cli.output import MISMATCH, check_targets, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.prepare import Quantisation
@@ -47,14 +29,14 @@ class Simulator(str, Enum):
 
 
 def run(
-    network: NetworkArgument = "vgg16",
-    image: ImageOption = None,
-    calibrate: CalibrateOption = None,
-    calibration: MethodOption = Method.MINMAX,
-    equalise: EqualiseOption = None,
-    correct_bias: CorrectOption = None,
-    weights: WeightsOption = None,
-    config: ConfigOption = None,
+    network: options.NetworkArgument = "vgg16",
+    image: options.ImageOption = None,
+    calibrate: options.CalibrateOption = None,
+    calibration: options.MethodOption = options.Method.MINMAX,
+    equalise: options.EqualiseOption = None,
+    correct_bias: options.CorrectOption = None,
+    weights: options.WeightsOption = None,
+    config: options.ConfigOption = None,
     device: Annotated[
         str,
         typer.Option(
@@ -76,7 +58,7 @@ def run(
             help="Only these layers: names and ranges, e.g. conv1_1,conv3_1..conv4_2.",
         ),
     ] = None,
-    batch: BatchOption = 1,
+    batch: options.BatchOption = 1,
     waves: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +69,7 @@ def run(
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
     ] = None,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     noise: Annotated[
         bool,
         typer.Option("--noise", help="Show the signal-to-noise ratio of every layer."),
@@ -100,7 +82,7 @@ def run(
             "Otherwise layers run in parallel, from the golden model's tensors.",
         ),
     ] = False,
-    fuse_pool: FusePoolOption = True,
+    fuse_pool: options.FusePoolOption = True,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that run in parallel on this machine.")
     ] = 2,
@@ -112,10 +94,10 @@ def run(
             "reaches one can run code on its machines: use tls://, see docs/explorer.md.",
         ),
     ] = None,
-    bandwidth: BandwidthOption = None,
-    latency: LatencyOption = DEFAULT_LATENCY,
-    turnaround: TurnaroundOption = 0,
-    clock: ClockOption = 150.0,
+    bandwidth: options.BandwidthOption = None,
+    latency: options.LatencyOption = options.DEFAULT_LATENCY,
+    turnaround: options.TurnaroundOption = 0,
+    clock: options.ClockOption = 150.0,
     simulator: Annotated[
         Simulator,
         typer.Option(

@@ -12,7 +12,7 @@ from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.jobs import Job, Outcome
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["Backend", "Facts", "Observer", "refuse_waves", "run_layers"]
+__all__ = ["Backend", "BoardBackend", "Facts", "Observer", "refuse_waves", "run_layers"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,20 @@ class Backend(Protocol):
 def refuse_waves() -> SystolithError:
     """Return the error of a back end without signals."""
     return SystolithError("--waves needs --device rtl: no other device shows its signals")
+
+
+class BoardBackend:
+    """The part of a back end that all boards share: one program at a time, and no signals."""
+
+    stage = "connecting"
+    sequential = True
+
+    def with_waves(self, layer: str, path: Path) -> Backend:
+        """Refuse: only the RTL has signals."""
+        raise refuse_waves()
+
+    def prepare(self, program: Program, observer: Observer) -> None:
+        """Build nothing."""
 
 
 def run_layers(

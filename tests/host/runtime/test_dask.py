@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import dask.config
 import distributed  # noqa: F401  (its settings)
@@ -14,25 +15,32 @@ import pytest
 from systolith_host.cli import app as cli
 from systolith_host.runtime import dask as remote
 
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+from distributed.security import Security
 
-@pytest.fixture(scope="module")
-def scheduler():
-    """Start a dask scheduler with two workers in a process of its own; give its address."""
-    code = (
-        "import sys\n"
-        "from distributed import LocalCluster\n"
-        "if __name__ == '__main__':\n"
-        "    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False,\n"
-        "                           dashboard_address=None, protocol='tcp', host='127.0.0.1')\n"
-        "    print(cluster.scheduler_address, flush=True)\n"
-        "    sys.stdin.read()\n"
-    )
+if __name__ == "__main__":
+    security = Security({security})
+    cluster = LocalCluster(n_workers={workers}, threads_per_worker=1, processes=False,
+                           dashboard_address=None, protocol="{protocol}", host="127.0.0.1",
+                           security=security)
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def running(workers, protocol, folder, security=""):
+    """Start a scheduler and its workers in a process of their own; give its address."""
+    code = CLUSTER.format(workers=workers, protocol=protocol, security=security)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=folder,
         env={**os.environ, "DASK_LOGGING__DISTRIBUTED": "error"},
     )
     assert process.stdin is not None
@@ -41,6 +49,13 @@ def scheduler():
     process.stdin.close()
     process.wait(30)
     process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """Return the address of a dask scheduler with two workers."""
+    with running(2, "tcp", tmp_path_factory.mktemp("scheduler")) as address:
+        yield address
 
 
 PROGRESS = re.compile(r"^[a-z ]+: \d+%, ")
@@ -101,37 +116,15 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tls_scheduler(certificates):
-    """Start a scheduler and a worker that ask for certificates; give its address."""
-    code = (
-        "import sys\n"
-        "from distributed import LocalCluster\n"
-        "from distributed.security import Security\n"
-        "if __name__ == '__main__':\n"
-        "    pair = dict(cert='node.pem', key='node.key')\n"
-        "    names = {f'tls_{r}_{n}': f for r in ('scheduler', 'worker', 'client')"
-        " for n, f in pair.items()}\n"
-        "    security = Security(tls_ca_file='ca.pem', require_encryption=True, **names)\n"
-        "    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False,\n"
-        "                           dashboard_address=None, protocol='tls', host='127.0.0.1',\n"
-        "                           security=security)\n"
-        "    print(cluster.scheduler_address, flush=True)\n"
-        "    sys.stdin.read()\n"
+    """Return the address of a scheduler with a worker, both of which ask for certificates."""
+    pairs = ", ".join(
+        f"tls_{role}_{name}='node.{end}'"
+        for role in ("scheduler", "worker", "client")
+        for name, end in (("cert", "pem"), ("key", "key"))
     )
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=certificates,
-        env={**os.environ, "DASK_LOGGING__DISTRIBUTED": "error"},
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.stdin.close()
-    process.wait(30)
-    process.stdout.close()
+    security = f"tls_ca_file='ca.pem', require_encryption=True, {pairs}"
+    with running(1, "tls", certificates, security) as address:
+        yield address
 
 
 def settings(folder):

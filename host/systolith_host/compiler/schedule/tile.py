@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.schedule.geometry import Shape
 from systolith_host.compiler.schedule.rough import Cut, RoughModel
 from systolith_host.compiler.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
@@ -26,8 +25,7 @@ def schedule_candidates(
         That the program will run on.
     """
     model = RoughModel(operation, config, batch, memory)
-    search = _Search(operation, config, batch, model)
-    return sorted(search.candidates(), key=lambda schedule: schedule.estimate)
+    return sorted(_Search(model).candidates(), key=lambda schedule: schedule.estimate)
 
 
 def _even_steps(size: int, most: int) -> list[int]:
@@ -37,20 +35,11 @@ def _even_steps(size: int, most: int) -> list[int]:
 
 
 class _Search:
-    def __init__(
-        self, operation: Operation, config: AcceleratorConfig, batch: int, model: RoughModel
-    ) -> None:
-        self.operation = operation
-        self.config = config
-        self.batch = batch
+    def __init__(self, model: RoughModel) -> None:
         self.model = model
-        self.shape = Shape.of(operation, config)
-        self.taps = operation.taps[0] * operation.taps[1]
-        self.weight_groups = len(operation.weights)
-        self.blocks = operation.reached
-        """Input blocks that an output block needs, of each input."""
-        self.sweeps = len(operation.sweeps)
-        self.sources = len(operation.inputs)
+        self.operation = model.operation
+        self.config = model.config
+        self.batch = model.batch
 
     def candidates(self) -> Iterator[LayerSchedule]:
         if self.operation.linear:
@@ -62,7 +51,7 @@ class _Search:
 
     def _linear(self) -> Iterator[LayerSchedule]:
         config = self.config
-        words = self.shape.in_blocks * self.taps
+        words = self.model.shape.in_blocks * self.model.taps
         most = min(self.batch, config.acc_depth, config.act_depth // words)
         if most < 1:
             return
@@ -99,15 +88,15 @@ class _Search:
         return _even_steps(tiles, tiles)[-12:] if tiles > 1 else [1]
 
     def _chunks(self) -> list[tuple[int, int]]:
-        config = self.config
+        config, most, taps = self.config, self.model.blocks, self.model.taps
         room = config.weight_depth // config.rows
         found = []
         blocks = 1
-        while blocks <= self.blocks and 2 * blocks * self.taps <= room:
+        while blocks <= most and 2 * blocks * taps <= room:
             found.append((blocks, 0))
             blocks *= 2
-        if found and self.blocks * self.taps * 2 <= room and (self.blocks, 0) not in found:
-            found.append((self.blocks, 0))
+        if found and most * taps * 2 <= room and (most, 0) not in found:
+            found.append((most, 0))
         return found or [(0, max(room // 3, 1))]
 
     def _modes(
@@ -119,21 +108,21 @@ class _Search:
         chunk_blocks: int,
         chunk_taps: int,
     ) -> Iterator[LayerSchedule]:
-        operation, config, shape = self.operation, self.config, self.shape
+        operation, config, shape = self.operation, self.config, self.model.shape
         region_rows = min(rows * stack, operation.out_height)
         tall, _, _ = self.model.spans(0, region_rows)
         wide, _, _ = self.model.spans(1, columns)
         plane = tall * wide
         group = chunk_blocks or 1
-        chunks = self.sources * -(-self.blocks // group)
+        chunks = self.model.sources * -(-self.model.blocks // group)
         act_words = images * group * plane
         if act_words > config.act_depth:
             return
         act_slots = config.act_depth // act_words
-        weight_chunk = (chunk_blocks * self.taps or chunk_taps) * config.rows
+        weight_chunk = (chunk_blocks * self.model.taps or chunk_taps) * config.rows
         weight_slots = config.weight_depth // weight_chunk
-        tile_weights = self.sweeps * self.blocks * self.taps * config.rows
-        all_weights = self.weight_groups * tile_weights
+        tile_weights = self.model.sweeps * self.model.blocks * self.model.taps * config.rows
+        all_weights = self.model.weight_groups * tile_weights
         for resident in (True, False):
             if resident and act_slots < chunks:
                 continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
-from systolith_host.runtime.backend import Facts, Observer, refuse_waves, run_layers
+from systolith_host.runtime.backend import BoardBackend, Facts, Observer, run_layers
 from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.jobs import Job, Outcome
 from systolith_host.runtime.litex.link import Link, parse_address
@@ -27,7 +27,7 @@ MARGIN_CYCLES = 1_000_000
 
 
 @dataclass(frozen=True)
-class LitexBackend:
+class LitexBackend(BoardBackend):
     """A board behind litex_server, or a whole system simulated behind one.
 
     Parameters
@@ -43,16 +43,6 @@ class LitexBackend:
     system: System
     latency: int = Memory.latency
     turnaround: int = Memory.turnaround
-
-    @property
-    def stage(self) -> str:
-        """Name of its work, for people."""
-        return "connecting"
-
-    @property
-    def sequential(self) -> bool:
-        """Always: it holds one program."""
-        return True
 
     @property
     def memory(self) -> Memory:
@@ -75,10 +65,6 @@ class LitexBackend:
             clock_mhz=self.system.accelerator_hz / 1e6,
         )
 
-    def with_waves(self, layer: str, path: Path) -> "LitexBackend":
-        """Refuse: only the RTL has signals."""
-        raise refuse_waves()
-
     def check(self, program: Program) -> None:
         """Refuse a program that cannot run on the system.
 
@@ -99,9 +85,6 @@ class LitexBackend:
                 f"{program.network} needs {program.memory_size:,} bytes of memory, {system.target} "
                 f"has {system.memory_bytes:,}; take a smaller network or another board"
             )
-
-    def prepare(self, program: Program, observer: Observer) -> None:
-        """Build nothing."""
 
     def run(self, program: Program, jobs: Sequence[Job], observer: Observer) -> list[Outcome]:
         """Run a job's layers on the board and return the outcome of each.

@@ -8,7 +8,7 @@ from pathlib import Path
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.program.relocate import relocate
-from systolith_host.runtime.backend import Facts, Observer, refuse_waves, run_layers
+from systolith_host.runtime.backend import BoardBackend, Facts, Observer, run_layers
 from systolith_host.runtime.driver import Driver
 from systolith_host.runtime.jobs import Job, Outcome
 from systolith_host.runtime.pynq.device import PynqDevice
@@ -25,7 +25,7 @@ MARGIN_CYCLES = 1_000_000
 
 
 @dataclass
-class PynqBackend:
+class PynqBackend(BoardBackend):
     """The Zynq board that this runs on.
 
     Parameters
@@ -40,31 +40,14 @@ class PynqBackend:
     clock_mhz: float | None = None
 
     @property
-    def stage(self) -> str:
-        """Name of its work, for people."""
-        return "connecting"
-
-    @property
-    def sequential(self) -> bool:
-        """Always: it holds one program."""
-        return True
-
-    @property
     def facts(self) -> Facts:
         """Facts for a report; the clock is known after a run."""
         return Facts(
             f"{SCHEME}{self.bitstream}", counts_cycles=True, measured=True, clock_mhz=self.clock_mhz
         )
 
-    def with_waves(self, layer: str, path: Path) -> "PynqBackend":
-        """Refuse: only the RTL has signals."""
-        raise refuse_waves()
-
     def check(self, program: Program) -> None:
         """Refuse nothing: the overlay identifies itself when it is loaded."""
-
-    def prepare(self, program: Program, observer: Observer) -> None:
-        """Build nothing."""
 
     def run(self, program: Program, jobs: Sequence[Job], observer: Observer) -> list[Outcome]:
         """Run a job's layers and return the outcome of each.
