@@ -6,6 +6,7 @@
 #   make docs          whether the commands, targets and files that the documentation names exist
 #   make setup         the environment alone: .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
+#   make torch-setup   PyTorch into .venv, for its tests, where pip finds a CPU build (900 MB)
 #   make clean         removes the environments and build/
 #
 #   make report        the page of what VGG-16 costs: report.html
@@ -48,7 +49,7 @@ EXTRAS := cluster,explore,images,judge,report,sim
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-onnx fuzz-import formal agreement noise validate-model \
-	bench-explore traffic resources peers lint docs setup fpga-setup memory-efficiency bitstream clean
+	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup memory-efficiency bitstream clean
 
 # The comment at the top of this file.
 help:
@@ -128,6 +129,12 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.
 	@$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[$(EXTRAS)]" --group dev
 	@touch $@
+
+# A local version is never PyPI's, whose builds carry several GB of CUDA.
+torch-setup: setup
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt "torch==2.13.0+cpu" || { \
+		echo "error: pip finds no CPU build of PyTorch 2.13.0 for $$($(BIN)/python -V):" \
+			"name the index of PyTorch's own wheels as PIP_EXTRA_INDEX_URL" >&2; exit 2; }
 
 BOARD ?= ulx3s-85f
 bitstream: setup fpga-setup

@@ -110,10 +110,14 @@ def load(
             if folder is not None:
                 weakref.finalize(network, shutil.rmtree, folder, True)
             network.calibrate_on(calibrate, log)
-        except BaseException:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+        except BaseException as error:
+            if folder is None:
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            if not isinstance(error, SystolithError):
+                raise
+            # The file is ours: who gave a model in memory knows it by its name.
+            raise SystolithError(str(error).replace(name, Path(name).stem)) from None
         return network
 
 

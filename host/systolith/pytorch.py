@@ -23,7 +23,7 @@ def is_module(source: Any) -> bool:
 def export_module(module: Any, calibrate: Any, shape: Any) -> bytes:
     """Return a module as an ONNX model, in evaluation mode and for any number of images.
 
-    The module is left as it was.
+    The module is left as it was. PyTorch warns of branches that depend on values (TracerWarning).
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def export_module(module: Any, calibrate: Any, shape: Any) -> bytes:
     Raises
     ------
     SystolithError
-        If nothing says the input's shape, or PyTorch cannot export the module.
+        If nothing says the input's shape, the module is not of float32, or PyTorch cannot export
+        it.
     """
     import torch  # pyright: ignore[reportMissingImports]  # optional
 
@@ -46,14 +47,21 @@ def export_module(module: Any, calibrate: Any, shape: Any) -> bytes:
         raise SystolithError(
             f"input_shape must be (channels, height, width) or (features,), not {shape!r}"
         )
-    modes = [(each, each.training) for each in module.modules()]
+    name = type(module).__name__
     first = next(module.parameters(), None)
+    if first is not None and first.dtype != torch.float32:
+        raise SystolithError(
+            f"{name}: its parameters must be float32, not {first.dtype}: call .float() on it"
+        )
+    modes = [(each, each.training) for each in module.modules()]
     example = torch.zeros((1, *sizes), device=None if first is None else first.device)
     file = io.BytesIO()
     try:
         module.eval()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter about its own future
+            # A branch on values is exported as the example took it: the caller is to know.
+            warnings.filterwarnings("always", category=torch.jit.TracerWarning)
             torch.onnx.export(
                 module,
                 (example,),
@@ -66,7 +74,6 @@ def export_module(module: Any, calibrate: Any, shape: Any) -> bytes:
             )
     except Exception as error:  # whatever the module or the exporter raises
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        name = type(module).__name__
         raise SystolithError(f"{name}: PyTorch cannot export it to ONNX: {reason}") from None
     finally:
         for each, training in modes:

@@ -257,19 +257,3 @@ def test_the_readme_shows_the_example():
     code = (ROOT / "examples" / "api.py").read_text().split('"""\n', 1)[1].strip()
     shown = "\n".join(f"    {line}".rstrip() for line in code.splitlines())
     assert shown in (ROOT / "README.md").read_text()
-
-
-def test_a_torch_module_runs():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    module = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Flatten(),
-        torch.nn.Linear(8 * 36, 5),
-    ).train()  # fmt: skip
-    images = inputs(4, (3, 8, 8))
-    net = sy.load(module, calibrate=images)
-    assert module.training
-    with torch.no_grad():
-        wanted = module.eval()(torch.from_numpy(images)).numpy()
-    np.testing.assert_allclose(net.forward(images), wanted, rtol=1e-3, atol=1e-4)
-    run = net.compile("tiny").run(torch.from_numpy(images[0]), judge=True)
-    assert run.report.mismatches == 0

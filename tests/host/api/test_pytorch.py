@@ -1,4 +1,4 @@
-"""What surrounds PyTorch's exporter, with a stand-in for PyTorch; the real one is in test_api."""
+"""What surrounds PyTorch's exporter, with a stand-in for PyTorch; test_torch has the real one."""
 
 import sys
 from types import SimpleNamespace
@@ -52,6 +52,7 @@ def torch(monkeypatch):
         nn=SimpleNamespace(Module=Module),
         zeros=lambda shape, device: np.zeros(shape, np.float32),
         onnx=SimpleNamespace(export=export),
+        jit=SimpleNamespace(TracerWarning=UserWarning),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
 

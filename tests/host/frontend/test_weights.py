@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from systolith_host import extras
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network, torchvision_keys
 from systolith_host.frontend.weights import load_weights, random_weights
@@ -117,8 +118,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
         load_weights(other, GRAPH)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed")
-def test_pth_without_torch_says_the_way_out(tmp_path):
+def test_pth_without_torch_says_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "is_installed", lambda module: module != "torch")
     path = tmp_path / "mini.pth"
     path.write_bytes(b"x")
     with pytest.raises(SystolithError, match=r"\.pth needs PyTorch; install systolith\[torch\]"):
