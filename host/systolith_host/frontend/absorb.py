@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from systolith_host.frontend.reader import Problem
+from systolith_host.frontend.problems import Problem
 from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear, Node
 
 __all__ = ["Affine", "absorb"]

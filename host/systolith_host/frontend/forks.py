@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import onnx
 
-from systolith_host.frontend.reader import Problem, Reader
+from systolith_host.frontend.problems import Problem
+from systolith_host.frontend.reader import Reader
 from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Relu
 from systolith_host.network.scales import ActivationScale
 

@@ -7,7 +7,8 @@ import onnx
 from onnx import helper
 
 from systolith_host.frontend.limits import LARGEST_SIDE
-from systolith_host.frontend.reader import Padding, Reader, UnsupportedError
+from systolith_host.frontend.problems import UnsupportedError
+from systolith_host.frontend.reader import Padding, Reader
 from systolith_host.network.graph import Conv, Linear
 
 __all__ = [

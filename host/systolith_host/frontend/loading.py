@@ -10,12 +10,11 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.limits import MOST_EXTERNAL_BYTES, MOST_FILE_BYTES, MOST_NODES
+from systolith_host.frontend.opsets import OLDEST, READ, converted, opset_version
 from systolith_host.frontend.stored import Maps, read_skeleton
+from systolith_host.frontend.structure import check_structure, drop_unused
 
 __all__ = ["OnnxFile", "all_finite", "one_line", "open_onnx"]
-
-OLDEST_OPSET = 13
-"""Operators changed their attributes to inputs until then."""
 
 _BLOCK = 1 << 20
 """Values that are looked at together."""
@@ -28,16 +27,20 @@ class OnnxFile:
     Parameters
     ----------
     proto : ModelProto
-        Without the values of large initialisers.
+        With operators of opset 13 or newer, without the values of large initialisers, and without
+        what no output needs.
     constants : dict of str to ndarray
         The initialisers; large ones are views of the file.
     maps : Maps
         Of the files with those.
+    tensors : frozenset of str
+        That the file's own nodes make; the conversion from an older opset makes more.
     """
 
     proto: onnx.ModelProto
     constants: dict[str, np.ndarray]
     maps: Maps
+    tensors: frozenset[str]
 
 
 def open_onnx(path: Path) -> OnnxFile:
@@ -67,24 +70,35 @@ def open_onnx(path: Path) -> OnnxFile:
         )
     _check_opset(path, proto)
     _check_external(path, proto.graph)
+    check_structure(path, proto.graph)
+    drop_unused(proto.graph)
+    tensors = {name for node in proto.graph.node for name in node.output}
+    proto = _converted(path, proto)
     maps = Maps(path.parent)
     constants = {tensor.name: _values(path, tensor, maps) for tensor in proto.graph.initializer}
-    return OnnxFile(proto, constants, maps)
+    return OnnxFile(proto, constants, maps, frozenset(tensors))
 
 
 def _check_opset(path: Path, proto: onnx.ModelProto) -> None:
-    versions = {entry.domain or "": entry.version for entry in proto.opset_import}
-    version = versions.get("", versions.get("ai.onnx"))
+    version = opset_version(proto)
     if version is None:
         raise SystolithError(f"{path}: names no version of the ONNX operators (opset)")
-    if version < OLDEST_OPSET:
+    if version < OLDEST:
         raise SystolithError(
-            f"{path}: opset must be at least {OLDEST_OPSET}, not {version}; export it again, or "
-            "convert it with onnx.version_converter"
+            f"{path}: opset must be at least {OLDEST}, not {version}; export it again"
         )
     newest = onnx.defs.onnx_opset_version()
     if version > newest:
         raise SystolithError(f"{path}: opset must be at most {newest}, not {version}")
+
+
+def _converted(path: Path, proto: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return converted(proto)
+    except ValueError as error:
+        raise SystolithError(
+            f"{path}: opset {opset_version(proto)} cannot be converted to {READ}: {one_line(error)}"
+        ) from None
 
 
 def _check_external(path: Path, graph: onnx.GraphProto) -> None:

@@ -17,8 +17,10 @@ from systolith_host.frontend.limits import (
 )
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
+from systolith_host.frontend.opsets import READ, opset_version
+from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
-from systolith_host.frontend.reader import Problem, Reader
+from systolith_host.frontend.reader import Reader
 from systolith_host.network.fold import fold
 from systolith_host.network.graph import Graph, LayerWeights, MaxPool, node_macs
 from systolith_host.network.scales import ActivationScale
@@ -48,7 +50,7 @@ class OnnxModel:
     integers : dict of str to str
         ONNX's names of those tensors' integers.
     names : dict of str to str
-        ONNX's names of tensors of the graph.
+        ONNX's names of tensors of the graph, as far as they are the file's own.
     channels_last : bool
         Whether the file wants its images as (N, height, width, channels).
     """
@@ -117,7 +119,6 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
 
 def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     graph, constants = file.proto.graph, file.constants
-    _check_structure(path, graph, constants)
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs) or "none"
@@ -127,7 +128,16 @@ def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Proble
         raise SystolithError(f"{path}: a network must have one output, not {names}")
     shape = _input_shape(path, inputs[0])
     inferred = _infer(path, file.proto, inputs[0])
-    reader = Reader(path.stem, inputs[0].name, shape, constants, _users(graph), inferred, HANDLERS)
+    reader = Reader(
+        path.stem,
+        inputs[0].name,
+        shape,
+        constants,
+        _users(graph),
+        inferred,
+        HANDLERS,
+        opset_version(file.proto) or READ,
+    )
     for node in graph.node:
         reader.read(node)
     reader.finish(graph.output[0].name)
@@ -140,6 +150,7 @@ def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Proble
     if problems:
         return None, tuple(problems)
     weights = {node.name: values[node.name] for node in network.weighted}
+    names = reader.names(file.tensors | {reader.input})
     epilogue = tuple(reader.epilogue)
     return (
         OnnxModel(
@@ -148,7 +159,7 @@ def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Proble
             epilogue,
             reader.scales,
             reader.integers,
-            reader.names(),
+            names,
             reader.channels_last,
         ),
         (),
@@ -168,33 +179,6 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
         else:
             missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
     return missing
-
-
-def _check_structure(path: Path, graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
-    """Refuse a file that is no directed graph: missing tensors, cycles, tensors made twice."""
-    known = {value.name for value in graph.input} | set(constants)
-    makers: dict[str, str] = {}
-    for number, node in enumerate(graph.node):
-        title = node.name or f"node {number} ({node.op_type})"
-        for name in node.output:
-            if name and (name in makers or name in known):
-                raise SystolithError(f"{path}: tensor {name!r} is made more than once ({title})")
-            makers[name] = title
-    done = set(known)
-    for number, node in enumerate(graph.node):
-        title = node.name or f"node {number} ({node.op_type})"
-        for name in node.input:
-            if name and name not in done:
-                reason = (
-                    "is used before it is made: the graph has a cycle or is out of order"
-                    if name in makers
-                    else "is made by no node: the graph is not connected"
-                )
-                raise SystolithError(f"{path}: {title}: tensor {name!r} {reason}")
-        done.update(node.output)
-    for value in graph.output:
-        if value.name not in done:
-            raise SystolithError(f"{path}: output {value.name!r} is made by no node")
 
 
 def _input_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:

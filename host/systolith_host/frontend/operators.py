@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from systolith_host.frontend.absorb import Affine
+from systolith_host.frontend.host import end
 from systolith_host.frontend.layers import (
     attributes,
     convolution,
@@ -17,7 +18,8 @@ from systolith_host.frontend.layers import (
     pair,
     windows,
 )
-from systolith_host.frontend.reader import Handler, Reader, UnsupportedError
+from systolith_host.frontend.problems import UnsupportedError
+from systolith_host.frontend.reader import Handler, Reader
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -62,8 +64,21 @@ def _gemm(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError("alpha and beta of quantised weights must be 1")
     weight = weight if axis == 0 else weight.T
     if bias is not None:
-        bias = np.broadcast_to(bias.reshape(-1) * beta, (len(weight),))
+        bias = np.broadcast_to(_one_row(bias) * beta, (len(weight),))
     linear(reader, proto, name, weight if alpha == 1.0 else weight * alpha, bias, scale)
+
+
+def _one_row(bias: np.ndarray) -> np.ndarray:
+    """Return a bias for each feature from one for each image and feature."""
+    if bias.ndim > 2:
+        raise UnsupportedError(f"its bias must be a vector or a matrix, not {bias.ndim}-D")
+    rows = bias.reshape(-1, bias.shape[-1]) if bias.ndim else bias.reshape(1, 1)
+    if not (rows == rows[:1]).all():
+        raise UnsupportedError(
+            "adds another bias to each image of a batch, which is computed one image at a time; "
+            "export the network with a batch of 1"
+        )
+    return rows[0]
 
 
 def _matmul(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -141,6 +156,22 @@ def _arithmetic(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     if operator == "Div" and not values.all():
         raise UnsupportedError("divides by zero")
     affine(reader, proto, name, values if operator == "Mul" else 1 / values, zero)
+
+
+def _sum(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    """Sum: of any number of tensors and constants, one after the other."""
+    first, *others = proto.input
+    if not others:
+        _identity(reader, proto, name)
+    for number, other in enumerate(others):
+        last = number == len(others) - 1
+        output = proto.output[0] if last else f"{proto.output[0]}.sum{number}"
+        step = onnx.helper.make_node("Add", [first, other], [output], proto.name)
+        if first in reader.constants and other in reader.constants:
+            reader.constants[output] = reader.constants[first] + reader.constants[other]
+        else:
+            _arithmetic(reader, step, name if last else f"{name}.sum{number}")
+        first = output
 
 
 def _relu(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -316,12 +347,6 @@ def _transpose(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     reader.rename(proto, source)
 
 
-def _epilogue(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    reader.epilogue.append(proto.op_type)
-    reader.rename(proto, reader.source(proto))
-    reader.ended.add(proto.output[0])
-
-
 def _refuse(reason: str) -> Handler:
     def handler(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError(reason)
@@ -333,7 +358,7 @@ _SLOPED = "is not a clamp: the accelerator clamps after requantising and has no 
 
 OPERATORS: dict[str, Handler] = {
     "Add": _arithmetic,
-    "ArgMax": _epilogue,
+    "ArgMax": end,
     "AveragePool": average_pool,
     "BatchNormalization": _batch_normalization,
     "Clip": _clip,
@@ -345,7 +370,7 @@ OPERATORS: dict[str, Handler] = {
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
     "Identity": _identity,
-    "LogSoftmax": _epilogue,
+    "LogSoftmax": end,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "Mul": _arithmetic,
@@ -353,10 +378,11 @@ OPERATORS: dict[str, Handler] = {
     "ReduceMean": _global_average,
     "Relu": _relu,
     "Reshape": _flatten,
-    "Sigmoid": _epilogue,
-    "Softmax": _epilogue,
+    "Sigmoid": end,
+    "Softmax": end,
     "Squeeze": _flatten,
     "Sub": _arithmetic,
+    "Sum": _sum,
     "Transpose": _transpose,
     "Unsqueeze": _flatten,
     **{

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from systolith_host.frontend.integers import QuantizedConstant
 from systolith_host.frontend.layers import attributes, convolution, linear
 from systolith_host.frontend.operators import average_pool
-from systolith_host.frontend.reader import Handler, QuantizedConstant, Reader, UnsupportedError
+from systolith_host.frontend.problems import UnsupportedError
+from systolith_host.frontend.reader import Handler, Reader
 from systolith_host.network.graph import Add, AveragePool, Clip, Concat
 from systolith_host.network.scales import ActivationScale
 

@@ -1,16 +1,19 @@
 """The state of reading an ONNX graph: tensors, nodes and weights so far, and problems."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
 from systolith_host.escape import layer_name
-from systolith_host.frontend.constants import Budget, can_fold, compute, result_size
+from systolith_host.frontend.constants import Constants
+from systolith_host.frontend.host import on_host
+from systolith_host.frontend.integers import QuantizedConstant, followed
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.frontend.loading import all_finite
+from systolith_host.frontend.problems import Problem, UnsupportedError
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -27,37 +30,7 @@ from systolith_host.network.graph import (
 )
 from systolith_host.network.scales import ActivationScale
 
-__all__ = ["Handler", "Padding", "Problem", "QuantizedConstant", "Reader", "UnsupportedError"]
-
-
-class UnsupportedError(Exception):
-    """Why a node cannot run, in words."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A node that cannot run on the accelerator.
-
-    Parameters
-    ----------
-    name, operator, reason : str
-    """
-
-    name: str
-    operator: str
-    reason: str
-
-    def __str__(self) -> str:
-        """Return a line for people."""
-        return " ".join(f"{self.name} ({self.operator}): {self.reason}".split())
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedConstant:
-    """Where a constant of floats comes from: integers, minus zero points, times scales."""
-
-    scale: np.ndarray
-    axis: int
+__all__ = ["Handler", "Padding", "Reader"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +71,8 @@ class Reader:
         Shapes that onnx inferred, for one image; they stand in behind what cannot run.
     handlers : mapping of str to Handler
         By operator, the reader of its nodes.
+    opset : int
+        Version of the operators.
     """
 
     name: str
@@ -107,6 +82,7 @@ class Reader:
     users: Mapping[str, int]
     inferred: Mapping[str, tuple[int, ...]]
     handlers: Mapping[str, "Handler"]
+    opset: int
     nodes: list[Node] = field(default_factory=list)
     weights: dict[str, LayerWeights] = field(default_factory=dict)
     epilogue: list[str] = field(default_factory=list)
@@ -128,10 +104,9 @@ class Reader:
         self.alias[self.input] = self.input
         self._names = {self.input}
         self._numbers: dict[str, int] = {}
-        self._unmade: set[str] = set()  # constants that could not be computed
         self._count = 0
         self._elements = math.prod(self.shape)
-        self._budget = Budget(sum(values.size for values in self.constants.values()))
+        self._folder = Constants(self.constants, self.opset)
         self._roots: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
 
@@ -148,23 +123,16 @@ class Reader:
                 return
         except ValueError as error:
             self.problems.append(Problem(proto.name or name, operator, str(error)))
-            self._unmade.update(proto.output)
             return
-        handler = self.handlers.get(operator)
-        if handler is None:
-            known = "has no counterpart on the accelerator, which computes convolutions, linear "
-            self._fail(proto, name, known + "layers, pools, sums, concatenations and clamps")
-            return
+        handler = self.handlers.get(operator, _unknown)
         inputs = [entry for entry in proto.input if entry]
-        if any(entry not in self.alias and entry not in self.constants for entry in inputs):
+        lost = any(entry not in self.alias and entry not in self.constants for entry in inputs)
+        if lost and handler is not _unknown:
             self._lose(proto)  # behind something whose shape nobody knows
             return
-        if self.ended.intersection(inputs) and operator not in EPILOGUE:
-            last = self.epilogue[-1]
-            self._fail(proto, name, f"follows {last}, which the host computes at the very end only")
-            return
         try:
-            handler(self, proto, name)
+            if not on_host(self, proto):
+                handler(self, proto, name)
         except UnsupportedError as error:
             self._fail(proto, name, str(error))
 
@@ -178,15 +146,16 @@ class Reader:
         elif not self.problems:
             self.problems.append(Problem(output, "output", "does not depend on the input"))
 
-    def names(self) -> dict[str, str]:
-        """Return ONNX's name of each tensor's values, where it has one.
+    def names(self, own: Collection[str]) -> dict[str, str]:
+        """Return ONNX's name of each tensor's values, where it has one among a file's own names.
 
         A layer that took in what follows it has the values of the last of its names.
         """
-        found = {}
-        for name, tensor in self.alias.items():
-            if name not in self.ended and name not in self.padded:
-                found[tensor] = name
+        hidden = self.ended | self.padded.keys()
+        found = {t: name for name, t in self.alias.items() if name in own and name not in hidden}
+        for node in self.nodes:  # the values of a vector are those of its image
+            if isinstance(node, Flatten) and node.input in found:
+                found.setdefault(node.output, found[node.input])
         return found
 
     def build(self) -> Graph:
@@ -332,7 +301,7 @@ class Reader:
     def take(self, count: int) -> None:
         """Count elements that are made of constants; refuse too many (UnsupportedError)."""
         try:
-            self._budget.take(count)
+            self._folder.budget.take(count)
         except ValueError as error:
             raise UnsupportedError(str(error)) from None
 
@@ -346,36 +315,18 @@ class Reader:
         return name
 
     def _fold(self, proto: onnx.NodeProto) -> bool:
-        """Compute a node whose inputs are constant, or that asks for a shape."""
-        operator = proto.op_type
-        if not can_fold(proto):
+        """Compute a node whose inputs are constant; weights of integers remember their scales."""
+        if not self._folder.fold(proto, self._whole_shape):
             return False
-        inputs = {}
-        if self._unmade.intersection(proto.input) and self.alias.keys().isdisjoint(proto.input):
-            self._unmade.update(proto.output)
-            return True
-        for name in proto.input:
-            if operator == "Shape" and name in self.alias:
-                return self._fold_shape(proto, name)
-            if name and name not in self.constants:
-                return False
-            if name:
-                inputs[name] = self.constants[name]
-        if operator != "Constant" and not inputs:
-            return False
-        given = [inputs[name] for name in proto.input if name]
-        self._budget.take(result_size(proto, given))
-        for name, values in zip(proto.output, compute(proto, inputs), strict=True):
-            self.constants[name] = values
+        name = proto.input[0] if proto.input else ""
+        if name in self.quantized and proto.output[0] in self.constants:
+            made = followed(proto, self.quantized[name], self.constants[name].ndim)
+            if made is not None:
+                self.quantized[proto.output[0]] = made
         return True
 
-    def _fold_shape(self, proto: onnx.NodeProto, name: str) -> bool:
-        shape = np.array([1, *self.shapes[self.alias[name]]], np.int64)
-        attributes = {entry.name: entry.i for entry in proto.attribute}
-        self.constants[proto.output[0]] = shape[
-            attributes.get("start", 0) : attributes.get("end", len(shape))
-        ]
-        return True
+    def _whole_shape(self, name: str) -> tuple[int, ...] | None:
+        return (1, *self.shapes[self.alias[name]]) if name in self.alias else None
 
     def _fail(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
         self.problems.append(Problem(proto.name or name, proto.op_type, reason))
@@ -392,8 +343,12 @@ class Reader:
 Handler = Callable[[Reader, onnx.NodeProto, str], None]
 """Takes in a node of some operator under a name; raises UnsupportedError if it cannot."""
 
-EPILOGUE = frozenset(("Softmax", "LogSoftmax", "ArgMax", "Identity", "Sigmoid"))
-"""Operators that the host may compute after the last layer."""
+
+def _unknown(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    raise UnsupportedError(
+        "has no counterpart on the accelerator, which computes convolutions, linear layers, pools, "
+        "sums, concatenations and clamps"
+    )
 
 
 def _text(shape: tuple[int, ...]) -> str:

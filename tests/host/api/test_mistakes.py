@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import systolith as sy
-from systolith_host.frontend.onnx import OLDEST_OPSET
+from systolith_host.frontend.opsets import OLDEST
 
 X = np.zeros((3, 32, 32), np.float32)
 
@@ -108,14 +108,14 @@ def old_model():
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 8, 8])],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OLDEST_OPSET - 1)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OLDEST - 1)])
 
 
 LOADS = {
     "name": ({"source": "vgg17"}, "network must be one of vgg11, .*, not 'vgg17'"),
     "file": ({"source": "none.onnx"}, "none.onnx: no such file"),
     "kind": ({"source": 3}, "network must be a built-in one's name, .*, not int"),
-    "damaged": ({"source": old_model()}, ".*old.onnx: opset must be at least 13, not 12; .*"),
+    "damaged": ({"source": old_model()}, ".*old.onnx: opset must be at least 7, not 6; .*"),
     "method": (
         {"source": "mini", "method": "best"},
         "method must be one of minmax, percentile, mse, not 'best'",

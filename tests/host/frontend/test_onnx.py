@@ -351,7 +351,8 @@ def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):
         node("Relu", ["i"], "j"),
         node("Mul", ["e", "c"], "f"),
         node("Softmax", ["f"], "g"),
-        node("Relu", ["g"], "y"),
+        node("Conv", ["g", "w"], "k"),
+        node("Sum", ["d", "h", "j", "k"], "y"),
     ]
     path = tmp_path / "net.onnx"
     constants = {"w": values(3, 3, 1, 1), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
@@ -366,7 +367,7 @@ def test_all_that_stands_in_the_way_is_listed_at_once(tmp_path):
         ("h", "Pad"),
         ("j", "Relu"),
         ("f", "Mul"),
-        ("y", "Relu"),
+        ("k", "Conv"),
     ]
     assert "has no slopes" in problems[0].reason
     with pytest.raises(SystolithError, match=r"8 of its nodes cannot run: a \(LeakyRelu\)"):

@@ -59,7 +59,11 @@ NAN = WEIGHT.copy()
 NAN[0, 0, 0, 0] = np.nan
 
 BAD = {
-    "older operators": (network(opset=12), "opset must be at least 13, not 12"),
+    "older operators": (network(opset=6), "opset must be at least 7, not 6"),
+    "an operator that has no newer form": (
+        network([helper.make_node("Upsample", ["x", "w"], ["y"])], opset=8),
+        "opset 8 cannot be converted to 13: ",
+    ),
     "operators to come": (network(opset=99), "opset must be at most"),
     "a cycle": (
         network([conv("b", "a", title="one"), conv("a", "b", title="two")]),
@@ -195,6 +199,36 @@ def quantized_network():
     return proto
 
 
+def older_network():
+    """A small network of the operators that opset 13 has in another form."""
+    nodes = [
+        helper.make_node("Pad", ["x"], ["o"], "o", pads=[0, 0, 1, 0, 0, 0, 1, 0]),
+        conv("o", "c", title="c"),
+        helper.make_node("BatchNormalization", ["c", "s", "s", "s", "s"], ["n"], "n"),
+        helper.make_node("Clip", ["n"], ["k"], "k", min=0.0, max=6.0),
+        helper.make_node("Dropout", ["k"], ["d"], "d", ratio=0.5),
+        helper.make_node("GlobalAveragePool", ["d"], ["g"], "g"),
+        helper.make_node("Shape", ["g"], ["i"], "i"),
+        helper.make_node("Slice", ["i"], ["j"], "j", axes=[0], starts=[0], ends=[1]),
+        helper.make_node("Concat", ["j", "rest"], ["r"], "r", axis=0),
+        helper.make_node("Reshape", ["g", "r"], ["v"], "v"),
+        helper.make_node("Unsqueeze", ["v"], ["u"], "u", axes=[2, 3]),
+        helper.make_node("Squeeze", ["u"], ["q"], "q", axes=[2, 3]),
+        helper.make_node("Gemm", ["q", "m", "b"], ["l"], "l", transB=1),
+        helper.make_node("Softmax", ["l"], ["y"], "y"),
+    ]
+    proto = network(nodes, opset=9)
+    constants = {
+        "s": np.ones(4, np.float32),
+        "rest": np.array([-1]),
+        "m": np.ones((5, 4), np.float32),
+        "b": np.ones(5, np.float32),
+    }
+    for name, array in constants.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return proto
+
+
 # Mutations in all and the first seed: `make fuzz-onnx CASES=2000 FIRST=100`.
 EACH = int(os.environ.get("SYSTOLITH_FUZZ", "800")) // 8 or 1
 FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
@@ -219,7 +253,7 @@ def test_no_mutation_ends_in_a_traceback(seed, tmp_path):
 
 def check_mutations(seed, tmp_path):
     rng = random.Random(seed)
-    networks = [rich_network(), quantized_network()]
+    networks = [rich_network(), quantized_network(), older_network()]
     path = tmp_path / "net.onnx"
     sys.argv = ["systolith", "check", str(path)]
     ended: Counter[object] = Counter({0: 0, 1: 0, 2: 0})

@@ -1,0 +1,50 @@
+"""The end of a network that the host computes: a softmax, and all that follows it."""
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+from systolith_host.frontend.problems import UnsupportedError
+
+if TYPE_CHECKING:
+    from systolith_host.frontend.reader import Reader
+
+__all__ = ["end", "on_host"]
+
+_WEIGHTED = frozenset(
+    "Conv ConvTranspose Gemm MatMul QGemm QLinearConv QLinearMatMul GRU LSTM RNN".split()
+)
+"""Operators that are the network itself, not its end."""
+
+
+def end(reader: "Reader", proto: onnx.NodeProto, name: str) -> None:
+    """Take in a node with which the host's part begins; the values before it are the output."""
+    _leave(reader, proto, reader.source(proto))
+
+
+def on_host(reader: "Reader", proto: onnx.NodeProto) -> bool:
+    """Take in a node behind the host's part, and return True; return False for any other.
+
+    Raises
+    ------
+    UnsupportedError
+        If the network would go on behind it.
+    """
+    behind = [name for name in proto.input if name in reader.ended]
+    if not behind:
+        return False
+    others = [name for name in proto.input if name in reader.alias and name not in behind]
+    sources = {reader.alias[name] for name in behind}
+    if proto.op_type in _WEIGHTED or others or len(sources) > 1:
+        last = reader.epilogue[-1]
+        raise UnsupportedError(f"follows {last}, which the host computes at the very end only")
+    _leave(reader, proto, reader.alias[behind[0]])
+    return True
+
+
+def _leave(reader: "Reader", proto: onnx.NodeProto, source: str) -> None:
+    reader.epilogue.append(proto.op_type)
+    for name in proto.output:
+        if name:
+            reader.alias[name] = source
+            reader.ended.add(name)

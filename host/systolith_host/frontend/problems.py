@@ -1,0 +1,27 @@
+"""What stands in the way of a node."""
+
+from dataclasses import dataclass
+
+__all__ = ["Problem", "UnsupportedError"]
+
+
+class UnsupportedError(Exception):
+    """Why a node cannot run, in words."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node that cannot run on the accelerator.
+
+    Parameters
+    ----------
+    name, operator, reason : str
+    """
+
+    name: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return a line for people."""
+        return " ".join(f"{self.name} ({self.operator}): {self.reason}".split())
