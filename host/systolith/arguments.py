@@ -6,7 +6,15 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["MOST_BATCH", "MOST_WORKERS", "choice_of", "clock_of", "memory_of", "whole_of"]
+__all__ = [
+    "MOST_BATCH",
+    "MOST_WORKERS",
+    "choice_of",
+    "clock_of",
+    "memory_of",
+    "size_of",
+    "whole_of",
+]
 
 MOST_BATCH = 256
 """Images of a run, as on the command line."""
@@ -65,3 +73,16 @@ def choice_of(name: str, value: Any, choices: tuple[str, ...]) -> Any:
     if value not in choices:
         raise SystolithError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return value
+
+
+def size_of(shape: Any) -> tuple[int, ...] | None:
+    """Return `input_shape` of a network that is no torch module; refuse what is no shape."""
+    if shape is None:
+        return None
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+    if len(sizes) not in (1, 3) or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise SystolithError(
+            "input_shape must be that of one image, e.g. (3, 224, 224), or (features,), not "
+            f"{shape!r}"
+        )
+    return sizes

@@ -17,6 +17,7 @@ from systolith.arguments import (
     choice_of,
     clock_of,
     memory_of,
+    size_of,
     whole_of,
 )
 from systolith.compiled import Compiled
@@ -29,7 +30,14 @@ from systolith_host.errors import SystolithError
 from systolith_host.escape import slug
 from systolith_host.extras import is_installed, need
 from systolith_host.flow.inputs import gather_inputs, load_all
-from systolith_host.flow.load import Loaded, is_onnx, load_graph, load_values, network_name
+from systolith_host.flow.load import (
+    Loaded,
+    is_onnx,
+    load_graph,
+    load_values,
+    network_name,
+    shape_network,
+)
 from systolith_host.flow.log import Log
 from systolith_host.flow.prepare import Quantisation, Quantised, quantise, refuse_scales
 from systolith_host.frontend.images import image_batch, sample_images
@@ -83,7 +91,9 @@ def load(
         Whether to equalise channels across layers, and to correct biases; by default where
         `calibrate` is given.
     input_shape : tuple of int, optional
-        Of a torch module's input for one image; that of the first of `calibrate` if not given.
+        Of a torch module's input for one image; that of the first of `calibrate` if not given. Of
+        an ONNX file's, in the file's own order of axes, where the file leaves it open or another
+        one is wanted.
     progress : callable or bool, optional
         See :mod:`systolith.progress`.
 
@@ -103,10 +113,9 @@ def load(
     path = None if weights is None else Path(weights)
     with log_of(progress) as log:
         name, folder = _named(source, calibrate, input_shape)
-        if input_shape is not None and not is_module(source):
-            raise SystolithError("input_shape is for torch modules: other networks have their own")
         try:
-            network = Network(name, path, seed, how, log)
+            size = None if is_module(source) else size_of(input_shape)
+            network = Network(name, path, seed, how, log, size)
             if folder is not None:
                 weakref.finalize(network, shutil.rmtree, folder, True)
             network.calibrate_on(calibrate, log)
@@ -162,20 +171,27 @@ class Network:
     """
 
     def __init__(
-        self, source: str, weights: Path | None, seed: int, how: Quantisation, log: Log
+        self,
+        source: str,
+        weights: Path | None,
+        seed: int,
+        how: Quantisation,
+        log: Log,
+        size: tuple[int, ...] | None = None,
     ) -> None:
         self.source = source
         self.name = network_name(source)
         self._seed = seed
+        self._size = size
         self._how = how
         self._samples: np.ndarray | None = None
         self._quantised: dict[tuple[int, int], Quantised] = {}
         self._known: Loaded | None = None
         if is_onnx(source) or weights is not None:
-            self._known = load_values(source, weights, seed, log)
+            self._known = load_values(source, weights, seed, log, size)
             self.graph: Graph = self._known.graph
         else:  # random weights can wait
-            self.graph = load_graph(source)
+            self.graph = load_graph(source, size)
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
@@ -322,7 +338,7 @@ class Network:
 
         with log_of(progress) as log:
             report = estimate_network(
-                self.source,
+                shape_network(self.source, self._size),
                 config,
                 memory,
                 batch,

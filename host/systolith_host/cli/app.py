@@ -15,7 +15,13 @@ from systolith_host.cli.compile import compile_
 from systolith_host.cli.estimate import estimate
 from systolith_host.cli.explore import explore
 from systolith_host.cli.lab import lab
-from systolith_host.cli.options import AcceleratorOption, NetworkArgument, SeedOption
+from systolith_host.cli.options import (
+    AcceleratorOption,
+    NetworkArgument,
+    SeedOption,
+    ShapeOption,
+    size_of,
+)
 from systolith_host.cli.output import INTERRUPTED, MISMATCH, MISUSE, TERMINATED, complain, show
 from systolith_host.cli.package import package
 from systolith_host.cli.report import report
@@ -88,14 +94,15 @@ app.command(
 
 
 @app.command()
-def info(network: NetworkArgument = "vgg16") -> None:
+def info(network: NetworkArgument = "vgg16", shape: ShapeOption = None) -> None:
     """Show a network's layers: activations, weights and multiply-accumulates, and their totals."""
-    show(network_table(load_graph(network)))
+    show(network_table(load_graph(network, size_of(shape))))
 
 
 @app.command()
 def check(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
+    shape: ShapeOption = None,
 ) -> None:
     """Say whether an ONNX network can run, and name every node that cannot.
 
@@ -106,7 +113,7 @@ def check(
     from systolith_host.frontend.judge import judge
     from systolith_host.frontend.onnx import inspect_onnx  # onnx takes a moment to import
 
-    network, problems = inspect_onnx(model)
+    network, problems = inspect_onnx(model, size_of(shape))
     if network is not None:
         with ProgressLog(error_console()) as log:
             log.stage("comparison with onnxruntime")

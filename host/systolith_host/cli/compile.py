@@ -23,6 +23,7 @@ __all__ = ["compile_"]
 
 def compile_(
     network: options.NetworkArgument = "vgg16",
+    shape: options.ShapeOption = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the program.")] = None,
     explain: Annotated[
         str | None,
@@ -59,10 +60,11 @@ def compile_(
     if json is not None and explain is None:
         raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
     check_targets(out, json)
+    size = options.size_of(shape)
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
-        _explain(network, target, explain, batch, memory, json)
+        _explain(network, size, target, explain, batch, memory, json)
     if out is None:
         return
     with ProgressLog(error_console()) as log:
@@ -75,6 +77,7 @@ def compile_(
             seed=seed,
             quantisation=Quantisation(calibration.value, equalise, correct_bias),
             batch=batch,
+            size=size,
             save_program=out,
         )
         _, program = prepare_program(request, None, memory, log)
@@ -89,6 +92,7 @@ def compile_(
 
 def _explain(
     network: str,
+    size: tuple[int, ...] | None,
     config: AcceleratorConfig,
     layer: str,
     batch: int,
@@ -101,7 +105,7 @@ def _explain(
 
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
-        qgraph = shape_network(network)
+        qgraph = shape_network(network, size)
         log.stage(f"trying schedules of {layer}")
         explanation = explain_layer(
             qgraph,

@@ -14,11 +14,14 @@ from systolith_host.cli.options import (
     FusePoolOption,
     LatencyOption,
     NetworkArgument,
+    ShapeOption,
     TurnaroundOption,
+    size_of,
 )
 from systolith_host.cli.output import check_targets, show
 from systolith_host.cli.views.report import report_table
 from systolith_host.extras import need
+from systolith_host.flow.load import shape_network
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.memory import Memory
@@ -29,6 +32,7 @@ __all__ = ["estimate"]
 
 def estimate(
     network: NetworkArgument = "vgg16",
+    shape: ShapeOption = None,
     config: AcceleratorOption = "default",
     batch: BatchOption = 1,
     bandwidth: BandwidthOption = None,
@@ -51,13 +55,15 @@ def estimate(
     """
     need("estimate", "explore", "numba")
     check_targets(json)
+    size = size_of(shape)
     target = load_config(config)
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     from systolith_host.cost.estimate import estimate_network  # imports numba
 
     with ProgressLog(error_console()) as log:
+        log.stage("reading the network")
         report = estimate_network(
-            network,
+            shape_network(network, size),
             target,
             memory,
             batch,

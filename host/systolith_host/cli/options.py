@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import NETWORKS
 from systolith_hw.spec.memory import Memory
 
@@ -28,10 +29,12 @@ __all__ = [
     "MethodOption",
     "NetworkArgument",
     "PlacementJobsOption",
+    "ShapeOption",
     "SeedOption",
     "SeedsOption",
     "TurnaroundOption",
     "WeightsOption",
+    "size_of",
 ]
 
 DEFAULT_LATENCY = Memory().latency
@@ -69,6 +72,15 @@ CalibrateOption = Annotated[
         metavar="FILE|DIR",
         help="Photographs, NumPy files or folders of them that the scales are calibrated on; "
         "repeat it for more. Default: the images of the run.",
+    ),
+]
+ShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        metavar="NxCxHxW",
+        help="Shape of an ONNX file's input in the file's own order, e.g. 1x3x224x224, where the "
+        "file leaves it open or another one is wanted. The first number is 1.",
     ),
 ]
 WeightsOption = Annotated[
@@ -164,3 +176,25 @@ PlacementJobsOption = Annotated[
 LimitOption = Annotated[
     float, typer.Option(min=10, metavar="SECONDS", help="Time limit of one place and route.")
 ]
+
+
+def size_of(shape: str | None) -> tuple[int, ...] | None:
+    """Return the input's size for one image from `--shape`, None if it is not given.
+
+    Raises
+    ------
+    SystolithError
+        If the text is no shape of one image or vector.
+    """
+    if shape is None:
+        return None
+    parts = shape.lower().split("x")
+    if len(parts) not in (2, 4) or not all(part.isdecimal() and int(part) for part in parts):
+        raise SystolithError(
+            f"--shape must be numbers with x between them, e.g. 1x3x224x224 or 1x20, not {shape!r}"
+        )
+    if int(parts[0]) != 1:
+        raise SystolithError(
+            f"--shape must be that of one image (1x...), not {shape!r}; --batch says how many run"
+        )
+    return tuple(map(int, parts[1:]))

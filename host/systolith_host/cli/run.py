@@ -30,6 +30,7 @@ class Simulator(str, Enum):
 
 def run(
     network: options.NetworkArgument = "vgg16",
+    shape: options.ShapeOption = None,
     image: options.ImageOption = None,
     calibrate: options.CalibrateOption = None,
     calibration: options.MethodOption = options.Method.MINMAX,
@@ -135,6 +136,7 @@ def run(
         seed=seed,
         quantisation=Quantisation(calibration.value, equalise, correct_bias),
         noise=noise,
+        size=options.size_of(shape),
         batch=batch,
         fuse_pool=fuse_pool,
         device=device,

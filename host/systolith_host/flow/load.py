@@ -1,6 +1,7 @@
 """A network by its name or file: with its values, or its shapes alone."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,9 @@ __all__ = [
     "network_name",
     "shape_network",
 ]
+
+
+Size = Sequence[int] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +74,14 @@ def is_onnx(network: str) -> bool:
     return network.endswith(".onnx")
 
 
-def load_graph(network: str) -> Graph:
+def load_graph(network: str, size: Size = None) -> Graph:
     """Return a built-in network, or that of an ONNX file.
+
+    Parameters
+    ----------
+    network : str
+    size : sequence of int, optional
+        Of an ONNX file's input for one image, in the file's order of axes; its own if not given.
 
     Raises
     ------
@@ -79,13 +89,16 @@ def load_graph(network: str) -> Graph:
         If there is no such network, or the file cannot be used.
     """
     if not is_onnx(network):
+        refuse_size(network, size)
         return build_network(network)
     from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
-    return read_onnx(Path(network)).graph
+    return read_onnx(Path(network), size).graph
 
 
-def load_values(network: str, weights: Path | None, seed: int, log: Log) -> Loaded:
+def load_values(
+    network: str, weights: Path | None, seed: int, log: Log, size: Size = None
+) -> Loaded:
     """Return a network with its values.
 
     Parameters
@@ -96,6 +109,8 @@ def load_values(network: str, weights: Path | None, seed: int, log: Log) -> Load
         A torchvision state dict; random weights if None. ONNX files have their own.
     seed : int
         Of random weights.
+    size : sequence of int, optional
+        As of :func:`load_graph`.
 
     Raises
     ------
@@ -108,8 +123,9 @@ def load_values(network: str, weights: Path | None, seed: int, log: Log) -> Load
         if weights is not None:
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
-        model = read_onnx(Path(network))
+        model = read_onnx(Path(network), size)
         return Loaded(network, model.graph, model.weights, network, model)
+    refuse_size(network, size)
     graph = build_network(network)
     log.stage("weights")
     if weights is None:
@@ -122,8 +138,8 @@ LEAST_MULTIPLIER_WIDTH = 8
 """The least that an accelerator may have, so that every one takes a network of shapes."""
 
 
-def shape_network(network: str) -> QGraph:
-    """Return a network as far as schedules, cycles and bytes depend on it.
+def shape_network(network: str, size: Size = None) -> QGraph:
+    """Return a network as far as schedules, cycles and bytes depend on it; parameters as above.
 
     They depend on shapes, and on whether all weights of a grouped layer are equal. So nothing is
     calibrated: biases are 0, and all tensors of a float file have one scale.
@@ -135,16 +151,17 @@ def shape_network(network: str) -> QGraph:
     """
     path = Path(network)
     changed = path.stat().st_mtime_ns if is_onnx(network) and path.exists() else 0
-    return _shape_network(network, changed)
+    return _shape_network(network, changed, None if size is None else tuple(size))
 
 
 @lru_cache(maxsize=4)
-def _shape_network(network: str, changed: int) -> QGraph:
+def _shape_network(network: str, changed: int, size: Size) -> QGraph:
     if not is_onnx(network):
+        refuse_size(network, size)
         return timing_network(build_network(network))
     from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
-    model = read_onnx(Path(network))
+    model = read_onnx(Path(network), size)
     weights = {
         name: dataclasses.replace(layer, bias=np.zeros_like(layer.bias))
         for name, layer in model.weights.items()
@@ -154,6 +171,12 @@ def _shape_network(network: str, changed: int) -> QGraph:
     ranges = {name: (-1.0, 1.0) for name in model.graph.shapes}
     calibration = Calibration(ranges, np.zeros(0, np.float32))
     return quantize(model.graph, weights, calibration, LEAST_MULTIPLIER_WIDTH)
+
+
+def refuse_size(network: str, size: Size) -> None:
+    """Raise a SystolithError if a built-in network is given a size."""
+    if size is not None:
+        raise SystolithError(f"a shape is for ONNX files: {network} has one of its own")
 
 
 def forget_shapes() -> None:

@@ -143,6 +143,7 @@ def prepare(
     log: Log,
     quantisation: Quantisation | None = None,
     noise: bool = False,
+    size: Sequence[int] | None = None,
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
 
@@ -168,6 +169,8 @@ def prepare(
     quantisation : Quantisation, optional
     noise : bool
         Whether to compute the signal-to-noise ratio of every layer.
+    size : sequence of int, optional
+        Of an ONNX file's input for one image, in the file's order of axes; its own if not given.
 
     Raises
     ------
@@ -177,7 +180,7 @@ def prepare(
     if len(images) > batch:
         raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
     how = quantisation or Quantisation()
-    loaded = load_values(network, weights, seed, log)
+    loaded = load_values(network, weights, seed, log, size)
     graph = loaded.graph
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()

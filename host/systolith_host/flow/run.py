@@ -37,7 +37,7 @@ class Request:
         Name of a built-in network, or of an ONNX file.
     config : AcceleratorConfig, optional
         That of `program`, or the preset `default`, if None.
-    images, calibrate, weights, seed, quantisation, noise
+    images, calibrate, weights, seed, quantisation, noise, size
         As of :func:`systolith_host.flow.prepare.prepare`.
     batch : int
         Images of the run.
@@ -68,6 +68,7 @@ class Request:
     seed: int = 0
     quantisation: Quantisation = field(default_factory=Quantisation)
     noise: bool = False
+    size: Sequence[int] | None = None
     batch: int = 1
     fuse_pool: bool = True
     device: str = "rtl"
@@ -203,6 +204,7 @@ def prepare_program(
         log=log,
         quantisation=request.quantisation,
         noise=request.noise,
+        size=request.size,
     )
     program = loaded
     if program is None:

@@ -1,20 +1,17 @@
 """Reads ONNX files: checks them, folds constants, and lists all that is not supported at once."""
 
 import dataclasses
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import helper, shape_inference
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
+from systolith_host.frontend.entry import input_shape, set_shape
 from systolith_host.frontend.forks import narrowed
-from systolith_host.frontend.limits import (
-    LARGEST_ACTIVATION,
-    LARGEST_SIDE,
-)
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
 from systolith_host.frontend.opsets import READ, opset_version
@@ -77,15 +74,21 @@ class OnnxModel:
         return f"input {shape}, {macs / 1e6:,.1f} million multiply-accumulates: {counts}{ends}"
 
 
-def read_onnx(path: Path) -> OnnxModel:
+def read_onnx(path: Path, size: Sequence[int] | None = None) -> OnnxModel:
     """Read a network.
+
+    Parameters
+    ----------
+    path : Path
+    size : sequence of int, optional
+        Of the input for one image, in the file's order of axes; the file's own if not given.
 
     Raises
     ------
     SystolithError
         If the file is damaged or has something that is not supported; the message has all of it.
     """
-    model, problems = inspect_onnx(path)
+    model, problems = inspect_onnx(path, size)
     if model is None:
         listed = "; ".join(map(str, problems[:_NAMED]))
         count = len(problems)
@@ -95,8 +98,10 @@ def read_onnx(path: Path) -> OnnxModel:
     return model
 
 
-def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
-    """Read a network, or return every node that stands in the way.
+def inspect_onnx(
+    path: Path, size: Sequence[int] | None = None
+) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    """Read a network, or return every node that stands in the way; parameters as of read_onnx.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     file = open_onnx(path)
     try:
         with np.errstate(all="ignore"):  # values that overflow are found and named afterwards
-            return _convert(path, file)
+            return _convert(path, file, size)
     except SystolithError:
         raise
     except MemoryError:
@@ -117,17 +122,21 @@ def inspect_onnx(path: Path) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
         file.maps.forget()
 
 
-def _convert(path: Path, file: OnnxFile) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+def _convert(
+    path: Path, file: OnnxFile, size: Sequence[int] | None
+) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     graph, constants = file.proto.graph, file.constants
     inputs = [value for value in graph.input if value.name not in constants]
+    if not inputs:
+        raise SystolithError(f"{path}: its output does not depend on the input")
     if len(inputs) != 1:
-        names = ", ".join(repr(value.name) for value in inputs) or "none"
+        names = ", ".join(repr(value.name) for value in inputs)
         raise SystolithError(f"{path}: a network must have one input, not {names}")
     if len(graph.output) != 1:
         names = ", ".join(repr(value.name) for value in graph.output)
         raise SystolithError(f"{path}: a network must have one output, not {names}")
-    shape = _input_shape(path, inputs[0])
-    inferred = _infer(path, file.proto, inputs[0])
+    shape = input_shape(path, inputs[0], size)
+    inferred = _infer(path, file.proto, inputs[0].name, shape)
     reader = Reader(
         path.stem,
         inputs[0].name,
@@ -181,41 +190,15 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
     return missing
 
 
-def _input_shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Return the input's shape for one image."""
-    kind = value.type.tensor_type
-    if kind.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-        raise SystolithError(
-            f"{path}: input {value.name!r} must be of floats, not "
-            f"{TensorProto.DataType.Name(kind.elem_type).lower()}"
-        )
-    dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
-    sizes = [size for size in dims[1:] if size is not None]
-    text = "x".join("?" if size is None else str(size) for size in dims)
-    batch = dims[0] if dims else None
-    fixed = len(dims) in (2, 4) and len(sizes) == len(dims) - 1 and min(sizes) > 0
-    if not fixed or (batch is not None and batch < 1):
-        raise SystolithError(
-            f"{path}: input {value.name!r} must be images of a fixed size (Nx3x224x224), "
-            f"not {text or 'of unknown shape'}"
-        )
-    if max(sizes) > LARGEST_SIDE or math.prod(sizes) > LARGEST_ACTIVATION:
-        raise SystolithError(
-            f"{path}: input {value.name!r} of {text} is too large: at most "
-            f"{LARGEST_ACTIVATION:,} elements, {LARGEST_SIDE:,} a side"
-        )
-    return tuple(sizes)
-
-
 def _infer(
-    path: Path, proto: onnx.ModelProto, value: onnx.ValueInfoProto
+    path: Path, proto: onnx.ModelProto, name: str, shape: tuple[int, ...]
 ) -> dict[str, tuple[int, ...]]:
     """Have onnx check types and shapes; return the shapes that it finds, for one image."""
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(proto)
     for entry in skeleton.graph.input:
-        if entry.name == value.name:
-            entry.type.tensor_type.shape.dim[0].dim_value = 1
+        if entry.name == name:
+            set_shape(entry, (1, *shape))
     del skeleton.graph.value_info[:]
     for entry in skeleton.graph.output:
         entry.type.tensor_type.ClearField("shape")

@@ -7,6 +7,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from systolith_host.extras import need
+from systolith_host.frontend.entry import set_shape
 from systolith_host.frontend.stored import read_skeleton
 
 __all__ = ["HALF", "CannotRunError", "Reference"]
@@ -88,6 +89,11 @@ class Reference:
         images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
         if images > _MOST_IMAGES:
             raise CannotRunError(f"it takes {images:,} images at once, above {_MOST_IMAGES}")
+        if [dim.dim_value for dim in kind.shape.dim][1:] != list(values.shape[1:]):
+            set_shape(value, (images, *values.shape[1:]))  # the user's: the others follow from it
+            del proto.graph.value_info[:]
+            for output in proto.graph.output:
+                output.type.tensor_type.ClearField("shape")
         self._inputs = {
             value.name: np.repeat(values, images, axis=0).astype(
                 helper.tensor_dtype_to_np_dtype(kind.elem_type)

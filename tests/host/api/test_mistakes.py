@@ -122,7 +122,7 @@ LOADS = {
     ),
     "seed": ({"source": "mini", "seed": -1}, "seed must be a whole number from 0 to .*, not -1"),
     "weights": ({"source": "mini", "weights": "w.safetensors"}, "w.safetensors: .*"),
-    "shape": ({"source": "mini", "input_shape": (3, 8, 8)}, "input_shape is for torch modules.*"),
+    "shape": ({"source": "mini", "input_shape": (3, 8, 8)}, "a shape is for ONNX files: mini .*"),
 }
 
 

@@ -13,7 +13,7 @@ N = helper.make_node
 WEIGHT = np.random.default_rng(1).standard_normal((4, 3, 3, 3)).astype(np.float32)
 
 
-def model(nodes, constants, batch="N", opset=17):
+def model(nodes, constants, batch: str | int = "N", opset=17):
     """Return a model whose tensor "y" is the output; nodes make the rest from "x" and constants."""
     tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
     graph = helper.make_graph(
@@ -55,7 +55,7 @@ BIASES = {
         [N("Range", ["low", "high", "step"], ["r"]), N("Cast", ["r"], ["b"], to=1)],
         {"low": np.array(1), "high": np.array(9), "step": np.array(2)},
     ),
-    "Tile": ([N("Tile", ["k", "n"], ["b"])], {"k": np.float32([3]), "n": FOUR}),
+    "Tile": ([N("Tile", ["k", "n"], ["b"])], {"k": np.array([3], np.float32), "n": FOUR}),
     "Slice": (
         [N("Slice", ["k", "from", "to"], ["b"])],
         {"k": np.arange(9, dtype=np.float32), "from": np.array([2]), "to": np.array([6])},
@@ -66,7 +66,7 @@ BIASES = {
     ),
     "Pad": (
         [N("Pad", ["k", "p"], ["b"])],
-        {"k": np.float32([1, 2]), "p": np.array([1, 1])},
+        {"k": np.array([1, 2], np.float32), "p": np.array([1, 1])},
     ),
     "ReduceSum": (
         [N("ReduceSum", ["k", "axes"], ["b"], keepdims=0)],
@@ -84,7 +84,7 @@ BIASES = {
             N("Exp", ["k"], ["e"]),
             N("Div", ["r", "e"], ["b"]),
         ],
-        {"k": np.float32([0, 1, 2, 3]), "two": np.float32(2)},
+        {"k": np.array([0, 1, 2, 3], np.float32), "two": np.float32(2)},
     ),
 }
 
@@ -169,7 +169,7 @@ def test_an_unknown_dimension_chosen_by_where(tmp_path):
         ),
         (
             [N("Pad", ["k", "n"], ["b"], "fill")],
-            {"k": np.float32([1]), "n": np.array([1 << 40, 0])},
+            {"k": np.array([1], np.float32), "n": np.array([1 << 40, 0])},
             r"fill \(Pad\): makes a constant of",
         ),
     ],

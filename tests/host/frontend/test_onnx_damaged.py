@@ -96,9 +96,15 @@ BAD = {
     ),
     "weights for other channels": (network(shape=("N", 5, 8, 8)), "Conv"),
     "a kernel larger than the image": (network(shape=("N", 3, 2, 2)), "does not fit"),
-    "a tensor of size zero": (network(shape=("N", 3, 0, 8)), "must be images of a fixed size"),
+    "a tensor of size zero": (
+        network(shape=("N", 3, 0, 8)),
+        "must be images (Nx3x224x224)",
+    ),
     "empty weights": (network(weight=np.ones((0, 3, 3, 3), np.float32)), "conv (Conv): weights of"),
-    "an image of unknown size": (network(shape=("N", 3, "H", "W")), "must be images of a fixed"),
+    "an image of unknown size": (
+        network(shape=("N", 3, "H", "W")),
+        "leaves its size open",
+    ),
     "a network without effect": (
         network([helper.make_node("Identity", ["w"], ["y"], "i")]),
         "does not depend on the input",

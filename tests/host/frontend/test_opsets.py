@@ -52,11 +52,12 @@ def judged(tmp_path, proto):
 
 def classifier(opset):
     """Return a network of every operator whose form has changed since opset 7."""
-    axes = {"axes": [2, 3]}
     amounts = [0, 0, 1, 2, 0, 0, 0, 1]
     pad = N("Pad", ["x"], ["o"], "pad", pads=amounts, mode="constant", value=0.0)
     clip = N("Clip", ["n"], ["r"], "clip", min=-0.5, max=1.5)
-    drop = N("Dropout", ["p"], ["d"], "drop", **({"ratio": 0.3} if opset < 12 else {}))
+    drop = N("Dropout", ["p"], ["d"], "drop")
+    if opset < 12:
+        drop.attribute.append(helper.make_attribute("ratio", 0.3))
     if opset > 10:
         pad = N("Pad", ["x", "pads"], ["o"], "pad")
         clip = N("Clip", ["n", "low", "high"], ["r"], "clip")
@@ -73,8 +74,8 @@ def classifier(opset):
         N("Gather", ["i", "zero"], ["j"], "gather", axis=0),
         N("Concat", ["j", "rest"], ["t"], "join", axis=0),
         N("Reshape", ["a", "t"], ["b"], "reshape"),
-        N("Unsqueeze", ["b"], ["u"], "unsqueeze", **axes),
-        N("Squeeze", ["u"], ["q"], "squeeze", **axes),
+        N("Unsqueeze", ["b"], ["u"], "unsqueeze", axes=[2, 3]),
+        N("Squeeze", ["u"], ["q"], "squeeze", axes=[2, 3]),
         N("Gemm", ["q", "l", "z"], ["f"], "dense", transB=1, alpha=0.5),
         N("Softmax", ["f"], ["y"], "softmax"),
     ]

@@ -1,0 +1,78 @@
+"""The input of an ONNX file: its type, and its shape where the file leaves it open."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_SIDE
+
+__all__ = ["input_shape", "set_shape"]
+
+
+def input_shape(
+    path: Path, value: onnx.ValueInfoProto, size: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """Return the input's shape for one image, in the file's order of axes.
+
+    Parameters
+    ----------
+    path : Path
+    value : ValueInfoProto
+        The input.
+    size : sequence of int, optional
+        That shape as the user wants it.
+
+    Raises
+    ------
+    SystolithError
+        If it is no input of images or vectors, too large, or open and not given.
+    """
+    kind = value.type.tensor_type
+    if kind.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+        raise SystolithError(
+            f"{path}: input {value.name!r} must be of floats, not "
+            f"{TensorProto.DataType.Name(kind.elem_type).lower()}"
+        )
+    dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+    text = "x".join("?" if side is None else str(side) for side in dims) or "unknown shape"
+    batch = dims[0] if dims else None
+    if batch is not None and batch < 1:
+        raise SystolithError(f"{path}: input {value.name!r} must be of at least one image: {text}")
+    if size is None:
+        sides = [side for side in dims[1:] if side is not None]
+        if len(dims) not in (2, 4) or min(sides, default=1) < 1:
+            raise SystolithError(
+                f"{path}: input {value.name!r} must be images (Nx3x224x224) or vectors, not {text}"
+            )
+        if len(sides) < len(dims) - 1:
+            example = "x".join(["1", *("224" if side is None else str(side) for side in dims[1:])])
+            raise SystolithError(
+                f"{path}: input {value.name!r} leaves its size open ({text}): give one with "
+                f"--shape, e.g. --shape {example} (input_shape in Python)"
+            )
+    else:
+        sides = list(size)
+        if kind.HasField("shape") and len(dims) != 1 + len(sides):
+            raise SystolithError(
+                f"{path}: input {value.name!r} is {text}; --shape 1x{'x'.join(map(str, sides))} "
+                "has another number of sides"
+            )
+    if max(sides) > LARGEST_SIDE or math.prod(sides) > LARGEST_ACTIVATION:
+        text = "x".join([text.split("x")[0], *map(str, sides)])
+        raise SystolithError(
+            f"{path}: input {value.name!r} of {text} is too large: at most "
+            f"{LARGEST_ACTIVATION:,} elements, {LARGEST_SIDE:,} a side"
+        )
+    return tuple(sides)
+
+
+def set_shape(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Give an input a shape, all images included."""
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for side in shape:
+        dims.add(dim_value=side)
