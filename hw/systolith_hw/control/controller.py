@@ -199,16 +199,25 @@ class Controller(wiring.Component):
         sources += [(ErrorCode.LEFTOVER, engine) for engine in Engine]
         sources.append((ErrorCode.WATCHDOG, Engine.FETCH))
         faults = Signal(len(sources))
+        # Any of those from outside. The path to the end of a program is too long for them all.
+        reported = Signal()
         infos: Any = Signal(self.infos.shape(), reset_less=True)
         m.d.sync += [
             faults.eq(Cat(self.faults, Mux(leftover, ~self.rest, 0)[: len(Engine)], expired)),
+            reported.eq(self.faults.any()),
             infos.eq(self.infos),
         ]
+        failing = reported | faults[len(FAULTS) :].any()
+        fails = Signal()
         winners = [fault & ~faults[:index].any() for index, fault in enumerate(faults)]
         first = Signal(len(faults))
         info = Signal(len(self.error_info), reset_less=True)
         chosen = [Mux(winner, value, 0) for winner, value in zip(winners, infos, strict=False)]
-        m.d.sync += [first.eq(Cat(winners)), info.eq(reduce(or_, chosen))]
+        m.d.sync += [
+            first.eq(Cat(winners)),
+            fails.eq(failing),
+            info.eq(reduce(or_, chosen)),
+        ]
 
         settle = Signal(range(SETTLE + 1))
         with m.FSM() as fsm:
@@ -242,11 +251,11 @@ class Controller(wiring.Component):
                 m.d.comb += leftover.eq(held == 0)
                 with m.If(settle != 0):  # `complete` may still be that of the program before
                     m.d.sync += settle.eq(settle - 1)
-                with m.Elif(complete & ~faults.any()):
+                with m.Elif(complete & ~failing):
                     m.d.comb += self.end.eq(1)
                     m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
-                with m.If(first.any()):
+                with m.If(fails):
                     m.d.comb += self.end.eq(1)
                     m.d.sync += [self.done.eq(0), self.error_info.eq(info)]
                     for index, (code, engine) in enumerate(sources):
