@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
     PARAM_BYTES,
@@ -71,7 +72,13 @@ class InstructionTable:
 def make_table(
     instructions: Iterable[Instruction], config: AcceleratorConfig, address: int
 ) -> InstructionTable:
-    """Return instructions that stand at `address` as a table."""
+    """Return instructions that stand at `address` as a table.
+
+    Raises
+    ------
+    SystolithError
+        If an instruction has ``winograd``, whose cycles the replay does not know.
+    """
     kinds = {
         Buffer.ACT: ("activations", config.block),
         Buffer.WEIGHT: ("weights", config.cols),
@@ -85,6 +92,11 @@ def make_table(
         f = instruction.fields
         row: dict[str, int] = dict.fromkeys(COLUMNS, 0)
         row["opcode"] = int(instruction.opcode)
+        if f.get("winograd"):
+            raise SystolithError(
+                "the replay does not know the cycles of Winograd's convolution; simulate the RTL "
+                "instead, or use a configuration with winograd 0"
+            )
         if instruction.opcode == Opcode.CONV:
             pixels = f["x_count"] * f["y_count"] * f["n_count"]
             row |= {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Buffer
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.replay.table import COLUMNS, make_table
@@ -64,3 +65,9 @@ def test_a_program_without_instructions_has_a_table_without_rows():
     table = make_table([], CONFIG, 0)
     assert table.rows.shape == (0, len(COLUMNS))
     assert table.rows.dtype == np.int64
+
+
+def test_winograd_is_refused(made):
+    fields = {"winograd": 1, "patches": 1}
+    with pytest.raises(SystolithError, match=r"^the replay does not know the cycles of Winograd's"):
+        make_table([made.conv(6, **fields)], CONFIG, 0)
