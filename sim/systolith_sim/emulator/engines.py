@@ -10,6 +10,8 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, Buffer, Instruction
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
+from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
+from systolith_sim.emulator.winograd import lane_sums, patch_sums, wrap
 
 __all__ = ["Access", "Engines", "Fault", "TooManyStepsError", "walk"]
 
@@ -205,10 +207,13 @@ class Engines:
         """Execute a CONV."""
         config = self.config
         levels = _levels(instruction, "xynsrc")
-        passes = math.prod(count for count, _ in levels[3:])
-        pixels = math.prod(count for count, _ in levels[:3])
+        winograd = instruction["winograd"]
+        # Each pixel of a patch has a lane's sum in its place.
+        inner, taps = (5, KERNEL * KERNEL) if winograd else (3, 1)
+        passes = math.prod(count for count, _ in levels[inner:])
+        pixels = math.prod(count for count, _ in levels[:inner])
         # The walk comes last: what it may take is bounded by then.
-        weight_base, weight_words = instruction["weight_base"], passes * config.rows
+        weight_base, weight_words = instruction["weight_base"], passes * taps * config.rows
         if weight_base + weight_words > config.weight_depth:
             raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(weight_base, config.weight_depth))
         acc_base = instruction["acc_base"]
@@ -219,21 +224,30 @@ class Engines:
             info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.act_depth).argmax()])
             raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, info)
         weights = self.weight[weight_base : weight_base + weight_words]
-        sums = np.empty((pixels, config.cols), np.int64)
-        step = max(1, GATHER_BYTES // (weight_words * 4))
-        for start in range(0, pixels, step):
-            part = addresses[:, start : start + step]
-            sums[start : start + step] = self._products(part, weights)
+        if winograd:
+            sums = lane_sums(self.act, addresses.reshape(passes, -1, PATCH, PATCH), weights)
+        else:
+            sums = self._sums(addresses, weights)
         bank = self.acc[instruction["bank"], acc_base : acc_base + pixels]
         if not instruction["clear"]:
             sums += bank << SHIFT_BITS if instruction["shift"] else bank
-        bank[:] = _wrap(sums, config.acc_width)
+        bank[:] = wrap(sums, config.sum_width)
         return Access(
             reads={
                 "act": addresses.reshape(-1),
                 "weight": np.arange(weight_base, weight_base + weight_words),
             }
         )
+
+    def _sums(self, addresses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the exact sums of pixels; addresses have shape (passes, pixels)."""
+        pixels = addresses.shape[1]
+        sums = np.empty((pixels, weights.shape[1]), np.int64)
+        step = max(1, GATHER_BYTES // (len(weights) * 4))
+        for start in range(0, pixels, step):
+            part = addresses[:, start : start + step]
+            sums[start : start + step] = self._products(part, weights)
+        return sums
 
     def _products(self, addresses: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the exact sums of one group of pixels; addresses have shape (passes, pixels)."""
@@ -255,7 +269,7 @@ class Engines:
         if base + channels > config.param_depth:
             raise Fault(ErrorCode.BUFFER, Engine.STORE, max(base, config.param_depth))
         regions = self._runs(instruction, config.block, Engine.STORE)
-        made = blocks * math.prod(instruction[f"{level}_count"] for level in "xyn")
+        made = blocks * math.prod(_drained(instruction))
         wanted = int((regions[:, 1] - regions[:, 0]).sum()) // config.block
         if made != wanted:
             raise Fault(
@@ -272,15 +286,10 @@ class Engines:
         if addresses.max() >= config.acc_depth:
             info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.acc_depth).argmax()])
             raise Fault(ErrorCode.BUFFER, Engine.STORE, info)
-        used, inverse = np.unique(addresses, return_inverse=True)
-        values = _requantise(
-            self.acc[instruction["bank"], used, :channels],
-            self.param[entries],
-            instruction,
-            config,
-        )
-        result = values[inverse.reshape(addresses.shape)].max(axis=1)
-        words = result.reshape(len(addresses), blocks, config.block).transpose(1, 0, 2)
+        bank = self.acc[instruction["bank"], :, :channels]
+        make = self._patch_words if instruction["winograd"] else self._window_words
+        result = make(instruction, bank, addresses, self.param[entries])
+        words = result.reshape(-1, blocks, config.block).transpose(1, 0, 2)
         data = np.ascontiguousarray(words.astype(np.int8)).reshape(-1).view(np.uint8)
         position = 0
         for start, end in regions.tolist():
@@ -290,16 +299,47 @@ class Engines:
         self.stores += 1
         return Access(reads={"param": entries}, regions=regions)
 
+    def _window_words(
+        self, instruction: Instruction, bank: np.ndarray, addresses: np.ndarray, params: np.ndarray
+    ) -> np.ndarray:
+        """Return the words of windows, shape (words, channels); their addresses (words, sums)."""
+        used, inverse = np.unique(addresses, return_inverse=True)
+        values = _requantise(bank[used], params, instruction, self.config)
+        return values[inverse.reshape(addresses.shape)].max(axis=1)
 
-def _wrap(values: np.ndarray, width: int) -> np.ndarray:
-    half = 1 << (width - 1)
-    return ((values + half) & ((1 << width) - 1)) - half
+    def _patch_words(
+        self, instruction: Instruction, bank: np.ndarray, addresses: np.ndarray, params: np.ndarray
+    ) -> np.ndarray:
+        """Return the words of patches, shape (words, channels); their addresses (patches, 36)."""
+        lanes = bank[addresses.reshape(-1, PATCH, PATCH).transpose(0, 2, 1)]
+        values = _requantise(
+            patch_sums(lanes, self.config.acc_width), params, instruction, self.config
+        )
+        across, down, images = (instruction[f"{level}_count"] for level in "xyn")
+        # (images, down, across, rows, pixels) of patches become rows and pixels of images.
+        values = values.reshape(images, down, across, OUTPUTS, OUTPUTS, -1)
+        values = values.transpose(0, 1, 3, 2, 4, 5)
+        values = values.reshape(images, down * OUTPUTS, across * OUTPUTS, -1)
+        values = values[:, : instruction["height"], : instruction["width"]]
+        if instruction["pool"]:
+            rows = np.maximum(values[:, ::2], values[:, 1::2])
+            values = np.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+        return values.reshape(-1, values.shape[-1])
+
+
+def _drained(instruction: Instruction) -> tuple[int, int, int]:
+    """Return the words of a row, the rows of an image, and the images that a STORE makes."""
+    across, down, images = (instruction[f"{level}_count"] for level in "xyn")
+    if instruction["winograd"]:
+        side = 2 if instruction["pool"] else 1
+        across, down = instruction["width"] // side, instruction["height"] // side
+    return across, down, images
 
 
 def _requantise(
     sums: np.ndarray, params: np.ndarray, instruction: Instruction, config: AcceleratorConfig
 ) -> np.ndarray:
-    """Return the int64 outputs of sums, shape (pixels, channels), from their raw entries.
+    """Return the int64 outputs of sums, shape (..., channels), from their raw entries.
 
     Of illegal entries (a multiplier or shift without a legal value) the hardware sees the low
     bits, and so does this function.
@@ -309,5 +349,5 @@ def _requantise(
     multiplier = scale & (1 << config.multiplier_width) - 1
     # One less: the last bit of the shift rounds.
     shift = ((scale >> 24) - 1) & 63
-    scaled = (((_wrap(sums + bias, config.acc_width) * multiplier) >> shift) + 1) >> 1
+    scaled = (((wrap(sums + bias, config.acc_width) * multiplier) >> shift) + 1) >> 1
     return np.clip(scaled + instruction["zero_point"], instruction["low"], instruction["high"])
