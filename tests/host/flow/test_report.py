@@ -13,6 +13,7 @@ from systolith_host.cli.views.report import report_table
 from systolith_host.errors import SystolithError
 from systolith_host.flow.report import SCHEMA, LayerReport, Report
 from systolith_host.frontend.vgg import build_network
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import ENGINE_STATES
@@ -149,3 +150,9 @@ def test_the_published_form_refuses_what_is_none(report_validator):
     for changes in ({"schema": 2}, {"memory": {}}, {"layers": [{}]}, {"more": 1}):
         with pytest.raises(jsonschema.ValidationError):
             report_validator.validate(data | changes)
+
+
+def test_the_published_form_has_every_field_of_a_configuration(report_validator):
+    config = report_validator.schema["properties"]["config"]
+    fields = [field.name for field in dataclasses.fields(AcceleratorConfig)]
+    assert [*config["properties"]] == config["required"] == fields
