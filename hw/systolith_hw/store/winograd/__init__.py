@@ -1,0 +1,1 @@
+"""The sums of Winograd's lanes: transformed to exact sums, pooled, and put in raster order."""

@@ -1,0 +1,113 @@
+"""The output transform of one dimension: six words of lanes to four words of sums, serially."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.primitives.adder import plus_minus
+from systolith_hw.primitives.delay import delay
+from systolith_hw.primitives.register import drive
+
+__all__ = ["DROPPED_BITS", "Fold"]
+
+DROPPED_BITS = 3
+"""The words of sums are 8 times a sum of fewer bits; that factor is dropped."""
+
+
+class Fold(wiring.Component):
+    """Multiplies A^T of :mod:`systolith_hw.spec.winograd` by six words m, and divides by 8.
+
+    A word per cycle comes in, in the order of the points; the four results come in the order of
+    the sums, in four successive cycles, the first LATENCY cycles after the first word. The next six
+    words may follow at once or at any later time. Arithmetic is modulo 2**width for words and
+    2**(width - DROPPED_BITS) for results, which are exact if the words are those of a convolution.
+
+    Two adders do all the work, one operation per cycle each. Let s2, d2 be the sum and difference
+    of the first two words, and s1, d1 those of the last two. The first adder makes s2, d2, 3 m0,
+    3 minf, s1, d1. The second makes u0 = s2 + 6 m0 and u3 = d2 + 3 minf, and then u0 - 4 s1,
+    d2 - 2 d1, s2 - s1 and 2 u3 - d1: these are the rows of A^T divided by 1, 2, 4 and 4.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+
+    Members
+    -------
+    i : In, `width` bits
+    first : In, pulse with the first of six words
+    o : Out, `width` - DROPPED_BITS bits
+    valid : Out, with the four results
+    """
+
+    i: Signal
+    first: Signal
+    o: Signal
+    valid: Signal
+
+    LATENCY = 9
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__(
+            {"i": In(width), "first": In(1), "o": Out(width - DROPPED_BITS), "valid": Out(1)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self.width
+        # since[k]: the first word came k cycles ago. So six words need no count, and those of
+        # the next six, whose first operations meet the last ones of these, need no regard.
+        since = [self.first]
+        for k in range(1, self.LATENCY + 3):
+            since.append(delay(m, since[-1], 1, f"since_{k}", reset=True))
+
+        def at(name: str, *times: int) -> Signal:
+            """Return a register that is 1 so many cycles after the first word."""
+            signal = Signal(name=name)
+            m.d.sync += signal.eq(Cat(since[time - 1] for time in times).any())
+            return signal
+
+        def word(name: str, value: Any) -> Signal:
+            register = Signal(width, name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            return register
+
+        def held(name: str, value: Signal, load: Signal) -> Signal:
+            register = Signal(width, name=name, reset_less=True)
+            with m.If(load):
+                m.d.sync += register.eq(value)
+            return register
+
+        # `x` is s2, d2, 3 m0, 3 minf, s1, d1 from 2 cycles after the first word on.
+        before = word("before", self.i)
+        before_2 = word("before_2", before)
+        difference = at("difference", 2, 6)
+        triple = at("triple", 3, 4)
+        alone = at("alone", 2, 3, 4, 6)
+        a = Mux(triple, before << 1, Mux(difference, before_2, before))[:width]
+        x = word("x", plus_minus(a, Mux(alone, before, self.i), difference, width))
+        x_2 = word("x_2", word("x_1", x))
+        s2 = held("s2", x, at("load_s2", 2))
+        d2 = held("d2", x, at("load_d2", 3))
+
+        # `z` is u0, u3, u0 - 4 s1, d2 - 2 d1, s2 - s1, 2 u3 - d1 from 6 cycles after it on. The
+        # choice of its operands takes the cycle before.
+        z = Signal(width, reset_less=True)
+        z_2 = word("z_2", word("z_1", z))
+        of_s2, of_d2, of_u0 = at("of_s2", 4, 8), at("of_d2", 5, 7), at("of_u0", 6)
+        late, doubled, single = at("late", 8, 9), at("doubled", 4, 7), at("single", 5)
+        left = Mux(of_s2, s2, Mux(of_d2, d2, Mux(of_u0, z, z_2 << 1)))[:width]
+        right = Mux(late, x_2, Mux(doubled, x << 1, Mux(single, x, x << 2)))[:width]
+        minus = at("minus", 7, 8, 9, 10)
+        m.d.sync += z.eq(
+            plus_minus(word("left_of_z", left), word("right_of_z", right), minus, width)
+        )
+
+        eighth, quarter = at("eighth", 8), at("quarter", 9)
+        o = drive(m, self.o, "result")
+        m.d.sync += o.eq(Mux(eighth, z >> 3, Mux(quarter, z >> 2, z >> 1)))
+        m.d.comb += self.valid.eq(at("result_valid", *range(self.LATENCY, self.LATENCY + 4)))
+        return m
