@@ -27,6 +27,7 @@ __all__ = [
     "STRIP_PATCHES",
     "WEIGHT_WIDTH",
     "data_range",
+    "point_range",
     "psum_bound",
     "sum_width",
     "weight_range",
@@ -94,6 +95,14 @@ def _range(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[int, int]:
     return (
         sum(min(f * x for x in _INT8) for f in factors),
         sum(max(f * x for x in _INT8) for f in factors),
+    )
+
+
+def point_range(matrix: tuple[tuple[int, ...], ...], low: int, high: int) -> tuple[int, int]:
+    """Return the extremes of a matrix times words of that range: of one dimension's points."""
+    return (
+        min(sum(f * (low if f > 0 else high) for f in row) for row in matrix),
+        max(sum(f * (high if f > 0 else low) for f in row) for row in matrix),
     )
 
 

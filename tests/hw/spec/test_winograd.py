@@ -106,3 +106,9 @@ def test_six_bits_more_are_enough_and_five_are_not(acc_width):
     assert wrong[spec.EXTRA_BITS] == 0
     assert wrong[spec.EXTRA_BITS - 1] > 0
     assert spec.sum_width(acc_width) == acc_width + spec.EXTRA_BITS
+
+
+def test_the_range_of_one_dimensions_points_is_that_of_all_words():
+    words = np.array(list(product((-3, 2), repeat=spec.KERNEL)))
+    points = words @ np.array(spec.G).T
+    assert spec.point_range(spec.G, -3, 2) == (points.min(), points.max())

@@ -1,0 +1,1 @@
+"""Winograd's convolution on the same array: transforms, rings, and the passes over lanes."""

@@ -1,0 +1,168 @@
+"""The transform of activations: patches of 6x6 pixels to their lanes, a row of the array each."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.compute.winograd.place import PatchPlace
+from systolith_hw.compute.winograd.points import POINT_CONTROL, PointTransform, point_control
+from systolith_hw.primitives.delay import delay
+from systolith_hw.spec.winograd import LANES, PATCH
+
+__all__ = ["PatchTransform"]
+
+_INT8 = (-128, 127)
+
+_CONTROL = data.StructLayout(
+    {
+        "down": POINT_CONTROL,
+        "write": 1,
+        "write_addr": range(LANES),
+        "read_addr": range(LANES),
+        "across": POINT_CONTROL,
+    }
+)
+
+_TURN = (PATCH - 1) ** 2 + 1
+"""Cycles from the first column's writing to the first row's reading: each word is there in time."""
+
+
+class _RowTransform(wiring.Component):
+    """Transforms the patches of one row of the array: columns, turn, rows.
+
+    Members
+    -------
+    i : In, pixels, column by column
+    control, control_next : In, Out a cycle later
+    o : Out, lanes
+    """
+
+    i: Signal
+    control: Any
+    control_next: Any
+    o: Signal
+
+    def __init__(self) -> None:
+        self.down = PointTransform(*_INT8)
+        self.across = PointTransform(self.down.out_low, self.down.out_high)
+        super().__init__(
+            {
+                "i": In(self.down.i.shape()),
+                "control": In(_CONTROL),
+                "control_next": Out(_CONTROL),
+                "o": Out(self.across.o.shape()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.down = down = self.down
+        m.submodules.across = across = self.across
+        turn = memory.Memory(shape=down.o.shape(), depth=LANES, init=[])
+        m.submodules.turn = turn
+        write: Any = turn.write_port()
+        read = turn.read_port(domain="comb")
+        control = self.control
+        m.d.comb += [
+            self.control_next.eq(delay(m, control, 1, "control")),
+            down.i.eq(self.i),
+            down.control.eq(control.down),
+            write.addr.eq(control.write_addr),
+            write.data.eq(down.o),
+            write.en.eq(control.write),
+            read.addr.eq(control.read_addr),
+            across.i.eq(delay(m, read.data, 1, "turned")),
+            across.control.eq(control.across),
+            self.o.eq(across.o),
+        ]
+        return m
+
+
+class PatchTransform(wiring.Component):
+    """Gives the 36 lanes of each patch, B_T d B, one per cycle for each row of the array.
+
+    A patch comes pixel by pixel, column by column; its lanes leave in order, k1 vertical and k2
+    horizontal, LATENCY cycles after it. Row i is i cycles behind row 0, and so is its control,
+    which travels from row to row. Patches follow each other every 36 cycles or after any pause.
+
+    The six columns are transformed first. They are turned in one memory of 36 words: a patch is
+    written in the order in which the one before is read, columns and rows taking turns.
+
+    Parameters
+    ----------
+    rows : int
+
+    Members
+    -------
+    begin : In, pulse with the first pixel of row 0
+    i : In, an int8 pixel for each row
+    o : Out, a lane for each row
+    """
+
+    begin: Signal
+    i: Any
+    o: Any
+
+    LATENCY = 2 * PointTransform.LATENCY + _TURN + 1
+
+    def __init__(self, rows: int) -> None:
+        self.rows = [_RowTransform() for _ in range(rows)]
+        super().__init__(
+            {
+                "begin": In(1),
+                "i": In(data.ArrayLayout(self.rows[0].i.shape(), rows)),
+                "o": Out(data.ArrayLayout(self.rows[0].o.shape(), rows)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        control = self._build_head(m)
+        for index, row in enumerate(self.rows):
+            m.submodules[f"row_{index}"] = row
+            m.d.comb += [
+                row.i.eq(self.i[index]),
+                row.control.eq(control),
+                self.o[index].eq(row.o),
+            ]
+            control = row.control_next
+        return m
+
+    def _build_head(self, m: Module) -> Any:
+        """Return the control of row 0: the only place where anything is counted or decoded."""
+        m.submodules.pixel = pixel = PatchPlace()
+        m.submodules.written = written = PatchPlace()
+        m.submodules.read = read = PatchPlace()
+        # A place stands a cycle after its `begin`, and the control that is made of it one later.
+        begin_write = delay(m, self.begin, PointTransform.LATENCY - 2, "begin_write", reset=True)
+        begin_read = delay(m, begin_write, _TURN, "begin_read", reset=True)
+        m.d.comb += [
+            pixel.begin.eq(self.begin),
+            written.begin.eq(begin_write),
+            read.begin.eq(begin_read),
+        ]
+        # Whether a patch's columns go to rows of the memory.
+        turned, read_turned = Signal(), Signal()
+        with m.If(begin_write):
+            m.d.sync += turned.eq(~turned)
+        with m.If(begin_read):
+            m.d.sync += read_turned.eq(~turned)
+
+        def address(place: PatchPlace, turned: Any) -> Any:
+            return Mux(turned, place.inner * PATCH + place.outer, place.outer * PATCH + place.inner)
+
+        first_read = read.valid & (read.inner == 0)
+        control: Any = Signal(_CONTROL, name="control_of_row_0")
+        write = delay(m, written.valid, 1, "write")
+        write_addr = delay(m, address(written, turned), 1, "write_addr")
+        read_addr = delay(m, address(read, read_turned), 1, "read_addr")
+        m.d.comb += [
+            control.down.eq(point_control(m, pixel.valid & (pixel.inner == 0), "down")),
+            control.write.eq(write),
+            control.write_addr.eq(write_addr),
+            control.read_addr.eq(read_addr),
+            control.across.eq(point_control(m, delay(m, first_read, 3, "first_read"), "across")),
+        ]
+        return control

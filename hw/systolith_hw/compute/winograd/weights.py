@@ -1,0 +1,215 @@
+"""The transform of weights: kernels of 3x3 taps to their lanes, a column of the array each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.compute.winograd.place import PatchPlace
+from systolith_hw.primitives.adder import plus_minus
+from systolith_hw.primitives.delay import delay
+from systolith_hw.spec.winograd import KERNEL, PATCH, G, point_range
+
+__all__ = ["KernelTransform"]
+
+_INT8 = (-128, 127)
+_DOWN = point_range(G, *_INT8)
+_ACROSS = point_range(G, *_DOWN)
+
+_ADDR = data.StructLayout({"column": range(KERNEL + 1), "half": 1})
+
+_FOLD = data.StructLayout({"first": 1, "third": 1, "scaled": 1, "minus": 1})
+"""How three words become a point: first + third +- second, or one of the outer two alone.
+
+Scaled are all but the first, by 2 and 4. ``minus`` comes a cycle after the rest.
+"""
+
+_CONTROL = data.StructLayout(
+    {
+        "write": KERNEL,
+        "write_addr": _ADDR,
+        "read_addr": _ADDR,
+        "down": _FOLD,
+        "load": 1,
+        "across": _FOLD,
+    }
+)
+
+
+def _fold_control(m: Module, point: Any, name: str) -> Any:
+    """Return the control that makes this point, in the same cycle but for ``minus``."""
+    control: Any = Signal(_FOLD, name=f"{name}_control")
+    minus = Signal(name=f"{name}_minus")
+    with m.Switch(point):
+        for index, (first, second, third) in enumerate(G):
+            with m.Case(index):
+                m.d.comb += [
+                    control.first.eq(first != 0),
+                    control.third.eq(third != 0),
+                    control.scaled.eq(third == 4),
+                    minus.eq(second < 0),
+                ]
+    m.d.comb += control.minus.eq(delay(m, minus, 1, f"{name}_minus"))
+    return control
+
+
+def _fold(m: Module, words: Sequence[Any], control: Any, shape: Shape, name: str) -> Signal:
+    """Return the point of three words, two cycles later: two carry chains."""
+    first, second, third = words
+    outer = Signal(shape, name=f"{name}_outer", reset_less=True)
+    inner = Signal(shape, name=f"{name}_inner", reset_less=True)
+    point = Signal(shape, name=f"{name}_point", reset_less=True)
+    scaled = control.scaled
+    m.d.sync += [
+        outer.eq(
+            Mux(control.first, first, 0) + Mux(control.third, Mux(scaled, third << 2, third), 0)
+        ),
+        inner.eq(Mux(control.first & control.third, Mux(scaled, second << 1, second), 0)),
+        point.eq(plus_minus(outer, inner, control.minus, len(point))),
+    ]
+    return point
+
+
+class _ColumnTransform(wiring.Component):
+    """Transforms the kernels of one column of the array.
+
+    Members
+    -------
+    i : In, taps
+    control, control_next : In, Out a cycle later
+    o : Out, lanes
+    """
+
+    i: Signal
+    control: Any
+    control_next: Any
+    o: Signal
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(range(_INT8[0], _INT8[1] + 1)),
+                "control": In(_CONTROL),
+                "control_next": Out(_CONTROL),
+                "o": Out(range(_ACROSS[0], _ACROSS[1] + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        control = self.control
+        m.d.comb += self.control_next.eq(delay(m, control, 1, "control"))
+        # A column of three taps is read at once: each row of taps has a memory of its own.
+        column = []
+        for row in range(KERNEL):
+            taps = memory.Memory(shape=self.i.shape(), depth=1 << _ADDR.size, init=[])
+            m.submodules[f"taps_{row}"] = taps
+            write: Any = taps.write_port()
+            read = taps.read_port(domain="comb")
+            m.d.comb += [
+                write.addr.eq(control.write_addr),
+                write.data.eq(self.i),
+                write.en.eq(control.write[row]),
+                read.addr.eq(control.read_addr),
+            ]
+            column.append(delay(m, read.data, 1, f"tap_{row}"))
+        down = _fold(m, column, control.down, self._shape(_DOWN), "down")
+        # The points of the columns come one after the other and are used together.
+        one_ago = delay(m, down, 1, "down_one_ago")
+        two_ago = delay(m, one_ago, 1, "down_two_ago")
+        line = [Signal.like(down, name=f"line_{index}", reset_less=True) for index in range(KERNEL)]
+        with m.If(control.load):
+            m.d.sync += [
+                word.eq(point) for word, point in zip(line, (two_ago, one_ago, down), strict=True)
+            ]
+        across = _fold(m, line, control.across, self._shape(_ACROSS), "across")
+        m.d.comb += self.o.eq(across)
+        return m
+
+    @staticmethod
+    def _shape(extremes: tuple[int, int]) -> Shape:
+        return Shape.cast(range(extremes[0], extremes[1] + 1))
+
+
+class KernelTransform(wiring.Component):
+    """Gives the 36 lanes of each kernel, G g G^T, one per cycle for each column of the array.
+
+    The nine taps of a kernel come row by row, one per cycle; its lanes leave in order, k1 vertical
+    and k2 horizontal, LATENCY cycles after its first tap. Column j is j cycles behind column 0, and
+    so is its control, which travels from column to column. Kernels follow each other every 36
+    cycles or after any pause.
+
+    Parameters
+    ----------
+    cols : int
+
+    Members
+    -------
+    begin : In, pulse in the cycle before the first tap of column 0
+    i : In, an int8 tap for each column
+    o : Out, a lane for each column
+    """
+
+    begin: Signal
+    i: Any
+    o: Any
+
+    LATENCY = 15
+
+    def __init__(self, cols: int) -> None:
+        self.columns = [_ColumnTransform() for _ in range(cols)]
+        super().__init__(
+            {
+                "begin": In(1),
+                "i": In(data.ArrayLayout(self.columns[0].i.shape(), cols)),
+                "o": Out(data.ArrayLayout(self.columns[0].o.shape(), cols)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        control = self._build_head(m)
+        for index, column in enumerate(self.columns):
+            m.submodules[f"column_{index}"] = column
+            m.d.comb += [
+                column.i.eq(self.i[index]),
+                column.control.eq(control),
+                self.o[index].eq(column.o),
+            ]
+            control = column.control_next
+        return m
+
+    def _build_head(self, m: Module) -> Any:
+        """Return the control of column 0: the only place where anything is counted or decoded."""
+        # Writing: the row of the tap, one bit of three, its column, and the half, which changes.
+        row, write_addr = Signal(KERNEL), Signal(_ADDR)
+        with m.If(self.begin):
+            m.d.sync += [row.eq(1), write_addr.column.eq(0), write_addr.half.eq(~write_addr.half)]
+        with m.Elif(write_addr.column != KERNEL - 1):
+            m.d.sync += write_addr.column.eq(write_addr.column + 1)
+        with m.Else():
+            m.d.sync += [row.eq(row << 1), write_addr.column.eq(0)]
+
+        # Reading: the first column is complete with the seventh tap.
+        m.submodules.place = place = PatchPlace()
+        begin_read = delay(m, self.begin, 2 * KERNEL, "begin_read", reset=True)
+        half = Signal()
+        with m.If(begin_read):
+            m.d.sync += half.eq(write_addr.half)
+        m.d.comb += place.begin.eq(begin_read)
+
+        control: Any = Signal(_CONTROL, name="control_of_column_0")
+        down = _fold_control(m, delay(m, place.outer, 2, "down_place"), "down")
+        across = _fold_control(m, delay(m, place.inner, 7, "across_place"), "across")
+        m.d.comb += [
+            control.write.eq(row),
+            control.write_addr.eq(write_addr),
+            control.read_addr.column.eq(delay(m, place.inner, 1, "read_column")),
+            control.read_addr.half.eq(delay(m, half, 1, "read_half")),
+            control.down.eq(down),
+            control.load.eq(delay(m, place.inner == PATCH - 1, 1, "load")),
+            control.across.eq(across),
+        ]
+        return control
