@@ -1,0 +1,81 @@
+"""The commands of the C driver: header, driver, image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from systolith_host.cli.output import check_targets, show
+from systolith_host.drivers.header import c_header
+from systolith_host.drivers.image import write_image
+from systolith_host.drivers.sources import write_driver
+from systolith_host.errors import SystolithError
+from systolith_host.program.program import Program
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["driver", "header", "image"]
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Also write the numbers of this accelerator: a preset or a TOML file.",
+    ),
+]
+
+
+def header(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File for the header. Default: standard output."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write a C header: registers, instruction set, program images.
+
+    It is the same for all configurations; --config adds one's own numbers.
+    """
+    check_targets(out)
+    text = c_header(_chosen(config))
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text)
+    except OSError as error:
+        raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    show(f"{out}: {out.stat().st_size:,} bytes")
+
+
+def driver(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sources.")],
+    config: ConfigOption = None,
+) -> None:
+    """Write the C driver: its sources, back ends, header, an example and a Makefile.
+
+    docs/reference/driver.md describes it.
+    """
+    for path in write_driver(out, _chosen(config)):
+        show(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def image(
+    program: Annotated[
+        Path, typer.Argument(metavar="PROGRAM", help="A file of `systolith compile`.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File for the image.")],
+) -> None:
+    """Turn a program file into an image that the C driver loads."""
+    check_targets(out)
+    loaded = Program.load(program)
+    size = write_image(loaded, out)
+    show(
+        f"{out}: {size:,} bytes: {loaded.network}, batch {loaded.batch}, for {loaded.config.name} "
+        f"({loaded.config.fingerprint:016x}): {len(loaded.layers)} layers, "
+        f"{loaded.memory_size:,} bytes of memory"
+    )
+
+
+def _chosen(config: str | None) -> AcceleratorConfig | None:
+    return None if config is None else load_config(config)

@@ -1,0 +1,334 @@
+"""The C driver on the emulator: tensors, bases, errors, lost writes, and links that break."""
+
+import random
+import socket
+import subprocess
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.drivers.image import write_image
+from systolith_host.drivers.link import serve
+from systolith_host.errors import SystolithError
+from systolith_host.lab.random_networks import (
+    random_config,
+    random_input,
+    random_qgraph,
+    run_program,
+)
+from systolith_host.network.golden import run_golden
+from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.registers import (
+    CONTROL_START,
+    REGISTERS,
+    STATUS_BUSY,
+    STATUS_ERROR,
+    Engine,
+    ErrorCode,
+)
+from systolith_sim.emulator.device import Emulator
+
+
+class Seen:
+    """What run_image printed: lines of layers, and of failures."""
+
+    def __init__(self, done, folder):
+        self.status, self.error = done.returncode, done.stderr
+        assert "Sanitizer" not in done.stderr, done.stderr
+        lines = [line.split() for line in done.stdout.splitlines()]
+        self.layers = {words[1]: _numbers(words[2:]) for words in lines if words[0] == "layer"}
+        failed = [line.split(": ", 1)[0].split() for line in done.stdout.splitlines()]
+        self.failures = [
+            dict(w.split("=") for w in words[2:]) for words in failed if words[0] == "failed"
+        ]
+        self.output = folder / "output"
+
+
+def _numbers(words):
+    return {name: int(value) for name, value in (word.split("=") for word in words)}
+
+
+@pytest.fixture(scope="session")
+def run_image(driver_sources, compile_with_driver, tmp_path_factory):
+    """Return a function that runs a program by C on a device that a thread serves."""
+    folder = tmp_path_factory.mktemp("run_image")
+    names = ("run_image.c", "systolith_socket.c", "systolith_uio.c", "systolith_mmio.c")
+    built = compile_with_driver(folder / "run_image", *(driver_sources / name for name in names))
+
+    def run(program, images, device, *options):
+        write_image(program, folder / "image")
+        program_input = program.places[program.input]
+        (folder / "input").write_bytes(np.ascontiguousarray(images).tobytes())
+        (folder / "output").unlink(missing_ok=True)
+        assert images.shape == program_input.shape
+        ours, theirs = socket.socketpair()
+        thread = threading.Thread(target=serve, args=(device, ours))
+        thread.start()
+        command = [built, "--socket-file", str(theirs.fileno()), *options]
+        command += [folder / name for name in ("image", "input", "output")]
+        done = subprocess.run(
+            command, pass_fds=(theirs.fileno(),), capture_output=True, text=True, timeout=120
+        )
+        theirs.close()
+        thread.join(60)
+        assert not thread.is_alive()
+        ours.close()
+        return Seen(done, folder)
+
+    return run
+
+
+class Based:
+    """An emulator whose memory the link counts from `base`; `memory` is from there on."""
+
+    def __init__(self, config, base, size):
+        self.emulator = Emulator(config, base + size, strict=True)
+        self.base = base
+        self.writes = []
+
+    def write_memory(self, address, data):
+        self.emulator.write_memory(self.base + address, data)
+
+    def read_memory(self, address, size):
+        return self.emulator.read_memory(self.base + address, size)
+
+    def write_register(self, offset, value):
+        self.writes.append((offset, value))
+        self.emulator.write_register(offset, value)
+
+    def read_register(self, offset):
+        return self.emulator.read_register(offset)
+
+    def wait_interrupt(self, limit):
+        return self.emulator.wait_interrupt(limit)
+
+
+def random_case(rng):
+    while True:
+        qgraph, batch = random_qgraph(rng), rng.choice([1, 2, 3])
+        try:
+            program = compile_network(qgraph, random_config(rng), batch)
+        except ShortageError:
+            continue
+        return qgraph, program, random_input(rng, qgraph, batch)
+
+
+@pytest.fixture(scope="module")
+def case():
+    rng = random.Random(3)
+    qgraph = random_qgraph(rng)
+    program = compile_network(qgraph, PRESETS["tiny"], 2)
+    return qgraph, program, random_input(rng, qgraph, 2)
+
+
+def output_of(program, seen):
+    place = program.places[program.output]
+    return np.fromfile(seen.output, place.dtype).reshape(place.shape)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_give_the_golden_output_and_the_drivers_bytes(seed, run_image):
+    rng = random.Random(seed)
+    qgraph, program, images = random_case(rng)
+    base = rng.choice([0, 0x1000, 0x54000])
+    if base + program.memory_size > 1 << program.config.addr_width:
+        base = 0
+    device = Based(program.config, base, program.memory_size)
+    options = ["--base", hex(base), *rng.choice([[], ["--poll"]])]
+    seen = run_image(program, images, device, *options)
+    assert (seen.status, seen.error, seen.failures) == (0, "", [])
+    wanted = run_golden(qgraph, images)[program.output]
+    np.testing.assert_array_equal(output_of(program, seen), wanted)
+    # All of memory is what the Python driver leaves; instructions differ by their base.
+    emulator = Emulator(program.config, program.memory_size, strict=True)
+    run_program(program, emulator, images)
+    memory = device.emulator.memory[base:]
+    for place in program.places.values():
+        span = slice(place.address, place.address + place.size)
+        np.testing.assert_array_equal(memory[span], emulator.memory[span], err_msg=place.tensor)
+    if base == 0:
+        np.testing.assert_array_equal(memory, emulator.memory)
+    assert list(seen.layers) == [layer.name for layer in program.layers]
+
+
+def test_the_interrupt_is_enabled_only_if_it_is_used(case, run_image):
+    _, program, images = case
+    for options, wanted in (([], 1), (["--poll"], 0)):
+        device = Based(program.config, 0, program.memory_size)
+        assert run_image(program, images, device, *options).status == 0
+        enables = [v for offset, v in device.writes if offset == REGISTERS["IRQ_ENABLE"].offset]
+        assert set(enables) == {wanted}
+
+
+class Changed(Based):
+    """An emulator with some registers that say something else."""
+
+    def __init__(self, config, size, **values):
+        super().__init__(config, 0, size)
+        self.values = {REGISTERS[name].offset: value for name, value in values.items()}
+
+    def read_register(self, offset):
+        return self.values.get(offset, super().read_register(offset))
+
+
+@pytest.mark.parametrize(
+    ("values", "result"),
+    [
+        ({"ID": 5}, "2"),
+        ({"VERSION": 99}, "3"),
+        ({"FINGERPRINT": 1}, "4"),
+        ({"PROGRAM_COUNT": 0}, "5"),
+        ({"WINDOW_END": 64}, "5"),
+        ({"STATUS": STATUS_BUSY}, "6"),
+    ],
+)
+def test_a_device_that_is_another_or_loses_writes_is_refused(case, run_image, values, result):
+    _, program, images = case
+    device = Changed(program.config, program.memory_size, **values)
+    seen = run_image(program, images, device)
+    assert seen.status == 1
+    (failure,) = seen.failures
+    assert failure["result"] == result
+    if result == "5":
+        (name,) = values
+        assert int(failure["lost_register"], 16) == REGISTERS[name].offset
+    started = (REGISTERS["CONTROL"].offset, CONTROL_START)
+    assert started not in device.writes
+
+
+def test_memory_that_is_too_small_or_beyond_the_addresses_is_refused(case, run_image):
+    _, program, images = case
+    device = Based(program.config, 0, program.memory_size)
+    for options in (
+        ["--memory", str(program.memory_size - 1)],
+        ["--base", hex((1 << program.config.addr_width) - program.memory_size + 0x1000)],
+    ):
+        (failure,) = run_image(program, images, device, *options).failures
+        assert failure["result"] == "11"
+    (failure,) = run_image(program, images, device, "--base", "0x800").failures
+    assert failure["result"] == "12"
+
+
+def test_every_error_is_reported_as_the_registers_say_it(case, run_image):
+    _, program, images = case
+    for code in ErrorCode:
+        if code is ErrorCode.NONE:
+            continue
+        for engine in Engine:
+            info = 0x9_0000_0007 + 16 * code + engine
+            device = Changed(
+                program.config,
+                program.memory_size,
+                STATUS=STATUS_ERROR,
+                ERROR_CODE=int(code),
+                ERROR_ENGINE=int(engine),
+                ERROR_INFO=info & 0xFFFFFFFF,
+                ENGINE_STATE=0x2340,
+                FETCHED=11,
+                STORED=15,
+            )
+            device.values[REGISTERS["ERROR_INFO"].offset + 4] = info >> 32
+            (failure,) = run_image(program, images, device).failures
+            assert failure == {
+                "result": "7",
+                "status": str(STATUS_ERROR),
+                "code": code.name,
+                "engine": engine.name,
+                "info": str(info),
+                "stuck": "0",
+                "LOAD": "wait_store",
+                "COMPUTE": "wait_weights",
+                "STORE": "wait_compute",
+                "fetched": "11",
+                "loaded": failure["loaded"],
+                "computed": failure["computed"],
+                "drained": failure["drained"],
+                "stored": "15",
+            }
+
+
+class Silent(Based):
+    """An emulator whose programs never end, for the first `times` of them."""
+
+    def __init__(self, config, size, times, moves=True):
+        super().__init__(config, 0, size)
+        self.times, self.moves, self.cycles, self.running = times, moves, 0, False
+
+    def write_register(self, offset, value):
+        if offset == REGISTERS["CONTROL"].offset:
+            self.running = bool(value & CONTROL_START) and self.times > 0
+            self.times -= self.running
+            if self.running:
+                return
+        super().write_register(offset, value)
+
+    def read_register(self, offset):
+        if self.running and offset == REGISTERS["STATUS"].offset:
+            return STATUS_BUSY
+        if self.running and offset == REGISTERS["CYCLES"].offset:
+            self.cycles += 100 * self.moves
+            return self.cycles
+        return super().read_register(offset)
+
+    def wait_interrupt(self, limit):
+        return not self.running and super().wait_interrupt(limit)
+
+
+@pytest.mark.parametrize("options", [[], ["--poll"]])
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_program_that_does_not_end_times_out_and_the_next_runs(case, run_image, options, moves):
+    _, program, images = case
+    device = Silent(program.config, program.memory_size, 1, moves)
+    seen = run_image(program, images, device, "--keep-going", "--limit", "5000", *options)
+    (failure,) = seen.failures
+    assert (failure["result"], failure["status"], failure["stuck"]) == ("8", "1", "0")
+    assert list(seen.layers) == [layer.name for layer in program.layers[1:]]
+    if options and moves:
+        assert device.cycles == 5000
+
+
+def test_an_interrupt_without_an_end_is_told_from_a_time_out(case, run_image):
+    _, program, images = case
+    device = Silent(program.config, program.memory_size, 1)
+    device.wait_interrupt = lambda limit: True
+    (failure, *_) = run_image(program, images, device).failures
+    assert failure["result"] == "9"
+
+
+@pytest.mark.parametrize(
+    "fails", ["read_register", "write_register", "write_memory", "read_memory"]
+)
+@pytest.mark.parametrize("after", [0, 3, 40])
+def test_a_bus_that_fails_ends_the_run(case, run_image, fails, after):
+    _, program, images = case
+    device = Based(program.config, 0, program.memory_size)
+    inner, count = getattr(device, fails), [0]
+
+    def failing(*arguments):
+        count[0] += 1
+        if count[0] > after:
+            raise SystolithError("the bus fails")
+        return inner(*arguments)
+
+    setattr(device, fails, failing)
+    seen = run_image(program, images, device)
+    if count[0] <= after:
+        assert (seen.status, seen.failures) == (0, [])
+        return
+    assert seen.status == 1
+    assert (seen.failures[0]["result"], seen.failures[0]["bus_error"]) == ("1", "2")
+    if fails != "read_memory":  # the output is read whatever happened before
+        assert count[0] == after + 1
+
+
+def test_an_image_of_another_configuration_is_refused_before_anything_is_written(case, run_image):
+    _, program, images = case
+    other = replace(PRESETS["tiny"], acc_depth=32, name="other")
+    device = Based(other, 0, program.memory_size)
+    (failure,) = run_image(program, images, device).failures
+    assert failure["result"] == "4"
+    assert not device.emulator.memory.any()
