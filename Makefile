@@ -2,31 +2,31 @@
 #
 #   make run           VGG-16 on a photograph, through the simulated accelerator
 #   make test          all tests; those of the FPGA tools are skipped before `make fpga-setup`
-#   make lint          format, lint, types, import rules
-#   make docs          whether the commands, targets and files that the documentation names exist
-#   make setup         the environment alone: .venv, with pinned packages
+#   make lint          checks format, style, types and imports
+#   make docs          checks that the commands, targets and files named in the documentation exist
+#   make setup         only sets up .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
 #   make torch-setup   PyTorch into .venv, for its tests, where pip finds a CPU build (900 MB)
 #   make clean         removes the environments and build/
 #
-#   make report        the page of what VGG-16 costs: report.html
+#   make report        a page about VGG-16's cycles and traffic: report.html
 #   make bitstream BOARD=ulx3s-85f    accelerator, memory controller and host link: build/$BOARD
 #
 #   make fuzz          random networks on thousands of small accelerators; CASES=2000 FIRST=0
-#   make fuzz-onnx     mutated ONNX files through `systolith check`; CASES=2000 FIRST=0
-#   make fuzz-import   random ONNX graphs, import and integers beside onnxruntime; CASES=2000 FIRST=0
-#   make formal        proofs about the gateware, and broken gateware that they refuse: 2 minutes
-#   make agreement     the golden model beside onnxruntime, layer by layer
-#   make noise         what equalisation and bias correction do to signal over noise: ten minutes
-#   make validate-model     the performance model against the RTL: 300 random cases, ten minutes
-#   make bench-explore      the explorer's speed: tilings and points a second, some two minutes
-#   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB on the chip: minutes
-#   make resources          what a grid of configurations takes of an ECP5: half an hour of a core
-#   make peers              SCALE-Sim and ZigZag beside our cycles, each in its own environment
-#   make memory-efficiency  what share of their pins' rate the boards' memories give, simulated
+#   make fuzz-onnx     damaged ONNX files through `systolith check`; CASES=2000 FIRST=0
+#   make fuzz-import   random ONNX graphs, compared with onnxruntime; CASES=2000 FIRST=0
+#   make formal        proofs about the gateware; broken gateware must fail them: 2 minutes
+#   make agreement     the golden model versus onnxruntime, layer by layer
+#   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
+#   make validate-model     the performance model versus the RTL: 300 random cases, 10 minutes
+#   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
+#   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
+#   make resources          ECP5 resources of a grid of configurations: half an hour on one core
+#   make peers              VGG-16's cycles versus those of SCALE-Sim and ZigZag
+#   make memory-efficiency  the share of their pins' rate that the boards' memories reach, simulated
 #
-# PYTHON names the Python of a new environment, 3.11 or newer; without it the newest one that
-# can be used is taken. JOBS is the number of tests at a time. ARGS is passed on, as in
+# PYTHON names the Python of a new environment, 3.11 or newer; the default is the newest usable one.
+# JOBS is the number of parallel tests. ARGS is passed on, as in
 #   make run ARGS="--config large --bandwidth 8"        make test ARGS="-k golden"
 
 ifeq ($(origin PYTHON),undefined)
@@ -40,7 +40,7 @@ FIRST ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# LiteX brings packages of its own choice of versions; apart from .venv it disturbs nothing.
+# LiteX wants packages of its own versions, so it has an environment of its own.
 FPGA := .venv-fpga
 
 # All but the FPGA tools and PyTorch.
@@ -49,7 +49,8 @@ EXTRAS := cluster,explore,images,judge,report,sim
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-onnx fuzz-import formal agreement noise validate-model \
-	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup memory-efficiency bitstream clean
+	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup \
+	memory-efficiency bitstream clean
 
 # The comment at the top of this file.
 help:
@@ -105,7 +106,7 @@ peers: setup .venv-scalesim/.installed .venv-zigzag/.installed
 	@.venv-scalesim/bin/python -m pip install -qq "scalesim==3.0.0" "numpy<2"
 	@touch $@
 
-# It imports six without saying so.
+# ZigZag imports six without declaring it.
 .venv-zigzag/.installed:
 	@"$(PYTHON)" -m venv .venv-zigzag
 	@.venv-zigzag/bin/python -m pip install -qq "zigzag-dse==3.9.1" six
@@ -130,7 +131,7 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[$(EXTRAS)]" --group dev
 	@touch $@
 
-# A local version is never PyPI's, whose builds carry several GB of CUDA.
+# The local version +cpu excludes builds that bring several GB of CUDA.
 torch-setup: setup
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt "torch==2.13.0+cpu" || { \
 		echo "error: pip finds no CPU build of PyTorch 2.13.0 for $$($(BIN)/python -V):" \

@@ -2,7 +2,7 @@
 #
 #     vivado -mode batch -source THIS_FILE
 #
-# makes the project build/BOARD next to this file, and BOARD.bit, BOARD.hwh and two reports there.
+# creates the project build/BOARD next to this file, with BOARD.bit, BOARD.hwh and two reports.
 # With -tclargs bd it stops when the block design is valid.
 
 set here [file dirname [file normalize [info script]]]

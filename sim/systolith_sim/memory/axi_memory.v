@@ -1,37 +1,39 @@
 // An AXI4 slave memory with the timing of a DRAM: latency, a bandwidth shared by reads and writes,
-// limited transactions under way, random stalls, errors on demand, and checks of the protocol.
+// a limit on outstanding transactions, random stalls, errors on demand, and protocol checks.
 //
-// Timing, in cycles, a handshake being at a rising edge:
-//   - the first beat of a read can be taken `latency` cycles after its address was taken, the
-//     following ones one a cycle, and the beats of queued reads follow without a gap;
-//   - data beats of writes wait in a queue of WRITE_BEATS; a beat leaves it for the memory one
-//     cycle after it was taken, at the earliest, and the response can be taken `latency` cycles
-//     after the last beat has left it;
-//   - each beat that a read or a write moves costs DATA_BYTES of a budget to which each cycle adds
-//     `rate` / RATE_UNIT bytes; reads and writes take turns when it is short of both;
-//   - with a `turnaround`, data goes one way at a time, and no beat moves in that many cycles
-//     between the last beat of one way and the first of the other. Where such a beat waits for
-//     nothing else, the budget stands still, too. The way changes at the end of a burst, or where
-//     there is nothing to move; a write's burst starts when all of it, or WRITE_BEATS, is there.
-// Latencies below 2 count as 2. Answers come in the order of the addresses; bursts are INCR and
+// Timing, in cycles; handshakes happen at rising edges:
+//   - The first beat of a read can be taken `latency` cycles after its address was taken. The
+//     others follow at one beat per cycle, and queued reads follow each other without a gap.
+//   - The data beats of writes wait in a queue of WRITE_BEATS. A beat moves on to the memory at
+//     least one cycle after it was taken. The response can be taken `latency` cycles after the last
+//     beat has moved.
+//   - Each beat read or written costs DATA_BYTES of a budget that grows by `rate` / RATE_UNIT bytes
+//     per cycle. Reads and writes take turns when the budget does not suffice for both.
+//   - With a `turnaround`, data moves in one direction at a time, and no beat moves for that many
+//     cycles when the direction changes. While the turnaround alone holds back a beat, the budget
+//     does not grow. The direction changes at the end of a burst, or when the current direction has
+//     nothing to move. A write burst starts when all of its data, or WRITE_BEATS of it, has
+//     arrived.
+// Latencies below 2 count as 2. Responses come in the order of the addresses. Bursts are INCR and
 // as wide as the bus.
 //
-// The storage is the file given by +image=PATH: mapped into memory under Verilator (see
-// memory_image.cpp), so that the file is always up to date; copied under other simulators, where a
-// rising sync[0] writes the bytes to +image_out=PATH and a rising sync[1] reads +image again.
+// The file +image=PATH is the storage. Verilator maps it into memory (see memory_image.cpp), so the
+// file is always up to date. Other simulators copy it: a rising sync[0] writes the bytes to
+// +image_out=PATH, and a rising sync[1] reads +image again.
 //
-// While `breach` is not 0 the memory breaks the protocol, once `breach_at` cycles have passed:
-//   1, 2  gives a beat of identifier 0, or 1, that nobody has asked for (once)
-//   3     gives a response that no write has asked for (once)
-//   4     marks a beat as a burst's last that is not (once)
-//   5     marks no beat as a burst's last
-//   6     gives a beat the other identifier (once)
-//   7     leaves out a beat that is not a burst's last (once)
+// While `breach` is not 0, the memory breaks the protocol after `breach_at` cycles:
+//   1, 2  sends a beat with identifier 0, or 1, that no read has requested (once)
+//   3     sends a response that belongs to no write (once)
+//   4     marks a beat as the last of its burst too early (once)
+//   5     never marks the last beat of a burst
+//   6     swaps the identifier of a beat (once)
+//   7     drops a beat other than the last of its burst (once)
 //
 // Plusargs: memory_size (bytes), memory_latency, memory_rate (in 1/RATE_UNIT bytes per cycle),
-// memory_turnaround, memory_reads, memory_writes (transactions under way), memory_stall_{ar,r,aw,w,b} (n of 256
-// cycles), memory_seed, memory_error_base, memory_error_end (a range that answers SLVERR),
-// memory_dead (never answers). Addresses and sizes are decimal.
+// memory_turnaround, memory_reads and memory_writes (outstanding transactions),
+// memory_stall_{ar,r,aw,w,b} (in n of 256 cycles), memory_seed, memory_error_base and
+// memory_error_end (the range that answers SLVERR), memory_dead (never answers). Addresses and
+// sizes are decimal.
 
 `timescale 1ns / 1ps
 
@@ -39,8 +41,8 @@ module axi_memory #(
     parameter DATA_BYTES = 8,
     parameter ADDR_WIDTH = 32,
     parameter ID_WIDTH = 1,
-    // These three are given by systolith_hw.spec.memory.
-    parameter DEPTH = 1,  // most transactions of a kind under way
+    // systolith_hw.spec.memory gives these three their values.
+    parameter DEPTH = 1,  // limit on outstanding reads, and on outstanding writes
     parameter WRITE_BEATS = 1,
     parameter RATE_UNIT = 1,
     parameter MEMORY_BYTES = 65536  // not under Verilator: size of the copy
@@ -81,7 +83,7 @@ module axi_memory #(
     input wire [1:0] sync,  // see above
     input wire [2:0] breach,
     input wire [15:0] breach_at,
-    output reg [31:0] violations,  // breaches of the protocol since the start
+    output reg [31:0] violations,  // of the protocol by the master, since the start
     output reg [47:0] read_beats,
     output reg [47:0] write_beats
 );
@@ -97,7 +99,7 @@ module axi_memory #(
   reg [31:0] latency, rate, turnaround, reads, writes, seed;
   reg [31:0] stall_ar, stall_r, stall_aw, stall_w, stall_b;
   reg dead, stalling;
-  reg alive;  // has been reset: inputs are unknown before
+  reg alive;  // after the first reset; inputs are unknown before it
 
 `ifdef VERILATOR
   import "DPI-C" function void systolith_memory_open(input string path, output longint size);
@@ -185,10 +187,10 @@ module axi_memory #(
   reg [63:0] random;
   reg [31:0] credit, available;
   reg read_turn;
-  reg writing, turning;  // the way of the last beat, and whether the next one waits for a change
-  reg [63:0] moved;  // when it moved
+  reg writing, turning;  // direction of the last beat; whether the next one waits for a turnaround
+  reg [63:0] moved;  // time of the last beat
 
-  // Addresses of reads, and the place in the first of them.
+  // Queue of read addresses, and the position within the first burst.
   reg [ADDR_WIDTH-1:0] ar_address[0:DEPTH-1];
   reg [ID_WIDTH-1:0] ar_id[0:DEPTH-1];
   reg [7:0] ar_length[0:DEPTH-1];
@@ -197,7 +199,7 @@ module axi_memory #(
   reg [7:0] r_beat;
   reg [ADDR_WIDTH-1:0] r_address;
 
-  // Addresses of writes, and the place in the first of them; data of writes; responses.
+  // Queue of write addresses, and the position within the first burst; write data; responses.
   reg [ADDR_WIDTH-1:0] aw_address[0:DEPTH-1];
   reg [ID_WIDTH-1:0] aw_id[0:DEPTH-1];
   reg [7:0] aw_length[0:DEPTH-1];
@@ -215,14 +217,14 @@ module axi_memory #(
   reg [31:0] b_first, b_count;
 
   reg want_read, want_write;
-  reg [31:0] breach_time;  // cycles since `breach` is not 0
+  reg [31:0] breach_time;  // cycles for which `breach` has not been 0
   reg [ID_WIDTH-1:0] served;
-  reg breaches, breached;  // now, and what happens once has happened
+  reg breaches, breached;  // breaks the protocol now; a breach that happens once has happened
   reg [1:0] response;
   reg [8*DATA_BYTES-1:0] data;
   integer lane;
 
-  // What a master held out and was not taken must still be there.
+  // An offer of the master that was not taken must stay unchanged.
   reg ar_waits, aw_waits, w_waits;
   reg [ADDR_WIDTH+7:0] ar_held, aw_held;
   reg [8*DATA_BYTES-1:0] w_held_data;
@@ -254,7 +256,7 @@ module axi_memory #(
   always @(posedge clk) begin
     if (rst) begin
       alive = 1;
-      now = {32'd0, turnaround};  // the first beat waits for no change
+      now = {32'd0, turnaround};  // no turnaround before the first beat
       random = {seed, ~seed} ^ 64'h9E3779B97F4A7C15;
       credit = rate < COST ? COST - rate : 0;
       read_turn = 0;
@@ -285,7 +287,7 @@ module axi_memory #(
       bvalid <= 0;
     end else if (alive) begin
       now = now + 1;
-      if (stalling) begin  // xorshift64; a byte for each channel
+      if (stalling) begin  // xorshift64, one byte per channel
         random = random ^ (random << 13);
         random = random ^ (random >> 7);
         random = random ^ (random << 17);
@@ -297,7 +299,7 @@ module axi_memory #(
       end else breach_time = breach_time + 1;
       breaches = breach_time > {16'd0, breach_at} && !breached;
 
-      // The master keeps to the protocol.
+      // Check that the master obeys the protocol.
 `ifndef VERILATOR
       if ((^{arvalid, awvalid, wvalid, rready, bready}) === 1'bx) violation("unknown handshake");
 `endif
@@ -315,7 +317,7 @@ module axi_memory #(
         w_held_strobe = {wlast, wstrb};
       end
 
-      // Who moves a beat: reads into their output register, writes out of their queue.
+      // Which direction moves a beat: reads to their output register, writes out of the queue?
       want_read = (!rvalid || rready) && ar_count != 0 && now >= ar_time[ar_first]
           && !(stalling && random[7:0] < stall_r[8:0]);
       want_write = w_count != 0 && aw_count != 0 && b_count != DEPTH;
@@ -339,7 +341,7 @@ module axi_memory #(
         read_turn = !read_turn;
       end
       available = available - (want_read ? COST : 0) - (want_write ? COST : 0);
-      // Bandwidth that nobody wanted is lost.
+      // Unused bandwidth is lost.
       credit = available < COST ? available : rate < COST ? COST - rate : 0;
       if (want_read || want_write) begin
         writing = want_write;
@@ -445,7 +447,7 @@ module axi_memory #(
         breached = 1;
       end
 
-      // What the master hands over at this edge.
+      // Take what the master transfers at this edge.
       if (arvalid && arready) begin
         check_address(araddr, arlen, arsize, arburst);
         w_index = after(ar_first, ar_count, DEPTH);

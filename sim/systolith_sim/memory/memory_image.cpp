@@ -1,4 +1,5 @@
-// The storage of axi_memory.v under Verilator: a file mapped into memory and shared with Python.
+// The storage of axi_memory.v under Verilator: a file that is mapped into memory and shared with
+// Python.
 
 #include <fcntl.h>
 #include <sys/mman.h>

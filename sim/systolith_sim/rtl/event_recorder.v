@@ -1,18 +1,18 @@
-// Records when each instruction passed its gate, began and ended, and every so many cycles what the
-// engines have done so far. Only simulations that are built for it hold it.
+// Records when each instruction passed its gate, began and ended, and periodically samples what the
+// engines have done so far. Only simulations built with events contain it.
 //
-// Plusargs: +events=FILE, without which nothing is written; +events_interval=CYCLES between two
-// samples, 0 for none. A line is an event; cycles count from 1, the first in which the program runs.
+// Plusargs: +events=FILE; without it nothing is written. +events_interval=CYCLES between two
+// samples; 0 for none. Each line is an event. Cycle 1 is the first in which the program runs.
 //
-//   L0|C0|S0 cycle   a LOAD, CONV or STORE passed its gate; those of a letter come in program order
-//   L1|C1|S1 cycle   it began: its first word was taken, its first pixel or sum issued
-//   L2|C2|S2 cycle   it ended: its last word, pixel or sum
-//   S3 cycle         its last write was acknowledged
+//   L0|C0|S0 cycle   a LOAD, CONV or STORE passed its gate; each kind comes in program order
+//   L1|C1|S1 cycle   it began: took its first word, or issued its first pixel or sum
+//   L2|C2|S2 cycle   it ended, with its last word, pixel or sum
+//   S3 cycle         the memory acknowledged its last write
 //   T cycle reads writes L.idle .. L.wait_store C.idle .. S.wait_memory
 //                    bus beats that the memory has served, and cycles of each engine in each state
 //   E cycle          the program ended
 //
-// It looks between two rising edges, when everything in the cycle is settled.
+// It samples at falling edges, when all signals of the cycle have settled.
 
 `timescale 1ns / 1ps
 
@@ -64,7 +64,7 @@ module event_recorder (
       end
       now = now + 1;
 
-      // What ended is told a cycle later, in which what takes its place begins.
+      // A LOAD reports its end one cycle later, in the cycle in which the next one begins.
       if (load_done) $fwrite(file, "L2 %0d\n", now - 1);
       load_taken = load_waits && (!load_active || load_done);
       if (load_taken) $fwrite(file, "L1 %0d\n", now);

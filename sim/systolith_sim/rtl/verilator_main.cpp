@@ -1,10 +1,10 @@
-// The main loop of a Verilator simulation that cocotb takes part in.
+// The main loop of a Verilator simulation with cocotb.
 //
-// It makes the clock itself, so that nothing of cocotb runs in a cycle in which no callback is due:
-// a test bench waits for edges of `clk` and for time as usual, but must not drive `clk`. The
-// callbacks run in the order that the VPI promises: those of an edge of the clock see the values
-// from before it. While `bench_waits` is high, the test bench promises to wait for nothing but `irq`
-// and times; the VPI, which takes longer than a small design, is then left out until one comes.
+// The loop drives the clock itself, so that cocotb runs only in cycles in which a callback is due.
+// A test bench waits for edges of `clk` and for time as usual, but must not drive `clk`. Callbacks
+// run in the order that the VPI promises: those of a clock edge see the values from before the
+// edge. While `bench_waits` is high, the test bench promises to wait for `irq` and for time alone.
+// Until one of them comes, the loop skips the VPI, which takes longer than a small design does.
 
 #include <cstdint>
 #include <cstring>
@@ -21,7 +21,7 @@ static std::unique_ptr<VerilatedVcdC> trace;
 
 extern "C" void vlog_startup_routines_bootstrap(void);
 
-static const uint64_t HALF_PERIOD = 5000;  // of the clock, in steps of 1 ps
+static const uint64_t HALF_PERIOD = 5000;  // of the clock, in ps
 static const uint64_t NEVER = ~uint64_t{0};
 static uint64_t now = 0;
 
@@ -43,7 +43,7 @@ static void settle() {
 int main(int argc, char** argv) {
     Verilated::commandArgs(argc, argv);
     const auto top = std::make_unique<Vtop>("");
-    Verilated::fatalOnVpiError(false);  // cocotb asks for objects that may not exist
+    Verilated::fatalOnVpiError(false);  // cocotb looks up objects that may not exist
 #if VM_TRACE
     Verilated::traceEverOn(true);
     const char* const option = Verilated::commandArgsPlusMatch("waves=");
@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
         VerilatedVpi::callCbs(cbReadOnlySynch);
         dump();
         const uint64_t deadline = VerilatedVpi::cbNextDeadline();
-        // Nobody waits for a time and nobody will be woken by a value: the test bench is gone.
+        // No callback waits for a time or for a value: the test bench has ended.
         if (deadline == NEVER && !VerilatedVpi::hasCbs(cbValueChange)) break;
         if (top->bench_waits && !top->irq && clock_edge < deadline) {
             do {
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
                 top->eval();
                 dump();
             } while (!top->irq && clock_edge < deadline && !Verilated::gotFinish());
-            continue;  // the callbacks of this time
+            continue;  // with the callbacks of this time
         }
         now = deadline < clock_edge ? deadline : clock_edge;
         VerilatedVpi::callCbs(cbNextSimTime);

@@ -1,8 +1,8 @@
-// Behavioural models of ECP5 primitives, of what the gateware uses of them and no more.
+// Behavioural models of ECP5 primitives, limited to the modes that the gateware uses.
 //
-// Written from the part's documentation (FPGA-TN-02205, FPGA-TN-02204): a multiplier with its
-// input and output registers on, and a block RAM whose port A writes and whose port B reads
-// through the output register. Anything else stops the simulation.
+// They follow the part's documentation (FPGA-TN-02205, FPGA-TN-02204): a multiplier with input and
+// output registers, and a block RAM that writes through port A and reads through port B and its
+// output register. Any other mode stops the simulation.
 
 module MULT18X18D #(
   parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTA_CE = "CE0", parameter REG_INPUTA_RST = "RST0",
@@ -60,7 +60,7 @@ module DP16KD #(
   wire [13:0] r_addr = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
   wire [35:0] w_data = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0,
                         DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
-  // The low address bits of wide words enable their bytes; all together or none here.
+  // In wide words the low address bits are byte enables; here all or none are set.
   wire enable = DATA_WIDTH_A == 36 ? &w_addr[3:0] : DATA_WIDTH_A == 18 ? &w_addr[1:0] : 1'b1;
   integer index;
   initial begin
@@ -77,7 +77,7 @@ module DP16KD #(
     if (OCEB) out <= RSTB ? {DATA_WIDTH_A{1'b0}} : array;
   end
   wire [35:0] wide = {36{1'b0}} | out;
-  // Words of 36 bits leave on both ports, narrower ones on port B.
+  // Words of 36 bits come out of both ports, narrower ones out of port B.
   assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0}
     = DATA_WIDTH_A == 36 ? wide[17:0] : 18'd0;
   assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0}
