@@ -14,7 +14,7 @@ From a network and an accelerator to what it computes and what it costs::
 * :class:`Accelerator`: a configuration; its Verilog, and what it takes of an FPGA.
 * :func:`load` returns a :class:`Network`, whose ``compile`` returns a :class:`Compiled` program,
   whose ``run`` returns a :class:`Run` with its :class:`Report`. ``Network.estimate`` returns the
-  same report from shapes alone.
+  same report from shapes alone, and ``Compiled.load`` a program that was saved.
 * :class:`Memory`: the external memory.
 * :func:`explore` compares many accelerators and memories in a :class:`Sweep`.
 

@@ -1,14 +1,13 @@
 """A compiled network: the program of one accelerator, and its runs."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from systolith.accelerator import Accelerator
-from systolith.arguments import MOST_WORKERS, choice_of, clock_of, whole_of
+from systolith.arguments import MOST_WORKERS, choice_of, clock_of, memory_of, whole_of
 from systolith.notebook import table
 from systolith.progress import Progress, log_of
 from systolith.report import Report
@@ -22,6 +21,7 @@ from systolith_host.flow.prepare import Quantised, golden_tensors
 from systolith_host.flow.run import execute
 from systolith_host.flow.select import select_layers
 from systolith_host.network.golden import run_golden
+from systolith_host.network.scales import ActivationScale
 from systolith_host.program.program import Program
 from systolith_host.quantize.quantize import quantize_input
 from systolith_host.runtime.choose import DeviceOptions, choose_backend
@@ -33,24 +33,48 @@ __all__ = ["Compiled"]
 class Compiled:
     """A program: instructions, packed weights and memory map of a network on one accelerator.
 
-    :meth:`systolith.Network.compile` makes one.
+    :meth:`systolith.Network.compile` makes one, :meth:`load` reads one.
 
     Attributes
     ----------
     program : systolith_host.program.program.Program
-    quantised : systolith_host.flow.prepare.Quantised
-        The integer network that it computes.
     memory : Memory
-        That its schedules are chosen for.
+        That models and simulators have; a compiled program's schedules are chosen for it.
     """
 
     def __init__(
-        self, loaded: Loaded, program: Program, quantised: Quantised, memory: Memory
+        self,
+        program: Program,
+        memory: Memory,
+        network: tuple[Loaded, Quantised] | None = None,
+        path: Path | None = None,
     ) -> None:
-        self._loaded = loaded
         self.program = program
-        self.quantised = quantised
         self.memory = memory
+        self._network = network
+        self._path = path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, memory: Memory | None = None) -> "Compiled":
+        """Read a program that :meth:`save` or ``systolith compile`` wrote.
+
+        It runs without the network that it was compiled from, and without calibration. Only the
+        golden model, and with it ``judge=True``, needs that network.
+
+        Parameters
+        ----------
+        path : path
+        memory : Memory, optional
+            That models and simulators have, whatever the schedules were chosen for; as fast as the
+            bus if None.
+
+        Raises
+        ------
+        SystolithError
+            If the file cannot be read, is damaged, or is not a program of this version.
+        """
+        memory, file = memory_of(memory), Path(path)
+        return cls(Program.load(file), memory, path=file)
 
     @property
     def name(self) -> str:
@@ -70,14 +94,31 @@ class Compiled:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one input: (channels, height, width) or (features,)."""
-        graph = self.quantised.graph
-        return tuple(graph.shapes[graph.input])
+        return self.program.input_shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Of one output: (channels, height, width) or (features,)."""
-        graph = self.quantised.graph
-        return tuple(graph.shapes[graph.output])
+        return self.program.output_shape
+
+    @property
+    def quantised(self) -> Quantised:
+        """The integer network that it computes.
+
+        Raises
+        ------
+        SystolithError
+            If the program came from a file, which does not hold the network.
+        """
+        return self._origin("quantised")[1]
+
+    def _origin(self, wanted: str) -> tuple[Loaded, Quantised]:
+        if self._network is None:
+            raise SystolithError(
+                f"{wanted} needs the network, which {self._path} does not hold: compile it again, "
+                "or take `systolith run --program`"
+            )
+        return self._network
 
     @property
     def predicted_cycles(self) -> int:
@@ -110,11 +151,12 @@ class Compiled:
         Raises
         ------
         SystolithError
-            If an input cannot be used.
+            If an input cannot be used, or the program came from a file.
         """
+        _, quantised = self._origin("golden")
         with log_of(None) as log:
             inputs = gather_inputs(x, self.input_shape, log, "x")
-        qgraph = self.quantised.qgraph
+        qgraph = quantised.qgraph
         return run_golden(qgraph, quantize_input(qgraph, inputs))
 
     def run(
@@ -146,7 +188,7 @@ class Compiled:
             board behind litex_server. "pynq:FILE.bit": the Zynq board that this runs on.
         judge : bool
             Whether to compute every tensor by the golden model, too, and to compare. Without it the
-            device computes from the input alone.
+            device computes from the input alone. A program from a file has no network for it.
         layers : str, optional
             Only these: names and ranges, as "conv1_1,conv3_1..conv4_2". Needs `judge`: what the
             others would leave comes from the golden model.
@@ -193,33 +235,44 @@ class Compiled:
             board=None if board is None else Path(board),
             scheduler=scheduler,
         )
+        judged_by = self._origin("judge=True") if judge else None
+        program = self.program
         backend = choose_backend(str(device), options)
-        selected = select_layers(self.program, layers)
-        qgraph = self.quantised.qgraph
+        selected = select_layers(program, layers)
         with log_of(progress) as log:
             inputs = self._inputs(x, log)
-            golden: Mapping[str, np.ndarray] | None = None
-            tensors = {qgraph.input: quantize_input(qgraph, inputs)}
-            if judge:
-                tensors = golden = golden_tensors(self._loaded, qgraph, inputs, log)
+            tensors = {program.input: self._integers(inputs)}
+            golden = float_output = None
+            if judged_by is not None:
+                loaded, quantised = judged_by
+                tensors = golden = golden_tensors(loaded, quantised.qgraph, inputs, log)
+                float_output = quantised.float_output(inputs)
             outcomes, seconds = execute(
-                self.program, selected, tensors, backend, log, sequential=sequential
+                program, selected, tensors, backend, log, sequential=sequential
             )
             report = make_report(
-                self.program,
+                program,
                 outcomes,
                 backend.facts,
                 clock_mhz=clock_mhz,
-                qgraph=qgraph,
                 golden=golden,
-                float_output=self.quantised.float_output(inputs) if judge else None,
-                sources={"weights": self._loaded.source, "images": _described(x)},
+                float_output=float_output,
+                sources={"weights": self._weights(), "images": _described(x)},
                 wall_seconds=seconds,
             )
         left = {outcome.layer: outcome.output for outcome in outcomes}
         made = {layer.output: left[layer.name] for layer in selected}
-        found = {qgraph.input: tensors[qgraph.input], **made}
-        return Run(qgraph, found, self.output_shape, Report.of(report))
+        found = {program.input: tensors[program.input], **made}
+        return Run(program, found, Report.of(report))
+
+    def _integers(self, inputs: np.ndarray) -> np.ndarray:
+        place = self.program.places[self.program.input]
+        scale = ActivationScale(place.unsigned, place.scale, place.zero_point)
+        return scale.quantize(inputs).reshape(place.shape)
+
+    def _weights(self) -> str:
+        """Return in words where the weights came from."""
+        return self._network[0].source if self._network else f"those of {self._path}"
 
     def _inputs(self, x: Any, log: Log) -> np.ndarray:
         inputs = gather_inputs(x, self.input_shape, log, "x")

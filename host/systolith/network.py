@@ -298,7 +298,7 @@ class Network:
                 memory=memory,
                 progress=log.update,
             )
-            return Compiled(self._values(log), program, quantised, memory)
+            return Compiled(program, memory, (self._values(log), quantised))
 
     def estimate(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 
 from systolith.report import Report
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QConcat, QGraph, QTensor
+from systolith_host.program.program import Place, Program
 
 __all__ = ["Run"]
 
@@ -19,29 +19,33 @@ class Run:
     tensors : dict of str to ndarray of uint8 or int8, shape (N, C, H, W)
         Every tensor that the device has left in memory, by name, and the input. A convolution with
         a fused pool leaves the pool's output alone.
-    scales : dict of str to QTensor
-        Of each of these: ``scale``, ``zero_point``, ``unsigned`` and ``shape``; the real value of
-        an integer q is (q - zero_point) * scale.
+    scales : dict of str to systolith_host.program.program.Place
+        Of each of these: ``scale``, ``zero_point`` and ``unsigned``; the real value of an integer
+        q is (q - zero_point) * scale.
     report : Report
     """
 
     def __init__(
         self,
-        qgraph: QGraph,
+        program: Program,
         tensors: Mapping[str, np.ndarray],
-        output_shape: tuple[int, ...],
         report: Report,
     ) -> None:
         self.tensors = dict(tensors)
-        for layer in qgraph.layers:  # whose parts were made inside of it
-            whole = all(name in self.tensors for name in layer.inputs)
-            if isinstance(layer, QConcat) and layer.output not in self.tensors and whole:
-                parts = [self.tensors[name] for name in layer.inputs]
-                self.tensors[layer.output] = np.concatenate(parts, axis=1)
-        self.scales: dict[str, QTensor] = {name: qgraph.tensors[name] for name in self.tensors}
+        parts = program.parts
+        for name in parts:  # what was made inside of it
+            self._join(name, parts)
+        self.scales: dict[str, Place] = {name: program.places[name] for name in self.tensors}
         self.report = report
-        self._output = qgraph.output
-        self._output_shape = output_shape
+        self._output = program.output
+        self._output_shape = program.output_shape
+
+    def _join(self, name: str, parts: Mapping[str, tuple[str, ...]]) -> bool:
+        """Put a tensor together from its parts, if all of them are there; return whether it is."""
+        inside = parts.get(name, ())
+        if name not in self.tensors and inside and all([self._join(one, parts) for one in inside]):
+            self.tensors[name] = np.concatenate([self.tensors[one] for one in inside], axis=1)
+        return name in self.tensors
 
     @property
     def output(self) -> np.ndarray:

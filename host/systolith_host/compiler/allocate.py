@@ -73,6 +73,8 @@ def place_of(
         unsigned=tensor.unsigned,
         pixel_bytes=pixel_bytes,
         block=config.block,
+        scale=float(tensor.scale),
+        zero_point=int(tensor.zero_point),
     )
     size = batch * place.image_bytes
     fields = {**place.__dict__, "address": memory.reserve(size, "activations"), "size": size}
@@ -93,6 +95,8 @@ def place_inside(tensor: QTensor, parent: Place, channel: int) -> Place:
         unsigned=tensor.unsigned,
         pixel_bytes=0,
         block=parent.block,
+        scale=float(tensor.scale),
+        zero_point=int(tensor.zero_point),
         parent=parent.tensor,
         image_pitch=parent.image_bytes,
     )

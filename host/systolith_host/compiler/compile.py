@@ -156,6 +156,8 @@ def _compile(
         memory_size=space.size,
         input=qgraph.input,
         output=qgraph.output,
+        input_shape=qgraph.input_shape or qgraph.tensors[qgraph.input].shape,
+        output_shape=qgraph.output_shape or qgraph.tensors[qgraph.output].shape,
     )
     return program, tuple(schedules)
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from systolith_host.flow.report import LayerReport, Report
 from systolith_host.least import cycle_bound
-from systolith_host.network.qgraph import QGraph
-from systolith_host.program.program import Program
+from systolith_host.program.program import Place, Program
 from systolith_host.runtime.backend import Facts
 from systolith_host.runtime.jobs import Outcome, Ran
 
@@ -24,7 +23,6 @@ def make_report(
     facts: Facts,
     *,
     clock_mhz: float,
-    qgraph: QGraph | None = None,
     golden: Mapping[str, np.ndarray] | None = None,
     float_output: np.ndarray | None = None,
     sources: Mapping[str, str] | None = None,
@@ -41,8 +39,6 @@ def make_report(
         Of what ran them.
     clock_mhz : float
         For the frames per second, where the device has no clock of its own.
-    qgraph : QGraph, optional
-        For the real values of the largest outputs.
     golden : mapping of str to ndarray, optional
         Every tensor, by the golden model; without it nothing is compared.
     float_output : ndarray of float32, shape (N, classes), optional
@@ -82,8 +78,8 @@ def make_report(
                 seconds=outcome.seconds if isinstance(outcome, Outcome) else 0.0,
             )
         )
-        if layer.output == program.output and qgraph is not None and output is not None:
-            top = _top(qgraph, output)
+        if layer.output == program.output and output is not None:
+            top = _top(program.places[program.output], output)
     float_top: tuple[int, ...] = ()
     if top and float_output is not None:
         best = np.argsort(-float_output[0].ravel(), kind="stable")[:TOP]
@@ -113,9 +109,8 @@ def _mismatches(values: np.ndarray, golden: np.ndarray) -> int:
     return int(np.count_nonzero(values != golden))
 
 
-def _top(qgraph: QGraph, output: np.ndarray) -> tuple[tuple[int, float], ...]:
+def _top(place: Place, output: np.ndarray) -> tuple[tuple[int, float], ...]:
     """Return class index and real value of the largest outputs of the first image."""
-    tensor = qgraph.tensors[qgraph.output]
-    values = (output[0].ravel().astype(np.float64) - tensor.zero_point) * tensor.scale
+    values = (output[0].ravel().astype(np.float64) - place.zero_point) * place.scale
     order = np.argsort(-values, kind="stable")[:TOP]
     return tuple((int(index), float(values[index])) for index in order)

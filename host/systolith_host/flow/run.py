@@ -124,7 +124,6 @@ def run(request: Request, log: Log) -> Finished:
         outcomes,
         backend.facts,
         clock_mhz=request.clock_mhz,
-        qgraph=prepared.qgraph,
         golden=prepared.tensors,
         float_output=prepared.float_output,
         sources={"weights": prepared.weights, "images": prepared.images},

@@ -158,6 +158,9 @@ class QGraph:
         In an order in which every input comes before its use.
     input, output : str
         Names of the network's input and output tensors.
+    input_shape, output_shape : tuple of int
+        Of one image as the network's users know it, (channels, height, width) or (features,);
+        those of the tensors if empty.
     """
 
     name: str
@@ -165,3 +168,5 @@ class QGraph:
     layers: tuple[QLayer, ...]
     input: str
     output: str
+    input_shape: tuple[int, ...] = ()
+    output_shape: tuple[int, ...] = ()

@@ -15,7 +15,7 @@ from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, 
 __all__ = ["load_qgraph", "save_qgraph"]
 
 _FORMAT = "systolith integer network"
-_VERSION = 1
+_VERSION = 2
 _ARRAYS = ("weight", "bias", "multiplier", "shift")
 _KINDS = {"QConv": QConv, "QMaxPool": QMaxPool, "QAdd": QAdd, "QConcat": QConcat}
 
@@ -46,6 +46,8 @@ def save_qgraph(qgraph: QGraph, path: Path | str) -> None:
         "layers": layers,
         "input": qgraph.input,
         "output": qgraph.output,
+        "input_shape": qgraph.input_shape,
+        "output_shape": qgraph.output_shape,
     }
     try:
         # One entry: the order in which several are written changes from run to run.
@@ -87,7 +89,15 @@ def load_qgraph(path: Path | str) -> QGraph:
             entry["name"]: QTensor(**{**entry, "shape": tuple(entry["shape"])})
             for entry in meta["tensors"]
         }
-        return QGraph(meta["name"], tensors, tuple(layers), meta["input"], meta["output"])
+        return QGraph(
+            meta["name"],
+            tensors,
+            tuple(layers),
+            meta["input"],
+            meta["output"],
+            tuple(meta["input_shape"]),
+            tuple(meta["output_shape"]),
+        )
     except OSError as error:
         raise SystolithError(f"{path}: cannot be read: {error}") from None
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """Checks program files before a run: kinds, ranges, places that fit, legal instructions."""
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ from systolith_hw.spec.isa import (
 if TYPE_CHECKING:
     from systolith_host.program.program import LayerProgram, Place, Program
 
-__all__ = ["LARGEST_BATCH", "PAGE_BYTES", "check", "record", "whole"]
+__all__ = ["LARGEST_BATCH", "PAGE_BYTES", "check", "record", "shape", "whole"]
 
 _Record = TypeVar("_Record")
 
@@ -46,6 +47,19 @@ def whole(value: object, what: str, low: int = 0, high: int = (1 << 63) - 1) -> 
     if type(value) is not int or not low <= value <= high:
         raise ValueError(f"{what} must be a whole number from {low} to {high}, not {value!r:.80}")
     return value
+
+
+def shape(values: object, what: str) -> tuple[int, ...]:
+    """Return the shape of a map or a vector from a file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(values, list) or len(values) not in (1, 3):
+        raise ValueError(f"{what} must be a list of 1 or 3 sizes, not {values!r:.80}")
+    return tuple(whole(value, what, 1) for value in values)
 
 
 def record(kind: type[_Record], fields: object) -> _Record:
@@ -105,6 +119,11 @@ def check(program: "Program") -> None:
     for name in (program.input, program.output):
         if name not in program.places:
             raise ValueError(f"tensor {name} has no place")
+    ends = {program.input: program.input_shape, program.output: program.output_shape}
+    for name, sizes in ends.items():
+        place = program.places[name]
+        if math.prod(sizes) != place.channels * place.height * place.width:
+            raise ValueError(f"tensor {name} is {place.shape[1:]}, which is not {sizes}")
     names = [layer.name for layer in program.layers]
     if not names or len(set(names)) != len(names):
         raise ValueError("its layers must have names of their own, and there must be some")
@@ -120,6 +139,9 @@ def _check_place(program: "Program", place: "Place") -> None:
         raise ValueError(f"{title} must have a batch of {program.batch}, not {place.batch}")
     if place.block != config.block:
         raise ValueError(f"{title} must have blocks of {config.block}, not {place.block}")
+    if not (math.isfinite(place.scale) and place.scale > 0):
+        raise ValueError(f"{title} must have a positive scale, not {place.scale}")
+    whole(place.zero_point, f"{title}: zero_point", *((0, 255) if place.unsigned else (-128, 127)))
     packed = place.pixel_bytes
     if packed and (packed not in config.pack_sizes or place.channels > packed):
         raise ValueError(f"{title} of {place.channels} channels cannot have pixels of {packed}")

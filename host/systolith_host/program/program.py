@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
-from systolith_host.program.check import check, record, whole
+from systolith_host.program.check import check, record, shape, whole
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import VERSION
 
@@ -20,6 +20,9 @@ __all__ = ["LayerProgram", "Place", "Program"]
 
 _FORMAT = "systolith program"
 """Name of a file's only entry of text."""
+
+_FORMAT_VERSION = 2
+"""Of the file's entries; the hardware has a version of its own."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Place:
         Bytes of a pixel of a packed tensor, 0 for the layout blocked by channel.
     block : int
         Channels of a block, which is also the bytes of a memory word.
+    scale : float
+        Real value of one step.
+    zero_point : int
+        Integer that stands for 0.0, in the tensor's own type.
     parent : str
         Tensor whose channels include this one's, if it stands inside another.
     image_pitch : int
@@ -54,6 +61,8 @@ class Place:
     unsigned: bool
     pixel_bytes: int
     block: int
+    scale: float
+    zero_point: int
     parent: str = ""
     image_pitch: int = 0
 
@@ -240,6 +249,8 @@ class Program:
         Bytes of external memory that the program needs, from address 0.
     input, output : str
         Names of the network's input and output tensors.
+    input_shape, output_shape : tuple of int
+        Of one image as the network's users know it: a place has a vector as (channels, 1, 1).
     """
 
     network: str
@@ -251,12 +262,14 @@ class Program:
     memory_size: int
     input: str
     output: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """The tensors that stand inside others, by those."""
+        """The tensors that stand inside others, by those, in the order of their channels."""
         result: dict[str, tuple[str, ...]] = {}
-        for place in self.places.values():
+        for place in sorted(self.places.values(), key=lambda place: place.address):
             if place.parent:
                 result[place.parent] = (*result.get(place.parent, ()), place.tensor)
         return result
@@ -270,6 +283,7 @@ class Program:
             If the file cannot be written.
         """
         meta = {
+            "format": _FORMAT_VERSION,
             "version": VERSION,
             "network": self.network,
             "config": self.config.to_dict(),
@@ -281,6 +295,8 @@ class Program:
             "memory_size": self.memory_size,
             "input": self.input,
             "output": self.output,
+            "input_shape": self.input_shape,
+            "output_shape": self.output_shape,
         }
         tensors = {f"segment{index}": data for index, (_, data) in enumerate(self.segments)}
         try:
@@ -311,6 +327,11 @@ class Program:
                         f"{path}: is a program of version {meta['version']}, not {VERSION}; "
                         "compile it again"
                     )
+                if meta.get("format") != _FORMAT_VERSION:
+                    raise SystolithError(
+                        f"{path}: is a program file of another version of systolith; compile it "
+                        "again"
+                    )
                 data = [file.get_tensor(f"segment{i}") for i in range(len(meta["segments"]))]
             return cls._from_meta(meta, data)
         except OSError as error:
@@ -340,6 +361,8 @@ class Program:
             memory_size=meta["memory_size"],
             input=meta["input"],
             output=meta["output"],
+            input_shape=shape(meta["input_shape"], "input_shape"),
+            output_shape=shape(meta["output_shape"], "output_shape"),
         )
         if meta["fingerprint"] != f"{program.config.fingerprint:016x}":
             raise ValueError("its configuration is not the one that it was compiled for")

@@ -195,6 +195,8 @@ class _Builder:
             tuple(self.layers),
             self.graph.input,
             self.names[output],
+            tuple(self.graph.shapes[self.graph.input]),
+            tuple(self.graph.shapes[self.graph.output]),
         )
 
     def add(self, layer: FoldedLayer) -> None:

@@ -1,5 +1,6 @@
 """Program files and the places of tensors in memory."""
 
+import json
 import random
 
 import numpy as np
@@ -11,10 +12,11 @@ from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.program.program import Place, Program
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.registers import VERSION
 
 
 def place(channels, pixel_bytes=0, unsigned=False, batch=2, height=3, width=5, block=4):
-    made = Place("t", 64, 0, batch, channels, height, width, unsigned, pixel_bytes, block)
+    made = Place("t", 64, 0, batch, channels, height, width, unsigned, pixel_bytes, block, 1.0, 0)
     return Place(**{**made.__dict__, "size": batch * made.image_bytes})
 
 
@@ -106,6 +108,9 @@ def test_a_cut_file_is_refused_in_one_line(program, tmp_path, keep):
         Program.load(path)
 
 
+OLDER = json.dumps({"version": VERSION, "segments": []})
+
+
 def test_foreign_files_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv.weight": np.zeros(3, np.float32)}, str(path))
@@ -116,6 +121,9 @@ def test_foreign_files_are_refused(tmp_path):
         Program.load(path)
     with pytest.raises(SystolithError, match="cannot be read"):
         Program.load(tmp_path / "missing")
+    save_file({"a": np.zeros(3, np.uint8)}, str(path), {"systolith program": OLDER})
+    with pytest.raises(SystolithError, match=r"of another version of systolith; compile it again$"):
+        Program.load(path)
 
 
 def test_addresses_beyond_the_memory_are_refused(program, tmp_path):
