@@ -72,7 +72,10 @@ class WeightLoader(wiring.Component):
         full = Signal()
 
         issue = active & (~first_beat | ~full | self.swap)
-        finish = issue & last_beat & s.last & r.last & c.last
+        # Comes a cycle late. A block has two rows or more, and the counters move with its last one.
+        last_block = Signal(reset_less=True)
+        m.d.sync += last_block.eq(s.last & r.last & c.last)
+        finish = issue & last_beat & last_block
         issued = Signal()
         m.d.comb += [
             self.job.ready.eq(~active | finish),
