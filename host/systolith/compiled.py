@@ -155,7 +155,7 @@ class Compiled:
         """
         _, quantised = self._origin("golden")
         with log_of(None) as log:
-            inputs = gather_inputs(x, self.input_shape, log, "x")
+            inputs = self._gathered(x, log)
         qgraph = quantised.qgraph
         return run_golden(qgraph, quantize_input(qgraph, inputs))
 
@@ -274,8 +274,13 @@ class Compiled:
         """Return in words where the weights came from."""
         return self._network[0].source if self._network else f"those of {self._path}"
 
+    def _gathered(self, x: Any, log: Log) -> np.ndarray:
+        # A program from a file does not know how the network's file had its images.
+        last = self._network is not None and self._network[0].channels_last
+        return gather_inputs(x, self.input_shape, log, "x", channels_last=last)
+
     def _inputs(self, x: Any, log: Log) -> np.ndarray:
-        inputs = gather_inputs(x, self.input_shape, log, "x")
+        inputs = self._gathered(x, log)
         if len(inputs) != self.batch:
             raise SystolithError(
                 f"x: the program takes a batch of {self.batch}, not {len(inputs)}: compile it with "

@@ -223,7 +223,10 @@ class Network:
         if self._known is not None:
             refuse_scales(self._known, asked)
         if given is not None:
-            self._samples = gather_inputs(given, self.input_shape, log, "calibrate")
+            last = self._known is not None and self._known.channels_last
+            self._samples = gather_inputs(
+                given, self.input_shape, log, "calibrate", channels_last=last
+            )
 
     def forward(self, x: Any) -> np.ndarray:
         """Compute the float network, without any quantisation of ours.
@@ -245,7 +248,8 @@ class Network:
         """
         with log_of(None) as log:
             loaded = self._values(log)
-            inputs = gather_inputs(x, self.input_shape, log, "x")
+            last = loaded.channels_last
+            inputs = gather_inputs(x, self.input_shape, log, "x", channels_last=last)
         scales = loaded.model.scales if loaded.model is not None else None
         tensors = run_float(self.graph, loaded.weights, inputs, scales=scales or None)
         output = next(y for name, y in tensors if name == self.graph.output)

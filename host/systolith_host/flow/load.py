@@ -59,6 +59,11 @@ class Loaded:
     model: "OnnxModel | None" = None
 
     @property
+    def channels_last(self) -> bool:
+        """Whether its file has images as (height, width, channels)."""
+        return self.model is not None and self.model.channels_last
+
+    @property
     def quantised(self) -> bool:
         """Whether it has scales of its own."""
         return self.model is not None and bool(self.model.scales)

@@ -185,7 +185,8 @@ def prepare(
     shape = graph.shapes[graph.input]
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
-    given = [*load_all(paths, shape, log)]
+    last = loaded.channels_last
+    given = [*load_all(paths, shape, log, channels_last=last)]
     inputs = image_batch(given, batch)
     refuse_scales(
         loaded,
@@ -195,7 +196,9 @@ def prepare(
             "--correct-bias": bool(how.correction),
         },
     )
-    samples = load_all(find_inputs(calibrate), shape, log) if calibrate else inputs
+    samples = inputs
+    if calibrate:
+        samples = load_all(find_inputs(calibrate), shape, log, channels_last=last)
     made = quantise(loaded, samples, how.settled(bool(calibrate)), multiplier_width, log)
     qgraph = made.qgraph
     tensors = golden_tensors(loaded, qgraph, inputs, log)

@@ -120,10 +120,24 @@ def _behind(old: LayerWeights | None, affine: LayerWeights) -> LayerWeights | No
     if old is None:
         return None
     scale, shift = affine.weight, affine.bias
+    if old.scale is not None and (scale != 1).any():
+        return _quantised_behind(old, old.scale, scale, shift)
     if old.scale is not None:
-        return replace(old, bias=old.bias + shift) if (scale == 1).all() else None
+        return replace(old, bias=old.bias + shift)
     weight = _product(old.weight, scale.reshape(-1, *[1] * (old.weight.ndim - 1)))
     return LayerWeights(weight, old.bias * scale + shift)
+
+
+def _quantised_behind(
+    old: LayerWeights, steps: np.ndarray, scale: np.ndarray, shift: np.ndarray
+) -> LayerWeights | None:
+    """Let the steps take the scale, and the integers its sign; None if they would not fit."""
+    least = old.weight.reshape(len(old.weight), -1).min(axis=1)
+    if ((scale < 0) & (least < -127.5 * steps)).any():
+        return None
+    weight = _product(old.weight, scale.reshape(-1, *[1] * (old.weight.ndim - 1)))
+    new = np.where(scale == 0, steps, steps * np.abs(scale))
+    return LayerWeights(weight, old.bias * scale + shift, new)
 
 
 def _forwards(

@@ -19,7 +19,7 @@ _WEIGHTED = frozenset(
 
 def end(reader: "Reader", proto: onnx.NodeProto, name: str) -> None:
     """Take in a node with which the host's part begins; the values before it are the output."""
-    _leave(reader, proto, reader.source(proto))
+    _leave(reader, proto, reader.source(proto, moved=True))
 
 
 def on_host(reader: "Reader", proto: onnx.NodeProto) -> bool:
@@ -47,4 +47,5 @@ def _leave(reader: "Reader", proto: onnx.NodeProto, source: str) -> None:
     for name in proto.output:
         if name:
             reader.alias[name] = source
+            reader.layouts.pop(name, None)
             reader.ended.add(name)

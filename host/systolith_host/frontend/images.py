@@ -64,7 +64,11 @@ def find_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def load_inputs(
-    path: Path, shape: tuple[int, ...], overlaid: Callable[[Path], None] | None = None
+    path: Path,
+    shape: tuple[int, ...],
+    overlaid: Callable[[Path], None] | None = None,
+    *,
+    channels_last: bool = False,
 ) -> np.ndarray:
     """Return a file as inputs of a network.
 
@@ -78,6 +82,8 @@ def load_inputs(
         Of the network's input for one image: (channels, height, width) or (features,).
     overlaid : callable, optional
         As in :func:`load_image`.
+    channels_last : bool
+        As in :func:`check_inputs`.
 
     Returns
     -------
@@ -94,7 +100,7 @@ def load_inputs(
         except (OSError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())
             raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
-        return check_inputs(values, shape, str(path))
+        return check_inputs(values, shape, str(path), channels_last=channels_last)
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise SystolithError(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
@@ -103,7 +109,9 @@ def load_inputs(
     return load_image(path, shape[1], shape[2], gray=shape[0] == 1, overlaid=overlaid)[None]
 
 
-def check_inputs(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+def check_inputs(
+    values: np.ndarray, shape: tuple[int, ...], what: str, *, channels_last: bool = False
+) -> np.ndarray:
     """Return an array as inputs of a network, its numbers as they are.
 
     Parameters
@@ -113,6 +121,9 @@ def check_inputs(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.nd
         Of the network's input for one image.
     what : str
         The name of the array in errors.
+    channels_last : bool
+        Whether the network's file has its images as (height, width, channels). Arrays of that
+        shape become channels first; if both fit, they are the file's.
 
     Returns
     -------
@@ -123,10 +134,13 @@ def check_inputs(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.nd
     SystolithError
         If shape or type are others, or numbers are not finite as float32.
     """
+    own = (*shape[1:], shape[0]) if channels_last else shape
+    if channels_last and own in (values.shape, values.shape[1:]):
+        values = np.moveaxis(values, -1, -3)
     several = values[None] if values.shape == shape else values
     if several.shape[1:] != shape or several.size < 1 or several.dtype.kind not in "fiu":
         raise SystolithError(
-            f"{what}: must hold numbers of shape {shape}, or several of them, not "
+            f"{what}: must hold numbers of shape {own}, or several of them, not "
             f"{values.dtype} of shape {values.shape}"
         )
     with np.errstate(over="ignore"):

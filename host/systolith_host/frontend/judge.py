@@ -143,7 +143,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         return Judged(_too_large(graph))
     try:
         name = model.names[graph.output]
-        reference = Reference(path, x, [name], channels_last=model.channels_last)
+        reference = Reference(path, x, [name], model.layouts)
         wanted = reference.take(name)
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
         del reference
@@ -263,8 +263,7 @@ class _Integers:
     def __init__(
         self, path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, names: Sequence[str]
     ) -> None:
-        # Images with channels last may have become integers before or after their transposition.
-        real = {} if model.channels_last else {model.graph.input: model.graph.input}
+        real = {model.graph.input: model.graph.input}
         real |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
         self._scales = {name: model.scales[real[name]] for name in names if name in real}
         self._whole = {name for name in names if real.get(name) in model.integers}
@@ -274,7 +273,7 @@ class _Integers:
             if name in real and (real[name] in model.integers or real[name] in model.names)
         }
         wanted = list(self._sources.values())
-        self._reference = Reference(path, x, wanted, channels_last=model.channels_last)
+        self._reference = Reference(path, x, wanted, model.layouts)
 
     def take(self, name: str) -> np.ndarray | None:
         """Return a tensor's integers in onnxruntime's shape; None if there is none."""

@@ -9,6 +9,7 @@ from onnx import helper
 from systolith_host.frontend.limits import LARGEST_SIDE
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Padding, Reader
+from systolith_host.frontend.wide import copied_image, copied_vector, copies, shared
 from systolith_host.network.graph import Conv, Linear
 
 __all__ = [
@@ -64,13 +65,14 @@ def is_integer(reader: Reader, proto: onnx.NodeProto) -> bool:
     around = reader.padded.get(name)
     if around is not None:
         return around.integers
-    return reader.integers.get(reader.source(proto)) == name
+    return reader.integers.get(reader.source(proto, moved=True)) == name
 
 
 def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     """Note zeros around an image, for the convolution or pool behind it."""
     found = attributes(proto)
-    source, (_, height, width) = reader.image(proto, padded=True)
+    source, (_, height, width) = reader.image(proto, padded=True, moved=True)
+    layout = reader.layout(proto)
     mode = found.get("mode", b"constant").decode()
     if mode != "constant":
         raise UnsupportedError(f"only zeros can be put around an image, not mode {mode}")
@@ -81,7 +83,8 @@ def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         raise UnsupportedError("must have a constant number of zeros for both ends of each axis")
     ends = [(0, 0)] * 4
     for place, axis in enumerate(chosen):
-        ends[axis] = (
+        here = axis if layout is None or axis == 0 else 1 + layout.axes[axis - 1]
+        ends[here] = (
             int(amounts.reshape(-1)[place]),
             int(amounts.reshape(-1)[place + len(chosen)]),
         )
@@ -101,7 +104,7 @@ def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     around = joined(reader.padding(proto), (*ends[2], *ends[3]))
     if max(padded_size((height, width), around)) > LARGEST_SIDE:
         raise UnsupportedError(f"makes an image of more than {LARGEST_SIDE:,} pixels a side")
-    reader.rename(proto, source)
+    reader.rename(proto, source, layout)
     if any(around):
         reader.padded[proto.output[0]] = Padding(proto.name or name, around, whole)
 
@@ -167,11 +170,15 @@ def convolution(
         raise UnsupportedError(f"only two-dimensional convolutions run, not {weight.ndim - 2}-D")
     outputs, inputs, *kernel = weight.shape
     groups = int(found.get("group", 1))
+    around = reader.padding(proto)
     if groups < 1 or inputs * groups != channels or outputs % groups or min(weight.shape) < 1:
         raise UnsupportedError(
             f"weights of {weight.shape} in {groups} groups do not fit {channels} input channels"
         )
-    around = reader.padding(proto)
+    count = copies(weight, scale)
+    if scale is not None and count > 1:
+        source = copied_image(reader, name, source, count)
+        weight = shared(weight, scale, count)
     stride, padding, dilation, size = windows(
         found, padded_size((height, width), around), (kernel[0], kernel[1])
     )
@@ -198,12 +205,33 @@ def linear(
     bias: np.ndarray | None,
     scale: np.ndarray | None = None,
 ) -> None:
-    """Append a linear layer with weights of shape (features, inputs)."""
-    source = reader.source(proto)
+    """Append a linear layer with weights of shape (features, inputs).
+
+    Behind a vector in the file's order the weights are put into this network's; on an image whose
+    channels the file has last it is a convolution.
+    """
+    source, layout = reader.source(proto, moved=True), reader.layout(proto)
     shape = reader.shapes[source]
+    if layout is not None and layout.image is None and layout.axes[-1] == 0:
+        if weight.ndim != 2 or weight.shape[1] != shape[0]:
+            raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} channels")
+        if scale is not None and (count := copies(weight, scale)) > 1:
+            source = copied_image(reader, name, source, count)
+            weight = shared(weight, scale, count)
+        kernel = weight.reshape(*weight.shape, 1, 1)
+        made = Conv(name, (source,), proto.output[0], len(weight), (1, 1))
+        size = (len(weight), *shape[1:])
+        reader.weighted(proto, made, size, kernel, bias, scale, layout)
+        return
     if len(shape) != 1:
         raise UnsupportedError(f"its input must be a vector, not {shape}; flatten it before")
     if weight.ndim != 2 or weight.shape[1] != shape[0]:
         raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
+    if layout is not None:
+        weight = layout.into(weight)
+    if scale is not None and (count := copies(weight, scale)) > 1:
+        source, pixels = copied_vector(reader, name, source, count)
+        parts = weight.reshape(len(weight), -1, pixels)
+        weight = shared(parts, scale, count).reshape(len(weight), -1)
     node = Linear(name, (source,), proto.output[0], len(weight))
     reader.weighted(proto, node, (len(weight),), weight, bias, scale)

@@ -10,8 +10,9 @@ from onnx import helper, shape_inference
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
-from systolith_host.frontend.entry import input_shape, set_shape
+from systolith_host.frontend.entry import input_shape, set_shape, wants_channels_last
 from systolith_host.frontend.forks import narrowed
+from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
 from systolith_host.frontend.opsets import READ, opset_version
@@ -48,8 +49,9 @@ class OnnxModel:
         ONNX's names of those tensors' integers.
     names : dict of str to str
         ONNX's names of tensors of the graph, as far as they are the file's own.
-    channels_last : bool
-        Whether the file wants its images as (N, height, width, channels).
+    layouts : dict of str to Layout
+        Of ONNX's tensors whose axes have another order than this network's; the input's own, if
+        the file wants its images as (N, height, width, channels).
     """
 
     graph: Graph
@@ -58,7 +60,12 @@ class OnnxModel:
     scales: dict[str, ActivationScale]
     integers: dict[str, str]
     names: dict[str, str]
-    channels_last: bool
+    layouts: dict[str, Layout]
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the file wants its images that way; the network always has channels first."""
+        return self.graph.input in self.layouts
 
     @property
     def summary(self) -> str:
@@ -136,17 +143,19 @@ def _convert(
         names = ", ".join(repr(value.name) for value in graph.output)
         raise SystolithError(f"{path}: a network must have one output, not {names}")
     shape = input_shape(path, inputs[0], size)
+    last = wants_channels_last(graph, inputs[0].name, shape, constants)
     inferred = _infer(path, file.proto, inputs[0].name, shape)
     reader = Reader(
         path.stem,
         inputs[0].name,
-        shape,
+        (shape[2], *shape[:2]) if last else shape,
         constants,
-        _users(graph),
         inferred,
         HANDLERS,
         opset_version(file.proto) or READ,
     )
+    if last:
+        reader.layouts[reader.input] = CHANNELS_LAST
     for node in graph.node:
         reader.read(node)
     reader.finish(graph.output[0].name)
@@ -159,7 +168,8 @@ def _convert(
     if problems:
         return None, tuple(problems)
     weights = {node.name: values[node.name] for node in network.weighted}
-    names = reader.names(file.tensors | {reader.input})
+    own = file.tensors | {reader.input}
+    names = reader.names(own)
     epilogue = tuple(reader.epilogue)
     return (
         OnnxModel(
@@ -169,7 +179,7 @@ def _convert(
             reader.scales,
             reader.integers,
             names,
-            reader.channels_last,
+            {name: reader.layouts[name] for name in own if name in reader.layouts},
         ),
         (),
     )
@@ -218,11 +228,3 @@ def _infer(
         if len(dims) in (2, 4) and min(dims[1:]) > 0:
             shapes[entry.name] = tuple(dims[1:])
     return shapes
-
-
-def _users(graph: onnx.GraphProto) -> dict[str, int]:
-    users = {value.name: 1 for value in graph.output}
-    for node in graph.node:
-        for name in node.input:
-            users[name] = users.get(name, 0) + 1
-    return users

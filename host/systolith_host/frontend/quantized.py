@@ -5,27 +5,38 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from systolith_host.frontend.arithmetic import add, arithmetic
 from systolith_host.frontend.integers import QuantizedConstant
 from systolith_host.frontend.layers import attributes, convolution, linear
 from systolith_host.frontend.operators import average_pool
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Handler, Reader
-from systolith_host.network.graph import Add, AveragePool, Clip, Concat
+from systolith_host.network.graph import AveragePool, Clip, Concat
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["QUANTIZED"]
 
 
+_CONSTANTS = ("int8", "uint8", "int32", "int4", "uint4")
+"""Types of constants that can be dequantised."""
+
+_WEIGHTS = (np.int8, np.uint8)
+"""Types that constants can be quantised to."""
+
+
 def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    source = reader.source(proto, padded=True)
+    if reader.is_constant(proto, 0):
+        _quantize_constant(reader, proto)
+        return
+    source = reader.source(proto, padded=True, moved=True)
     scale = _scale(reader, proto, 1, 2)
     if reader.scales.setdefault(reader.root(source), scale) == scale:
-        reader.rename(proto, source)
+        reader.rename(proto, source, reader.layout(proto))
         _keep_padding(reader, proto)
     else:
-        reader.source(proto)  # zeros do not go through another scale
+        reader.source(proto, moved=True)  # zeros do not go through another scale
         node = Clip(name, (source,), proto.output[0], -np.inf, np.inf)
-        reader.add(proto, node, reader.shapes[source])
+        reader.add(proto, node, reader.shapes[source], reader.layout(proto))
         source = proto.output[0]
         reader.scales[source] = scale
     reader.integers[reader.root(source)] = proto.output[0]
@@ -33,15 +44,39 @@ def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 def _dequantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     if not reader.is_constant(proto, 0):
-        source = reader.source(proto, padded=True)
+        source = reader.source(proto, padded=True, moved=True)
         scale = _scale(reader, proto, 1, 2)
         if reader.scales.get(reader.root(source)) != scale:
             raise UnsupportedError("must undo the quantisation of its input, with the same scale")
-        reader.rename(proto, source)
+        reader.rename(proto, source, reader.layout(proto))
         _keep_padding(reader, proto)
         return
     axis = int(attributes(proto).get("axis", 1))
     _constant(reader, proto, 0, 1, 2, axis, proto.output[0])
+
+
+def _quantize_constant(reader: Reader, proto: onnx.NodeProto) -> None:
+    """Note the integers of a constant in floats, as exports with training in mind have them."""
+    values, scale = reader.constant(proto, 0), reader.constant(proto, 1)
+    zero = reader.constant(proto, 2)
+    kind = zero.dtype if zero is not None else np.dtype(np.uint8)
+    found = attributes(proto)
+    if values is None or scale is None or kind not in _WEIGHTS or values.dtype.kind != "f":
+        raise UnsupportedError("a constant can only be quantised from floats to int8 or uint8")
+    if found.get("block_size") or scale.ndim > 1 or scale.min() <= 0:
+        raise UnsupportedError("must have one positive scale, or one for each channel")
+    shape = [1] * values.ndim
+    axis = int(found.get("axis", 1))
+    if scale.size > 1:
+        if not -values.ndim <= axis < values.ndim or scale.size != values.shape[axis]:
+            raise UnsupportedError("its scales must be one, or one for each channel")
+        shape[axis] = scale.size
+    reader.take(values.size)
+    steps = np.rint(values / (scale.reshape(shape) if scale.size > 1 else scale.reshape(())))
+    if zero is not None:
+        steps += zero.reshape(shape) if zero.size > 1 else zero.reshape(())
+    ends = np.iinfo(kind)
+    reader.constants[proto.output[0]] = np.clip(steps, ends.min, ends.max).astype(kind)
 
 
 def _keep_padding(reader: Reader, proto: onnx.NodeProto) -> None:
@@ -64,8 +99,14 @@ def _constant(
     """Note integers as the floats that they stand for, under a name, and return those."""
     values, scale = reader.constant(proto, index), reader.constant(proto, scale_index)
     zero = reader.constant(proto, zero_index)
-    if values is None or scale is None or values.dtype not in (np.int8, np.uint8, np.int32):
-        raise UnsupportedError("only constants of int8, uint8 or int32 can be dequantised")
+    if values is None or scale is None or values.dtype.name not in _CONSTANTS:
+        raise UnsupportedError(f"only constants of {', '.join(_CONSTANTS)} can be dequantised")
+    block = attributes(proto).get("block_size", 0)
+    if block or scale.ndim > 1:
+        size = f" of {block} weights" if block else ""
+        raise UnsupportedError(
+            f"has a scale for each block{size}; weights have one for each output channel here"
+        )
     reader.take(values.size)
     centred = values.astype(np.int64)
     scale = scale.astype(np.float64)
@@ -79,11 +120,8 @@ def _constant(
     if zero is not None:
         if zero.size not in (1, scale.size):
             raise UnsupportedError("it must have as many zero points as scales")
-        centred = centred - (zero.reshape(shape) if zero.size > 1 else zero.reshape(()))
-    if values.ndim > 1 and not -128 <= centred.min() <= centred.max() <= 127:
-        raise UnsupportedError(
-            "weights minus their zero point must be int8; quantise weights as signed and symmetric"
-        )
+        point = zero.astype(np.int64)
+        centred = centred - (point.reshape(shape) if point.size > 1 else point.reshape(()))
     reader.constants[name] = centred * scale.reshape(shape)
     reader.quantized[name] = QuantizedConstant(scale.reshape(-1), axis)
     return reader.constants[name]
@@ -107,7 +145,7 @@ def _scale(reader: Reader, proto: onnx.NodeProto, scale: int, zero: int) -> Acti
 
 def _expect(reader: Reader, proto: onnx.NodeProto, index: int) -> None:
     """Check an input of integers against the scale and zero point behind it."""
-    source = reader.source(proto, index, padded=True)
+    source = reader.source(proto, index, padded=True, moved=True)
     scale = _scale(reader, proto, index + 1, index + 2)
     if reader.scales.setdefault(reader.root(source), scale) != scale:
         raise UnsupportedError(f"its input {index} was made with another scale or zero point")
@@ -139,7 +177,7 @@ def _bias(
     return (
         bias.reshape(-1)
         * scale
-        * reader.scales[reader.root(reader.source(proto, padded=True))].scale
+        * reader.scales[reader.root(reader.source(proto, padded=True, moved=True))].scale
     )
 
 
@@ -172,13 +210,20 @@ def _gemm(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 
 def _add(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    _expect(reader, proto, 0)
-    _expect(reader, proto, 3)
-    first, second = reader.source(proto), reader.source(proto, 3)
-    shape = reader.shapes[first]
-    if shape != reader.shapes[second]:
-        raise UnsupportedError(f"adds {shape} and {reader.shapes[second]}: shapes must agree")
-    reader.add(proto, Add(name, (first, second), proto.output[0]), shape)
+    constant = next((index for index in (0, 3) if reader.is_constant(proto, index)), None)
+    if constant is None and proto.op_type == "QLinearAdd":
+        _expect(reader, proto, 0)
+        _expect(reader, proto, 3)
+        add(reader, proto, name, 0, 3)
+    elif constant is None:
+        raise UnsupportedError("of two tensors is not supported; only their sum is")
+    else:
+        real = f"{proto.output[0]}.constant"
+        _constant(reader, proto, constant, constant + 1, constant + 2, 0, real)
+        _expect(reader, proto, 3 - constant)
+        operator = "Add" if proto.op_type == "QLinearAdd" else "Mul"
+        inputs = [proto.input[3 - constant], real]
+        arithmetic(reader, onnx.helper.make_node(operator, inputs, proto.output[:1]), name)
     _result(reader, proto, 6)
 
 
@@ -220,5 +265,6 @@ QUANTIZED: dict[str, Handler] = {
     "QLinearConv": _conv,
     "QLinearGlobalAveragePool": _average,
     "QLinearMatMul": _matmul,
+    "QLinearMul": _add,
     "QuantizeLinear": _quantize,
 }

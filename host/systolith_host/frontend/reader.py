@@ -11,6 +11,7 @@ from systolith_host.escape import layer_name
 from systolith_host.frontend.constants import Constants
 from systolith_host.frontend.host import on_host
 from systolith_host.frontend.integers import QuantizedConstant, followed
+from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.frontend.loading import all_finite
 from systolith_host.frontend.problems import Problem, UnsupportedError
@@ -65,8 +66,6 @@ class Reader:
         The input's, for one image.
     constants : dict of str to ndarray
         Initialisers; grows by what is folded.
-    users : mapping of str to int
-        Nodes that use a tensor.
     inferred : mapping of str to tuple of int
         Shapes that onnx inferred, for one image; they stand in behind what cannot run.
     handlers : mapping of str to Handler
@@ -79,7 +78,6 @@ class Reader:
     input: str
     shape: tuple[int, ...]
     constants: dict[str, np.ndarray]
-    users: Mapping[str, int]
     inferred: Mapping[str, tuple[int, ...]]
     handlers: Mapping[str, "Handler"]
     opset: int
@@ -95,8 +93,8 @@ class Reader:
     ended: set[str] = field(default_factory=set)
     padded: dict[str, Padding] = field(default_factory=dict)
     """By ONNX's names of tensors, the zeros around them."""
-    channels_last: bool = False
-    """Whether the file wants its images that way, while this network has their channels first."""
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    """By ONNX's names of tensors, the order of their axes, where it is not this network's."""
     output: str = ""
 
     def __post_init__(self) -> None:
@@ -108,7 +106,6 @@ class Reader:
         self._elements = math.prod(self.shape)
         self._folder = Constants(self.constants, self.opset)
         self._roots: dict[str, str] = {}
-        self._renamed: dict[str, str] = {}
 
     def read(self, proto: onnx.NodeProto) -> None:
         """Take in a node, or note why that cannot be done."""
@@ -170,18 +167,23 @@ class Reader:
         shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
         return Graph(self.name, shapes, tuple(nodes), self.input, self.output)
 
-    def source(self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False) -> str:
+    def source(
+        self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False, moved: bool = False
+    ) -> str:
         """Return the tensor that an input of a node stands for.
 
         Parameters
         ----------
         padded : bool
             Whether the caller looks at :meth:`padding`.
+        moved : bool
+            Whether the caller looks at :meth:`layout`.
 
         Raises
         ------
         UnsupportedError
-            If it is a constant or missing, or padded where that is not expected.
+            If it is a constant or missing, or padded or of another layout where that is not
+            expected.
         """
         name = proto.input[index] if index < len(proto.input) else ""
         if name not in self.alias:
@@ -191,7 +193,30 @@ class Reader:
                 f"takes the output of {self.padded[name].node}; only a convolution or a pool right "
                 "behind it can take the padding in"
             )
+        if name in self.layouts and not moved:
+            sides = _text(self.file_shape(proto, index))
+            raise UnsupportedError(
+                f"takes Nx{sides}, whose axes a Transpose has moved; it must have them as "
+                f"Nx{_text(self.shapes[self.alias[name]])}"
+            )
         return self.alias[name]
+
+    def layout(self, proto: onnx.NodeProto, index: int = 0) -> Layout | None:
+        """Return the order of an input's axes; None if it is this network's."""
+        return self.layouts.get(proto.input[index])
+
+    def file_shape(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, ...]:
+        """Return the shape that an input has in the file, for one image."""
+        whole = self._whole_shape(proto.input[index])
+        if whole is None:
+            raise UnsupportedError(f"its input {index} must not be constant")
+        return whole[1:]
+
+    def flattened(self, vector: str) -> str | None:
+        """Return the image of one pixel that a vector was made of; None if there is none."""
+        makers = (node.inputs[0] for node in self.nodes if node.output == vector)
+        image = next(makers, None) if self.root(vector) != vector else None
+        return image if image is not None and self.shapes[image][1:] == (1, 1) else None
 
     def padding(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, int, int, int]:
         """Return the zeros around an input: top, bottom, left, right."""
@@ -211,10 +236,10 @@ class Reader:
         return tensor in found
 
     def image(
-        self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False
+        self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False, moved: bool = False
     ) -> tuple[str, tuple[int, int, int]]:
         """Return an input tensor that must be an image, and its shape without padding."""
-        name = self.source(proto, index, padded=padded)
+        name = self.source(proto, index, padded=padded, moved=moved)
         shape = self.shapes[name]
         if len(shape) != 3:
             raise UnsupportedError(f"its input must be an image (NxCxHxW), not Nx{_text(shape)}")
@@ -236,8 +261,19 @@ class Reader:
         """Return whether an input is constant."""
         return index < len(proto.input) and proto.input[index] in self.constants
 
-    def add(self, proto: onnx.NodeProto, node: Node, shape: tuple[int, ...]) -> None:
-        """Append a node that makes the first output."""
+    def add(
+        self,
+        proto: onnx.NodeProto,
+        node: Node,
+        shape: tuple[int, ...],
+        layout: Layout | None = None,
+    ) -> None:
+        """Append a node that makes the first output, in this order of axes."""
+        self.append(node, shape)
+        self._name(proto.output[0], node.output, layout)
+
+    def append(self, node: Node, shape: tuple[int, ...]) -> None:
+        """Append a node whose output has no name in the file, or not yet."""
         if min(shape) < 1:
             raise UnsupportedError(f"its output would be empty ({_text(shape)})")
         size = math.prod(shape)
@@ -257,12 +293,10 @@ class Reader:
         self.shapes[node.output] = shape
         if isinstance(node, Flatten):
             self._roots[node.output] = self.root(node.input)
-        self.alias[proto.output[0]] = node.output
 
-    def rename(self, proto: onnx.NodeProto, source: str) -> None:
-        """Let the first output be another name of a tensor."""
-        self.alias[proto.output[0]] = source
-        self._renamed[proto.output[0]] = proto.input[0]
+    def rename(self, proto: onnx.NodeProto, source: str, layout: Layout | None = None) -> None:
+        """Let the first output be another name of a tensor, in this order of axes."""
+        self._name(proto.output[0], source, layout)
 
     def weighted(
         self,
@@ -272,6 +306,7 @@ class Reader:
         weight: np.ndarray,
         bias: np.ndarray | None,
         scale: np.ndarray | None = None,
+        layout: Layout | None = None,
     ) -> None:
         """Append a node with weights."""
         outputs = len(weight)
@@ -286,17 +321,12 @@ class Reader:
             weight = np.asarray(weight, np.float32)
         if not (all_finite(weight) and np.isfinite(values).all()):
             raise UnsupportedError("its weights or biases are not finite")
-        self.add(proto, node, shape)
+        self.add(proto, node, shape, layout)
         self.weights[node.name] = LayerWeights(weight, values.astype(np.float64), scale)
 
-    def alone(self, proto: onnx.NodeProto) -> bool:
-        """Return whether no other node uses the first input, under any of its names."""
-        name = proto.input[0]
-        while self.users.get(name) == 1:
-            if name not in self._renamed:
-                return True
-            name = self._renamed[name]
-        return False
+    def keep(self, proto: onnx.NodeProto) -> None:
+        """Let the first output be another name of the first input."""
+        self.rename(proto, self.source(proto, moved=True), self.layout(proto))
 
     def take(self, count: int) -> None:
         """Count elements that are made of constants; refuse too many (UnsupportedError)."""
@@ -326,7 +356,16 @@ class Reader:
         return True
 
     def _whole_shape(self, name: str) -> tuple[int, ...] | None:
-        return (1, *self.shapes[self.alias[name]]) if name in self.alias else None
+        if name not in self.alias:
+            return None
+        shape, layout = self.shapes[self.alias[name]], self.layouts.get(name)
+        return (1, *(shape if layout is None else layout.shape(shape)))
+
+    def _name(self, name: str, tensor: str, layout: Layout | None) -> None:
+        self.alias[name] = tensor
+        self.layouts.pop(name, None)
+        if layout is not None:
+            self.layouts[name] = layout
 
     def _fail(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
         self.problems.append(Problem(proto.name or name, proto.op_type, reason))
@@ -334,10 +373,14 @@ class Reader:
 
     def _lose(self, proto: onnx.NodeProto) -> None:
         """Go on with the shapes that onnx inferred, to find what else is wrong."""
+        layouts = (self.layouts.get(name) for name in proto.input)
+        layout = next((each for each in layouts if each and each.image is None), None)
         for name in proto.output:
             if name in self.inferred:
-                self.alias[name] = name
-                self.shapes[name] = self.inferred[name]
+                shape = self.inferred[name]
+                own = layout if len(shape) == 3 else None  # most nodes keep the order of axes
+                self.shapes[name] = shape if own is None else own.inverse(shape)
+                self._name(name, name, own)
 
 
 Handler = Callable[[Reader, onnx.NodeProto, str], None]

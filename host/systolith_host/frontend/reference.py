@@ -1,6 +1,6 @@
 """onnxruntime on an ONNX file: any of its tensors, for one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 
 from systolith_host.extras import need
 from systolith_host.frontend.entry import set_shape
+from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.stored import read_skeleton
 
 __all__ = ["HALF", "CannotRunError", "Reference"]
@@ -38,10 +39,10 @@ class Reference:
     path : Path
         The ONNX file.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
-    channels_last : bool
-        Whether the file wants its images as (1, height, width, channels).
     names : sequence of str
         ONNX's names of the tensors that will be wanted, in the order of their use.
+    layouts : mapping of str to Layout, optional
+        Of ONNX's tensors with another order of axes; all come and go in this network's.
 
     Raises
     ------
@@ -52,13 +53,18 @@ class Reference:
     """
 
     def __init__(
-        self, path: Path, x: np.ndarray, names: Sequence[str], *, channels_last: bool = False
+        self,
+        path: Path,
+        x: np.ndarray,
+        names: Sequence[str],
+        layouts: Mapping[str, Layout] | None = None,
     ) -> None:
         need("a comparison with onnxruntime", "judge")
         import onnxruntime  # a moment, and only where something is compared
 
         self._names = list(dict.fromkeys(names))
         self._known: dict[str, np.ndarray] = {}
+        self._layouts = layouts or {}
         proto = read_skeleton(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -85,7 +91,7 @@ class Reference:
         (value,) = [entry for entry in proto.graph.input if entry.name not in given]
         kind = value.type.tensor_type
         self.half = kind.elem_type == HALF
-        values = np.moveaxis(x, 1, -1) if channels_last else x
+        values = np.moveaxis(x, 1, -1) if value.name in self._layouts else x
         images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
         if images > _MOST_IMAGES:
             raise CannotRunError(f"it takes {images:,} images at once, above {_MOST_IMAGES}")
@@ -122,7 +128,8 @@ class Reference:
             except Exception as error:  # onnxruntime's own kinds
                 raise CannotRunError(_one_line(error)) from None
             self._known = {n: np.asarray(y)[:1] for n, y in zip(group, results, strict=True)}
-        return self._known.pop(name)
+        values = self._known.pop(name)
+        return self._layouts[name].into(values) if name in self._layouts else values
 
 
 def _one_line(error: Exception) -> str:

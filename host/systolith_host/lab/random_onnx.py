@@ -9,7 +9,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
-from systolith_host.lab.random_onnx_layers import STEPS, linear
+from systolith_host.lab.random_onnx_layers import LAYERS, linear
+from systolith_host.lab.random_onnx_moves import MOVES
 
 __all__ = ["ENDINGS", "random_onnx"]
 
@@ -28,12 +29,15 @@ def _log_softmax(y: np.ndarray) -> np.ndarray:
     return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
 
 
+STEPS = (*LAYERS, *MOVES)
+
+
 def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
     """Return a network, and which of ENDINGS it ends with.
 
     Most of them can run. Images are at most 12x12 with 8 channels, vectors as small.
     """
-    net = OnnxDraft(rng, rng.choice([13, 14, 15, 17, 18, 19, 21]))
+    net = OnnxDraft(rng, rng.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21]))
     shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
     kind = rng.random()
     if kind < 0.08:
@@ -50,8 +54,10 @@ def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
         _join(net)
     if rng.random() < 0.5:
         _head(net)
-    output, _ = net.tensors[-1]
+    output, shape = net.tensors[-1]
     ending = rng.choice([*ENDINGS, "", ""])
+    if net.opset < 13 and len(shape) == 3:  # a softmax was over all axes then
+        ending = ""
     if ending:
         output = net.node(ending, [output], **({} if ending == "Sigmoid" else {"axis": 1}))
     batch = rng.choice([1, "N"])

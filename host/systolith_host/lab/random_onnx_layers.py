@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
 
-__all__ = ["STEPS", "linear"]
+__all__ = ["LAYERS", "linear"]
 
 _LARGEST = 4000
 """Values of a tensor, so that a network takes milliseconds."""
@@ -139,6 +139,10 @@ def _clip(net: OnnxDraft, name: str) -> str:
     if rng.random() < 0.05:
         ends.reverse()
     low, high = rng.choice([(0, 6), (-1, 1), ends, ends, (ends[0], None), (None, ends[1])])
+    if net.opset < 11:
+        ends = {"min": low, "max": high}
+        given = {key: float(value) for key, value in ends.items() if value is not None}
+        return net.node("Clip", [name], **given)
     inputs = [name, "" if low is None else net.constant(low)]
     if high is not None:
         inputs.append(net.constant(high))
@@ -160,7 +164,7 @@ def _pool(net: OnnxDraft, source: tuple[str, Shape] | None = None) -> None:
     attributes["kernel_shape"] = kernel
     if operator == "AveragePool":
         attributes["count_include_pad"] = int(rng.random() < 0.8)
-    if "pads" in attributes and operator == "MaxPool" and rng.random() < 0.3:
+    if "pads" in attributes and operator == "MaxPool" and net.opset > 9 and rng.random() < 0.3:
         attributes["ceil_mode"] = 1
         found = _ceiled(size, kernel, attributes)
     net.add(net.node(operator, [name], **attributes), (channels, *found))
@@ -190,7 +194,7 @@ def _mean(net: OnnxDraft) -> None:
         net.add(net.node("GlobalAveragePool", [name]), (channels, 1, 1))
         return
     keep = rng.choice([0, 1])
-    axes = rng.choice([[2, 3], [-2, -1], [3, 2]])
+    axes = rng.choice([[2, 3], [-2, -1], [3, 2]]) if net.opset > 10 else [2, 3]
     if net.opset < 18:
         output = net.node("ReduceMean", [name], axes=axes, keepdims=keep)
     else:
@@ -208,8 +212,11 @@ def _pad(net: OnnxDraft) -> None:
     if rng.random() < 0.3:
         name = net.node("Relu", [name])
     top, left, bottom, right = (rng.choice([0, 1, 2]) for _ in range(4))
-    amounts = net.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    output = net.node("Pad", [name, amounts])
+    amounts = [0, 0, top, left, 0, 0, bottom, right]
+    if net.opset < 11:
+        output = net.node("Pad", [name], pads=amounts)
+    else:
+        output = net.node("Pad", [name, net.constant(amounts, np.int64)])
     shape = (channels, height + top + bottom, width + left + right)
     before = list(net.tensors)
     if rng.random() < 0.03:
@@ -225,8 +232,9 @@ def _sum(net: OnnxDraft) -> None:
     if first is None:
         return
     fitting = [name for name, shape in net.tensors if shape == first[1]]
-    second = net.rng.choice(fitting)  # often the same one
-    net.add(net.node("Add", [first[0], second]), first[1])
+    others = [net.rng.choice(fitting) for _ in range(net.rng.choice([1, 1, 1, 0, 2, 3]))]
+    operator = "Add" if len(others) == 1 and net.rng.random() < 0.8 else "Sum"
+    net.add(net.node(operator, [first[0], *others]), first[1])
 
 
 def _concat(net: OnnxDraft) -> None:
@@ -240,7 +248,7 @@ def _concat(net: OnnxDraft) -> None:
     channels = sum(shape[0] for _, shape in parts)
     if channels > 32:
         return
-    axis = 1 if rng.random() < 0.7 else -len(first[1])
+    axis = 1 if rng.random() < 0.7 or net.opset < 11 else -len(first[1])
     names = [name for name, _ in parts]
     net.add(net.node("Concat", names, axis=axis), (channels, *first[1][1:]))
 
@@ -263,58 +271,12 @@ def linear(net: OnnxDraft) -> None:
     if rng.random() < 0.3:
         attributes |= {"alpha": rng.choice([0.5, -2.0]), "beta": rng.choice([0.0, 0.25, -1.0])}
     given = [name, net.weight(*shape)]
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 or net.opset < 11:
         given.append(net.weight(*rng.choice([(outputs,), (outputs,), (1, outputs), (1,)])))
     net.add(net.node("Gemm", given, **attributes), (outputs,))
 
 
-def _rename(net: OnnxDraft) -> None:
-    """Identity, Dropout and reshapes that change nothing."""
-    rng = net.rng
-    source = net.pick()
-    if source is None:
-        return
-    name, shape = source
-    kind = rng.choice(["Identity", "Dropout", "Reshape", "Transpose", "Shape"])
-    if kind == "Reshape":
-        dims = rng.choice([[0, *shape], [-1, *shape], [0] * (1 + len(shape))])
-        output = net.node("Reshape", [name, net.constant(dims, np.int64)])
-    elif kind == "Transpose":
-        output = net.node("Transpose", [name], perm=list(range(1 + len(shape))))
-    elif kind == "Shape":
-        output = net.node("Reshape", [name, net.node("Shape", [name])])
-    else:
-        output = net.node(kind, [name])
-    net.add(output, shape)
-
-
-def _flatten(net: OnnxDraft) -> None:
-    rng = net.rng
-    source = net.pick(3)
-    if source is None or math.prod(source[1]) > 600:
-        return
-    name, shape = source
-    count = math.prod(shape)
-    kind = rng.choice(["Flatten", "Reshape", "Shape", "Squeeze"])
-    if kind == "Flatten":
-        output = net.node("Flatten", [name], **rng.choice([{}, {"axis": 1}]))
-    elif shape[1:] == (1, 1) and (kind == "Squeeze" or rng.random() < 0.5):
-        output = net.node("Squeeze", [name, net.constant([2, 3], np.int64)])
-    elif kind == "Shape":
-        whole = net.node("Shape", [name])
-        images = net.node("Gather", [whole, net.constant([0], np.int64)], axis=0)
-        rest = net.constant([rng.choice([-1, count])], np.int64)
-        output = net.node("Reshape", [name, net.node("Concat", [images, rest], axis=0)])
-    else:
-        dims = rng.choice([[0, -1], [-1, count], [0, count]])
-        output = net.node("Reshape", [name, net.constant(dims, np.int64)])
-    net.add(output, (count,))
-    if rng.random() < 0.2:
-        vector = net.node("Unsqueeze", [output, net.constant([2, 3], np.int64)])
-        net.add(vector, (count, 1, 1))
-
-
-STEPS: tuple[tuple[float, Callable[[OnnxDraft], None]], ...] = (
+LAYERS: tuple[tuple[float, Callable[[OnnxDraft], None]], ...] = (
     (4, _conv),
     (3, _scale),
     (2, _normalise),
@@ -325,7 +287,5 @@ STEPS: tuple[tuple[float, Callable[[OnnxDraft], None]], ...] = (
     (2.5, _sum),
     (1.5, _concat),
     (2, linear),
-    (1.5, _rename),
-    (0.7, _flatten),
 )
 """Each with its frequency; one that does not fit the graph so far appends nothing."""

@@ -112,7 +112,9 @@ def quantize_weight(
         size = np.abs(bias.astype(np.float64)) / input_scale
         # A bias in floats may dwarf the weights, too; one of the file's own 32 bits never does.
         wide = size / kept_scale > _LARGEST_BIAS
-        kept_scale = np.where(wide, size / _BIAS_LIMIT, kept_scale)
+        # Without weights the steps are free, and may be too coarse for the bias.
+        free = wide | ~flat.any(axis=1)
+        kept_scale = np.where(free, np.maximum(size / _BIAS_LIMIT, _LEAST_WEIGHT_SCALE), kept_scale)
         integers = np.clip(np.rint(flat / kept_scale[:, None]), -128, 127).astype(np.int8)
         whole = np.rint(bias.astype(np.float64) / (input_scale * kept_scale))
         whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)  # 2**31, rounded

@@ -147,7 +147,7 @@ def one_quantised(seed, folder):
             Samples(proto),
             quant_format=rng.choice([QuantFormat.QDQ, QuantFormat.QOperator]),
             activation_type=rng.choice([QuantType.QUInt8, QuantType.QInt8]),
-            weight_type=QuantType.QInt8,
+            weight_type=rng.choice([QuantType.QInt8, QuantType.QInt8, QuantType.QUInt8]),
             per_channel=rng.random() < 0.5,
         )
     except Exception:  # it has several faults of its own
@@ -181,7 +181,17 @@ def theirs(path, model, images):
         found = [np.asarray(session.run(None, {"x": image[None]})[0]) for image in images]
     except Exception:  # onnxruntime's own kinds
         return None
-    return np.concatenate(found)
+    return in_order(model, np.concatenate(found))
+
+
+def in_order(model, wanted):
+    """Return an output in this network's order of axes; ArgMax's places with it."""
+    layout = model.layouts.get(model.names[model.graph.output])
+    if layout is None:
+        return wanted
+    if wanted.dtype == np.int64:
+        return layout.order()[wanted] if layout.image is not None else wanted
+    return layout.into(wanted)
 
 
 def output_of(graph, weights, images):
