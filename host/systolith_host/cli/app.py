@@ -105,7 +105,7 @@ def check(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
     shape: ShapeOption = None,
 ) -> None:
-    """Say whether an ONNX network can run, and name every node that cannot.
+    """Say whether an ONNX network can run, or which nodes cannot, why, and what that would take.
 
     If it can, it is compared with onnxruntime on a random image, and the difference is shown.
 
@@ -122,9 +122,9 @@ def check(
         show(f"{model}: can run: {network.summary}")
         show(f"{model}: {line}")
         return
-    for problem in problems:
-        show(str(problem))
-    show(f"{model}: cannot run: {len(problems)} nodes are not supported")
+    from systolith_host.cli.views.problems import problem_list
+
+    show(problem_list(problems, str(model)))
     raise typer.Exit(MISMATCH)
 
 
