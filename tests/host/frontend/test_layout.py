@@ -2,17 +2,12 @@
 
 import itertools
 import re
-import sys
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import systolith as sy
-from systolith_host.cli import app as cli
-from systolith_host.errors import SystolithError
 from systolith_host.frontend.judge import judge
 from systolith_host.frontend.layout import Layout, laid_out, vector_layout
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
@@ -366,37 +361,3 @@ def test_integers_with_channels_last_are_onnxruntimes(tmp_path):
     made = read_onnx(path)
     assert made.scales
     assert judge(path, made, 24) == "integers equal onnxruntime's in 2 of 2 outputs"
-
-
-def test_arrays_come_as_the_file_has_them(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "net.onnx"
-    onnx.save(model(*CASES["flattened"]), path)
-    images = values(2, 7, 5, 3)
-    wanted = np.asarray(onnxruntime.InferenceSession(path).run(None, {"x": images})[0])
-    net = sy.load(path, calibrate=images)
-    np.testing.assert_allclose(net.forward(images), wanted, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(net.forward([images[0], images[1]]), wanted, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(
-        net.forward(np.moveaxis(images, -1, 1)), wanted, rtol=1e-4, atol=1e-4
-    )
-    with pytest.raises(SystolithError, match=r"must hold numbers of shape \(7, 5, 3\)"):
-        net.forward(images[:, :, :, :2])
-    file = tmp_path / "x.npy"
-    np.save(file, images[0])
-    command = ["systolith", "run", str(path), "--image", str(file), "--device", "emulator"]
-    monkeypatch.setattr(sys, "argv", [*command, "--config", "tiny"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 0
-    assert "float network equals onnxruntime" in capsys.readouterr().err
-
-
-def test_photographs_of_files_with_channels_last(tmp_path):
-    from PIL import Image
-
-    path = tmp_path / "net.onnx"
-    onnx.save(model(*CASES["mean, not kept"], shape=("N", 16, 12, 3)), path)
-    picture = tmp_path / "p.png"
-    pixels = np.random.default_rng(1).integers(0, 256, (40, 30, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(picture)
-    assert sy.load(path, calibrate=picture).input_shape == (3, 16, 12)
