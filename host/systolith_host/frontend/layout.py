@@ -25,6 +25,11 @@ class Layout:
     axes: tuple[int, int, int]
     image: Shape | None = None
 
+    def __str__(self) -> str:
+        """Return the order in words."""
+        names = ", ".join(("channels", "height", "width")[axis] for axis in self.axes)
+        return names if self.image is None else f"a row of {names}"
+
     def shape(self, shape: Shape) -> Shape:
         """Return the file's shape of a tensor that has `shape` here."""
         return shape if self.image is not None else tuple(shape[axis] for axis in self.axes)

@@ -194,10 +194,9 @@ class Reader:
                 "behind it can take the padding in"
             )
         if name in self.layouts and not moved:
-            sides = _text(self.file_shape(proto, index))
             raise UnsupportedError(
-                f"takes Nx{sides}, whose axes a Transpose has moved; it must have them as "
-                f"Nx{_text(self.shapes[self.alias[name]])}"
+                f"takes {self.layouts[name]}, as a Transpose has made them; it must have channels, "
+                "height, width"
             )
         return self.alias[name]
 

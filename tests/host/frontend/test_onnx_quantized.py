@@ -135,10 +135,13 @@ def test_unsigned_weights_around_128_are_signed_ones(tmp_path):
     np.testing.assert_array_equal(layers(model)[0].weight.reshape(2, 3), WEIGHT)
 
 
-def test_other_unsigned_weights_are_refused(tmp_path):
+def test_other_unsigned_weights_are_shared_among_copies(tmp_path):
     weight = np.array([[255, 0, 1], [2, 3, 4]], np.uint8)
-    with pytest.raises(SystolithError, match="quantise weights as signed and symmetric"):
-        read(tmp_path, linear(weight, np.full(2, 3, np.uint8)))
+    model = read(tmp_path, linear(weight, np.full(2, 3, np.uint8)))
+    copies, shared = layers(model)[:2]
+    np.testing.assert_array_equal(copies.weight.reshape(6, 3), np.repeat(np.eye(3), 2, axis=0))
+    parts = shared.weight.astype(int).reshape(2, 3, 2)
+    np.testing.assert_array_equal(parts.sum(axis=2), weight.astype(int) - 3)
 
 
 def test_half_quantised_networks_are_refused(tmp_path):
