@@ -30,7 +30,7 @@ __all__ = ["Accelerator"]
 
 @dataclass(frozen=True)
 class _Parts:
-    """The parts that control has to do with."""
+    """The parts that the control connects to."""
 
     registers: Any  # its members come from the register map
     controller: Controller

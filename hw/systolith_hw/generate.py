@@ -136,7 +136,7 @@ def component_verilog(
 
 
 def _zeroed(verilog: str) -> str:
-    """Let memories without initial values start at zero, as those of FPGAs do, not at X."""
+    """Make memories without initial values start at zero, as in FPGAs, instead of X."""
     if "initial begin" in verilog:
         initialised = set(re.findall(r"^ +(\S+)\[\d+\] = ", verilog, re.MULTILINE))
     else:

@@ -18,13 +18,13 @@ __all__ = ["BurstSplitter", "RegionWalker"]
 
 
 def _times(value: Any, factor: int) -> Any:
-    """Return a product with a constant as shifts and sums: multipliers are for the array."""
+    """Return the product with a constant as shifts and sums; the array needs the multipliers."""
     terms = [value << bit for bit in range(factor.bit_length()) if factor >> bit & 1]
     return sum(terms[1:], terms[0])
 
 
 class RegionWalker(wiring.Component):
-    """Gives the runs of a region, one every two cycles at the fastest.
+    """Splits regions into runs, at most one every two cycles.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class RegionWalker(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):  # until a region comes
-                # Nothing of it is used until it is valid.
+                # Nothing reads it before it is valid.
                 m.d.sync += [
                     region.eq(self.region.p),
                     addr.eq(self.region.p.addr),
@@ -167,7 +167,7 @@ class BurstSplitter(wiring.Component):
         place_bits = longest.bit_length() - 1
 
         def at_most_longest(beats: Any, place: Any) -> Any:
-            # Only the low bits are added: a sum of all would stand before the comparison.
+            # Only the low bits are added: a sum of all bits would delay the comparison.
             low = beats[: place_bits + 1] + place
             return ~beats[place_bits + 1 :].any() & (low <= longest)
 
@@ -191,7 +191,7 @@ class BurstSplitter(wiring.Component):
             reach.eq(longest - place),
         ]
         short = at_most_longest(self.run.p.beats, place)
-        # Registers that are unused until `active` take the payload without regard to `valid`.
+        # Nothing reads these registers before `active`, so they load the payload, valid or not.
         with m.If(self.run.ready):
             m.d.sync += [
                 active.eq(self.run.valid),

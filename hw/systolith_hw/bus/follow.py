@@ -17,7 +17,7 @@ class BurstFollower(wiring.Component):
     Parameters
     ----------
     bursts : int
-        Most bursts that are outstanding.
+        Limit on outstanding bursts.
 
     Members
     -------

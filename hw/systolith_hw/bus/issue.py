@@ -18,9 +18,9 @@ __all__ = ["BurstIssue"]
 class BurstIssue(wiring.Component):
     """Checks one burst against the window and puts it on an address channel.
 
-    A burst's end is known in the cycle after it is taken, whether it lies in the window in the one
-    after that; then it is on the channel three cycles after it was taken. A burst outside of the
-    window is a fault and is forgotten.
+    The end of a burst is known one cycle after it is taken, and whether it lies in the window one
+    cycle later. It is on the channel three cycles after it was taken. A burst outside of the window
+    is a fault and is dropped.
 
     Parameters
     ----------

@@ -99,8 +99,8 @@ class ReadPort(wiring.Component):
         config, bus = self.config, self.bus
         outstanding = Signal(range(config.outstanding_reads + 1))
 
-        # Each user's next burst waits in registers, so that neither sees the other's valid or the
-        # bus. Then one is chosen, fetch's first.
+        # Each user's next burst waits in registers, so that neither user sees the other's valid or
+        # the bus. Then one of them is chosen; fetch has priority.
         m.submodules.issue = issue = BurstIssue(config)
         users = {"fetch": self.fetch, "load": self.load}
         waiting = {
@@ -118,7 +118,7 @@ class ReadPort(wiring.Component):
                 m.d.sync += [waits[name].eq(user.valid), waiting[name].eq(user.p)]
             with m.Elif(choose[name]):
                 m.d.sync += waits[name].eq(0)
-        # Whose the burst is that is held.
+        # The user of the held burst.
         held_fetch = Signal(reset_less=True)
         fault_fetch = drive(m, self.fault_fetch, "fault_fetch_out")
         arid = drive(m, bus.arid, "arid_out")
@@ -169,7 +169,7 @@ class ReadPort(wiring.Component):
         ended = Signal()
         m.d.sync += [
             ended.eq(taken & beats.o.p.last),
-            # It never goes below zero, whatever comes.
+            # It never goes below zero, whatever the memory sends.
             outstanding.eq(outstanding + issue.issued - (ended & (outstanding != 0))),
             self.beat_taken.eq(taken),
             self.rest.eq(beats.empty),

@@ -102,8 +102,8 @@ class RegisterFile(wiring.Component):
     def _build_read(self, m: Module) -> None:
         bus = self.bus
         addr = Signal(ADDR_WIDTH)
-        # In its first cycle a read chooses in each group of words, in its second among groups: the
-        # words come from all over the accelerator.
+        # Words come from all over the accelerator, so a read takes two cycles: the first chooses
+        # a word in each group, the second a group.
         chosen, pending = Signal(), Signal()
         m.d.comb += bus.arready.eq(~chosen & ~pending & ~bus.rvalid)
         m.d.sync += [chosen.eq(bus.arvalid & bus.arready), pending.eq(chosen)]

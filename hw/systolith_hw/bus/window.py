@@ -13,8 +13,8 @@ _BURST_BITS = 14
 def is_inside(config: AcceleratorConfig, addr: Any, end: Any, base: Any, limit: Any) -> Any:
     """Return whether a burst from `addr` up to `end` lies in the window and in the memory.
 
-    The window may reach beyond the memory, whose addresses have ``config.addr_width`` bits; the
-    bus would carry the low bits of an address there, that is, one below the window.
+    The window may reach beyond the memory, whose addresses have ``config.addr_width`` bits. The bus
+    would carry only the low bits of an address there, and so an address below the window.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ __all__ = ["WritePort"]
 
 
 class WritePort(wiring.Component):
-    """Holds the output buffer and writes it in bursts; never stalls the bus for want of data.
+    """Holds the output buffer and writes it in bursts; never stalls the bus for lack of data.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class WritePort(wiring.Component):
         config, bus = self.config, self.bus
         depth = config.out_bytes // config.bus_bytes
         m.submodules.buffer = buffer = Queue(write_beat_layout(config), depth)
-        # Bursts whose data is leaving, and bursts whose answer is awaited.
+        # Bursts whose data is being sent, and bursts that await their response.
         m.submodules.lengths = lengths = Queue(8, config.outstanding_writes + 1)
         m.submodules.answers = answers = Queue(1, config.outstanding_writes + 1)
         wiring.connect(m, wiring.flipped(self.beat), buffer.i)
@@ -142,7 +142,7 @@ class WritePort(wiring.Component):
         answered = bus.bvalid & bus.bready
         m.d.comb += [bus.bready.eq(1), answers.o.ready.eq(answered)]
         m.d.sync += [
-            # It never goes below zero, whatever comes.
+            # It never goes below zero, whatever the memory sends.
             outstanding.eq(outstanding + issue.issued - (answered & (outstanding != 0))),
             self.acknowledged.eq(answered & answers.o.valid & answers.o.p),
             self.rest.eq(buffer.empty & lengths.empty & answers.empty),
@@ -151,8 +151,8 @@ class WritePort(wiring.Component):
             ),
             self.quiet.eq((outstanding == 0) & issue.idle & ~early_valid),
         ]
-        # Bursts whose address and whose last beat are sent and whose answer is awaited; looked at a
-        # cycle after the answer, so that it may come in the cycle of the last of both.
+        # Bursts that await their response, after both address and last beat were sent. It is read
+        # one cycle after a response, which may come in the same cycle as the later of these two.
         addressed = Signal(range(config.outstanding_writes + 2))
         sent_bursts = Signal(range(config.outstanding_writes + 2))
         answer = Signal()

@@ -36,13 +36,13 @@ FAULTS = (
 
 
 class Controller(wiring.Component):
-    """A program runs from ``start`` until all it named is done, or until a fault or the watchdog.
+    """Runs a program from ``start`` until all of it is done, or a fault or the watchdog ends it.
 
     It ends when every instruction is finished, nothing is outstanding on the bus and every engine
     is at rest. An engine that is not at rest when a program starts, or is still not when all
-    pipelines must be empty, holds something that is nobody's: the fault LEFTOVER.
+    pipelines must be empty, holds something that belongs to no program: the fault LEFTOVER.
 
-    After a fault nothing more is issued, three cycles later at the latest. ``reset_request``, at
+    At most three cycles after a fault, nothing more is issued. ``reset_request``, at
     any time, waits until nothing is outstanding on the bus (or, where the memory broke the bus's
     protocol, for PATIENCE cycles) and holds the engines in reset long enough for their pipelines to
     empty. A ``start`` counts only when idle and without a reset.
@@ -55,11 +55,11 @@ class Controller(wiring.Component):
     -------
     start, reset_request : In, pulses
     count : In, instructions of the program
-    watchdog : In, cycles without activity that are a fault; 0 is never
+    watchdog : In, cycles without activity that count as a fault; 0 for no limit
     fetched : In
     dispatched : In, pulses: LOAD, CONV, STORE handed to its queue
     finished : In, pulses for each of the counters
-    activity : In, an engine got further in this cycle
+    activity : In, an engine made progress in this cycle
     quiet : In, nothing outstanding on the bus
     rest : In, a bit for each Engine: it holds nothing
     broken : In, the memory has broken the bus's protocol: `quiet` is no longer valid
@@ -103,7 +103,7 @@ class Controller(wiring.Component):
     error_info: Signal
 
     RESET_TRAVEL = 16
-    """Cycles that ``engine_reset`` has to reach, and to leave, the last engine."""
+    """Cycles for ``engine_reset`` to reach the last engine, and as many for it to end there."""
 
     PATIENCE = 1 << 12
     """Cycles that a reset waits for late beats of a memory that broke the protocol."""
@@ -226,7 +226,7 @@ class Controller(wiring.Component):
                 self.resetting.eq(fsm.ongoing("DRAIN") | fsm.ongoing("RESET")),
                 self.failed.eq(fsm.ongoing("FAILED")),
             ]
-            # These two go everywhere.
+            # These two are read all over the accelerator.
             m.d.sync += [
                 self.halt.eq(fsm.ongoing("FAILED") | fsm.ongoing("DRAIN")),
                 self.engine_reset.eq(fsm.ongoing("RESET") & (held > self.RESET_TRAVEL)),
@@ -246,7 +246,7 @@ class Controller(wiring.Component):
                     m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
                     m.next = "RUN"
             with m.State("RUN"):  # until everything is done, a fault, or a reset
-                # Not at rest though all is done: pipelines, at most, may still empty themselves.
+                # All is done, but an engine is not at rest: only pipelines may still be emptying.
                 m.d.sync += held.eq(Mux(counted & ~complete, held - 1, hold))
                 m.d.comb += leftover.eq(held == 0)
                 with m.If(settle != 0):  # `complete` may still be that of the program before

@@ -61,7 +61,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Everything comes one cycle later, so the counts stay the same.
+        # Everything is delayed by the same cycle, so the counts stay the same.
         clear, enable = Signal(), Signal()
         now: Any = Signal(STATES_LAYOUT, reset_less=True)
         beat_read, beat_written = Signal(), Signal()

@@ -25,11 +25,11 @@ __all__ = ["Fetch"]
 _RAISED_BY: dict[str, Opcode] = dict(
     zip(COUNTERS, (Opcode.LOAD, Opcode.CONV, Opcode.STORE, Opcode.STORE), strict=True)
 )
-"""Which instructions a progress counter counts."""
+"""The instructions that each progress counter counts."""
 
 
 class Fetch(wiring.Component):
-    """Reads ahead as far as its queue reaches; an instruction every four cycles at the fastest.
+    """Reads ahead as far as its queue has room; at most one instruction every four cycles.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Fetch(wiring.Component):
             room.eq(room + popped - Mux(asked, length + 1, 0)),
         ]
 
-        # Beats make an instruction. Each stands in a register first: the queue may be a block RAM.
+        # Join beats to instructions. Each passes a register first: the queue may be a block RAM.
         word = Signal(config.bus_bytes * 8, reset_less=True)
         word_valid = Signal()
         layout = packed_instruction_layout()
@@ -141,8 +141,8 @@ class Fetch(wiring.Component):
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
 
-        # The check for legal values takes one cycle more. An instruction may wait only for those
-        # before it: for others it would wait forever.
+        # The check for legal values takes one cycle more. An instruction may wait only
+        # for earlier ones: for later ones it would wait forever.
         checked = Signal()
         m.d.sync += checked.eq(complete & ~sent)
         targets = {Opcode.LOAD: self.load, Opcode.CONV: self.conv, Opcode.STORE: self.store}

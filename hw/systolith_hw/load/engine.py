@@ -30,10 +30,10 @@ _JOB_FIELDS = (*SINK_JOB.members, "buffer", "run_words", "runs")
 
 
 class LoadEngine(wiring.Component):
-    """Asks for data ahead, instruction after instruction, and takes it in order as it comes.
+    """Requests data ahead, instruction after instruction, and takes it in order as it arrives.
 
-    The tokens of a LOAD are awaited before its first burst is issued; it is finished when its last
-    word is in its buffer. Data flows at one bus beat or word per cycle, whichever is narrower,
+    A LOAD waits for its tokens before its first burst is issued, and is finished when its last word
+    is in its buffer. Data flows at one bus beat or word per cycle, whichever is narrower,
     with two or three cycles lost between instructions.
 
     Parameters
@@ -97,7 +97,7 @@ class LoadEngine(wiring.Component):
         connect(m, flipped(self.load), gate.i)
         connect(m, splitter.burst, flipped(self.burst))
 
-        # An instruction goes to the side that asks and to the side that takes.
+        # An instruction goes to the side that requests data and to the side that stores it.
         both = walker.region.ready & jobs.i.ready
         m.d.comb += [
             gate.progress.eq(self.progress),
@@ -204,8 +204,9 @@ class LoadEngine(wiring.Component):
             Buffer.PARAM: LinearWriter(Buffer.PARAM, config),
         }
         ports = {Buffer.ACT: self.act, Buffer.WEIGHT: self.weight, Buffer.PARAM: self.param}
-        # There is no current instruction. This is a register, since all that begins one waits for
-        # it: the end of the one before, known late in its cycle, would have to reach all of that.
+        # There is no current instruction. This is a register, since everything that begins one
+        # waits for it: the end of the one before is known late in its cycle, and would have to
+        # reach all of that.
         idle = Signal(init=1)
         # The last word of a region, known from a register.
         final = Signal(reset_less=True)
@@ -244,7 +245,7 @@ class LoadEngine(wiring.Component):
                 [Level.counted(words, sizes.run_words), Level.counted(runs, sizes.runs)],
                 end=planes.advance(),
             )
-        # Registers unused until a word is taken take the payload without regard to `valid`.
+        # Nothing reads these before a word is taken, so they load the payload, valid or not.
         with m.If(idle):
             first = jobs.o.p
             m.d.sync += [
@@ -257,8 +258,8 @@ class LoadEngine(wiring.Component):
                 final.eq((first.run_words == 1) & (first.runs == 1) & (first.planes == 1)),
             ]
 
-        # A sink that wants a word when its region is spent, or ends before that. `spent` is looked
-        # at before it is cleared, and no LOAD is counted as loaded between.
+        # A miscount: a sink wants a word after its region is spent, or ends before it is. `spent`
+        # is read before it is cleared, and no LOAD counts as loaded in between.
         spent = Signal(reset_less=True)
         ended = Signal()
         with m.If(taken & final):

@@ -43,8 +43,8 @@ class LinearWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape = buffer_shape(self.buffer, self.config)
-        # `takes` tells the source of words the same as `active` tells the rest: a single register
-        # would have to serve two places that are far apart.
+        # `takes` is a copy of `active` for the source of words: a single register would have to
+        # drive two places that are far apart.
         active = Signal()
         takes = Signal(reset_less=True)
         place = Signal.like(self.job.p.dest, reset_less=True)
@@ -62,7 +62,7 @@ class LinearWriter(wiring.Component):
             m.d.sync += place.eq(place + 1)
         with m.If(self.finish):
             m.d.sync += [active.eq(0), takes.eq(0)]
-        # Registers that are unused until `active` take the payload without regard to `valid`.
+        # Nothing reads these registers before `active`, so they load the payload, valid or not.
         with m.If(~active):
             m.d.sync += [
                 active.eq(self.job.valid),

@@ -111,7 +111,7 @@ class TileWriter(wiring.Component):
     config : AcceleratorConfig
 
     See WordSink for the members; ``last`` is not looked at, and a write comes two cycles after its
-    decision: the activation buffer is all over the chip.
+    decision: the activation buffer is spread over the chip.
     """
 
     job: stream.Interface
@@ -245,7 +245,7 @@ class TileWriter(wiring.Component):
         with m.If(self.finish):
             m.d.sync += [wants.eq(0), takes.eq(0), pads.eq(0), active.eq(0)]
 
-        # A job is prepared step by step, so that no sum stands before a comparison.
+        # A job is prepared in steps, so that no comparison has to wait for a sum.
         preparing = Signal(_Span.PREPARE_CYCLES)
         m.d.sync += preparing.eq(preparing << 1)
         m.d.comb += self.job.ready.eq(~active)
@@ -262,7 +262,7 @@ class TileWriter(wiring.Component):
                 pads.eq(~first),
                 final.eq(rows.is_single() & columns.is_single() & planes.last),
             ]
-        # Registers that are unused until `active` take the payload without regard to `valid`.
+        # Nothing reads these registers before `active`, so they load the payload, valid or not.
         with m.If(self.job.ready):
             new = self.job.p
             extra = Signal(8)

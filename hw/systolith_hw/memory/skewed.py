@@ -17,7 +17,7 @@ class SkewedMemory(wiring.Component):
     """Words of lanes, written a group of lanes at a time, read with the array's skew.
 
     The address of a read that enters in cycle t reaches lane i in cycle t + i; the lane's element
-    stands at ``read.data[i]`` in cycle t + i + LATENCY. So rows or columns of an array are fed
+    stands at ``read.data[i]`` in cycle t + i + LATENCY. Rows or columns of an array are thus fed
     without a triangle of registers, and no address is broadcast. A word must not be written while
     a read of it is travelling.
 

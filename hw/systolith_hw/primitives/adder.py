@@ -16,7 +16,7 @@ def _extended(value: Any, width: int) -> Value:
 def plus_minus(a: Any, b: Any, minus: Any, width: int) -> Value:
     """Return a + b, or with `minus` a - b, modulo 2**width, signed.
 
-    Written as a choice between a sum and a difference, tools make two carry chains of it.
+    Tools turn a choice between a sum and a difference into two carry chains.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ _HALF = 18
 
 
 def block_rams(depth: int, width: int) -> int | None:
-    """Return the number of DP16KD that a memory takes, or None if Yosys is to make it."""
+    """Return the number of DP16KD that a memory takes, or None if Yosys makes it."""
     mode = next((word for words, word in _MODES.items() if depth <= words), None)
     return None if mode is None else -(-width // mode)
 
@@ -71,7 +71,7 @@ class Ecp5:
         return -(-rows // len(_OFFSETS)) <= len(sites) and cols <= len(sites[0])
 
     def get_multiplier_site(self, row: int, col: int, rows: int, cols: int) -> str | None:
-        """Return the site of an array's multiplier, or None where the tools shall choose.
+        """Return the site of an array's multiplier, or None to let the tools choose.
 
         Four rows of a column share a block; the next four stand in the next row of blocks.
         """
@@ -132,7 +132,7 @@ class Ecp5:
         for low in range(0, width, mode):
             piece = word[low : low + mode]
             data = Cat(piece, Const(0, 2 * _HALF - len(piece)))
-            # Of wide words the lowest address bits are byte enables.
+            # In wide words the lowest address bits are byte enables.
             enables = 4 if mode == 36 else 2 if mode == 18 else 0
             w_addr = Cat(memory.w_en.replicate(enables), Const(0, shift - enables), memory.w_addr)
             r_addr = Cat(Const(0, shift), memory.r_addr)

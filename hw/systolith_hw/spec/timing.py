@@ -40,7 +40,7 @@ POST = 15
 """From a sum's read to its word in the drain's queue, beyond the lanes behind the first one."""
 
 SETTLE = 7
-"""After a program's start, in which it cannot end: the conditions may be of the one before."""
+"""After a program's start, in which it cannot end: the conditions may be the last program's."""
 
 TILE_PREPARE = 3
 """Of the tile writer, between a LOAD's job and its first word."""
@@ -49,7 +49,7 @@ LOAD_RUNS = 16
 """Runs of memory that the load engine has requested and not yet unpacked."""
 
 LOAD_JOBS = 8
-"""LOADs whose data are requested and that wait for the buffers' side of the load engine."""
+"""LOADs whose data is requested and not yet being written to a buffer."""
 
 READ_BEATS = 4
 """Beats that wait behind the read channel."""
@@ -64,8 +64,8 @@ STORE_RUNS = 4
 def least_pass(rows: int) -> int:
     """Return the cycles of an array's shortest pass.
 
-    A pass takes no fewer than its weights need, which come row by row, and no fewer than a sum
-    needs to be updated, since the next pass adds to the same sums.
+    A pass lasts at least as long as its weights take to arrive, row by row, and as long as a sum
+    takes to be updated, since the next pass adds to the same sums.
     """
     return max(rows, ACCUMULATOR_UPDATE)
 

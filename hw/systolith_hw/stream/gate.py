@@ -15,7 +15,7 @@ __all__ = ["TokenGate"]
 class TokenGate(wiring.Component):
     """Holds one instruction until progress counters have reached its ``after_...`` fields.
 
-    An instruction passes two cycles after it came at the earliest.
+    An instruction passes two cycles after its arrival at the earliest.
 
     Parameters
     ----------

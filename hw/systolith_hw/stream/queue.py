@@ -63,7 +63,7 @@ class Queue(wiring.Component):
         )
         write: Any = storage.write_port()
         read: Any = storage.read_port()
-        # Registers say whether the level is at its ends: neither side waits for a comparison.
+        # Registers hold whether it is empty or full, so that neither side waits for a comparison.
         stored = Signal(range(depth + 1))
         some = Signal()
         room = Signal(init=1)
