@@ -26,7 +26,7 @@ from systolith_hw.spec.memory import Memory
 __all__ = ["choose_schedule", "compile_network", "explain_network", "schedule_layer"]
 
 TRIALS = 6
-"""Schedules of a layer that are simulated before the best one is taken."""
+"""Schedules of a layer, of each kind, that are simulated before the best one is taken."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -190,7 +190,8 @@ def choose_schedule(
 ) -> tuple[LayerSchedule, int, int]:
     """Return the best schedule found, its number of instructions, and its expected cycles.
 
-    The most promising schedules are simulated; if none of them fits the buffers, the next ones.
+    The most promising schedules of each kind, direct or by Winograd, are simulated; if none of
+    them fits the buffers, the next ones.
 
     Raises
     ------
@@ -200,11 +201,13 @@ def choose_schedule(
     trials = Trials(operation, config, addresses)
     best: tuple[float, LayerSchedule, int, int] | None = None
     rate = memory.rate(config.bus_bytes)
-    tried = 0
+    tried = {False: 0, True: 0}
     least_steps: int | None = None
     for schedule in schedule_candidates(operation, config, batch, memory):
         if best is not None and schedule.estimate > HOPELESS * best[0]:
             break
+        if tried[schedule.winograd] >= TRIALS:
+            continue
         try:
             cycles, count = trials.cost(schedule, memory)
         except NoRoomError:
@@ -216,9 +219,7 @@ def choose_schedule(
         score = cycles + TRAFFIC_WEIGHT * size / rate
         if best is None or score < best[0]:
             best = (score, schedule, count, cycles)
-        tried += 1
-        if tried >= TRIALS:
-            break
+        tried[schedule.winograd] += 1
     if best is None:
         raise _shortage(operation, config, addresses, batch, memory, least_steps)
     _, schedule, count, cycles = best

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.winograd import KERNEL, LANES, OUTPUTS
+
 __all__ = ["LARGEST_SIDE", "LARGEST_TAPS", "Operation"]
 
 LARGEST_SIDE = (1 << 16) - 1
@@ -104,6 +107,12 @@ class Operation:
         """
         return batch * self.activations + self.weight_elements
 
+    def products(self, config: AcceleratorConfig) -> int:
+        """Return the fewest multiplications of an image: one a MAC, or a quarter with Winograd."""
+        if not (config.winograd and self.winograd):
+            return self.macs
+        return -(-self.macs * LANES // (OUTPUTS * KERNEL) ** 2)
+
     @property
     def input(self) -> str:
         """The first input."""
@@ -124,6 +133,19 @@ class Operation:
             and self.taps == self.extent == (self.height, self.width)
             and self.padding == (0, 0)
             and (self.out_height, self.out_width) == self.window == (1, 1)
+        )
+
+    @property
+    def winograd(self) -> bool:
+        """Whether Winograd's convolution can give it: 3x3 taps without gaps, at every pixel."""
+        return (
+            self.taps == self.extent == (KERNEL, KERNEL)
+            and self.stride == (1, 1)
+            and self.window == self.window_stride
+            and self.window in ((1, 1), (2, 2))
+            and not self.pixel_bytes
+            and not self.linear
+            and len(self.sweeps) == 1
         )
 
     def sums(self, axis: int, count: int) -> int:

@@ -84,16 +84,16 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
         Of work with room for its items.
     settings : (rates of writes and reads, row groups, words of the output buffer, bytes)
         Rates in bytes per cycle; the bytes are those of an instruction.
-    latencies : (load, pipeline, fill, run)
-        Cycles before a LOAD's first word, through the requantiser, through the array, and of a
-        run of words in addition to its words.
+    latencies : (load, pipeline, fill, run, lead)
+        Cycles before a LOAD's first word, through the requantiser, through the array, of a run
+        of words in addition to its words, and from a CONV's data to its first pass.
     load_order : ndarray of int64, shape (items,)
         Is filled with the rows of the items in the order in which they are loaded.
     starts : tuple of three ndarrays of float64
         Are filled with the cycles in which items, CONVs and STOREs start.
     """
     write_rate, read_rate, row_groups, out_depth, instruction_bytes = settings
-    load_latency, pipeline, fill, run_cycles = latencies
+    load_latency, pipeline, fill, run_cycles, lead = latencies
     item_starts, step_starts, store_starts = starts
     ready = np.full(len(items), -1.0)
     computed = np.empty(len(steps))
@@ -108,9 +108,10 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
                 act, weight = ready[steps[step, ACT]], ready[steps[step, WEIGHT]]
                 if act < 0 or weight < 0:
                     break
-                start = max(compute, max(act, weight))
+                start = max(act, weight)
                 if steps[step, OPENS] != 0 and steps[step, TILE] >= 2:
                     start = max(start, drained[steps[step, TILE] - 2])
+                start = max(compute, start + lead)
                 step_starts[step] = start
                 compute = start + steps[step, CYCLES]
                 computed[step] = compute + fill

@@ -5,6 +5,7 @@ from functools import lru_cache
 from systolith_host.compiler.schedule.tables import ADDRESS, PARAM
 from systolith_host.compiler.schedule.work import Work, params_start
 from systolith_hw.spec.isa import walk_steps
+from systolith_hw.spec.winograd import OUTPUTS, PATCH
 
 __all__ = ["conv_fields", "store_fields"]
 
@@ -28,6 +29,20 @@ def conv_fields(work: Work, step: int) -> dict[str, int]:
             "xynsrc",
             ((images, chunk.group[1] * plane), *[(1, 0)] * 4, (chunk.blocks, 1)),
         )
+    elif work.winograd:
+        width = across.span.size
+        offset = chunk.block * plane + down.skip * width + across.skip
+        walk = _walk(
+            "xynsrc",
+            (
+                (PATCH, width),
+                (PATCH, 1),
+                (across.pieces, OUTPUTS),
+                (down.pieces, OUTPUTS * width),
+                (images, chunk.group[1] * plane),
+                (chunk.blocks, plane),
+            ),
+        ) | {"winograd": 1, "patches": across.pieces * down.pieces * images}
     else:
         width = across.span.size
         right, below = operation.tap_step[1], operation.tap_step[0] * width
@@ -78,8 +93,19 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
     else:
         run_words, runs, pitch = across.count, down.count, target.row_bytes
     window, window_step = operation.window, operation.window_stride
+    inside = _walk(("dx", "dy"), ((window[1], 1), (window[0], across.sums)))
     if work.linear:
         walk = _walk("xyn", ((images, 1), (1, 0), (1, 0)))
+    elif work.winograd:
+        plane = across.pieces * down.pieces
+        walk = _walk("xyn", ((across.pieces, 1), (down.pieces, across.pieces), (images, plane))) | {
+            "winograd": 1,
+            "pool": int(window != (1, 1)),
+            "width": across.sums,
+            "height": down.sums,
+        }
+        patches = plane * images
+        inside = _walk(("dx", "dy"), ((PATCH, PATCH * patches), (PATCH, patches)))
     else:
         walk = _walk(
             "xyn",
@@ -93,7 +119,7 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
     param_offset = block * config.cols - params_start(work, block)
     return {
         **walk,
-        **_walk(("dx", "dy"), ((window[1], 1), (window[0], across.sums))),
+        **inside,
         "addr": target.address
         + first_image * target.image_bytes
         + block * config.col_groups * target.plane_bytes

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.winograd import OUTPUTS, PATCH
 
-__all__ = ["LARGEST_PADDING", "Shape", "Span", "input_span", "split"]
+__all__ = ["LARGEST_PADDING", "Shape", "Span", "input_span", "patches", "split"]
 
 LARGEST_PADDING = 255
 
@@ -71,14 +72,32 @@ class Shape:
         )
 
 
+def patches(sums: int) -> int:
+    """Return the patches side by side that give so many sums along an axis."""
+    return -(-sums // OUTPUTS)
+
+
 def input_span(
-    operation: Operation, axis: int, first: int, count: int, config: AcceleratorConfig
+    operation: Operation,
+    axis: int,
+    first: int,
+    count: int,
+    config: AcceleratorConfig,
+    *,
+    winograd: bool = False,
 ) -> Span:
-    """Return the input of `count` outputs from number `first` along an axis (0 is vertical)."""
+    """Return the input of `count` outputs from number `first` along an axis (0 is vertical).
+
+    With `winograd` it is that of whole patches.
+    """
     size = (operation.height, operation.width)[axis]
     origin = first * operation.window_stride[axis] * operation.stride[axis]
     low = origin - operation.padding[axis]
-    high = low + (operation.sums(axis, count) - 1) * operation.stride[axis] + operation.extent[axis]
+    sums = operation.sums(axis, count)
+    if winograd:
+        high = low + (patches(sums) - 1) * OUTPUTS + PATCH
+    else:
+        high = low + (sums - 1) * operation.stride[axis] + operation.extent[axis]
     # A tile of nothing but padding still reads one pixel: a LOAD is never empty.
     start = min(max(low, 0), size - 1)
     end = max(min(high, size), start + 1)

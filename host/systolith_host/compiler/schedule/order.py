@@ -19,6 +19,7 @@ from systolith_hw.spec.memory import Memory
 
 __all__ = [
     "LATENCY",
+    "PATCH_LEAD",
     "RUN",
     "Entry",
     "NoRoomError",
@@ -44,6 +45,9 @@ START = 110
 RUN = 2
 """Cycles that a run of words is assumed to cost in addition to its words."""
 
+
+PATCH_LEAD = 57
+"""Cycles from a CONV's first patches, all read, to its first pass with their transforms."""
 
 BURST = 12
 """Cycles that a burst of reads is under way beyond the memory's latency and its beats."""
@@ -109,9 +113,10 @@ def _run(
     counts = (len(tables.items), len(tables.steps), len(tables.stores))
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
     loads = np.empty(int((tables.bounds[:, 1] - tables.bounds[:, 0]).sum()), np.int64)
+    lead = tables.gathered + PATCH_LEAD if tables.gathered else 0
     rates = (write_rate(config, memory), read_rate(config, memory))
     settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
-    latencies = (LATENCY + memory.latency, PIPELINE, config.rows + config.cols, RUN)
+    latencies = (LATENCY + memory.latency, PIPELINE, config.rows + config.cols, RUN, lead)
     end = run_engines(
         tables.items, tables.bounds, tables.steps, tables.stores, settings, latencies, loads, starts
     )

@@ -4,9 +4,10 @@ import math
 from typing import NamedTuple
 
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.schedule.geometry import Shape, input_span, split
+from systolith_host.compiler.schedule.geometry import Shape, input_span, patches, split
 from systolith_host.compiler.schedule.order import (
     LATENCY,
+    PATCH_LEAD,
     RUN,
     read_rate,
     write_rate,
@@ -16,6 +17,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.timing import conv_cycles
+from systolith_hw.spec.winograd import LANES
 
 __all__ = ["Cut", "RoughModel"]
 
@@ -36,7 +38,8 @@ class Cut(NamedTuple):
 class _TileCosts(NamedTuple):
     """The costs of a size of tiles: cycles of the array and of the drain, and their number.
 
-    `across` input tiles stand side by side, images included, in `strips` columns.
+    `across` input tiles stand side by side, images included, in `strips` columns; `pixels` are the
+    accumulators of a tile.
     """
 
     compute: int
@@ -57,6 +60,8 @@ class RoughModel:
     batch : int
     memory : Memory
         That the program will run on.
+    winograd : bool
+        Whether tiles are cut into patches.
     """
 
     def __init__(
@@ -65,7 +70,10 @@ class RoughModel:
         config: AcceleratorConfig,
         batch: int,
         memory: Memory,
+        *,
+        winograd: bool = False,
     ) -> None:
+        self.winograd = winograd
         self.operation = operation
         self.config = config
         self.batch = batch
@@ -198,6 +206,8 @@ class RoughModel:
         total = self._transfer(read + fetch, write)
         first = (act_words * config.block * self.groups + weight_chunk * config.cols) / self.rate
         startup = max(first, act_words * self.groups + weight_chunk) + self.latency
+        if self.winograd:
+            startup += costs.pixels + PATCH_LEAD
         tail = (drain + write / self.write_rate) / max(tiles * shape.out_blocks, 1)
         stall = self._stalls(cut, chunks, act_slots, act_held, regions, times, compute)
         if weight_slots < 2 and cut.weights != "layer":
@@ -219,6 +229,7 @@ class RoughModel:
             read_bytes=math.ceil(read),
             write_bytes=write,
             estimate=cycles + TRAFFIC_WEIGHT * total,
+            winograd=self.winograd,
         )
 
     def spans(self, axis: int, count: int) -> tuple[int, int, int]:
@@ -236,7 +247,7 @@ class RoughModel:
             operation = self.operation
             size = (operation.out_height, operation.out_width)[axis]
             spans = [
-                input_span(operation, axis, first, number, self.config)
+                input_span(operation, axis, first, number, self.config, winograd=self.winograd)
                 for first, number in split(size, count)
             ]
             self._spans[key] = (
@@ -245,6 +256,11 @@ class RoughModel:
                 sum(span.size for span in spans),
             )
         return self._spans[key]
+
+    def pieces(self, axis: int, count: int) -> int:
+        """Return the sums along an axis of a tile of `count` outputs, or the patches."""
+        sums = self.operation.sums(axis, count)
+        return patches(sums) if self.winograd else sums
 
     def _transfer(self, read: float, write: float) -> float:
         """Return the cycles in which the memory moves so many bytes."""
@@ -264,16 +280,19 @@ class RoughModel:
         row_parts = _counts(operation.out_height, rows)
         column_parts = _counts(operation.out_width, columns)
         passes = shape.out_blocks * self.sweeps * self.blocks * self.taps
+        depth, window = 1, operation.window[0] * operation.window[1]
+        if self.winograd:
+            passes, depth = passes // self.taps * LANES, LANES
         compute = drain = tiles = 0
         per_sum = config.block // config.post_lanes
         for count, image_groups in _histogram(count for _, count in groups_of_images):
             for down, many in row_parts:
                 for across, much in column_parts:
                     number = image_groups * many * much
-                    pixels = count * operation.sums(0, down) * operation.sums(1, across)
+                    pixels = count * self.pieces(0, down) * self.pieces(1, across)
                     compute += number * conv_cycles(pixels, passes, config.least_pass)
-                    window = operation.window[0] * operation.window[1]
-                    drain += number * count * down * across * window
+                    reads = count * down * across * window
+                    drain += number * (pixels * LANES if self.winograd else reads)
                     tiles += number
         self._costs[key] = found = _TileCosts(
             compute=compute,
@@ -281,7 +300,7 @@ class RoughModel:
             tiles=tiles,
             across=len(groups_of_images) * sum(many for _, many in column_parts),
             strips=sum(many for _, many in column_parts),
-            pixels=images * operation.sums(0, rows) * operation.sums(1, columns),
+            pixels=images * self.pieces(0, rows) * self.pieces(1, columns) * depth,
         )
         return found
 

@@ -40,7 +40,7 @@ class LayerSchedule:
         The input tile stays for all output blocks; else its chunks are loaded for each of them.
     weights : Weights
     pixels : int
-        Of a whole accumulator tile.
+        Accumulators of a whole tile: one for each sum, or for each lane of a patch.
     compute_cycles : int
         Cycles that the array needs for all passes.
     read_bytes, write_bytes : int
@@ -48,6 +48,8 @@ class LayerSchedule:
     estimate : float
         Cycles: of the schedules that the compiler returns by the simulation of the engines, of
         candidates by a rough model.
+    winograd : bool
+        Winograd's convolution gives the sums: a tile is a rectangle of patches.
     """
 
     name: str
@@ -65,3 +67,4 @@ class LayerSchedule:
     read_bytes: int
     write_bytes: int
     estimate: float
+    winograd: bool = False

@@ -71,12 +71,15 @@ class Tables:
         First item of each buffer, and the one after its last.
     steps : ndarray of int64, shape (CONVs, STEP_COLUMNS)
     stores : ndarray of int64, shape (STOREs, STORE_COLUMNS)
+    gathered : int
+        Pixels of patches that a CONV reads before its first pass.
     """
 
     items: np.ndarray
     bounds: np.ndarray
     steps: np.ndarray
     stores: np.ndarray
+    gathered: int = 0
 
     def items_of(self, buffer: Buffer) -> np.ndarray:
         """Return the items of a buffer."""

@@ -24,8 +24,12 @@ from systolith_host.compiler.schedule.tables import (
 )
 from systolith_host.jit import hash_of, njit
 from systolith_hw.spec import timing
+from systolith_hw.spec.winograd import KERNEL, LANES
 
 __all__ = ["tabulate"]
+
+_LANES_OF_TAP = LANES // KERNEL**2
+"""Passes of a chunk by Winograd for each of its taps."""
 
 _conv_cycles = njit()(timing.conv_cycles)
 
@@ -70,13 +74,13 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
     settings : tuple
         (resident, lifetime of weights: 0 the layer, 1 an input tile, 2 a CONV; words of a pass,
         bytes of a weight word, bytes of a memory word, lanes, bytes of a pixel, numbers of
-        activations, of weights, of weights that are alike, pixels are images, sums of a word,
-        cycles of the shortest pass)
+        activations, of weights, of weights that are alike, pixels are images, pixels are
+        patches, cycles of the drain for a word or a patch, cycles of the shortest pass)
     params : (entries, entries loaded at once, whether they stay, columns, bytes of an entry)
     """
     (
         resident, lifetime, pass_words, word_bytes, block, lanes, pixel_bytes, act_keys,
-        weight_keys, weight_groups, linear, reads, least_pass,
+        weight_keys, weight_groups, linear, winograd, reads, least_pass,
     ) = settings  # fmt: skip
     entries, share, params_stay, out_channels, entry_bytes = params
     each = 0
@@ -145,6 +149,8 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                                     step,
                                     step,
                                 )
+                            if winograd:
+                                passes *= _LANES_OF_TAP
                             cycles = _conv_cycles(pixels, passes, least_pass)
                             opens = int(chunk == first_chunk)
                             steps[step] = (tile, act, weight, cycles, opens, chunk)
@@ -162,7 +168,10 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                             words = min(share, entries - param_key * share)
                             items[param, :ADDRESS] = (words, words * entry_bytes, 1, 1, tile, tile)
                         words = count * rows[row, 0] * columns[column, 0] * drained_blocks
-                        stores[tile, :IMAGES] = (step - 1, param, words * reads, words * block)
+                        drain = words * reads
+                        if winograd:  # windows begin at multiples of a patch's cycles
+                            drain = pixels * drained_blocks * reads + LANES
+                        stores[tile, :IMAGES] = (step - 1, param, drain, words * block)
                         stores[tile, IMAGES:] = (image, column, row, out_block)
                         tile += 1
                 region += 1

@@ -7,8 +7,12 @@ from systolith_host.compiler.schedule.rough import Cut, RoughModel
 from systolith_host.compiler.schedule.schedule import LayerSchedule, Weights
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.winograd import OUTPUTS, STRIP_PATCHES
 
 __all__ = ["schedule_candidates"]
+
+LARGEST_HEIGHT = 255
+"""Rows of sums of a tile of patches, see STORE's ``height``."""
 
 
 def schedule_candidates(
@@ -24,8 +28,11 @@ def schedule_candidates(
     memory : Memory
         That the program will run on.
     """
-    model = RoughModel(operation, config, batch, memory)
-    return sorted(_Search(model).candidates(), key=lambda schedule: schedule.estimate)
+    found = list(_Search(RoughModel(operation, config, batch, memory)).candidates())
+    if config.winograd and operation.winograd:
+        model = RoughModel(operation, config, batch, memory, winograd=True)
+        found += _Search(model).candidates()
+    return sorted(found, key=lambda schedule: schedule.estimate)
 
 
 def _even_steps(size: int, most: int) -> list[int]:
@@ -44,7 +51,7 @@ class _Search:
     def candidates(self) -> Iterator[LayerSchedule]:
         if self.operation.linear:
             yield from self._linear()
-        for images, rows, columns in self._tiles():
+        for images, rows, columns in self._patches() if self.model.winograd else self._tiles():
             for stack in self._stacks(rows):
                 for chunk_blocks, chunk_taps in self._chunks():
                     yield from self._modes(images, rows, columns, stack, chunk_blocks, chunk_taps)
@@ -83,6 +90,22 @@ class _Search:
         # The least of all tiles, for buffers that hold nothing else.
         yield 1, 1, 1
 
+    def _patches(self) -> Iterator[tuple[int, int, int]]:
+        """Yield tiles of whole patches, but for the last ones."""
+        operation, most = self.operation, self.config.winograd
+        height, width = operation.out_height, operation.out_width
+        down, across = self.model.pieces(0, height), self.model.pieces(1, width)
+        # Windows of a pool are as far apart as they are wide: they divide a patch's sums.
+        high, wide = (OUTPUTS // side for side in operation.window)
+        fits = across <= STRIP_PATCHES and down * OUTPUTS <= LARGEST_HEIGHT
+        if self.batch > 1 and 2 * down * across <= most and fits:
+            for images in _even_steps(self.batch, most // (down * across))[:3]:
+                if images > 1:
+                    yield images, height, width
+        for columns in _even_steps(across, min(most, STRIP_PATCHES))[:24]:
+            for rows in _even_steps(down, min(most // columns, LARGEST_HEIGHT // OUTPUTS))[:8]:
+                yield 1, min(rows * high, height), min(columns * wide, width)
+
     def _stacks(self, rows: int) -> list[int]:
         tiles = -(-self.operation.out_height // rows)
         return _even_steps(tiles, tiles)[-12:] if tiles > 1 else [1]
@@ -97,7 +120,9 @@ class _Search:
             blocks *= 2
         if found and most * taps * 2 <= room and (most, 0) not in found:
             found.append((most, 0))
-        return found or [(0, max(room // 3, 1))]
+        if found or self.model.winograd:
+            return found
+        return [(0, max(room // 3, 1))]
 
     def _modes(
         self,

@@ -12,6 +12,7 @@ from systolith_host.compiler.schedule.tables import IMAGES, Tables
 from systolith_host.program.program import Place
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES
+from systolith_hw.spec.winograd import LANES
 
 __all__ = [
     "MOST_STEPS",
@@ -52,7 +53,7 @@ class Work:
     chunks : Chunks
     cuts : Cuts
     tables : Tables
-    linear : bool
+    linear, winograd : bool
         Of the schedule.
     """
 
@@ -63,6 +64,7 @@ class Work:
     cuts: Cuts
     tables: Tables
     linear: bool
+    winograd: bool = False
 
     def tile(self, number: int) -> tuple[tuple[int, int], Part, Part, int]:
         """Return a tile's (first, count) of images, its columns, its rows, and its output block."""
@@ -125,6 +127,7 @@ def make_work(
         raise TooManyStepsError(steps)
     packed = bool(operation.pixel_bytes)
     window = operation.window
+    reads = LANES if schedule.winograd else window[0] * window[1]
     settings = (
         schedule.resident,
         _LIFETIMES[schedule.weights],
@@ -137,7 +140,8 @@ def make_work(
         chunks.weight_keys,
         len(operation.weights),
         schedule.linear,
-        window[0] * window[1] * (config.block // config.post_lanes),
+        schedule.winograd,
+        reads * (config.block // config.post_lanes),
         config.least_pass,
     )
     entries = len(operation.params)
@@ -156,10 +160,13 @@ def make_work(
     # numba takes a second to import.
     from systolith_host.compiler.schedule.tabulate import tabulate
 
-    tables = Tables(*tabulate(*arguments))
-    return Work(operation, config, addresses, chunks, cuts, tables, schedule.linear)
+    gathered = schedule.pixels if schedule.winograd else 0
+    tables = Tables(*tabulate(*arguments), gathered=gathered)
+    return Work(
+        operation, config, addresses, chunks, cuts, tables, schedule.linear, schedule.winograd
+    )
 
 
 def _part_row(part: Part, size: int) -> tuple[int, ...]:
     span = part.span
-    return (part.count, part.sums, span.length, span.size, span.covers(size))
+    return (part.count, part.pieces, span.length, span.size, span.covers(size))
