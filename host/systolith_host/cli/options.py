@@ -8,7 +8,7 @@ import typer
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import NETWORKS
-from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.memory import LIMITS, Memory
 
 __all__ = [
     "DEFAULT_LATENCY",
@@ -137,19 +137,26 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random weights
 BandwidthOption = Annotated[
     float | None,
     typer.Option(
-        min=0.01,
-        max=1024,
+        min=LIMITS["bytes_per_cycle"][0],
+        max=LIMITS["bytes_per_cycle"][1],
         metavar="BYTES",
         help="Bandwidth of the memory in bytes per cycle. Default: the width of the bus.",
     ),
 ]
 LatencyOption = Annotated[
-    int, typer.Option(min=2, max=100_000, help="Latency of the memory in cycles.")
+    int,
+    typer.Option(
+        min=int(LIMITS["latency"][0]),
+        max=int(LIMITS["latency"][1]),
+        help="Latency of the memory in cycles.",
+    ),
 ]
 TurnaroundOption = Annotated[
     int,
     typer.Option(
-        min=0, max=64, help="Cycles that the memory takes to change between reads and writes."
+        min=int(LIMITS["turnaround"][0]),
+        max=int(LIMITS["turnaround"][1]),
+        help="Cycles that the memory takes to change between reads and writes.",
     ),
 ]
 FusePoolOption = Annotated[

@@ -22,7 +22,10 @@ from systolith_hw.spec.registers import (
     counter_name,
 )
 
-__all__ = ["Driver"]
+__all__ = ["WATCHDOG", "Driver"]
+
+WATCHDOG = 100_000
+"""Cycles without progress after which the accelerator gives up, unless others are asked for."""
 
 RESET_POLLS = 2000
 """Reads of STATUS within which a reset must have ended all transfers on the bus."""
@@ -68,7 +71,7 @@ class Driver:
         memory_size: int,
         *,
         memory_base: int = 0,
-        watchdog: int = 100_000,
+        watchdog: int = WATCHDOG,
     ) -> None:
         self.device = device
         self.config = config

@@ -1,12 +1,13 @@
 """The external memory as accelerator, compiler and models see it: rate, latency, turnaround."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 from systolith_hw.spec.config import ConfigError
 
-__all__ = ["RATE_UNIT", "TRANSACTIONS", "WRITE_BEATS", "Memory"]
+__all__ = ["LIMITS", "RATE_UNIT", "TRANSACTIONS", "WRITE_BEATS", "Memory"]
 
 RATE_UNIT = 256
 """Models count the memory's bandwidth in this part of a byte per cycle."""
@@ -16,6 +17,15 @@ TRANSACTIONS = 64
 
 WRITE_BEATS = 32
 """Beats of writes that wait in the modelled memory."""
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "latency": (2, 100_000),
+    "bytes_per_cycle": (1 / RATE_UNIT, 1024),
+    "turnaround": (0, 64),
+    "reads": (1, TRANSACTIONS),
+    "writes": (1, TRANSACTIONS),
+}
+"""Least and largest value of each field of a memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +65,11 @@ class Memory:
         rate = self.bytes_per_cycle
         if rate is not None:
             self._check_kind("bytes_per_cycle", Real, "a number")
-        self._check("latency", 2 <= self.latency <= 100_000, "2 to 100000 cycles")
-        self._check(
-            "bytes_per_cycle",
-            rate is None or 1 / RATE_UNIT <= rate <= 1024,
-            f"1/{RATE_UNIT} to 1024",
-        )
-        self._check("turnaround", 0 <= self.turnaround <= 64, "0 to 64 cycles")
-        self._check("reads", 1 <= self.reads <= TRANSACTIONS, f"1 to {TRANSACTIONS}")
-        self._check("writes", 1 <= self.writes <= TRANSACTIONS, f"1 to {TRANSACTIONS}")
+        for field, (low, high) in LIMITS.items():
+            value = getattr(self, field)
+            unit = " cycles" if field in ("latency", "turnaround") else ""
+            rule = f"{_text(low)} to {_text(high)}{unit}"
+            self._check(field, value is None or low <= value <= high, rule)
 
     def _check(self, field: str, kept: bool, rule: str) -> None:
         if not kept:
@@ -99,3 +105,8 @@ class Memory:
             "reads": self.reads,
             "writes": self.writes,
         }
+
+
+def _text(limit: float) -> str:
+    """Return a limit in words: as a fraction below 1."""
+    return f"1/{1 / limit:g}" if 0 < limit < 1 else f"{limit:g}"

@@ -16,6 +16,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.program import LayerProgram, Program
+from systolith_host.runtime.driver import WATCHDOG
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_sim.memory.timing import MemoryTiming
@@ -87,7 +88,7 @@ def simulate(
     waves: Path | None = None,
     events: EventFile | None = None,
     limit_cycles: int | None = None,
-    watchdog: int = 100_000,
+    watchdog: int = WATCHDOG,
     silence_seconds: float = SILENCE_SECONDS,
 ) -> list[LayerCounters]:
     """Run layers of a program in the RTL, one after the other, in one simulator process.
@@ -166,7 +167,7 @@ def run_layers(
     waves: Path | None = None,
     events: EventFile | None = None,
     limit_cycles: int | None = None,
-    watchdog: int = 100_000,
+    watchdog: int = WATCHDOG,
     silence_seconds: float = SILENCE_SECONDS,
 ) -> list[LayerCounters]:
     """Run layers in a simulator that is already built; see :func:`simulate`.
