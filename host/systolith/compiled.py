@@ -102,6 +102,24 @@ class Compiled:
         return self.program.output_shape
 
     @property
+    def outputs(self) -> dict[str, str]:
+        """By the names of the file's outputs, those of the tensors of a run.
+
+        ``run.real(program.outputs["features"])`` is one of several outputs; ``run.output`` is the
+        first.
+
+        Raises
+        ------
+        SystolithError
+            If the program came from a file, which does not hold the network.
+        """
+        loaded, quantised = self._origin("outputs")
+        if loaded.model is None:
+            return {self.program.output: self.program.output}
+        made = dict(zip(quantised.graph.outputs, quantised.qgraph.outputs, strict=True))
+        return {name: made[tensor] for name, tensor in loaded.model.outputs.items()}
+
+    @property
     def quantised(self) -> Quantised:
         """The integer network that it computes.
 

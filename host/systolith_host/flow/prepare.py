@@ -237,8 +237,8 @@ def golden_tensors(
         from systolith_host.frontend.judge import judge_integers  # imports onnx
 
         log.stage("comparison with onnxruntime")
-        path, output = Path(loaded.network), tensors[qgraph.output][:1]
-        log.message(judge_integers(path, loaded.model, qgraph, inputs[:1], output))
+        path, first = Path(loaded.network), {name: y[:1] for name, y in tensors.items()}
+        log.message(judge_integers(path, loaded.model, qgraph, inputs[:1], first))
     return tensors
 
 

@@ -84,8 +84,8 @@ def absorb(
 
 
 def _users(graph: Graph, nodes: list[Node]) -> dict[str, list[Node | None]]:
-    """Return who uses each tensor; None stands for whoever takes the network's output."""
-    users: dict[str, list[Node | None]] = {graph.output: [None]}
+    """Return who uses each tensor; None stands for whoever takes an output."""
+    users: dict[str, list[Node | None]] = {name: [None] for name in graph.outputs}
     for node in nodes:
         for name in node.inputs:
             users.setdefault(name, []).append(node)

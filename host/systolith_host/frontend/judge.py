@@ -1,6 +1,6 @@
 """The judge from outside: compares a network read from an ONNX file with onnxruntime."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,16 @@ class Agreement:
     different: int
     largest: int
 
+    def __add__(self, other: "Agreement") -> "Agreement":
+        """Return both together."""
+        return Agreement(
+            self.layer,
+            self.kind,
+            self.values + other.values,
+            self.different + other.different,
+            max(self.largest, other.largest),
+        )
+
     @property
     def is_rounding(self) -> bool:
         """Whether it is explained by values next to a half, which fall on different sides.
@@ -121,8 +131,7 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
     x = (steps * scale.scale).astype(np.float32)
     qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
-    output = run_golden(qgraph, quantize_input(qgraph, x))[qgraph.output]
-    return judge_integers(path, model, qgraph, x, output)
+    return judge_integers(path, model, qgraph, x, run_golden(qgraph, quantize_input(qgraph, x)))
 
 
 def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
@@ -146,16 +155,18 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
     if _work(graph) > _MOST_WORK:
         return Judged(_too_large(graph))
     try:
-        name = model.names[graph.output]
-        reference = Reference(path, x, [name], model.layouts)
-        wanted = reference.take(name)
+        names = [model.names[output] for output in graph.outputs]
+        reference = Reference(path, x, names, model.layouts)
+        theirs = [reference.take(name).astype(np.float32) for name in names]
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
         del reference
-        if not np.isfinite(wanted).all():
+        if not all(np.isfinite(values).all() for values in theirs):
             return Judged("not compared with onnxruntime, whose output is not finite")
-        *_, (_, found) = run_float(graph, model.weights, x)
-        wanted = wanted.astype(np.float32)
-        difference = share(found, wanted)
+        wanted = theirs[0]
+        tensors = run_float(graph, model.weights, x)
+        found = {name: y for name, y in tensors if name in graph.outputs}
+        pairs = zip(graph.outputs, theirs, strict=True)
+        difference = max(share(found[output], values) for output, values in pairs)
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
             return Judged(line, wanted, rounding)
@@ -181,7 +192,11 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
 
 
 def judge_integers(
-    path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, output: np.ndarray
+    path: Path,
+    model: OnnxModel,
+    qgraph: QGraph,
+    x: np.ndarray,
+    golden: Mapping[str, np.ndarray],
 ) -> str:
     """Compare the golden model with onnxruntime; return a line.
 
@@ -196,8 +211,8 @@ def judge_integers(
     qgraph : QGraph
         The integer network made from it.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
-    output : ndarray of integers, shape (1, K, P, Q)
-        The golden model's.
+    golden : mapping of str to ndarray of integers, shape (1, K, P, Q)
+        Its outputs, and maybe more tensors, by the golden model.
 
     Raises
     ------
@@ -208,12 +223,14 @@ def judge_integers(
     if _work(model.graph) > _MOST_WORK:
         return _too_large(model.graph)
     try:
-        theirs = _Integers(path, model, qgraph, x, [qgraph.output])
-        wanted = theirs.take(qgraph.output)
+        theirs = _Integers(path, model, qgraph, x, qgraph.outputs)
+        whole = Agreement("", "", 0, 0, 0)
+        for name in qgraph.outputs:
+            wanted, found = theirs.take(name), golden[name]
+            if wanted is None or wanted.size != found.size:
+                raise SystolithError(f"{path}: its output has another shape; {FAULT}")
+            whole += _agreement("", "", found, wanted)
         del theirs
-        if wanted is None or wanted.size != output.size:
-            raise SystolithError(f"{path}: its output has another shape; {FAULT}")
-        whole = _agreement("", "", output, wanted)
         equal = whole.values - whole.different
         line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
         if not whole.different:

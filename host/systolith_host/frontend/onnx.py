@@ -52,6 +52,8 @@ class OnnxModel:
     layouts : dict of str to Layout
         Of ONNX's tensors whose axes have another order than this network's; the input's own, if
         the file wants its images as (N, height, width, channels).
+    outputs : dict of str to str
+        By ONNX's names of the outputs, the graph's; several may be the same tensor here.
     """
 
     graph: Graph
@@ -61,6 +63,7 @@ class OnnxModel:
     integers: dict[str, str]
     names: dict[str, str]
     layouts: dict[str, Layout]
+    outputs: dict[str, str]
 
     @property
     def channels_last(self) -> bool:
@@ -78,6 +81,7 @@ class OnnxModel:
         shape = "x".join(map(str, self.graph.shapes[self.graph.input]))
         macs = sum(node_macs(self.graph, node) for node in self.graph.nodes)
         ends = f"; the host ends with {', '.join(self.epilogue)}" if self.epilogue else ""
+        ends += f"; {len(self.outputs)} outputs" if len(self.outputs) > 1 else ""
         return f"input {shape}, {macs / 1e6:,.1f} million multiply-accumulates: {counts}{ends}"
 
 
@@ -139,9 +143,7 @@ def _convert(
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs)
         raise SystolithError(f"{path}: a network must have one input, not {names}")
-    if len(graph.output) != 1:
-        names = ", ".join(repr(value.name) for value in graph.output)
-        raise SystolithError(f"{path}: a network must have one output, not {names}")
+    outputs = tuple(value.name for value in graph.output)
     shape = input_shape(path, inputs[0], size)
     last = wants_channels_last(graph, inputs[0].name, shape, constants)
     inferred = _infer(path, file.proto, inputs[0].name, shape)
@@ -158,8 +160,8 @@ def _convert(
         reader.layouts[reader.input] = CHANNELS_LAST
     for node in graph.node:
         reader.read(node)
-    reader.finish(graph.output[0].name)
-    reader.problems += narrowed(graph.node, [graph.output[0].name], reader)
+    reader.finish(outputs)
+    reader.problems += narrowed(graph.node, outputs, reader)
     if reader.problems:
         return None, tuple(reader.problems)
     network, values, problems = absorb(reader.build(), reader.weights, reader.scales)
@@ -180,6 +182,7 @@ def _convert(
             reader.integers,
             names,
             {name: reader.layouts[name] for name in own if name in reader.layouts},
+            dict(zip(outputs, reader.outputs, strict=True)),
         ),
         (),
     )

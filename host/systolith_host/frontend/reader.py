@@ -1,7 +1,7 @@
 """The state of reading an ONNX graph: tensors, nodes and weights so far, and problems."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,7 +95,7 @@ class Reader:
     """By ONNX's names of tensors, the zeros around them."""
     layouts: dict[str, Layout] = field(default_factory=dict)
     """By ONNX's names of tensors, the order of their axes, where it is not this network's."""
-    output: str = ""
+    outputs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.shapes[self.input] = self.shape
@@ -133,15 +133,16 @@ class Reader:
         except UnsupportedError as error:
             self._fail(proto, name, str(error))
 
-    def finish(self, output: str) -> None:
-        """Note the network's output."""
-        if output in self.padded:
-            reason = f"is padded by {self.padded[output].node}; padding needs a layer behind it"
-            self.problems.append(Problem(output, "output", reason))
-        elif output in self.alias:
-            self.output = self.alias[output]
-        elif not self.problems:
-            self.problems.append(Problem(output, "output", "does not depend on the input"))
+    def finish(self, outputs: Sequence[str]) -> None:
+        """Note the network's outputs."""
+        for output in outputs:
+            if output in self.padded:
+                reason = f"is padded by {self.padded[output].node}; padding needs a layer behind it"
+                self.problems.append(Problem(output, "output", reason))
+            elif output in self.alias:
+                self.outputs.append(self.alias[output])
+            elif not self.problems:
+                self.problems.append(Problem(output, "output", "does not depend on the input"))
 
     def names(self, own: Collection[str]) -> dict[str, str]:
         """Return ONNX's name of each tensor's values, where it has one among a file's own names.
@@ -156,8 +157,8 @@ class Reader:
         return found
 
     def build(self) -> Graph:
-        """Return the network, without nodes that its output does not need."""
-        needed = {self.output}
+        """Return the network, without nodes that its outputs do not need."""
+        needed = set(self.outputs)
         nodes = []
         for node in reversed(self.nodes):
             if node.output in needed:
@@ -165,7 +166,8 @@ class Reader:
                 needed.update(node.inputs)
         nodes.reverse()
         shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
-        return Graph(self.name, shapes, tuple(nodes), self.input, self.output)
+        first, *more = dict.fromkeys(self.outputs)
+        return Graph(self.name, shapes, tuple(nodes), self.input, first, tuple(more))
 
     def source(
         self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False, moved: bool = False

@@ -60,13 +60,21 @@ def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
         ending = ""
     if ending:
         output = net.node(ending, [output], **({} if ending == "Sigmoid" else {"axis": 1}))
+    more = []
+    if rng.random() < 0.15:
+        made = {name for node in net.nodes for name in node.output} - {output}
+        more = [name for name, _ in rng.sample(net.tensors, min(2, len(net.tensors)))]
+        more = [name for name in dict.fromkeys(more) if name in made]
     batch = rng.choice([1, "N"])
     whole = TensorProto.INT64 if ending == "ArgMax" else TensorProto.FLOAT
     graph = helper.make_graph(
         net.nodes,
         "random",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *given])],
-        [helper.make_tensor_value_info(output, whole, None)],
+        [
+            helper.make_tensor_value_info(output, whole, None),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in more),
+        ],
         net.constants,
     )
     opset = [helper.make_opsetid("", net.opset)]

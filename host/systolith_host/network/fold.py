@@ -75,7 +75,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
     SystolithError
         If a node is of an unknown kind.
     """
-    users: dict[str, int] = {graph.output: 1}
+    users = dict.fromkeys(graph.outputs, 1)
     for node in graph.nodes:
         for name in node.inputs:
             users[name] = users.get(name, 0) + 1

@@ -58,7 +58,7 @@ def run_float(
     """
     scales = scales or {}
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
-    last_use[graph.output] = len(graph.nodes)
+    last_use |= dict.fromkeys(graph.outputs, len(graph.nodes))
     total = sum(node_macs(graph, node) for node in graph.nodes) * len(x)
     done = 0
     tensors = {graph.input: _saturated(x, scales.get(graph.input))}

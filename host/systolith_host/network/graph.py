@@ -161,6 +161,8 @@ class Graph:
         In an order in which every input comes before its use.
     input, output : str
         Names of the network's input and output tensors.
+    more : tuple of str
+        Outputs besides that one.
     """
 
     name: str
@@ -168,6 +170,12 @@ class Graph:
     nodes: tuple[Node, ...]
     input: str
     output: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All outputs, the first one first."""
+        return (self.output, *self.more)
 
     @property
     def weighted(self) -> tuple[Conv | Linear, ...]:

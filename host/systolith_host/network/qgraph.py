@@ -161,6 +161,8 @@ class QGraph:
     input_shape, output_shape : tuple of int
         Of one image as the network's users know it, (channels, height, width) or (features,);
         those of the tensors if empty.
+    more : tuple of str
+        Outputs besides that one; they may be the same tensor.
     """
 
     name: str
@@ -170,3 +172,9 @@ class QGraph:
     output: str
     input_shape: tuple[int, ...] = ()
     output_shape: tuple[int, ...] = ()
+    more: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All outputs, the first one first."""
+        return (self.output, *self.more)

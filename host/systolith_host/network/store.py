@@ -15,7 +15,7 @@ from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, 
 __all__ = ["load_qgraph", "save_qgraph"]
 
 _FORMAT = "systolith integer network"
-_VERSION = 2
+_VERSION = 3
 _ARRAYS = ("weight", "bias", "multiplier", "shift")
 _KINDS = {"QConv": QConv, "QMaxPool": QMaxPool, "QAdd": QAdd, "QConcat": QConcat}
 
@@ -48,6 +48,7 @@ def save_qgraph(qgraph: QGraph, path: Path | str) -> None:
         "output": qgraph.output,
         "input_shape": qgraph.input_shape,
         "output_shape": qgraph.output_shape,
+        "more": qgraph.more,
     }
     try:
         # One entry: the order in which several are written changes from run to run.
@@ -97,6 +98,7 @@ def load_qgraph(path: Path | str) -> QGraph:
             meta["output"],
             tuple(meta["input_shape"]),
             tuple(meta["output_shape"]),
+            tuple(meta["more"]),
         )
     except OSError as error:
         raise SystolithError(f"{path}: cannot be read: {error}") from None

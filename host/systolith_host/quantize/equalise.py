@@ -92,7 +92,7 @@ def equalisable(graph: Graph) -> Iterator[Pair]:
         node: Node = first
         while True:
             behind = users.get(node.output, [])
-            if len(behind) != 1 or node.output == graph.output:
+            if len(behind) != 1 or node.output in graph.outputs:
                 break
             (node,) = behind
             if isinstance(node, Conv | Linear):

@@ -186,17 +186,20 @@ class _Builder:
         flattened = {
             node.output: node.input for node in self.graph.nodes if isinstance(node, Flatten)
         }
-        output = self.graph.output
-        while output not in self.names:
-            output = flattened[output]
+        outputs = []
+        for output in self.graph.outputs:
+            while output not in self.names:
+                output = flattened[output]
+            outputs.append(self.names[output])
         return QGraph(
             self.graph.name,
             self.tensors,
             tuple(self.layers),
             self.graph.input,
-            self.names[output],
+            outputs[0],
             tuple(self.graph.shapes[self.graph.input]),
             tuple(self.graph.shapes[self.graph.output]),
+            tuple(outputs[1:]),
         )
 
     def add(self, layer: FoldedLayer) -> None:

@@ -52,7 +52,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
         else:
             pool = None
             followers = users.get(layer.output, [])
-            if fuse_pool and len(followers) == 1 and layer.output != qgraph.output:
+            if fuse_pool and len(followers) == 1 and layer.output not in qgraph.outputs:
                 pool = _fusible(followers[0], config)
             if pool is not None:
                 check_same_numbers(pool, qgraph.tensors[pool.input], qgraph.tensors[pool.output])
