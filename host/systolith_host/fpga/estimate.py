@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_hw.primitives.ecp5_blocks import block_rams
 from systolith_hw.spec.config import DISTRIBUTED_BITS, AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Opcode, fields_of
 
@@ -30,9 +31,6 @@ RESOURCES = ("LUT", "FF", "DSP", "block RAM")
 
 GRID_FILE = Path(__file__).parent / "ecp5_grid.csv"
 """Synthesised configurations; `make resources` makes it."""
-
-_MODES = {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
-"""Words of a DP16KD to bits of a word."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +147,6 @@ def _multipliers(config: AcceleratorConfig) -> int:
     return config.multipliers + 2 * config.post_lanes
 
 
-def _memory(depth: int, width: int) -> int:
-    """Return the block RAMs of a buffer's bank."""
-    mode = next((word for words, word in _MODES.items() if depth <= words), 1)
-    return -(-width // mode) * -(-depth // 16384)
-
-
 def _queue(depth: int, width: int) -> int:
     """Return the block RAMs of a queue: none if it is small, or where Yosys finds that cheaper.
 
@@ -164,7 +156,7 @@ def _queue(depth: int, width: int) -> int:
     words = depth - 1  # the last one stands in the output register
     pieces = -(-words // 16)
     distributed = 4 * pieces * -(-width // 4) + width * (pieces - 1) / 2
-    blocks = _memory(words, width)
+    blocks = block_rams(words, width)
     return blocks if words * width > DISTRIBUTED_BITS and 128 * blocks < distributed else 0
 
 
@@ -196,10 +188,10 @@ def _in_queues(config: AcceleratorConfig) -> dict[str, float]:
 def _block_rams(config: AcceleratorConfig) -> int:
     return (
         sum(_queue(depth, width) for depth, width in _queue_shapes(config))
-        + config.rows * _memory(config.act_depth, 8)
-        + config.cols * _memory(config.weight_depth, 8)
-        + config.post_lanes * _memory(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
-        + 2 * config.cols * _memory(config.acc_depth, config.acc_width)
+        + config.rows * block_rams(config.act_depth, 8)
+        + config.cols * block_rams(config.weight_depth, 8)
+        + config.post_lanes * block_rams(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
+        + 2 * config.cols * block_rams(config.acc_depth, config.acc_width)
     )
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
-__all__ = ["SIZES", "Ecp5", "block_rams", "dsp_sites"]
+from systolith_hw.primitives.ecp5_blocks import bits_per_word
+
+__all__ = ["SIZES", "Ecp5", "dsp_sites"]
 
 SIZES = ("25F", "45F", "85F")
 
@@ -30,17 +32,8 @@ def dsp_sites(size: str) -> list[list[list[str]]]:
 _FACTOR_BITS = 18
 """Of a MULT18X18D."""
 
-_MODES = {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
-"""Words of a DP16KD to bits of a word."""
-
 _BLOCK_ADDRESS = 14
 _HALF = 18
-
-
-def block_rams(depth: int, width: int) -> int | None:
-    """Return the number of DP16KD that a memory takes, or None if Yosys makes it."""
-    mode = next((word for words, word in _MODES.items() if depth <= words), None)
-    return None if mode is None else -(-width // mode)
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,10 @@ class Ecp5:
         """
         depth, word = memory.store.depth, Value.cast(memory.w_data)
         width = len(word)
-        if block_rams(depth, width) is None:
+        mode = bits_per_word(depth)
+        if mode is None:  # Yosys makes it of several
             return None
         m = Module()
-        mode = next(word for words, word in _MODES.items() if depth <= words)
         shift = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}[mode]
         outputs = []
         for low in range(0, width, mode):
