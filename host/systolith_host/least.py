@@ -15,7 +15,7 @@ class CycleBound:
     Parameters
     ----------
     array : int
-        Multiply-accumulates by multipliers, rounded up.
+        Products by multipliers, rounded up.
     memory : int
         Compulsory bytes by those that the memory moves in a cycle, rounded up.
     """
@@ -30,19 +30,17 @@ class CycleBound:
 
 
 def cycle_bound(
-    macs: int, compulsory_bytes: int, config: AcceleratorConfig, rate: float | None = None
+    products: int, compulsory_bytes: int, config: AcceleratorConfig, rate: float | None = None
 ) -> CycleBound:
     """Return the least cycles of a layer.
 
     Parameters
     ----------
-    macs : int
-        Multiply-accumulates that the layer needs.
-    compulsory_bytes : int
+    products, compulsory_bytes : int
         See :class:`systolith_host.compiler.lower.operation.Operation`.
     config : AcceleratorConfig
     rate : float, optional
         Bytes per cycle of the memory; those of the bus if None or more than it moves.
     """
     rate = min(rate or config.bus_bytes, config.bus_bytes)
-    return CycleBound(-(-macs // config.multipliers), math.ceil(compulsory_bytes / rate))
+    return CycleBound(-(-products // config.multipliers), math.ceil(compulsory_bytes / rate))

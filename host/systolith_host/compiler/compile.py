@@ -264,6 +264,7 @@ def _layer_program(
     cycles: int,
 ) -> LayerProgram:
     macs = batch * operation.macs
+    products = batch * operation.products(config)
     compulsory = operation.compulsory_bytes(batch)
     return LayerProgram(
         name=operation.name,
@@ -274,8 +275,9 @@ def _layer_program(
         instruction_address=address,
         instruction_count=count,
         macs=macs,
+        products=products,
         compulsory_bytes=compulsory,
-        bound_cycles=cycle_bound(macs, compulsory, config).cycles,
+        bound_cycles=cycle_bound(products, compulsory, config).cycles,
         predicted_cycles=cycles,
         more_inputs=operation.inputs[1:],
     )

@@ -82,8 +82,8 @@ def evaluate(
     found = []
     for operation in operations_of(network, config):
         schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
-        macs = batch * operation.macs
-        bound = cycle_bound(macs, operation.compulsory_bytes(batch), config, rate)
+        products = batch * operation.products(config)
+        bound = cycle_bound(products, operation.compulsory_bytes(batch), config, rate)
         found.append(
             LayerCost(
                 name=operation.name,
@@ -172,6 +172,7 @@ _SCHEDULING = (
     "acc_depth",
     "post_lanes",
     "out_depth",
+    "winograd",
 )
 """The fields of a configuration on which schedules depend, apart from the memory's rate."""
 

@@ -38,7 +38,7 @@ class LayerPerformance:
     bound_cycles : int
         Least cycles that array and memory allow.
     utilisation : float
-        Share of the multipliers' cycles that do work that the network needs.
+        Needed multiply-accumulates by multiplier and cycle, up to 4 with Winograd.
     of_bound : float
         `bound_cycles` by the cycles it takes.
     times : ndarray of int64, shape (instructions, 4)
@@ -102,7 +102,7 @@ def _replay(
     done = replay_table(table, config, memory, read_turn, interval)
     counters = done.counters
     rate = memory.bytes_per_cycle if memory else None
-    bound = cycle_bound(layer.macs, layer.compulsory_bytes, config, rate).cycles
+    bound = cycle_bound(layer.products, layer.compulsory_bytes, config, rate).cycles
     bus = config.bus_bytes
     performance = LayerPerformance(
         name=layer.name,

@@ -67,7 +67,9 @@ def make_report(
                 covers=layer.covers,
                 kind=layer.kind,
                 macs=layer.macs,
-                bound_cycles=cycle_bound(layer.macs, layer.compulsory_bytes, config, rate).cycles,
+                bound_cycles=cycle_bound(
+                    layer.products, layer.compulsory_bytes, config, rate
+                ).cycles,
                 compulsory_bytes=layer.compulsory_bytes,
                 cycles=counters.cycles if facts.counts_cycles else None,
                 bytes_read=counters.bytes_read,

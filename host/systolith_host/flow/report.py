@@ -200,7 +200,7 @@ class Report:
         }
 
     def utilisation(self, row: LayerReport | Totals) -> float | None:
-        """Return multiply-accumulates by multiplier and cycle, 0 to 1."""
+        """Return multiply-accumulates by multiplier and cycle, at most 1, or 4 with Winograd."""
         return row.macs / (row.cycles * self.multipliers) if row.cycles else None
 
     @property

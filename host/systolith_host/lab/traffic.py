@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from systolith_host.compiler.lower.operation import Operation
@@ -112,6 +112,8 @@ def _config(base: AcceleratorConfig, split: Split) -> AcceleratorConfig | None:
         "acc_depth": float(split.sums // base.sum_bytes(2)),
     }
     try:
+        # The bound is that of the direct convolution.
+        base = replace(base, winograd=0)
         return Space(base, {axis: (value,) for axis, value in values.items()}).point(values).config
     except ConfigError:
         return None

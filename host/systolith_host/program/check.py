@@ -193,7 +193,7 @@ def _check_layer(program: "Program", layer: "LayerProgram") -> None:
     for name in (*layer.inputs, layer.output):
         if name not in program.places:
             raise ValueError(f"{layer.name}: tensor {name} has no place")
-    for name in ("macs", "compulsory_bytes", "bound_cycles", "predicted_cycles"):
+    for name in ("macs", "products", "compulsory_bytes", "bound_cycles", "predicted_cycles"):
         whole(getattr(layer, name), f"{layer.name}: {name}")
     whole(layer.instruction_count, f"{layer.name}: instruction_count", 1, (1 << 32) - 1)
     output = program.places[layer.output]

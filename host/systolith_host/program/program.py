@@ -200,11 +200,14 @@ class LayerProgram:
         Values that the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
     macs : int
         Multiply-accumulates that the layer needs; 0 for a pool.
+    products : int
+        The fewest multiplications that give them on this accelerator: a quarter of them where
+        Winograd's convolution may.
     compulsory_bytes : int
         Each input activation that is needed and each weight read once, each output activation
         written once: no order of the work moves less.
     bound_cycles : int
-        max(macs / multipliers, compulsory_bytes / bus_bytes), rounded up.
+        max(products / multipliers, compulsory_bytes / bus_bytes), rounded up.
     predicted_cycles : int
         The compiler's estimate.
     """
@@ -217,6 +220,7 @@ class LayerProgram:
     instruction_address: int
     instruction_count: int
     macs: int
+    products: int
     compulsory_bytes: int
     bound_cycles: int
     predicted_cycles: int

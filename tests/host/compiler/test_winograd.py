@@ -12,6 +12,7 @@ from systolith_host.compiler.compile import explain_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.shortage import ShortageError
+from systolith_host.cost.evaluate import evaluate
 from systolith_host.flow.load import shape_network
 from systolith_host.lab.random_networks import (
     random_input,
@@ -166,3 +167,28 @@ def test_tiles_of_patches_keep_the_limits_of_the_instructions():
                 assert one.rows == operation.out_height or operation.sums(0, one.rows) % 4 == 0
                 assert one.columns == operation.out_width or operation.sums(1, one.columns) % 4 == 0
     assert seen > 1000
+
+
+def test_the_bound_is_that_of_the_algorithm_that_a_layer_may_use():
+    config = DEFAULT
+    layers = {layer.name: layer for layer in compile_network(shape_network("vgg16"), config).layers}
+    # Packed, the first layer has no 3x3 taps that Winograd could take.
+    assert layers["conv1_1"].products == layers["conv1_1"].macs
+    for name, layer in layers.items():
+        if name.startswith("conv") and name != "conv1_1":
+            assert 4 * layer.products == layer.macs
+            assert layer.bound_cycles == layer.macs // 4 // config.multipliers
+            assert layer.bound_cycles <= layer.predicted_cycles < 1.35 * layer.bound_cycles
+    assert layers["fc7"].products == layers["fc7"].macs
+
+
+def test_estimates_of_configurations_with_and_without_do_not_mix():
+    plain = PRESETS["default"]
+    found = [
+        {cost.name: cost for cost in evaluate("vgg11", config, Memory())}
+        for config in (plain, DEFAULT, plain)
+    ]
+    assert found[0] == found[2]
+    for name in ("conv2_1", "conv4_2"):
+        assert found[1][name].estimated_cycles < found[0][name].estimated_cycles / 3
+        assert 4 * found[1][name].bound_cycles == found[0][name].bound_cycles

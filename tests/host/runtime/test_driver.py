@@ -29,7 +29,7 @@ from systolith_sim.emulator.device import Emulator
 
 CONFIG = PRESETS["tiny"]
 SIZE = 0x1_2345_0000
-LAYER = LayerProgram("conv9", ("conv9",), "conv", "a", "b", 0x1_0000_0040, 12, 1, 1, 1, 1)
+LAYER = LayerProgram("conv9", ("conv9",), "conv", "a", "b", 0x1_0000_0040, 12, 1, 1, 1, 1, 1)
 
 
 class ScriptedDevice:
