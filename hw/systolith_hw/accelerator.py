@@ -12,6 +12,7 @@ from systolith_hw.bus.read_port import ReadPort
 from systolith_hw.bus.registers import RegisterFile
 from systolith_hw.bus.write_port import WritePort
 from systolith_hw.compute.core import DirectCore
+from systolith_hw.compute.winograd.core import WinogradCore
 from systolith_hw.control.controller import FAULTS, Controller
 from systolith_hw.control.counters import COUNTER_NAMES, Counters
 from systolith_hw.control.fetch import Fetch
@@ -39,7 +40,7 @@ class _Parts:
     write_port: WritePort
     fetch: Fetch
     load: LoadEngine
-    core: DirectCore
+    core: DirectCore | WinogradCore
     store: StoreEngine
     queues: dict[Engine, Queue]
 
@@ -90,7 +91,7 @@ class Accelerator(wiring.Component):
             write_port=engine("write_port", WritePort(config)),
             fetch=engine("fetch", Fetch(config)),
             load=engine("load", LoadEngine(config)),
-            core=engine("core", DirectCore(config)),
+            core=engine("core", WinogradCore(config) if config.winograd else DirectCore(config)),
             store=engine("store", StoreEngine(config)),
             queues={},
         )

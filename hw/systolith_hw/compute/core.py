@@ -16,11 +16,58 @@ from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.stream.deal import deal
 from systolith_hw.stream.gate import TokenGate
 
-__all__ = ["DirectCore"]
+__all__ = ["DirectCore", "chain_columns"]
 
 _WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 24})
+
+
+def chain_columns(
+    m: Module, config: AcceleratorConfig, accumulate: Any, mesh: Mesh, drain: Any
+) -> Signal:
+    """Build the accumulators: accumulate goes along all columns, drain along each lane group.
+
+    Parameters
+    ----------
+    m : Module
+        Of the core.
+    config : AcceleratorConfig
+    accumulate : :func:`accumulate_layout`
+        With the address of row 0's activation in its buffer.
+    mesh : Mesh
+    drain : :class:`DrainRead`
+
+    Returns
+    -------
+    Signal
+        Pulse: the last sum of an instruction is in its bank.
+    """
+    lanes = config.post_lanes
+    ahead = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
+    accumulate = delay(m, accumulate, ahead, "accumulate")
+
+    columns = [AccumulatorColumn(config) for _ in range(config.cols)]
+    for j, column in enumerate(columns):
+        m.submodules[f"column_{j}"] = column
+        m.d.comb += [
+            column.accumulate.eq(accumulate),
+            column.psum.eq(mesh.psum[j]),
+            column.drain.eq(columns[j - 1].drain_next if j % lanes else drain.place),
+        ]
+        accumulate = column.accumulate_next
+    stored = AccumulatorColumn.UPDATE_LATENCY - 1
+    done = delay(m, accumulate.done, stored, "done")
+
+    group = delay(m, drain.group, AccumulatorColumn.READ_LATENCY, "group")
+    for lane in range(lanes):
+        choices = Array(column.sum for column in columns[lane::lanes])
+        total = Signal(signed(config.sum_width), name=f"sum_{lane}", reset_less=True)
+        m.d.sync += total.eq(choices[group])
+        m.d.comb += drain.sum[lane].eq(total)
+        group = delay(m, group, 1, f"lane_group_{lane}")
+    return done
 
 
 class DirectCore(wiring.Component):
@@ -57,22 +104,15 @@ class DirectCore(wiring.Component):
             PIXEL_JOB, {"after_loaded_act": "loaded", "after_drained": "drained"}
         )
 
-        # Each instruction goes to both gates, to either as soon as it is free: the weights of short
-        # CONVs must start while the pixels of the CONV before still wait in their gate.
-        # That both have it is known from registers: the queue is far from the gates.
-        weight_given, pixel_given = Signal(), Signal()
+        # To either gate as soon as it is free: the weights of short CONVs must start while the
+        # pixels of the CONV before still wait in their gate. The queue is far from both.
+        given = deal(m, self.conv, {"weight": weight_gate.i, "pixel": pixel_gate.i})
         m.d.comb += [
-            self.conv.ready.eq(weight_given & pixel_given),
-            weight_gate.i.valid.eq(self.conv.valid & ~weight_given),
-            pixel_gate.i.valid.eq(self.conv.valid & ~pixel_given),
             weight_gate.progress.eq(self.progress),
             pixel_gate.progress.eq(self.progress),
             loader.job.valid.eq(weight_gate.o.valid),
             weight_gate.o.ready.eq(loader.job.ready),
         ]
-        for given, gate in ((weight_given, weight_gate), (pixel_given, pixel_gate)):
-            taken = given | (self.conv.valid & gate.i.ready)
-            m.d.sync += given.eq(~self.conv.ready & taken)
         m.d.comb += [weight_gate.i.p[name].eq(self.conv.p[name]) for name in _WEIGHT_GATE.members]
         m.d.comb += [pixel_gate.i.p[name].eq(self.conv.p[name]) for name in PIXEL_JOB.members]
         m.d.comb += [loader.job.p[name].eq(weight_gate.o.p[name]) for name in WEIGHT_JOB.members]
@@ -98,8 +138,8 @@ class DirectCore(wiring.Component):
             Cat(
                 weight_gate.i.ready,
                 pixel_gate.i.ready,
-                ~weight_given,
-                ~pixel_given,
+                ~given["weight"],
+                ~given["pixel"],
                 loader.job.ready,
                 ~loader.ready,
                 ~sequencer.busy,
@@ -107,7 +147,8 @@ class DirectCore(wiring.Component):
             ).all()
         )
         self._build_edges(m, loader, sequencer, mesh)
-        self._build_accumulators(m, sequencer, mesh)
+        done = chain_columns(m, self.config, sequencer.accumulate, mesh, self.drain)
+        m.d.comb += self.status.done.eq(done)
         fault_addr = drive(m, self.status.fault_addr, "fault_addr_out")
         m.d.sync += [
             self.status.fault.eq(loader.fault | sequencer.fault),
@@ -125,30 +166,3 @@ class DirectCore(wiring.Component):
             mesh.weight.eq(self.weight.data),
             mesh.capture.eq(delay(m, loader.capture, SkewedMemory.LATENCY, "capture")),
         ]
-
-    def _build_accumulators(self, m: Module, sequencer: PixelSequencer, mesh: Mesh) -> None:
-        """Chain the columns: accumulate goes along all of them, drain along each lane group."""
-        config = self.config
-        lanes = config.post_lanes
-        ahead = SkewedMemory.LATENCY + Mesh.latency(config) - AccumulatorColumn.READ_LATENCY
-        accumulate = delay(m, sequencer.accumulate, ahead, "accumulate")
-
-        columns = [AccumulatorColumn(config) for _ in range(config.cols)]
-        for j, column in enumerate(columns):
-            m.submodules[f"column_{j}"] = column
-            m.d.comb += [
-                column.accumulate.eq(accumulate),
-                column.psum.eq(mesh.psum[j]),
-                column.drain.eq(columns[j - 1].drain_next if j % lanes else self.drain.place),
-            ]
-            accumulate = column.accumulate_next
-        stored = AccumulatorColumn.UPDATE_LATENCY - 1
-        m.d.comb += self.status.done.eq(delay(m, accumulate.done, stored, "done"))
-
-        group = delay(m, self.drain.group, AccumulatorColumn.READ_LATENCY, "group")
-        for lane in range(lanes):
-            choices = Array(column.sum for column in columns[lane::lanes])
-            total = Signal(signed(config.sum_width), name=f"sum_{lane}", reset_less=True)
-            m.d.sync += total.eq(choices[group])
-            m.d.comb += self.drain.sum[lane].eq(total)
-            group = delay(m, group, 1, f"lane_group_{lane}")

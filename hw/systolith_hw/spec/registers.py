@@ -89,8 +89,9 @@ ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
 
 LOAD: busy moves a word (or padding) into a buffer; wait_memory has a LOAD but no data;
 wait_compute and wait_store wait for the counters computed, and drained or stored.
-COMPUTE: busy issues a pixel; wait_input and wait_weights wait for LOADs (or for a weight block to
-shift in); wait_output waits for an accumulator bank to be drained.
+COMPUTE: busy issues a pixel to the array; wait_input and wait_weights wait for LOADs (or for a
+weight block to shift in; with ``winograd`` for patches to be gathered and transformed, or weights);
+wait_output waits for an accumulator bank to be drained.
 STORE: busy drains a sum; wait_compute and wait_params wait for the counters computed and loaded;
 wait_memory waits for room in the output buffer or for the last writes.
 idle: no instruction.

@@ -8,6 +8,7 @@ each block states its own part as ``LATENCY``, and a test adds them up.
 from typing import TYPE_CHECKING
 
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
+from systolith_hw.spec.winograd import LANES
 
 if TYPE_CHECKING:  # the configuration takes its shortest pass from here
     from systolith_hw.spec.config import AcceleratorConfig
@@ -23,11 +24,16 @@ __all__ = [
     "SETTLE",
     "STORE_RUNS",
     "TILE_PREPARE",
+    "WINOGRAD_KERNEL",
+    "WINOGRAD_PATCH",
     "compute_latency",
     "conv_cycles",
     "drain_latency",
     "fetch_beats",
+    "kernel_release",
     "least_pass",
+    "patch_release",
+    "winograd_latency",
 ]
 
 ACCUMULATOR_UPDATE = 5
@@ -60,6 +66,33 @@ DRAIN_WORDS = 32
 STORE_RUNS = 4
 """Runs of memory that a STORE has announced and not yet packed."""
 
+WINOGRAD_PATCH = 46
+"""From the issue of a patch's first pixel to the write of its first lane in the ring of patches.
+
+A CONV with ``winograd`` is gathered by the walk of its fields, a pixel per cycle: a row of patches
+(n_count of them, of 36 pixels each) runs without a pause, and so do the rows of a chunk (one of
+c_count) and the chunks while the ring has room for them. It holds two chunks. A chunk takes its
+half with its first pixel; the half is free for the first pixel of the chunk after the next one from
+two cycles after the first issue of the pass :func:`patch_release` of the chunk in it on. The
+transform has no phase: a patch may begin in any cycle. Gathering waits for ``after_loaded_act``.
+
+A chunk is in the ring, and its first pass may issue, WINOGRAD_PATCH cycles after the issue of the
+first pixel of its last patch. A pass also waits for its weight block, and for the update of the
+sums, as in direct CONVs; the first pass of an instruction for ``after_drained``, too. From the
+first pass of a chunk to its last no pass waits: each takes max(patches, least_pass).
+"""
+
+WINOGRAD_KERNEL = 19
+"""From the decision on the kernels of a row to the write of their first lane in their ring.
+
+The kernels of a row of the array are read in nine cycles, and those of the next row are decided on
+36 cycles later or more. The first row of a chunk waits until the ring of two chunks has room: from
+two cycles after the first address of block :func:`kernel_release` of the chunk before the last
+one on. An instruction's first row waits for ``after_loaded_weight``. A chunk's first block may be
+taken by the weight loader WINOGRAD_KERNEL cycles after the decision on its last row; the loader
+then takes the 36 blocks as those of a direct CONV.
+"""
+
 
 def least_pass(rows: int) -> int:
     """Return the cycles of an array's shortest pass.
@@ -86,6 +119,35 @@ def conv_cycles(pixels: int, passes: int, shortest: int) -> int:
         Cycles of the shortest pass, see :func:`least_pass`.
     """
     return passes * max(pixels, shortest)
+
+
+def winograd_latency(patches: int) -> int:
+    """Return the cycles from the first pixel of a CONV on patches to the first issue of a pass.
+
+    Its weights and its bank are there by then; `patches` are those of the tile.
+    """
+    return LANES * (patches - 1) + WINOGRAD_PATCH
+
+
+def _release(lag: int, config: "AcceleratorConfig") -> int:
+    """Return the first lane k with whose read the ring's half may be taken again.
+
+    The first word of the next chunk is written `lag` cycles later, that of lane j j cycles after
+    it; lane j is read j - k passes later.
+    """
+    longest = max(config.winograd, config.least_pass)
+    last = LANES - 1
+    return max(1, last - (lag + last - 1) // longest)
+
+
+def patch_release(config: "AcceleratorConfig") -> int:
+    """Return the pass of a chunk, 0 to 35, whose issue releases its half of the ring of patches."""
+    return _release(WINOGRAD_PATCH, config)
+
+
+def kernel_release(config: "AcceleratorConfig") -> int:
+    """Return the block of a chunk whose first address releases its half of the ring of weights."""
+    return _release(WINOGRAD_KERNEL + 2, config)
 
 
 def fetch_beats(config: "AcceleratorConfig") -> int:

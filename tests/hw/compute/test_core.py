@@ -4,59 +4,22 @@ from itertools import product
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import connect
 
 from systolith_hw.compute.core import DirectCore
-from systolith_hw.interface.buffers import buffer_shape
 from systolith_hw.interface.core import DrainRead
-from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.isa import FIELDS, Buffer, Instruction, Opcode, walk_steps
-from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_hw.spec.timing import least_pass
 from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.cores import (
+    CoreBench,
+    contents,
+    conv,
+    only_busy,
+    payload,
+    run_core,
+)
 from systolith_sim.testing.streams import simulate, stream_put
 
-STATES = ENGINE_STATES[Engine.COMPUTE]
-LEVELS = ("x", "y", "n", "s", "r", "c")
 SHAPES = [(2, 2), (3, 6), (4, 4), (8, 4)]
-
-
-class Harness(wiring.Component):
-    """The core with an activation and a weight buffer that have contents."""
-
-    def __init__(self, config, act, weight):
-        self.core = DirectCore(config)
-        self.act = SkewedMemory(buffer_shape(Buffer.ACT, config))
-        self.weight = SkewedMemory(buffer_shape(Buffer.WEIGHT, config))
-        for memory, contents in ((self.act, act), (self.weight, weight)):
-            for lane, bank in enumerate(memory.banks):
-                bank.init = [int(value) & 255 for value in contents[:, lane]]
-        super().__init__({})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.core = core = self.core
-        m.submodules.act = self.act
-        m.submodules.weight = self.weight
-        connect(m, core.act, self.act.read)
-        connect(m, core.weight, self.weight.read)
-        return m
-
-
-def conv(counts, strides, **fields):
-    """Return a CONV; counts and strides are those of x, y, n, s, r, c."""
-    steps = walk_steps(counts, strides)
-    for level, count, step in zip(LEVELS, counts, steps, strict=True):
-        fields |= {f"{level}_count": count, f"{level}_step": step}
-    return {"counts": counts, "strides": strides, "fields": fields}
-
-
-def payload(job):
-    instruction = Instruction(Opcode.CONV, job["fields"])
-    present = [field.name for field in FIELDS[Opcode.CONV] if not field.option]
-    return {name: instruction[name] for name in present}
 
 
 def passes_and_pixels(job):
@@ -85,70 +48,10 @@ def reference(config, jobs, act, weight):
     return banks
 
 
-def contents(config, seed):
-    rng = np.random.default_rng(seed)
-    act = rng.integers(-128, 128, (config.act_depth, config.rows))
-    weight = rng.integers(-128, 128, (config.weight_depth, config.cols))
-    return act, weight
-
-
-def run(config, jobs, *, seed=0, stall=0.0, progress=None, read_back=True, limit=6000):
-    """Run CONVs; return the banks, the state of every cycle, and the cycles of `done`.
-
-    `progress` is what the counters are in a cycle, a function of the cycle.
-    """
-    act, weight = contents(config, seed)
-    harness = Harness(config, act, weight)
-    core = harness.core
-    states, dones, faults = [], [], []
-    banks = np.zeros((2, config.acc_depth, config.cols), np.int64)
-    lanes = config.post_lanes
-
-    async def feed(ctx):
-        await stream_put(ctx, core.conv, [payload(job) for job in jobs], seed=seed, stall=stall)
-
-    async def watch(ctx):
-        cycle = 0
-        quiet = 0
-        while quiet < 30:
-            if progress is not None:
-                ctx.set(core.progress, progress(cycle))
-            _, _, state, done, fault = await ctx.tick().sample(
-                core.status.state, core.status.done, core.status.fault
-            )
-            states.append(STATES[state])
-            if done:
-                dones.append(cycle)
-            if fault:
-                faults.append(cycle)
-            cycle += 1
-            quiet = quiet + 1 if len(dones) == len(jobs) else 0
-
-    async def read(ctx):
-        while len(dones) < len(jobs):
-            await ctx.tick()
-        places = list(product(range(2), range(config.acc_depth), range(config.cols // lanes)))
-        sums = []
-        for bank, addr, group in places + [(0, 0, 0)] * (lanes + 4):
-            ctx.set(core.drain.place, {"bank": bank, "addr": addr})
-            ctx.set(core.drain.group, group)
-            _, _, lane_sums = await ctx.tick().sample(core.drain.sum)
-            sums.append(lane_sums)
-        for cycle, (bank, addr, group) in enumerate(places):
-            for lane in range(lanes):
-                banks[bank, addr, group * lanes + lane] = sums[cycle + DrainRead.LATENCY + lane][
-                    lane
-                ]
-
-    simulate(harness, feed, watch, *([read] if read_back else []), limit=limit)
-    assert not faults
-    return banks, states, dones, (act, weight)
-
-
-def only_busy(states):
-    """Return the states from the first pixel to the last."""
-    busy = [cycle for cycle, state in enumerate(states) if state == "busy"]
-    return states[busy[0] : busy[-1] + 1]
+def run(config, jobs, *, seed=0, **options):
+    """Run CONVs; return the banks, the states, the cycles of `done`, and the buffers' contents."""
+    data = contents(config, seed)
+    return (*run_core(DirectCore(config), jobs, data, seed=seed, **options), data)
 
 
 def example_jobs(config):
@@ -274,11 +177,11 @@ def test_done_comes_when_the_last_sum_can_be_read():
     config = small_config(4, 4)
     jobs = [conv((6, 1, 1, 1, 1, 1), (1,) + (0,) * 5, acc_base=0, bank=0, clear=1)]
     act, weight = contents(config, 0)
-    harness = Harness(config, act, weight)
+    harness = CoreBench(DirectCore(config), act, weight)
     core = harness.core
 
     async def bench(ctx):
-        await stream_put(ctx, core.conv, [payload(jobs[0])])
+        await stream_put(ctx, core.conv, [payload(jobs[0], config)])
         done = False
         while not done:
             _, _, done = await ctx.tick().sample(core.status.done)
@@ -334,11 +237,11 @@ def test_an_address_beyond_a_buffer_is_a_fault(fields, name, inside):
     config = small_config(4, 4)
     fields = {key: value - inside for key, value in fields.items()}
     job = conv((6, 1, 1, 1, 1, 1), (1,) + (0,) * 5, bank=0, clear=1, **fields)
-    harness = Harness(config, *contents(config, 0))
+    harness = CoreBench(DirectCore(config), *contents(config, 0))
     seen = []
 
     async def bench(ctx):
-        await stream_put(ctx, harness.core.conv, [payload(job)])
+        await stream_put(ctx, harness.core.conv, [payload(job, config)])
         for _ in range(60):
             _, _, fault = await ctx.tick().sample(harness.core.status.fault)
             seen.append(fault)

@@ -4,6 +4,8 @@ import pytest
 
 from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.mesh import Mesh
+from systolith_hw.compute.winograd.kernels import KernelSource
+from systolith_hw.compute.winograd.patches import PatchSource
 from systolith_hw.interface.core import DrainRead
 from systolith_hw.load.tiles import TileWriter
 from systolith_hw.memory.skewed import SkewedMemory
@@ -11,6 +13,7 @@ from systolith_hw.spec import timing
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.store.lanes import PostLanes
 from systolith_hw.store.requantize import Requantizer
+from systolith_sim.testing.configs import small_config
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -32,6 +35,29 @@ def test_latency_of_the_drain_is_that_of_its_blocks(preset):
 def test_blocks_take_their_constants_from_the_specification():
     assert TileWriter.PREPARE_CYCLES == timing.TILE_PREPARE
     assert AccumulatorColumn.UPDATE_LATENCY == timing.ACCUMULATOR_UPDATE
+
+
+def test_latencies_to_the_rings_are_those_of_their_blocks():
+    assert PatchSource.LATENCY == timing.WINOGRAD_PATCH
+    assert KernelSource.LATENCY == timing.WINOGRAD_KERNEL
+
+
+@pytest.mark.parametrize("rows", [2, 5, 12, 32, 128])
+@pytest.mark.parametrize("patches", [4, 14, 28, 57, 128])
+def test_a_half_is_released_when_no_word_is_overwritten_before_it_is_read(rows, patches):
+    config = small_config(rows, rows, winograd=patches, acc_depth=36 * patches)
+    longest = max(patches, config.least_pass)
+    for lag, released in (
+        (timing.WINOGRAD_PATCH, timing.patch_release(config)),
+        (timing.WINOGRAD_KERNEL + 2, timing.kernel_release(config)),
+    ):
+
+        def safe(release, lag=lag):
+            return all(lag + k > (k - release) * longest for k in range(release, 36))
+
+        assert 1 <= released < 36
+        assert safe(released)
+        assert released == 1 or not safe(released - 1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,10 @@ from systolith_sim.testing.streams import simulate
 
 class Harness(wiring.Component):
     """The transform with its control."""
+
+    first: Signal
+    i: Signal
+    o: Signal
 
     def __init__(self, low, high):
         self.transform = PointTransform(low, high)

@@ -1,0 +1,122 @@
+"""A ring of two chunks of transformed values: written patch by patch, read lane by lane."""
+
+from typing import Any
+
+from amaranth.hdl import MemoryData, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from systolith_hw.interface.buffers import BufferRead, BufferShape
+from systolith_hw.memory.skewed import SkewedMemory
+from systolith_hw.primitives.delay import delay
+from systolith_hw.primitives.memory import RegisteredMemory
+from systolith_hw.spec.winograd import LANES
+
+__all__ = ["Ring"]
+
+
+class Ring(wiring.Component):
+    """Holds two chunks of items, which are patches or kernels, of 36 values each.
+
+    A chunk has up to `items` of them. Lane k of item n is word ``k * items + n`` of the chunk's
+    half, and the second half follows the first. Writing takes the halves in turn, and so must
+    reading. Both travel along the memories as in :class:`SkewedMemory`, one cycle each.
+
+    Parameters
+    ----------
+    memories : int
+        Rows or columns of the array.
+    items : int
+        Of a chunk at most.
+    shape : ShapeLike
+        Of a value.
+
+    Members
+    -------
+    free : Out
+        A half can be taken for the next chunk.
+    take : In, pulse
+    begin : In
+        Pulse in the cycle before the first of an item's 36 values stands at ``i[0]``.
+    last : In, with `begin`
+        It is the last item of its chunk.
+    i : In, a value for each memory, skewed
+    full : Out
+        A chunk can be read: each value is written before a reader that begins now, and takes a
+        lane in five cycles or more, presents its address.
+    start : In, pulse
+        The reader begins with that chunk.
+    release : In, pulse
+        The half that was read first can be taken again, see :mod:`systolith_hw.spec.timing`.
+    read : In, :class:`BufferRead`
+        LATENCY as that of :class:`SkewedMemory`.
+    """
+
+    free: Signal
+    take: Signal
+    begin: Signal
+    last: Signal
+    i: Any
+    full: Signal
+    start: Signal
+    release: Signal
+    read: Any
+
+    LATENCY = SkewedMemory.LATENCY
+
+    def __init__(self, memories: int, items: int, shape: Any) -> None:
+        self.items = items
+        self.shape = BufferShape(shape, memories, 1, 2 * LANES * items)
+        super().__init__(
+            {
+                "free": Out(1),
+                "take": In(1),
+                "begin": In(1),
+                "last": In(1),
+                "i": In(data.ArrayLayout(shape, memories)),
+                "full": Out(1),
+                "start": In(1),
+                "release": In(1),
+                "read": In(BufferRead(self.shape)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        half = LANES * self.items
+        free = Signal(range(3), init=2)
+        full = Signal(range(3))
+        m.d.comb += [self.free.eq(free != 0), self.full.eq(full != 0)]
+        m.d.sync += [
+            free.eq(free + self.release - self.take),
+            full.eq(full + (self.begin & self.last) - self.start),
+        ]
+
+        addr = Signal(range(2 * half), reset_less=True)
+        base = Signal(range(2 * half))
+        second = Signal()
+        left = Signal(range(LANES + 1))
+        with m.If(self.begin):
+            m.d.sync += [addr.eq(base), base.eq(base + 1), left.eq(LANES)]
+            with m.If(self.last):
+                m.d.sync += [base.eq(Mux(second, 0, half)), second.eq(~second)]
+        with m.Elif(left != 0):
+            m.d.sync += [addr.eq(addr + self.items), left.eq(left - 1)]
+
+        write: Any = Signal(data.StructLayout({"en": 1, "addr": addr.shape()}), name="write_0")
+        m.d.comb += [write.en.eq(left != 0), write.addr.eq(addr)]
+        read = self.read.addr
+        for index in range(self.shape.lanes):
+            if index:
+                write = delay(m, write, 1, f"write_to_{index}")
+                read = delay(m, read, 1, f"read_to_{index}")
+            store = MemoryData(shape=self.shape.element, depth=self.shape.depth, init=[])
+            m.submodules[f"bank_{index}"] = bank = RegisteredMemory(store)
+            m.d.comb += [
+                bank.w_addr.eq(write.addr),
+                bank.w_data.eq(self.i[index]),
+                bank.w_en.eq(write.en),
+                bank.r_addr.eq(read),
+                self.read.data[index].eq(delay(m, bank.r_data, 1, f"output_{index}")),
+            ]
+        return m
