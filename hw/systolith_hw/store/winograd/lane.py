@@ -28,8 +28,8 @@ class OutputLane(wiring.Component):
     of a row come in four successive cycles, row after row every PATCH cycles; the first one LATENCY
     cycles after the patch's first word. The next patch may follow at once or at any later time.
 
-    Words of columns go into a ring, the turn, in the order in which they come. Its oldest words are
-    overwritten ten cycles after the next patch's first word at the earliest, and have been read.
+    Words of columns go into a ring, the turn, in the order in which they come. The next patch
+    overwrites the word of column c and row r at the earliest 22 + 5 c - 5 r cycles after its read.
 
     Parameters
     ----------
