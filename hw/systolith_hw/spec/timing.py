@@ -19,10 +19,13 @@ __all__ = [
     "DRAIN_WORDS",
     "LOAD_JOBS",
     "LOAD_RUNS",
+    "PATCH_POST",
     "POST",
     "READ_BEATS",
     "SETTLE",
+    "STAGED",
     "STORE_RUNS",
+    "STRIPS",
     "TILE_PREPARE",
     "WINOGRAD_KERNEL",
     "WINOGRAD_PATCH",
@@ -33,6 +36,7 @@ __all__ = [
     "kernel_release",
     "least_pass",
     "patch_release",
+    "strip_latency",
     "winograd_latency",
 ]
 
@@ -44,6 +48,15 @@ CORE = 3
 
 POST = 15
 """From a sum's read to its word in the drain's queue, beyond the lanes behind the first one."""
+
+PATCH_POST = 52
+"""From the read of a strip's last sum to the first read of its words, beyond the lanes."""
+
+STAGED = 2
+"""From the read of a word of a strip to the word in the drain's queue."""
+
+STRIPS = 2
+"""Strips of patches on chip: read from their bank in part, or with words that are not yet read."""
 
 SETTLE = 7
 """After a program's start, in which it cannot end: the conditions may be the last program's."""
@@ -166,3 +179,17 @@ def compute_latency(config: "AcceleratorConfig") -> int:
 def drain_latency(config: "AcceleratorConfig") -> int:
     """Return the cycles from the read of a word's last sum to the word in the drain's queue."""
     return config.post_lanes + POST
+
+
+def strip_latency(config: "AcceleratorConfig") -> int:
+    """Return the cycles from the read of a strip's last sum to the first read of its words.
+
+    A strip is a row of patches of a STORE with ``winograd``. Its patches take 36 cycles for each of
+    the block / post_lanes groups of lanes, and follow each other without a pause. A strip's first
+    patch waits until fewer than :data:`STRIPS` strips are on chip, in the cycle before.
+
+    A strip's words are read row by row, one per cycle in which the drain's queue has room, as for a
+    word of a direct STORE; they are in the queue :data:`STAGED` cycles later. The words of the next
+    strip begin two cycles after the last one of this strip, or when that latency is over.
+    """
+    return config.post_lanes + PATCH_POST

@@ -13,21 +13,26 @@ from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import FIELDS, REGION_FIELDS, Buffer, Opcode, Role
-from systolith_hw.spec.timing import DRAIN_WORDS
+from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode, Role, fields_of
+from systolith_hw.spec.timing import DRAIN_WORDS, drain_latency, strip_latency
 from systolith_hw.store.lanes import PostLanes, drain_flags
+from systolith_hw.store.winograd.path import PatchPath
+from systolith_hw.store.winograd.strips import STRIP_FIELDS
 from systolith_hw.stream.queue import Queue
 
-__all__ = ["DRAIN_JOB", "Drain", "drained_word_layout"]
+__all__ = ["Drain", "drain_job_layout", "drained_word_layout"]
 
-DRAIN_JOB = data.StructLayout(
-    {
-        field.name: instruction_layout(Opcode.STORE)[field.name].shape
-        for field in FIELDS[Opcode.STORE]
-        if not field.option and field.name not in REGION_FIELDS and field.role is not Role.TOKEN
-    }
-)
-"""The fields of a STORE that the drain needs."""
+
+def drain_job_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of the fields of a STORE that the drain needs."""
+    layout = instruction_layout(Opcode.STORE, config)
+    return data.StructLayout(
+        {
+            field.name: layout[field.name].shape
+            for field in fields_of(Opcode.STORE, config)
+            if field.name not in REGION_FIELDS and field.role is not Role.TOKEN
+        }
+    )
 
 
 def drained_word_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -41,13 +46,19 @@ class Drain(wiring.Component):
     A word of a window of k sums takes k x block / post_lanes cycles. A STORE begins when the
     results of the one before are in the queue, because the values that channels share change then.
 
+    With ``winograd`` the 36 sums of a patch, which are read without a pause for each group of
+    lanes, go through the output transform on their way to the lanes, and the results into the
+    staging memory. A strip of patches begins when half of that memory is free; its words go to the
+    queue in raster order as there is room. The next STORE of patches begins when all results are
+    staged, one of windows when all words have left the staging memory.
+
     Parameters
     ----------
     config : AcceleratorConfig
 
     Members
     -------
-    job : In, stream of :data:`DRAIN_JOB`
+    job : In, stream of :func:`drain_job_layout`
     drain : Out, :class:`DrainRead`
     param : Out, the parameter buffer's read side (SkewedMemory)
     word : Out, stream of :func:`drained_word_layout`
@@ -56,6 +67,7 @@ class Drain(wiring.Component):
     busy : Out, a sum is read
     fault : Out, pulse: an address beyond the bank's or the parameter buffer's end
     fault_addr : Out, that bank address or parameter entry
+    holds : Out, only with ``winograd``: words of patches are held
     """
 
     job: stream.Interface
@@ -67,12 +79,13 @@ class Drain(wiring.Component):
     busy: Signal
     fault: Signal
     fault_addr: Signal
+    holds: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         super().__init__(
             {
-                "job": In(stream.Signature(DRAIN_JOB)),
+                "job": In(stream.Signature(drain_job_layout(config))),
                 "drain": Out(DrainRead(config)),
                 "param": Out(BufferRead(buffer_shape(Buffer.PARAM, config))),
                 "word": Out(stream.Signature(drained_word_layout(config))),
@@ -81,6 +94,7 @@ class Drain(wiring.Component):
                 "busy": Out(1),
                 "fault": Out(1),
                 "fault_addr": Out(24),
+                **({"holds": Out(1)} if config.winograd else {}),
             }
         )
 
@@ -93,14 +107,16 @@ class Drain(wiring.Component):
         connect(m, queue.o, flipped(self.word))
 
         active = Signal()
-        job = Signal(DRAIN_JOB, reset_less=True)
-        settle = Signal(range(PostLanes.latency(self.config) + 3))
+        job: Any = Signal(self.job.p.shape(), reset_less=True)
+        settle_cycles: Any = drain_latency(self.config) + 1
+        slowest = strip_latency if self.config.winograd else drain_latency
+        settle = Signal(range(slowest(self.config) + 2))
         ends = Signal(reset_less=True)
         idle = Signal(init=1)
         room = Signal(range(DRAIN_WORDS + 1), init=DRAIN_WORDS)
         has_room = Signal(init=1)
         left = {
-            level: Countdown(DRAIN_JOB[f"{level}_count"].width, level)
+            level: Countdown(len(job[f"{level}_count"]), level)
             for level in ("dx", "dy", "x", "y", "n")
         }
         blocks = Countdown(8, "blocks")
@@ -114,7 +130,13 @@ class Drain(wiring.Component):
         param_word = Signal(16, reset_less=True)
         column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
 
-        issue = active & (~word_first | has_room)
+        may_begin = has_room
+        patches = PatchPath(self.config) if self.config.winograd else None
+        if patches:
+            m.submodules.patches = patches
+            may_begin = Mux(job.winograd, patches.may_begin, has_room)
+            settle_cycles = Mux(job.winograd, strip_latency(self.config) + 1, settle_cycles)
+        issue = active & (~word_first | may_begin)
         last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
         word_last = window_last & group_last
@@ -166,8 +188,8 @@ class Drain(wiring.Component):
         with m.If(finish):
             m.d.sync += active.eq(0)
         with m.If(self.drained):
-            # In three cycles less its last word goes into the queue.
-            m.d.sync += settle.eq(PostLanes.latency(self.config) + 2)
+            # In three cycles less its last word goes into the queue, or may be read.
+            m.d.sync += settle.eq(settle_cycles)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
             with m.If(settle == 1):
@@ -191,6 +213,31 @@ class Drain(wiring.Component):
             m.d.sync += [left[level].load(self.job.p[f"{level}_count"]) for level in left]
 
         taken = issue & word_first
+        if patches:
+            # Windows wait until all patches of the STORE before are in the queue.
+            waits = Signal()
+            with m.If(idle):
+                early = ~self.job.p.winograd & ~patches.empty
+                m.d.sync += [
+                    active.eq(self.job.valid & ~early),
+                    waits.eq(self.job.valid & early),
+                ]
+            with m.Elif(waits & patches.empty):
+                m.d.sync += [active.eq(1), waits.eq(0)]
+            reads = issue & job.winograd
+            m.d.comb += [
+                *(patches.store[name].eq(job[name]) for name in STRIP_FIELDS.members),
+                patches.between.eq(idle),
+                patches.group_first.eq(reads & window_first),
+                patches.patch_first.eq(reads & word_first),
+                patches.patch_last.eq(reads & word_last),
+                patches.across_last.eq(last["x"]),
+                patches.down_last.eq(last["y"]),
+                patches.store_last.eq(last_of_all),
+                patches.room.eq(has_room),
+                self.holds.eq(~patches.empty),
+            ]
+            taken = patches.reading | (taken & ~job.winograd)
         given = self.word.valid & self.word.ready
         m.d.sync += room.eq(room - taken + given)
         with m.If(given & ~taken):
@@ -202,7 +249,10 @@ class Drain(wiring.Component):
         param_addr = Signal(17, reset_less=True)
         param: Any = Signal(self.param.data.shape(), reset_less=True)
         bank_fault = issue & (addr >= self.config.acc_depth)
-        param_fault = flags.valid & (param_addr >= self.config.param_depth // lanes)
+        has_param = flags.valid
+        if patches:
+            has_param = flags.valid & (flags.last | ~job.winograd)
+        param_fault = has_param & (param_addr >= self.config.param_depth // lanes)
         drain = drive(m, self.drain.place, "drain_out")
         drain_group = drive(m, self.drain.group, "drain_group_out")
         fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
@@ -227,13 +277,22 @@ class Drain(wiring.Component):
             self.fault.eq(bank_fault | param_fault),
             fault_addr.eq(fault_place),
         ]
+        sums = self.drain.sum
+        if patches:
+            # A patch takes its parameters from its last read until that of the next patch.
+            with m.If(job.winograd & ~(issue & window_last)):
+                m.d.sync += param_addr.eq(param_addr)
+            sums = Signal.like(post.sum, name="sums")
+            for lane in range(lanes):
+                exact = patches.exact_valid[lane]
+                m.d.comb += sums[lane].eq(Mux(exact, patches.exact[lane], self.drain.sum[lane]))
         shared = Signal(OUTPUT_LAYOUT)
         m.d.comb += [
             shared.zero_point.eq(job.zero_point),
             shared.low.eq(job.low),
             shared.high.eq(job.high),
             post.flags.eq(flags),
-            post.sum.eq(self.drain.sum),
+            post.sum.eq(sums),
             self.param.addr.eq(param_addr),
             post.param.eq(param),
             post.output.eq(shared),
@@ -241,4 +300,16 @@ class Drain(wiring.Component):
             queue.i.p.last.eq(ends),
             queue.i.valid.eq(post.word_valid),
         ]
+        if patches:
+            m.d.comb += [
+                post.flags.valid.eq(flags.valid & ~job.winograd),
+                patches.sum.eq(self.drain.sum),
+                patches.value.eq(post.value),
+            ]
+            with m.If(patches.word_valid):
+                m.d.comb += [
+                    queue.i.p.data.eq(patches.word),
+                    queue.i.p.last.eq(patches.word_last),
+                    queue.i.valid.eq(1),
+                ]
         return m

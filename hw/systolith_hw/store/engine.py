@@ -21,7 +21,7 @@ from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode
 from systolith_hw.spec.timing import STORE_RUNS
-from systolith_hw.store.drain import DRAIN_JOB, Drain
+from systolith_hw.store.drain import Drain, drain_job_layout
 from systolith_hw.stream.gate import TokenGate
 from systolith_hw.stream.gearbox import Packer
 from systolith_hw.stream.queue import Queue
@@ -106,7 +106,9 @@ class StoreEngine(wiring.Component):
             drain.job.valid.eq(gate.o.valid & both),
         ]
         m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
-        m.d.comb += [drain.job.p[name].eq(gate.o.p[name]) for name in DRAIN_JOB.members]
+        m.d.comb += [
+            drain.job.p[name].eq(gate.o.p[name]) for name in drain_job_layout(config).members
+        ]
 
         # Words of a run after its first one.
         following = Signal(len(walker.region.p.run_words), reset_less=True)
@@ -180,6 +182,7 @@ class StoreEngine(wiring.Component):
                 ~drain.word.valid,
                 packer.empty,
                 first,
+                *([~drain.holds] if config.winograd else []),
             ).all()
         )
         with m.If(drain.busy):

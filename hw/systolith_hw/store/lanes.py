@@ -47,6 +47,8 @@ class PostLanes(wiring.Component):
     param : In, parameter entries, in the same cycles
     output : In, :data:`OUTPUT_LAYOUT`; must not change while results are in the pipeline
     word, word_valid : Out, ``block`` bytes; they cannot be stopped
+    value : Out, only with ``winograd``
+        The lanes' results, aligned: Requantizer.LATENCY cycles after the last lane's sum.
     """
 
     flags: Any
@@ -55,9 +57,11 @@ class PostLanes(wiring.Component):
     output: Any
     word: Signal
     word_valid: Signal
+    value: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
+        values = data.ArrayLayout(signed(8), config.post_lanes)
         super().__init__(
             {
                 "flags": In(drain_flags(config)),
@@ -66,6 +70,7 @@ class PostLanes(wiring.Component):
                 "output": In(OUTPUT_LAYOUT),
                 "word": Out(config.block * 8),
                 "word_valid": Out(1),
+                **({"value": Out(values)} if config.winograd else {}),
             }
         )
 
@@ -105,4 +110,6 @@ class PostLanes(wiring.Component):
                 with m.If(before.group == group):
                     m.d.sync += word.word_select(group * lanes + lane, 8).eq(best)
         m.d.comb += self.word_valid.eq(valid & flags.last & flags.word_last)
+        if self.config.winograd:
+            m.d.comb += [self.value[lane].eq(value) for lane, value in enumerate(values)]
         return m

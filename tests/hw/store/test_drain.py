@@ -1,150 +1,23 @@
 """The drain: windows, blocks, parameters and words, with the words' taker stalling."""
 
-from itertools import accumulate, product
+from itertools import accumulate
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import connect
 
-from systolith_hw.interface.buffers import buffer_shape
-from systolith_hw.interface.core import DrainRead
-from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.isa import Buffer, walk_steps
-from systolith_hw.spec.numerics import requantize
 from systolith_hw.spec.timing import DRAIN_WORDS
-from systolith_hw.store.drain import DRAIN_JOB, Drain
+from systolith_hw.store.drain import Drain
 from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.drain_bench import DrainBench, windows_job
 from systolith_sim.testing.streams import simulate, stream_get, stream_put, trace
-
-LEVELS = ("dx", "dy", "x", "y", "n")
-
-
-class Bench(wiring.Component):
-    """A drain with a parameter buffer; the accumulators are arrays."""
-
-    def __init__(self, config, seed):
-        rng = np.random.default_rng(seed)
-        self.config = config
-        self.drain = Drain(config)
-        lanes = config.post_lanes
-        self.params = SkewedMemory(buffer_shape(Buffer.PARAM, config))
-        self.banks = rng.integers(-20000, 20000, (2, config.acc_depth, config.cols))
-        self.bias = rng.integers(-5000, 5000, config.param_depth)
-        self.multiplier = rng.integers(1 << 14, 1 << 16, config.param_depth)
-        self.shift = rng.integers(20, 24, config.param_depth)
-        for lane, bank in enumerate(self.params.banks):
-            entries: Any = [
-                {
-                    "bias": int(self.bias[index]),
-                    "multiplier": int(self.multiplier[index]),
-                    "shift": int(self.shift[index]),
-                }
-                for index in range(lane, config.param_depth, lanes)
-            ]
-            bank.init = entries
-        super().__init__({})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.drain = drain = self.drain
-        m.submodules.params = params = self.params
-        connect(m, drain.param, params.read)
-        return m
-
-    async def accumulators(self, ctx):
-        """Give each lane its sum: lane l DrainRead.LATENCY + l cycles after the read."""
-        drain, lanes = self.drain, self.config.post_lanes
-        reads = [(0, 0, 0)] * (DrainRead.LATENCY + lanes)
-        while True:
-            _, _, read, group = await ctx.tick().sample(drain.drain.place, drain.drain.group)
-            reads = [(read.bank, read.addr, group), *reads[:-1]]
-            for lane in range(lanes):
-                bank, addr, group = reads[DrainRead.LATENCY + lane - 1]
-                column = group * lanes + lane
-                # Between jobs the drain reads anywhere.
-                inside = column < self.config.cols and addr < self.config.acc_depth
-                ctx.set(drain.drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
-
-    def words(self, job):
-        """Return the words of a job, as tuples of channels."""
-        counts, strides = job["counts"], job["strides"]
-        fields = job["fields"]
-        block = self.config.block
-        words = []
-        for b in range(fields["blocks"]):
-            for n, y, x in product(*(range(count) for count in counts[:1:-1])):
-                word = []
-                for channel in range(block):
-                    column = b * block + channel
-                    entry = fields["param_base"] + column
-                    word.append(
-                        max(
-                            requantize(
-                                int(
-                                    self.banks[
-                                        fields["bank"],
-                                        fields["acc_base"]
-                                        + int(np.dot((dx, dy, x, y, n), strides)),
-                                        column,
-                                    ]
-                                ),
-                                int(self.bias[entry]),
-                                int(self.multiplier[entry]),
-                                int(self.shift[entry]),
-                                fields["zero_point"],
-                                fields["low"],
-                                fields["high"],
-                            )
-                            for dx, dy in product(range(counts[0]), range(counts[1]))
-                        )
-                    )
-                words.append(tuple(word))
-        return words
-
-    def unpack(self, word):
-        raw = int(word.data).to_bytes(self.config.block, "little")
-        return tuple(np.frombuffer(raw, np.int8).tolist())
-
-
-def store(counts, strides, **fields):
-    """Return a job; counts and strides are those of dx, dy, x, y, n."""
-    steps = walk_steps(counts, strides)
-    # x, y and n advance from the window's start.
-    outer = walk_steps(counts[2:], strides[2:])
-    defaults = {
-        "blocks": 1,
-        "bank": 0,
-        "acc_base": 0,
-        "param_base": 0,
-        "zero_point": 0,
-        "low": -128,
-        "high": 127,
-    }
-    return {
-        "counts": counts,
-        "strides": strides,
-        "fields": {**defaults, **fields},
-        "steps": [*steps[:2], *outer],
-    }
-
-
-def payload(job):
-    values = dict(job["fields"])
-    for level, count, step in zip(LEVELS, job["counts"], job["steps"], strict=True):
-        values |= {f"{level}_count": count, f"{level}_step": step % (1 << 16)}
-    assert set(values) == set(DRAIN_JOB.members)
-    return values
 
 
 def example_jobs(config):
     lanes, groups = config.post_lanes, config.col_groups
     return [
-        store((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), blocks=groups),
-        store(
+        windows_job((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), blocks=groups),
+        windows_job(
             (2, 2, 3, 2, 1),
             (1, 6, 2, 12, 0),
             blocks=groups,
@@ -154,9 +27,13 @@ def example_jobs(config):
             zero_point=-7,
             low=-7,
         ),
-        store((3, 3, 2, 2, 2), (1, 5, 2, 10, 25), acc_base=1, zero_point=20, high=90),  # overlaps
-        store((1, 1, 1, 1, 1), (0, 0, 0, 0, 0), bank=1, acc_base=63, param_base=2 * config.cols),
-        store((2, 1, 2, 3, 2), (1, 0, 2, 4, 12), blocks=groups, bank=1, low=-100, high=-3),
+        windows_job(
+            (3, 3, 2, 2, 2), (1, 5, 2, 10, 25), acc_base=1, zero_point=20, high=90
+        ),  # overlaps
+        windows_job(
+            (1, 1, 1, 1, 1), (0, 0, 0, 0, 0), bank=1, acc_base=63, param_base=2 * config.cols
+        ),
+        windows_job((2, 1, 2, 3, 2), (1, 0, 2, 4, 12), blocks=groups, bank=1, low=-100, high=-3),
     ]
 
 
@@ -167,7 +44,7 @@ CONFIGS = [(4, 4, 4), (4, 4, 1), (4, 8, 2), (8, 4, 2), (3, 6, 1)]
 @pytest.mark.parametrize(("stall_in", "stall_out"), [(0.0, 0.0), (0.95, 0.0), (0.0, 0.9)])
 def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_out):
     config = small_config(rows, cols, post_lanes=lanes)
-    bench = Bench(config, seed=cols)
+    bench = DrainBench(config, seed=cols)
     drain = bench.drain
     jobs = example_jobs(config)
     expected = [word for job in jobs for word in bench.words(job)]
@@ -175,7 +52,9 @@ def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_
     pulses = []
 
     async def feed(ctx):
-        await stream_put(ctx, drain.job, [payload(job) for job in jobs], seed=1, stall=stall_in)
+        await stream_put(
+            ctx, drain.job, [job.payload(config) for job in jobs], seed=1, stall=stall_in
+        )
 
     async def take(ctx):
         got = await stream_get(ctx, drain.word, len(expected), seed=2, stall=stall_out)
@@ -201,14 +80,14 @@ def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_
 @pytest.mark.parametrize(("lanes", "window"), [(4, (1, 1)), (2, (1, 1)), (1, (1, 1)), (4, (2, 2))])
 def test_a_word_takes_window_times_groups_cycles(lanes, window):
     config = small_config(4, 4, post_lanes=lanes)
-    bench = Bench(config, seed=0)
+    bench = DrainBench(config, seed=0)
     drain = bench.drain
-    job = store((*window, 5, 4, 1), (1, 1, 1, 5, 0))
+    job = windows_job((*window, 5, 4, 1), (1, 1, 1, 5, 0))
     rows = []
 
     async def feed(ctx):
         ctx.set(drain.word.ready, 1)
-        await stream_put(ctx, drain.job, [payload(job)])
+        await stream_put(ctx, drain.job, [job.payload(config)])
         rows.extend(await trace(ctx, 500, drain.busy, drain.word.valid))
 
     simulate(bench, feed, background=[bench.accumulators])
@@ -220,13 +99,13 @@ def test_a_word_takes_window_times_groups_cycles(lanes, window):
 
 def test_it_stops_when_the_queue_is_full_and_loses_nothing():
     config = small_config(4, 4)
-    bench = Bench(config, seed=0)
+    bench = DrainBench(config, seed=0)
     drain = bench.drain
-    job = store((1, 1, 60, 1, 1), (0, 0, 1, 0, 0))
+    job = windows_job((1, 1, 60, 1, 1), (0, 0, 1, 0, 0))
     words = []
 
     async def feed(ctx):
-        await stream_put(ctx, drain.job, [payload(job)])
+        await stream_put(ctx, drain.job, [job.payload(config)])
         rows = await trace(ctx, 200, drain.busy)
         assert sum(busy for (busy,) in rows) == DRAIN_WORDS
         got = await stream_get(ctx, drain.word, 60)
@@ -244,12 +123,12 @@ def test_an_address_beyond_a_buffer_is_a_fault(fields, addr):
     config = small_config(4, 4)
     assert (config.acc_depth, config.param_depth) == (64, 16)
     drain = Drain(config)
-    job = store((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), **fields)
+    job = windows_job((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), **fields)
     seen = []
 
     async def bench(ctx):
         ctx.set(drain.word.ready, 1)
-        await stream_put(ctx, drain.job, [payload(job)])
+        await stream_put(ctx, drain.job, [job.payload(config)])
         rows = await trace(ctx, 60, drain.fault, drain.fault_addr)
         seen.extend(at for fault, at in rows if fault)
 
@@ -260,7 +139,7 @@ def test_an_address_beyond_a_buffer_is_a_fault(fields, addr):
 def test_random_windows_of_all_kinds():
     random = Random(5)
     config = small_config(4, 8, post_lanes=2)
-    bench = Bench(config, seed=9)
+    bench = DrainBench(config, seed=9)
     drain = bench.drain
     jobs = []
     while len(jobs) < 8:
@@ -268,7 +147,7 @@ def test_random_windows_of_all_kinds():
         strides = tuple(random.randint(0, 6) for _ in counts)
         if np.dot([count - 1 for count in counts], strides) < config.acc_depth - 4:
             jobs.append(
-                store(
+                windows_job(
                     counts,
                     strides,
                     blocks=random.randint(1, 2),
@@ -282,7 +161,7 @@ def test_random_windows_of_all_kinds():
     words, ends = [], []
 
     async def feed(ctx):
-        await stream_put(ctx, drain.job, [payload(job) for job in jobs])
+        await stream_put(ctx, drain.job, [job.payload(config) for job in jobs])
 
     async def take(ctx):
         got = await stream_get(ctx, drain.word, len(expected))

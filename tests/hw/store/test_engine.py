@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from systolith_hw.interface.core import DrainRead
-from systolith_hw.spec.isa import FIELDS, Instruction, Opcode
+from systolith_hw.spec.isa import Instruction, Opcode, fields_of, walk_steps
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_hw.spec.winograd import LANES, OUTPUTS, PATCH
 from systolith_hw.store.engine import StoreEngine
 from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.patches import lane_sums
 from systolith_sim.testing.streams import simulate, stream_get, stream_put
 
 STATES = ENGINE_STATES[Engine.STORE]
@@ -36,9 +38,35 @@ def store(pixels, runs=1, blocks=1, **fields):
     )
 
 
-def payload(instruction):
-    present = [field.name for field in FIELDS[Opcode.STORE] if not field.option]
-    return {name: instruction[name] for name in present}
+def store_patches(width, height, blocks=1, pool=0, **fields):
+    """Return a STORE of patches that lie at the bank's start, a run for each row."""
+    across, down = -(-width // OUTPUTS), -(-height // OUTPUTS)
+    count = across * down
+    levels = {"dx": PATCH, "dy": PATCH, "x": across, "y": down, "n": 1}
+    steps = walk_steps((PATCH, PATCH), (PATCH * count, count))
+    outer = walk_steps((across, down), (1, across))
+    return Instruction(
+        Opcode.STORE,
+        {
+            **{f"{level}_count": size for level, size in levels.items()},
+            **dict(zip(("dx_step", "dy_step", "x_step", "y_step"), steps + outer, strict=True)),
+            "run_words": width >> pool,
+            "runs": height >> pool,
+            "planes": blocks,
+            "blocks": blocks,
+            "winograd": 1,
+            "pool": pool,
+            "width": width,
+            "height": height,
+            "low": -128,
+            "high": 127,
+            **fields,
+        },
+    )
+
+
+def payload(instruction, config):
+    return {field.name: instruction[field.name] for field in fields_of(Opcode.STORE, config)}
 
 
 class Bench:
@@ -47,7 +75,7 @@ class Bench:
     def __init__(self, config, *, seed=0, stall=0.0):
         self.config = config
         self.dut = StoreEngine(config)
-        rng = np.random.default_rng(seed)
+        self.rng = rng = np.random.default_rng(seed)
         self.banks = rng.integers(-128, 128, (2, config.acc_depth, config.cols))
         self.stall = stall
         self.seed = seed
@@ -71,6 +99,30 @@ class Bench:
                         place = addr + index * block + channel
                         memory[place] = int(values[b * block + channel]) & 255
                     word += 1
+
+    def fill(self, job, memory):
+        """Put patches into a STORE's bank, and write what it writes into `memory`."""
+        block, size = self.config.block, OUTPUTS
+        across, down = job["x_count"], job["y_count"]
+        columns = block * job["blocks"]
+        # With a kernel of a single one, the sums are the middle of the patch.
+        shape = (across * down, columns)
+        patches = self.rng.integers(-128, 128, (*shape, PATCH, PATCH))
+        kernel = np.zeros((3, 3), int)
+        kernel[1, 1] = 1
+        lanes = lane_sums(patches, kernel).reshape(*shape, LANES)
+        words = lanes.transpose(2, 0, 1).reshape(-1, columns)
+        self.banks[job["bank"], : len(words), :columns] = words
+        middle = patches[..., 1:-1, 1:-1].reshape(down, across, columns, size, size)
+        maps = middle.transpose(2, 0, 3, 1, 4).reshape(columns, down * size, across * size)
+        maps = maps[:, : job["height"], : job["width"]]
+        if job["pool"]:
+            tall, wide = job["height"] // 2, job["width"] // 2
+            maps = maps.reshape(columns, tall, 2, wide, 2).max(axis=(2, 4))
+        for channel, row, pixel in np.ndindex(maps.shape):
+            plane, byte = divmod(channel, block)
+            place = job["addr"] + plane * job["plane_pitch"] + row * job["run_pitch"]
+            memory[place + pixel * block + byte] = int(maps[channel, row, pixel]) & 255
 
     async def surroundings(self, ctx):
         dut, lanes = self.dut, self.config.post_lanes
@@ -153,7 +205,7 @@ def test_words_arrive_at_their_addresses(rows, cols, bus, lanes, stall):
         bench.expect(jobs[-1], expected)
 
     async def feed(ctx):
-        await stream_put(ctx, bench.dut.store, [payload(job) for job in jobs])
+        await stream_put(ctx, bench.dut.store, [payload(job, config) for job in jobs])
 
     async def take(ctx):
         await bench.take(ctx, len(jobs))
@@ -177,7 +229,7 @@ def test_a_store_drains_nothing_before_its_tokens_are_there(field, counter, stat
 
     async def test(ctx):
         ctx.set(dut.progress[counter], 2)
-        await stream_put(ctx, dut.store, [payload(job)])
+        await stream_put(ctx, dut.store, [payload(job, bench.config)])
         for _ in range(40):
             await ctx.tick()
         assert bench.states[-30:] == [state] * 30
@@ -196,7 +248,7 @@ def test_it_waits_for_memory_while_writes_are_pending():
 
     async def test(ctx):
         ctx.set(bench.dut.pending, 1)
-        await stream_put(ctx, bench.dut.store, [payload(store(5))])
+        await stream_put(ctx, bench.dut.store, [payload(store(5), bench.config)])
         await bench.take(ctx, 1)
         assert bench.states[-5:] == ["wait_memory"] * 5
         ctx.set(bench.dut.pending, 0)
@@ -236,7 +288,8 @@ def test_a_region_of_another_size_than_what_is_drained_is_a_fault(before, stall,
     async def test(ctx):
         ctx.set(dut.pending, 1)
         for index in range(before):
-            await stream_put(ctx, dut.store, [payload(store(5, 2, addr=64 * index, run_pitch=20))])
+            good = store(5, 2, addr=64 * index, run_pitch=20)
+            await stream_put(ctx, dut.store, [payload(good, bench.config)])
             await bench.take(ctx, 1)
         # Of a STORE that is not acknowledged yet, or after all are.
         for pending in (0, 1) if stall else (1,):
@@ -246,7 +299,7 @@ def test_a_region_of_another_size_than_what_is_drained_is_a_fault(before, stall,
         assert not bench.miscounts
         ctx.set(dut.burst.ready, 1)
         ctx.set(dut.beat.ready, 1)
-        await stream_put(ctx, dut.store, [payload(bad)])
+        await stream_put(ctx, dut.store, [payload(bad, bench.config)])
         for _ in range(120):
             await ctx.tick()
             if bench.miscounts:
@@ -254,3 +307,84 @@ def test_a_region_of_another_size_than_what_is_drained_is_a_fault(before, stall,
 
     simulate(dut, test, background=[bench.surroundings])
     assert bench.miscounts == [before]
+
+
+@pytest.mark.parametrize(("rows", "cols", "bus", "lanes"), [(4, 4, 8, 4), (4, 8, 16, 2)])
+@pytest.mark.parametrize("stall", [0.0, 0.7])
+def test_patches_arrive_as_rows_of_their_map(rows, cols, bus, lanes, stall):
+    config = small_config(
+        rows, cols, bus_bytes=bus, post_lanes=lanes, winograd=4, acc_depth=12 * LANES
+    )
+    random = Random(cols)
+    bench = Bench(config, seed=4, stall=stall)
+    dut, block = bench.dut, config.block
+    expected, cycles = {}, 0
+
+    async def test(ctx):
+        nonlocal cycles
+        for index in range(5):
+            pool = index % 2
+            width, height = (random.randint(1, 6) << pool for _ in range(2))
+            blocks = random.randint(1, config.col_groups)
+            pitch = ((width >> pool) + random.choice([0, 3])) * block
+            job = store_patches(
+                width,
+                height,
+                blocks,
+                pool,
+                addr=64 * 64 * index,
+                run_pitch=pitch,
+                plane_pitch=pitch * (height >> pool),
+                bank=index % 2,
+            )
+            cycles += job["x_count"] * job["y_count"] * blocks * LANES * (block // lanes)
+            bench.fill(job, expected)
+            await stream_put(ctx, dut.store, [payload(job, config)])
+            await bench.take(ctx, 1)
+            assert bench.drained == index + 1
+            assert ctx.get(dut.status.rest)
+
+    bench.run(test)
+    assert bench.memory == expected
+    assert bench.states.count("busy") == cycles
+    assert not bench.miscounts
+
+
+def test_it_is_not_at_rest_while_words_of_patches_wait():
+    config = small_config(4, 4, winograd=4, acc_depth=12 * LANES)
+    bench = Bench(config)
+    job = store_patches(12, 8, run_pitch=48)
+    expected = {}
+    bench.fill(job, expected)
+
+    async def test(ctx):
+        await stream_put(ctx, bench.dut.store, [payload(job, config)])
+        for _ in range(600):
+            await ctx.tick()
+            assert not ctx.get(bench.dut.status.rest)
+        assert bench.drained == 1
+        await bench.take(ctx, 1)
+        assert ctx.get(bench.dut.status.rest)
+
+    bench.run(test)
+    assert bench.memory == expected
+
+
+@pytest.mark.parametrize(
+    "fields", [{"run_words": 6}, {"run_words": 8}, {"runs": 4}, {"runs": 6}, {"planes": 2}]
+)
+def test_a_region_of_another_size_than_the_patches_give_is_a_fault(fields):
+    config = small_config(4, 4, winograd=4, acc_depth=12 * LANES)
+    bench = Bench(config)
+    dut = bench.dut
+    bad = Instruction(Opcode.STORE, {**store_patches(7, 5, run_pitch=64).fields, **fields})
+
+    async def test(ctx):
+        ctx.set(dut.pending, 1)
+        ctx.set(dut.burst.ready, 1)
+        ctx.set(dut.beat.ready, 1)
+        await stream_put(ctx, dut.store, [payload(bad, config)])
+        await ctx.tick().repeat(400)
+
+    simulate(dut, test, background=[bench.surroundings])
+    assert bench.miscounts == [0]

@@ -7,7 +7,9 @@ from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.interface.core import DrainRead
 from systolith_hw.spec.numerics import requantize
+from systolith_hw.spec.winograd import LANES
 from systolith_hw.store.lanes import PostLanes, drain_flags
+from systolith_hw.store.requantize import Requantizer
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate
 
@@ -127,3 +129,31 @@ def test_a_reset_lets_no_word_out():
 
 def test_flags_know_every_group_of_a_word():
     assert drain_flags(small_config(8, 8, post_lanes=1, param_depth=32))["group"].width == 3
+
+
+def test_with_patches_the_results_come_out_aligned_too():
+    lanes = 2
+    config = small_config(4, 4, post_lanes=lanes, winograd=4, acc_depth=4 * LANES)
+    dut = PostLanes(config)
+    random = Random(3)
+    sums = [[random.randint(-9000, 9000) for _ in range(lanes)] for _ in range(40)]
+    entry = random_entry(random)
+    late = Requantizer.LATENCY + lanes - 1
+    got = []
+
+    async def bench(ctx):
+        ctx.set(dut.output, dict(zip(("zero_point", "low", "high"), OUTPUT, strict=True)))
+        for cycle in range(len(sums) + late):
+            for lane in range(lanes):
+                ctx.set(dut.param[lane], entry)
+                if 0 <= cycle - lane < len(sums):
+                    ctx.set(dut.sum[lane], sums[cycle - lane][lane])
+            if cycle >= late:
+                got.append([ctx.get(dut.value[lane]) for lane in range(lanes)])
+            await ctx.tick()
+
+    simulate(dut, bench)
+    bias, multiplier, shift = entry["bias"], entry["multiplier"], entry["shift"]
+    assert got == [
+        [requantize(total, bias, multiplier, shift, *OUTPUT) for total in values] for values in sums
+    ]
