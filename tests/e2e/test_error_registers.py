@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from systolith_host.lab.fault_table import faulty_instructions
 from systolith_host.lab.faulty_programs import (
     GUARD,
     WINDOW,
@@ -30,51 +31,6 @@ END = WINDOW + GUARD
 """Of the memory: the windows of these tests reach beyond it."""
 
 
-def changed(instruction, **fields):
-    return Instruction(instruction.opcode, {**instruction.fields, **fields}).encode()
-
-
-def faulty_instructions(config, program):
-    """Return (number, code in its place, error, engine, information) for each fault."""
-    first = {opcode: [i.opcode for i in program].index(opcode) for opcode in Opcode}
-    depths = {
-        Buffer.ACT: config.act_depth,
-        Buffer.WEIGHT: config.weight_depth,
-        Buffer.PARAM: config.param_depth,
-    }
-    table = [
-        (first[opcode], b"\xff" + bytes(63), "ILLEGAL", Engine.FETCH, first[opcode])
-        for opcode in Opcode
-    ]
-    loads = [number for number, i in enumerate(program) if i.opcode is Opcode.LOAD]
-    for number in loads:
-        i = program[number]
-        depth = depths[Buffer(i["buffer"])]
-        table.append((number, changed(i, dest=depth + 2), "BUFFER", Engine.LOAD, depth + 2))
-        table.append((number, changed(i, addr=2 * END), "ADDRESS", Engine.LOAD, 2 * END))
-        table.append((number, changed(i, addr=END), "BUS", Engine.LOAD, 0))
-    act = next(number for number in loads if program[number]["buffer"] == Buffer.ACT)
-    more_rows = changed(program[act], rows=program[act]["rows"] + 1)
-    table.append((act, more_rows, "COUNT", Engine.LOAD, loads.index(act)))
-    conv, store = program[first[Opcode.CONV]], program[first[Opcode.STORE]]
-    for field, value in (
-        ("act_base", config.act_depth + 5),
-        ("weight_base", config.weight_depth + 3),
-        ("acc_base", config.acc_depth + 1),
-    ):
-        bad = changed(conv, **{field: value})
-        table.append((first[Opcode.CONV], bad, "BUFFER", Engine.COMPUTE, value))
-    for fields, error, info in (
-        ({"acc_base": config.acc_depth + 1}, "BUFFER", config.acc_depth + 1),
-        ({"param_base": config.param_depth + 4}, "BUFFER", config.param_depth + 4),
-        ({"addr": 2 * END}, "ADDRESS", 2 * END),
-        ({"addr": END}, "BUS", 0),
-        ({"run_words": store["run_words"] + 1}, "COUNT", 0),
-    ):
-        table.append((first[Opcode.STORE], changed(store, **fields), error, Engine.STORE, info))
-    return table
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_each_error_says_whose_it_is_and_where(config, tmp_path):
     layers = random_layers(random.Random(7), config, 1)
@@ -82,19 +38,21 @@ def test_each_error_says_whose_it_is_and_where(config, tmp_path):
     good = Run.good(layers, 0)
     cases = [
         (Run(0, layer.place(number), code), error, engine, info)
-        for number, code, error, engine, info in faulty_instructions(config, layer.program(config))
+        for number, code, error, engine, info in faulty_instructions(
+            config, layer.program(config), END
+        )
     ]
     cases += [
         (replace(good, address=address), error, Engine.FETCH, info)
         for address, error, info in (
-            (2 * END, "ADDRESS", 2 * END),
-            (END, "BUS", 0),
-            (layer.address + 8, "ILLEGAL", 0),
-            (layer.address + 1, "ILLEGAL", 0),
+            (2 * END, ErrorCode.ADDRESS, 2 * END),
+            (END, ErrorCode.BUS, 0),
+            (layer.address + 8, ErrorCode.ILLEGAL, 0),
+            (layer.address + 1, ErrorCode.ILLEGAL, 0),
         )
     ]
     # The memory below answers after 30 cycles.
-    cases.append((replace(good, watchdog=20), "WATCHDOG", Engine.FETCH, 0))
+    cases.append((replace(good, watchdog=20), ErrorCode.WATCHDOG, Engine.FETCH, 0))
     runs = []
     for case, *_ in cases:
         runs += [replace(case, window=(0, 2 * END)), good]
@@ -103,9 +61,9 @@ def test_each_error_says_whose_it_is_and_where(config, tmp_path):
     _, answers = simulate_runs(built, config.bus_bytes, layers, runs, tmp_path, timing)
     for index, (_, error, engine, info) in enumerate(cases):
         run = 2 * index
-        what = f"case {index}: {error} of {engine.name}"
+        what = f"case {index}: {error.name} of {engine.name}"
         assert answers.status[run] == STATUS_ERROR, what
-        assert ErrorCode(answers.code[run]).name == error, what
+        assert answers.code[run] == error, what
         assert answers.engine[run] == engine, what
         assert answers.info[run] == info, what
         assert answers.interrupt[run], what

@@ -10,6 +10,7 @@ from systolith_host.drivers.header import c_header
 from systolith_host.drivers.image import write_image
 from systolith_host.drivers.sources import write_driver
 from systolith_host.errors import SystolithError
+from systolith_host.package.zynq import ZYNQ_BOARDS, load_board
 from systolith_host.program.program import Program
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import load_config
@@ -51,12 +52,17 @@ def header(
 def driver(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sources.")],
     config: ConfigOption = None,
+    board: Annotated[
+        str | None,
+        typer.Option(help=f"Also a device tree overlay for it: {', '.join(ZYNQ_BOARDS)}."),
+    ] = None,
 ) -> None:
     """Write the C driver: its sources, back ends, header, an example and a Makefile.
 
     docs/reference/driver.md describes it.
     """
-    for path in write_driver(out, _chosen(config)):
+    zynq = None if board is None else load_board(board)
+    for path in write_driver(out, _chosen(config), zynq):
         show(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -37,6 +37,12 @@ class ProcessingSystem:
         Everything else behind it, which the accelerator does not see.
     register_base : int
         Address of the registers.
+    controller : str
+        Label of the interrupt controller in Linux's device trees.
+    interrupt_number : int
+        Of the first fabric interrupt among the shared peripheral interrupts.
+    address_cells : int
+        Words of 32 bits of an address, and of a size, in the device tree's root.
     """
 
     ip: str
@@ -54,6 +60,9 @@ class ProcessingSystem:
     memory_segment: str
     other_segments: tuple[str, ...]
     register_base: int
+    controller: str
+    interrupt_number: int
+    address_cells: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ class ZynqBoard:
     block_rams: int
 
 
-# As in PYNQ 3.0.1's design for the ZCU104. M_AXI_GP0 is HPM0_FPD, S_AXI_GP2 is HP0_FPD.
+# As in PYNQ 3.0.1's design for the ZCU104. M_AXI_GP0 is HPM0_FPD, S_AXI_GP2 is HP0_FPD. Fabric
+# interrupts begin at 121 of all interrupts (AMD UG1085), which the controller counts from 32 on.
 _ULTRASCALE = ProcessingSystem(
     ip="xilinx.com:ip:zynq_ultra_ps_e",
     rule="xilinx.com:bd_rule:zynq_ultra_ps_e",
@@ -110,9 +120,12 @@ _ULTRASCALE = ProcessingSystem(
     memory_segment="SAXIGP2/HP0_DDR_LOW",
     other_segments=("SAXIGP2/HP0_DDR_HIGH", "SAXIGP2/HP0_LPS_OCM", "SAXIGP2/HP0_QSPI"),
     register_base=0xA000_0000,
+    controller="gic",
+    interrupt_number=89,
+    address_cells=2,
 )
 
-# As in PYNQ 3.0.1's design for the PYNQ-Z2.
+# As in PYNQ 3.0.1's design for the PYNQ-Z2. IRQ_F2P[0] is 61 of all interrupts (AMD UG585).
 _ZYNQ_7000 = ProcessingSystem(
     ip="xilinx.com:ip:processing_system7",
     rule="xilinx.com:bd_rule:processing_system7",
@@ -137,6 +150,9 @@ _ZYNQ_7000 = ProcessingSystem(
     memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
     other_segments=(),
     register_base=0x43C0_0000,
+    controller="intc",
+    interrupt_number=29,
+    address_cells=1,
 )
 
 ZYNQ_BOARDS = {

@@ -9,9 +9,11 @@ import pytest
 
 from systolith_host.cli import app as cli
 from systolith_host.compiler import compile_network
+from systolith_host.drivers.device_tree import device_tree
 from systolith_host.drivers.header import c_header
 from systolith_host.drivers.image import program_image
 from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.package.zynq import ZYNQ_BOARDS
 from systolith_hw.spec.presets import PRESETS
 
 
@@ -56,6 +58,17 @@ def test_the_driver_that_is_written_builds(command, tmp_path):
     said = subprocess.run([folder / "run_image"], capture_output=True, text=True)
     assert said.returncode == 2
     assert said.stderr.startswith("run_image: name a device and three files\nusage: run_image ")
+
+
+def test_a_board_adds_its_device_tree(command, tmp_path):
+    assert command("driver", "--out", tmp_path, "--board", "kv260")[0] == 0
+    assert (tmp_path / "kv260.dtso").read_text() == device_tree(ZYNQ_BOARDS["kv260"])
+    status, _, error = command("driver", "--out", tmp_path / "b", "--board", "kv261")
+    assert (status, error) == (
+        2,
+        "error: board must be one of kv260, zcu104, pynq-z2, not 'kv261'\n",
+    )
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_driver_into_a_file_is_a_line(command, tmp_path):

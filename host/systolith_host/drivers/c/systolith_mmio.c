@@ -5,7 +5,7 @@
 void *memcpy(void *to, const void *from, size_t size);
 
 /* Looks at the interrupt without a change of CYCLES after which the clock counts as stopped. */
-#define STANDSTILL_LOOKS 100000u
+#define STANDSTILL_LOOKS 1000u
 
 static int read_register(void *context, uint32_t offset, uint32_t *value)
 {

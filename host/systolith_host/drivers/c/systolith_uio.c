@@ -53,6 +53,19 @@ static double now_ms(void)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
+/* Memory is not cached, but writes to it may still be on their way when a register is written. */
+static void barrier(void *context, const void *bytes, size_t size)
+{
+    (void)context;
+    (void)bytes;
+    (void)size;
+#if defined(__aarch64__) || defined(__ARM_ARCH_7A__)
+    __asm__ volatile("dsb sy" ::: "memory");
+#else
+    __sync_synchronize();
+#endif
+}
+
 /* The interrupt's level is IRQ_PENDING, and the kernel disables the interrupt each time that it
  * comes: it is enabled here, and one that was left from before is passed over. */
 static int wait_interrupt(void *context, uint64_t limit, bool *raised)
@@ -112,7 +125,7 @@ int systolith_uio_open(struct systolith_uio *uio, const char *device, const char
     uio->file = open(device, O_RDWR);
     if (uio->file < 0)
         return give_up(uio);
-    /* O_SYNC: past the processor's cache, so that nothing has to be flushed. */
+    /* O_SYNC: past the processor's cache, so that it has not to be flushed. */
     uio->memory_file = open(path, O_RDWR | O_SYNC);
     if (uio->memory_file < 0)
         return give_up(uio);
@@ -125,6 +138,8 @@ int systolith_uio_open(struct systolith_uio *uio, const char *device, const char
         return give_up(uio);
     uio->mmio.memory = map;
     uio->mmio.memory_size = size;
+    uio->mmio.flush = barrier;
+    uio->mmio.invalidate = barrier;
     systolith_mmio_init(&uio->mmio);
     uio->mmio.bus.wait_interrupt = wait_interrupt;
     return 0;
