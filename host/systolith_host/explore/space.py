@@ -13,6 +13,7 @@ from systolith_host.fpga.parts import Part, check_fits
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
 from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.winograd import LANES
 
 __all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
 
@@ -23,6 +24,7 @@ AXES = {
     "act_buffer": "bytes of the activation buffer",
     "weight_buffer": "bytes of the weight buffer",
     "acc_depth": "pixels of an accumulator bank",
+    "winograd": "patches of the largest Winograd tile, 0 for none; acc_depth grows with it",
     "post_lanes": "channels requantised per cycle",
     "bus_bytes": "width of the bus in bytes",
     "latency": "cycles from the address of a read to its first data",
@@ -59,7 +61,8 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
     Raises
     ------
     SystolithError
-        If the text is no list of positive numbers (a turnaround may be 0), or names none.
+        If the text is no list of positive numbers (turnaround and winograd may be 0), or names
+        none.
     """
     if not text.strip():
         raise SystolithError(f"--{_option(axis)}: no values; give some, e.g. 8,16,32")
@@ -69,7 +72,7 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
         ends, _, step_text = part.partition("step")
         low_text, dots, high_text = ends.partition("..")
         low = _number(low_text, axis)
-        if low == 0 and axis == "turnaround" and not dots and not step_text:
+        if low == 0 and axis in ("turnaround", "winograd") and not dots and not step_text:
             found[low] = None
             continue
         high = _number(high_text, axis) if dots else low
@@ -163,11 +166,11 @@ class Point:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of all buffers: activations, weights, parameters, accumulators, output."""
+        """Bytes of all buffers: inputs, accumulators, output; with Winograd what is transformed."""
         assert self.config is not None
         config = self.config
         inputs = config.act_bytes + config.weight_bytes + config.param_bytes
-        return inputs + config.acc_bytes + config.out_bytes
+        return inputs + config.acc_bytes + config.out_bytes + config.transformed_bytes
 
 
 @dataclass(frozen=True)
@@ -266,6 +269,8 @@ class Space:
             lanes = base.post_lanes
             while lanes > 1 and block % lanes:
                 lanes //= 2
+        winograd = int(values.get("winograd", base.winograd))
+        sums = base.acc_depth if "winograd" not in values else max(base.acc_depth, LANES * winograd)
         outstanding = int(values.get("outstanding", 0))
         beats = base.burst_beats
         while beats > 1 and beats * bus > 4096:
@@ -278,7 +283,8 @@ class Space:
             "act_depth": int(values.get("act_buffer", base.act_bytes)) // max(rows, 1),
             "weight_depth": int(values.get("weight_buffer", base.weight_bytes)) // max(cols, 1),
             "param_depth": -(-base.param_depth // max(cols, 1)) * cols,
-            "acc_depth": int(values.get("acc_depth", base.acc_depth)),
+            "acc_depth": int(values.get("acc_depth", sums)),
+            "winograd": winograd,
             "post_lanes": lanes,
             "bus_bytes": bus,
             "burst_beats": beats,

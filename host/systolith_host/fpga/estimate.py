@@ -108,7 +108,7 @@ def _features(config: AcceleratorConfig) -> list[float]:
         rows * cols * config.psum_width,
         # Its edges: addresses that travel from bank to bank, sums that are added up.
         rows * _bits(config.act_depth)
-        + cols * (_bits(config.weight_depth) + 2 * address + config.acc_width),
+        + cols * (_bits(config.weight_depth) + 2 * address + config.sum_width),
         # Requantisers.
         config.post_lanes * (config.acc_width + config.multiplier_width),
         # Between the bus and the buffers' words: registers, and the shifters that align bytes.
@@ -191,8 +191,33 @@ def _block_rams(config: AcceleratorConfig) -> int:
         + config.rows * block_rams(config.act_depth, 8)
         + config.cols * block_rams(config.weight_depth, 8)
         + config.post_lanes * block_rams(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
-        + 2 * config.cols * block_rams(config.acc_depth, config.acc_width)
+        + 2 * config.cols * block_rams(config.acc_depth, config.sum_width)
+        + _transformed_rams(config)
     )
+
+
+def _transformed_rams(config: AcceleratorConfig) -> int:
+    """Return the block RAMs of the memories that only Winograd's convolution needs."""
+    if not config.winograd:
+        return 0
+    groups = config.block // config.post_lanes
+    return (
+        config.rows * block_rams(config.patch_ring, config.act_width)
+        + config.cols * block_rams(config.kernel_ring, config.weight_width)
+        + groups * block_rams(config.strip_words, 8 * config.post_lanes)
+    )
+
+
+_TRANSFORMS = {"LUT": (297, 205, 1500), "FF": (361, 188, 1115)}
+"""LUTs and FFs of the transforms, for each row, column and requantiser: syntheses of the units
+alone. The table has no configuration with them."""
+
+
+def _in_transforms(resource: str, config: AcceleratorConfig) -> int:
+    if not config.winograd:
+        return 0
+    lanes = (config.rows, config.cols, config.post_lanes)
+    return sum(each * count for each, count in zip(_TRANSFORMS[resource], lanes, strict=True))
 
 
 _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
@@ -216,7 +241,8 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
         if resource in _COUNTED:
             found[resource] = _COUNTED[resource](config)
         else:
-            found[resource] = round(_fitted(resource, _coefficients(resource), config))
+            fitted = _fitted(resource, _coefficients(resource), config)
+            found[resource] = round(fitted) + _in_transforms(resource, config)
     return found
 
 

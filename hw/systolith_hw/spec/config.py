@@ -12,7 +12,15 @@ from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import PARAM_BYTES
 from systolith_hw.spec.timing import least_pass
-from systolith_hw.spec.winograd import DATA_WIDTH, LANES, WEIGHT_WIDTH, psum_bound, sum_width
+from systolith_hw.spec.winograd import (
+    DATA_WIDTH,
+    LANES,
+    OUTPUTS,
+    STRIP_PATCHES,
+    WEIGHT_WIDTH,
+    psum_bound,
+    sum_width,
+)
 
 __all__ = [
     "DISTRIBUTED_BITS",
@@ -244,6 +252,28 @@ class AcceleratorConfig:
     def out_bytes(self) -> int:
         """Bytes of the output buffer."""
         return self.out_depth * self.block
+
+    @property
+    def patch_ring(self) -> int:
+        """Words of a row's transformed activations: two chunks of the largest tile."""
+        return 2 * LANES * self.winograd
+
+    @property
+    def kernel_ring(self) -> int:
+        """Words of a column's transformed weights: those of two chunks."""
+        return 2 * LANES * self.rows if self.winograd else 0
+
+    @property
+    def strip_words(self) -> int:
+        """Words that wait for their rows to be complete: two strips of patches."""
+        return 2 * STRIP_PATCHES * OUTPUTS * OUTPUTS if self.winograd else 0
+
+    @property
+    def transformed_bytes(self) -> int:
+        """Bytes of the memories that only Winograd's convolution needs."""
+        bits = self.rows * self.patch_ring * self.act_width
+        bits += self.cols * self.kernel_ring * self.weight_width
+        return -(-bits // 8) + self.strip_words * self.block
 
     def sum_bytes(self, pixels: int) -> int:
         """Return the bytes that the sums of so many pixels take, each of :attr:`sum_width` bits."""

@@ -1,5 +1,7 @@
 """Axes, their values, and the accelerators that points stand for."""
 
+import dataclasses
+
 import pytest
 
 from systolith_host.errors import SystolithError
@@ -150,3 +152,28 @@ def test_axes_without_values_are_refused():
     with pytest.raises(SystolithError, match="axis must be one of"):
         Space(DEFAULT, {"depth": (1,)})
     assert "bandwidth" in AXES
+
+
+def test_winograd_is_an_axis_and_brings_its_accumulators():
+    assert parse_values("winograd", "0,14,28") == (0, 14, 28)
+    space = Space(DEFAULT, {"winograd": (0, 28, 56)})
+    plain, same, larger = (point.config for point in space.points())
+    assert plain is not None
+    assert plain.fingerprint == DEFAULT.fingerprint
+    assert same is not None
+    assert (same.winograd, same.acc_depth) == (28, DEFAULT.acc_depth)
+    assert larger is not None
+    assert (larger.winograd, larger.acc_depth) == (56, 36 * 56)
+    memory = [point.memory_bytes for point in space.points()]
+    assert memory == sorted(set(memory))
+    assert "winograd must be" in next(Space(DEFAULT, {"winograd": (3,)}).points()).reason
+    both = Space(DEFAULT, {"winograd": (28,), "acc_depth": (256,)})
+    assert "winograd needs 36 pixels of acc_depth a patch" in next(both.points()).reason
+
+
+def test_winograds_memories_count_for_an_fpga():
+    base = dataclasses.replace(PRESETS["ecp5-85f"], acc_width=30)
+    part = PARTS["lfe5u-85f-6"]
+    reasons = [point.reason for point in Space(base, {"winograd": (0, 14, 56)}, part=part).points()]
+    assert reasons[:2] == ["", ""]
+    assert "block RAM needed" in reasons[2]

@@ -62,3 +62,18 @@ def test_other_files_are_no_grid(tmp_path):
     with pytest.raises(SystolithError, match="not a table of syntheses"):
         read_grid(path)
     assert read_grid(tmp_path / "nowhere.csv") == []
+
+
+def test_winograd_takes_the_memories_of_its_rings_and_wider_sums():
+    base = PRESETS["ecp5-85f"]
+    plain = estimate(base)
+    fields = {"acc_width": 30, "winograd": 14}
+    found = estimate(dataclasses.replace(base, **fields))
+    # A block RAM for a row's ring (1008 words of 15 bits), one for a column's (864 of 14), three
+    # for 512 words of 12 bytes; sums of 36 bits take those that 32 took.
+    assert found["block RAM"] == plain["block RAM"] + 12 + 12 + 3
+    assert found["DSP"] == plain["DSP"]
+    twice = dataclasses.replace(base, **{**fields, "winograd": 28, "acc_depth": 1024})
+    assert estimate(twice)["block RAM"] == found["block RAM"] + 12 + 24
+    for resource in ("LUT", "FF"):
+        assert 1.3 * plain[resource] < found[resource] < 2 * plain[resource]

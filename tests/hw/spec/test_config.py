@@ -1,5 +1,6 @@
 """The configuration: every rule, and the numbers derived from it."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -193,3 +194,11 @@ def test_an_option_that_is_left_out_is_not_hashed():
     digest = hashlib.sha256(text.encode()).digest()[:8]
     assert PRESETS["tiny"].fingerprint == int.from_bytes(digest, "little")
     assert config(winograd=4, acc_depth=144).fingerprint != config(acc_depth=144).fingerprint
+
+
+def test_the_memories_of_winograd_hold_two_chunks_and_two_strips():
+    plain = PRESETS["ecp5-85f"]
+    assert (plain.patch_ring, plain.kernel_ring, plain.transformed_bytes) == (0, 0, 0)
+    config = dataclasses.replace(plain, winograd=14)
+    assert (config.patch_ring, config.kernel_ring, config.strip_words) == (1008, 864, 512)
+    assert config.transformed_bytes == (12 * 1008 * 15 + 12 * 864 * 14) // 8 + 512 * 12
