@@ -73,7 +73,7 @@ def test_parts_are_written_into_their_concatenation():
     parent, part = program.places["j"], program.places["b"]
     assert part.address == parent.address + 2 * parent.plane_bytes
     assert part.image_pitch == parent.image_bytes
-    assert program.parts == {"j": ("b", "a")}
+    assert program.parts == {"j": ("a", "b")}
 
 
 def test_channels_between_blocks_are_copied():
