@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from systolith_host.frontend.limits import CONSTANTS_EACH, CONSTANTS_FREE
+from systolith_host.frontend.limits import CONSTANTS_EACH, CONSTANTS_FREE, CONSTANTS_UNIFORM
 
 __all__ = ["Budget", "Constants", "compute", "result_size"]
 
@@ -41,21 +41,40 @@ class Budget:
     def __init__(self, held: int) -> None:
         self.limit = CONSTANTS_FREE + CONSTANTS_EACH * held
         self._taken = 0
+        self._uniform = 0
 
-    def take(self, count: int) -> None:
+    def take(self, count: int, *, uniform: bool = False) -> None:
         """Take so many elements.
+
+        Parameters
+        ----------
+        count : int
+        uniform : bool
+            Whether all are one number, that is kept once.
 
         Raises
         ------
         ValueError
             If fewer are left.
         """
-        if count > self.limit - self._taken:
-            raise ValueError(
-                f"makes a constant of {count:,} elements; with {self._taken:,} made before it, "
-                f"that exceeds the limit of {self.limit:,} for a file of this size"
-            )
-        self._taken += count
+        if uniform:
+            self.check_uniform(count)
+            self._uniform += count
+        else:
+            _check(count, self._taken, self.limit, "a file of this size")
+            self._taken += count
+
+    def check_uniform(self, count: int) -> None:
+        """Raise a ValueError if fewer elements are left of constants that are one number."""
+        _check(count, self._uniform, CONSTANTS_UNIFORM, "constants that are one number")
+
+
+def _check(count: int, taken: int, limit: int, what: str) -> None:
+    if count > limit - taken:
+        raise ValueError(
+            f"makes a constant of {count:,} elements; with {taken:,} made before it, "
+            f"that exceeds the limit of {limit:,} for {what}"
+        )
 
 
 def result_size(proto: onnx.NodeProto, inputs: Sequence[np.ndarray]) -> int:
@@ -217,6 +236,9 @@ class Constants:
             return True
         inputs = {name: self.values[name] for name in given}
         try:
+            if proto.op_type == "ConstantOfShape":
+                self._fold_uniform(proto, self.values[given[0]])
+                return True
             self.budget.take(result_size(proto, [self.values[name] for name in given]))
             for name, values in zip(proto.output, compute(proto, inputs, self._opset), strict=True):
                 self.values[name] = values
@@ -224,6 +246,14 @@ class Constants:
             self._unmade.update(proto.output)
             raise
         return True
+
+    def _fold_uniform(self, proto: onnx.NodeProto, shape: np.ndarray) -> None:
+        """Make a constant that is one number, kept once; it counts as soon as it is weights."""
+        self.budget.check_uniform(result_size(proto, [shape]))
+        single = np.ones(shape.size, np.int64)
+        (value,) = compute(proto, {proto.input[0]: single}, self._opset)
+        sizes = tuple(int(size) for size in shape.reshape(-1))
+        self.values[proto.output[0]] = np.broadcast_to(value.reshape(()), sizes)
 
     def _fold_shape(self, proto: onnx.NodeProto, shape: Sequence[int] | None) -> bool:
         if shape is None:

@@ -3,6 +3,7 @@
 __all__ = [
     "CONSTANTS_EACH",
     "CONSTANTS_FREE",
+    "CONSTANTS_UNIFORM",
     "LARGEST_ACTIVATION",
     "LARGEST_ACTIVATIONS",
     "LARGEST_SIDE",
@@ -34,3 +35,7 @@ CONSTANTS_EACH = 8
 """Elements that nodes may make of constants, all together: `CONSTANTS_FREE`, plus
 `CONSTANTS_EACH` for each element that the file holds. Weights that several layers use count for
 each of them."""
+
+CONSTANTS_UNIFORM = 3 << 26
+"""Elements of constants that are one number all over, which take no memory before they are weights:
+such weights stand in for real ones in files that are to be small."""

@@ -317,7 +317,7 @@ class Reader:
                 f"weights and bias must be floats, with a bias for each of {outputs} outputs, not "
                 f"{weight.dtype} and {values.dtype} of {values.size}"
             )
-        self.take(weight.size)
+        self.take(weight.size, uniform=not any(weight.strides))
         with np.errstate(over="ignore"):
             weight = np.asarray(weight, np.float32)
         if not (all_finite(weight) and np.isfinite(values).all()):
@@ -329,10 +329,10 @@ class Reader:
         """Let the first output be another name of the first input."""
         self.rename(proto, self.source(proto, moved=True), self.layout(proto))
 
-    def take(self, count: int) -> None:
+    def take(self, count: int, *, uniform: bool = False) -> None:
         """Count elements that are made of constants; refuse too many (UnsupportedError)."""
         try:
-            self._folder.budget.take(count)
+            self._folder.budget.take(count, uniform=uniform)
         except ValueError as error:
             raise UnsupportedError(str(error)) from None
 

@@ -227,6 +227,26 @@ def test_biases_of_every_shape(shape, batch, rows, tmp_path):
     judged(tmp_path, dense(shape, batch, rows))
 
 
+def test_weights_that_are_one_number_take_no_memory(tmp_path):
+    # As files that only show a network's form have them.
+    value = numpy_helper.from_array(np.array([0.02], np.float32))
+    nodes = [
+        N("ConstantOfShape", ["n"], ["w"], value=value),
+        N("Flatten", ["x"], ["f"]),
+        N("Gemm", ["f", "w", "b"], ["y"], "dense", transB=1),
+    ]
+    large = {"n": np.array([100_000, 192]), "b": np.zeros(100_000, np.float32)}
+    made = judged(tmp_path, model(nodes, large))
+    weight = made.weights["dense"].weight
+    assert weight.size > 1 << 24
+    assert not any(weight.strides)
+    large["n"] = np.array([1 << 21, 192])
+    large["b"] = np.zeros(1, np.float32)
+    onnx.save(model(nodes, large), tmp_path / "net.onnx")
+    with pytest.raises(SystolithError, match="for constants that are one number"):
+        read_onnx(tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (3, 1)])
 def test_another_bias_for_each_image_is_refused(shape, tmp_path):
     onnx.save(dense(shape, 3), tmp_path / "net.onnx")
