@@ -39,7 +39,8 @@ def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         reader.add(proto, node, reader.shapes[source], reader.layout(proto))
         source = proto.output[0]
         reader.scales[source] = scale
-    reader.integers[reader.root(source)] = proto.output[0]
+    if proto.output[0] not in reader.padded:  # those have more values than the tensor
+        reader.integers[reader.root(source)] = proto.output[0]
 
 
 def _dequantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:

@@ -102,6 +102,28 @@ def test_float_weights_behind_integers(tmp_path):
     assert all(layer.scale is not None for layer in made.weights.values())
 
 
+def test_zeros_between_integers(tmp_path):
+    # The padded tensor has integers of its own, more than the tensor before it.
+    nodes = [
+        *around("a", "x"),
+        N("Mul", ["a", "k"], ["m"], "scale"),
+        *around("n", "m"),
+        N("Pad", ["n", "p"], ["o"], "pad"),
+        *around("q", "o"),
+        N("DequantizeLinear", ["w", "ws"], ["wd"]),
+        N("Conv", ["q", "wd"], ["c"], "conv"),
+        *around("y", "c"),
+    ]
+    constants = {
+        **COMMON,
+        "k": np.float32(1.37),
+        "p": np.array([0, 0, 1, 2, 0, 0, 0, 1]),
+        "w": integers(6, 3, 3, 3),
+        "ws": np.float32(0.003),
+    }
+    judged(tmp_path, model(nodes, constants))
+
+
 @pytest.mark.parametrize("signs", [[1, 1, 1, 1, 1, 1], [1, -1, 2, -0.5, 0, 1]])
 def test_batch_normalisation_behind_quantised_weights(signs, tmp_path):
     nodes = [
