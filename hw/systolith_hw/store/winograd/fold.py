@@ -1,8 +1,9 @@
 """The output transform of one dimension: six words of lanes to four words of sums, serially."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -94,20 +95,26 @@ class Fold(wiring.Component):
         d2 = held("d2", x, at("load_d2", 3))
 
         # `z` is u0, u3, u0 - 4 s1, d2 - 2 d1, s2 - s1, 2 u3 - d1 from 6 cycles after it on. The
-        # choice of its operands takes the cycle before.
+        # choice of its operands takes the cycle before, and inverts the one that is subtracted.
         z = Signal(width, reset_less=True)
         z_2 = word("z_2", word("z_1", z))
-        of_s2, of_d2, of_u0 = at("of_s2", 4, 8), at("of_d2", 5, 7), at("of_u0", 6)
-        late, doubled, single = at("late", 8, 9), at("doubled", 4, 7), at("single", 5)
-        left = Mux(of_s2, s2, Mux(of_d2, d2, Mux(of_u0, z, z_2 << 1)))[:width]
-        right = Mux(late, x_2, Mux(doubled, x << 1, Mux(single, x, x << 2)))[:width]
-        minus = at("minus", 7, 8, 9, 10)
-        m.d.sync += z.eq(
-            plus_minus(word("left_of_z", left), word("right_of_z", right), minus, width)
+        left = self._choice(at("left_0", 5, 7, 9), at("left_1", 6, 9), (s2, d2, z, z_2 << 1))
+        minus = at("minus", 6, 7, 8, 9)
+        right = self._choice(
+            at("right_0", 5, 8, 9), at("right_1", 6, 8, 9), (x << 1, x, x << 2, x_2)
         )
+        right_of_z = word("right_of_z", right ^ minus.replicate(width))
+        carry = at("carry", 7, 8, 9, 10)
+        total = Cat(Const(1, 1), word("left_of_z", left)) + Cat(carry, right_of_z)
+        m.d.sync += z.eq(total >> 1)
 
         eighth, quarter = at("eighth", 8), at("quarter", 9)
         o = drive(m, self.o, "result")
         m.d.sync += o.eq(Mux(eighth, z >> 3, Mux(quarter, z >> 2, z >> 1)))
         m.d.comb += self.valid.eq(at("result_valid", *range(self.LATENCY, self.LATENCY + 4)))
         return m
+
+    def _choice(self, low: Signal, high: Signal, values: Sequence[Any]) -> Any:
+        """Return the value with the number whose two bits these are."""
+        first, second, third, fourth = (value[: self.width] for value in values)
+        return Mux(high, Mux(low, fourth, third), Mux(low, second, first))
