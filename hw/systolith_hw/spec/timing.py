@@ -24,6 +24,7 @@ __all__ = [
     "READ_BEATS",
     "SETTLE",
     "STAGED",
+    "STAGED_CLEAR",
     "STORE_RUNS",
     "STRIPS",
     "TILE_PREPARE",
@@ -55,8 +56,14 @@ PATCH_POST = 52
 STAGED = 2
 """From the read of a word of a strip to the word in the drain's queue."""
 
+STAGED_CLEAR = 6
+"""From the read of the last word of patches to the first sum of a direct STORE that waits for it.
+
+The next STORE on patches does not wait for words.
+"""
+
 STRIPS = 2
-"""Strips of patches on chip: read from their bank in part, or with words that are not yet read."""
+"""Strips of patches on chip, from the read of their first sum to that of their last word."""
 
 SETTLE = 7
 """After a program's start, in which it cannot end: the conditions may be the last program's."""
@@ -184,12 +191,15 @@ def drain_latency(config: "AcceleratorConfig") -> int:
 def strip_latency(config: "AcceleratorConfig") -> int:
     """Return the cycles from the read of a strip's last sum to the first read of its words.
 
-    A strip is a row of patches of a STORE with ``winograd``. Its patches take 36 cycles for each of
-    the block / post_lanes groups of lanes, and follow each other without a pause. A strip's first
-    patch waits until fewer than :data:`STRIPS` strips are on chip, in the cycle before.
+    A strip is a row of patches of a STORE with ``winograd``. Its sums are read without a pause, 36
+    cycles for each patch and each of the block / post_lanes groups of lanes. Its first sum waits
+    until fewer than :data:`STRIPS` others are on chip: it is read two cycles after the last word of
+    the last but one strip, or later.
 
-    A strip's words are read row by row, one per cycle in which the drain's queue has room, as for a
-    word of a direct STORE; they are in the queue :data:`STAGED` cycles later. The words of the next
-    strip begin two cycles after the last one of this strip, or when that latency is over.
+    A strip's words are read row by row, one per cycle in which the drain's queue has room; such a
+    word takes room as a word of a direct STORE does with its first sum, and is in the queue
+    :data:`STAGED` cycles later. The words of the next strip begin two cycles after the last one of
+    this strip, or when that latency is over. The next STORE may begin three cycles after that
+    latency of the last strip, as one may three cycles after :func:`drain_latency`.
     """
     return config.post_lanes + PATCH_POST
