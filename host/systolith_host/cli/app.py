@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 from systolith_host.cli import board as board_commands
 from systolith_host.cli.area import area
 from systolith_host.cli.compile import compile_
-from systolith_host.cli.driver import driver, header, image
+from systolith_host.cli.driver import driver, header, image, simulate
 from systolith_host.cli.estimate import estimate
 from systolith_host.cli.explore import explore
 from systolith_host.cli.lab import lab
@@ -189,6 +189,10 @@ app.command(epilog="Example:\n\n  systolith package --config ecp5-85f --out core
 app.command()(header)
 app.command(epilog="Example:\n\n  systolith driver --config default --out build/driver")(driver)
 app.command(epilog="Example:\n\n  systolith image vgg16.program --out vgg16.image")(image)
+app.command(
+    epilog="Example:\n\n  systolith simulate --config tiny --socket /tmp/accelerator\n\n"
+    "  run_image --socket /tmp/accelerator mini.image input.bytes output.bytes"
+)(simulate)
 app.command(epilog="Example:\n\n  systolith area --config tiny --family xcup --out area")(area)
 
 

@@ -18,26 +18,25 @@ from systolith_sim.rtl.cocotb_device import CocotbDevice
 __all__ = ["serve_link"]
 
 
-class _Linked:
-    """A simulated accelerator whose memory the link counts from `base`, and that may be broken."""
+class _Breaking:
+    """A simulated accelerator whose memory breaks the protocol in some runs."""
 
-    def __init__(self, device: CocotbDevice, base: int, breaches: list[list[int]]) -> None:
+    def __init__(self, device: CocotbDevice, breaches: list[list[int]]) -> None:
         self._device = device
-        self._base = base
         self._breaches = {start: (breach, after) for start, breach, after in breaches}
         self._starts = 0
 
     def write_memory(self, address: int, data: np.ndarray) -> None:
-        self._device.write_memory(self._base + address, data)
+        self._device.write_memory(address, data)
 
     def read_memory(self, address: int, size: int) -> np.ndarray:
-        return self._device.read_memory(self._base + address, size)
+        return self._device.read_memory(address, size)
 
     def read_register(self, offset: int) -> int:
         return self._device.read_register(offset)
 
     def write_register(self, offset: int, value: int) -> None:
-        if self._breaches and offset == REGISTERS["CONTROL"].offset:
+        if offset == REGISTERS["CONTROL"].offset:
             if value & CONTROL_START:
                 self._device.break_memory(*self._breaches.get(self._starts, (0, 0)))
                 self._starts += 1
@@ -57,6 +56,6 @@ async def serve_link(dut: Any) -> None:
     device = CocotbDevice(dut, Path(link["image"]))
     await device.start()
     with socket.socket(fileno=link["file"]) as connection:
-        linked = _Linked(device, link["memory_base"], link["breaches"])
-        await bridge(serve)(linked, connection)
+        linked = _Breaking(device, link["breaches"]) if link["breaches"] else device
+        await bridge(serve)(linked, connection, link["memory_base"])
         device.finish()

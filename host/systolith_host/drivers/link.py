@@ -58,13 +58,22 @@ class LinkDevice(Protocol):
         ...
 
 
-def serve(device: LinkDevice, connection: socket.socket) -> None:
+def serve(device: LinkDevice, connection: socket.socket, memory_base: int = 0) -> None:
     """Answer requests until the other side closes the connection, or breaks the protocol.
 
     An access that the device refuses is answered with a failure; the link stays.
+
+    Parameters
+    ----------
+    device : LinkDevice
+    connection : socket
+    memory_base : int
+        Address of the device's memory at which the link's addresses begin.
     """
     while (head := _receive(connection, REQUEST.size)) is not None:
         letter, address, argument = REQUEST.unpack(head)
+        if letter in (REQUESTS["read_memory"], REQUESTS["write_memory"]):
+            address += memory_base
         payload = b""
         if letter == REQUESTS["write_memory"]:
             if argument > LARGEST_TRANSFER:

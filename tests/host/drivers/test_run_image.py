@@ -40,9 +40,9 @@ def run_image(tmp_path_factory):
         pytest.skip("gcc is missing, so the C driver is not tested")
     example = compile_run_image(tmp_path_factory.mktemp("run_image"))
 
-    def run(program, images, device, *options):
+    def run(program, images, device, *options, base=0):
         ours, theirs = socket.socketpair()
-        thread = threading.Thread(target=serve, args=(device, ours))
+        thread = threading.Thread(target=serve, args=(device, ours, base))
         thread.start()
         with ours:
             with theirs:
@@ -54,29 +54,16 @@ def run_image(tmp_path_factory):
     return run
 
 
-class Based:
-    """An emulator whose memory the link counts from `base`; `memory` is from there on."""
+class Logged(Emulator):
+    """An emulator that remembers what was written to its registers."""
 
-    def __init__(self, config, base, size):
-        self.emulator = Emulator(config, base + size, strict=True)
-        self.base = base
+    def __init__(self, config, size):
+        super().__init__(config, size, strict=True)
         self.writes = []
-
-    def write_memory(self, address, data):
-        self.emulator.write_memory(self.base + address, data)
-
-    def read_memory(self, address, size):
-        return self.emulator.read_memory(self.base + address, size)
 
     def write_register(self, offset, value):
         self.writes.append((offset, value))
-        self.emulator.write_register(offset, value)
-
-    def read_register(self, offset):
-        return self.emulator.read_register(offset)
-
-    def wait_interrupt(self, limit):
-        return self.emulator.wait_interrupt(limit)
+        super().write_register(offset, value)
 
 
 def random_case(rng):
@@ -104,16 +91,16 @@ def test_random_networks_give_the_golden_output_and_the_drivers_bytes(seed, run_
     base = rng.choice([0, 0x1000, 0x54000])
     if base + program.memory_size > 1 << program.config.addr_width:
         base = 0
-    device = Based(program.config, base, program.memory_size)
+    device = Logged(program.config, base + program.memory_size)
     options = ["--base", hex(base), *rng.choice([[], ["--poll"]])]
-    seen = run_image(program, images, device, *options)
+    seen = run_image(program, images, device, *options, base=base)
     assert (seen.status, seen.error, seen.failures) == (0, "", {})
     wanted = run_golden(qgraph, images)[program.output]
     np.testing.assert_array_equal(seen.output, wanted)
     # All of memory is what the Python driver leaves; instructions differ by their base.
     emulator = Emulator(program.config, program.memory_size, strict=True)
     run_program(program, emulator, images)
-    memory = device.emulator.memory[base:]
+    memory = device.memory[base:]
     for place in program.places.values():
         span = slice(place.address, place.address + place.size)
         np.testing.assert_array_equal(memory[span], emulator.memory[span], err_msg=place.tensor)
@@ -125,17 +112,17 @@ def test_random_networks_give_the_golden_output_and_the_drivers_bytes(seed, run_
 def test_the_interrupt_is_enabled_only_if_it_is_used(case, run_image):
     _, program, images = case
     for options, wanted in (([], 1), (["--poll"], 0)):
-        device = Based(program.config, 0, program.memory_size)
+        device = Logged(program.config, program.memory_size)
         assert run_image(program, images, device, *options).status == 0
         enables = [v for offset, v in device.writes if offset == REGISTERS["IRQ_ENABLE"].offset]
         assert set(enables) == {wanted}
 
 
-class Changed(Based):
+class Changed(Logged):
     """An emulator with some registers that say something else."""
 
     def __init__(self, config, size, **values):
-        super().__init__(config, 0, size)
+        super().__init__(config, size)
         self.values = {REGISTERS[name].offset: value for name, value in values.items()}
 
     def read_register(self, offset):
@@ -169,7 +156,7 @@ def test_a_device_that_is_another_or_loses_writes_is_refused(case, run_image, va
 
 def test_memory_that_is_too_small_or_beyond_the_addresses_is_refused(case, run_image):
     _, program, images = case
-    device = Based(program.config, 0, program.memory_size)
+    device = Logged(program.config, program.memory_size)
     for options in (
         ["--memory", str(program.memory_size - 1)],
         ["--base", hex((1 << program.config.addr_width) - program.memory_size + 0x1000)],
@@ -218,11 +205,11 @@ def test_every_error_is_reported_as_the_registers_say_it(case, run_image):
             }
 
 
-class Silent(Based):
+class Silent(Logged):
     """An emulator whose programs never end, for the first `times` of them."""
 
     def __init__(self, config, size, times, moves=True):
-        super().__init__(config, 0, size)
+        super().__init__(config, size)
         self.times, self.moves, self.cycles, self.running = times, moves, 0, False
 
     def write_register(self, offset, value):
@@ -241,7 +228,7 @@ class Silent(Based):
             return self.cycles
         return super().read_register(offset)
 
-    def wait_interrupt(self, limit):
+    def wait_interrupt(self, limit, progress=None):
         return not self.running and super().wait_interrupt(limit)
 
 
@@ -272,7 +259,7 @@ def test_an_interrupt_without_an_end_is_told_from_a_time_out(case, run_image):
 @pytest.mark.parametrize("after", [0, 3, 40])
 def test_a_bus_that_fails_ends_the_run(case, run_image, fails, after):
     _, program, images = case
-    device = Based(program.config, 0, program.memory_size)
+    device = Logged(program.config, program.memory_size)
     inner, count = getattr(device, fails), [0]
 
     def failing(*arguments):
@@ -296,7 +283,7 @@ def test_a_bus_that_fails_ends_the_run(case, run_image, fails, after):
 def test_an_image_of_another_configuration_is_refused_before_anything_is_written(case, run_image):
     _, program, images = case
     other = replace(PRESETS["tiny"], acc_depth=32, name="other")
-    device = Based(other, 0, program.memory_size)
+    device = Logged(other, program.memory_size)
     (failure,) = run_image(program, images, device).failures.values()
     assert failure["result"] == "4"
-    assert not device.emulator.memory.any()
+    assert not device.memory.any()
