@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.spec.timing import strip_latency
 from systolith_hw.spec.winograd import LANES
@@ -172,6 +173,42 @@ def test_a_third_strip_waits_until_the_words_of_the_first_have_left():
 
     simulate(bench, feed, background=[bench.accumulators], watch=[drain.word])
     assert words == expected
+
+
+@pytest.mark.parametrize("cycle", [20, 75, 150, 230, 300])
+def test_after_a_reset_nothing_of_the_store_before_is_left(cycle):
+    bench = DrainBench(make_config(4, 4, 4), seed=cycle)
+    drain = bench.drain
+    jobs = [
+        patches_job(8, 12),
+        patches_job(10, 6, pool=1, bank=1),
+        windows_job((1,) * 5, (0,) * 5, acc_base=6 * LANES),
+    ]
+    places = [bench.fill(job) for job in jobs[:2]] + [bench.words(jobs[2])]
+    rst = Signal()
+    words = []
+
+    async def test(ctx):
+        await stream_put(ctx, drain.job, [jobs[0].payload(bench.config)])
+        await ctx.tick().repeat(cycle)
+        ctx.set(rst, 1)
+        await ctx.tick()
+        ctx.set(rst, 0)
+        assert not ctx.get(drain.active)
+        assert not ctx.get(drain.holds)
+        assert not ctx.get(drain.word.valid)
+
+    async def feed(ctx):
+        await ctx.tick().repeat(cycle + 2)
+        await stream_put(ctx, drain.job, [job.payload(bench.config) for job in jobs[1:]])
+
+    async def take(ctx):
+        await ctx.tick().repeat(cycle + 2)
+        got = await stream_get(ctx, drain.word, len(places[1] + places[2]))
+        words.extend(bench.unpack(word) for word in got)
+
+    simulate(ResetInserter(rst)(bench), test, feed, take, background=[bench.accumulators])
+    assert words == places[1] + places[2]
 
 
 @pytest.mark.parametrize(
