@@ -5,11 +5,18 @@ program leaves words behind. The end of the program must notice, and the next pr
 """
 
 import random
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from systolith_host.compiler import compile_network
+from systolith_host.lab.c_driver import compile_run_image, linked_simulation
 from systolith_host.lab.faulty_programs import Run, random_layers, simulate_runs
+from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.network.golden import run_golden
+from systolith_host.program.instructions import layer_instructions
 from systolith_hw import accelerator
 from systolith_hw.control import controller
 from systolith_hw.generate import Flavour, component_verilog
@@ -107,3 +114,40 @@ def test_without_that_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch
     store = 3 * ENGINES.index(Engine.STORE)
     assert list(answers.status[store : store + 2]) == [STATUS_DONE] * 2
     assert not np.array_equal(answers.memory[store + 1], wanted[ENGINES.index(Engine.STORE)])
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
+@pytest.mark.parametrize("options", [(), ("--poll",)], ids=["interrupt", "poll"])
+def test_the_c_driver_reports_them_and_runs_the_next_program(options, tmp_path, monkeypatch):
+    rng = random.Random(4)
+    while True:
+        qgraph = random_qgraph(rng)
+        program = compile_network(qgraph, CONFIG, 1)
+        layer = program.layers[0]
+        instructions = layer_instructions(program, layer)
+        stores = [i for i in instructions if i.opcode is Opcode.STORE and i["run_words"] > 1]
+        if stores and len(instructions) < 30:
+            break
+    images = random_input(rng, qgraph, 1)
+    last = stores[-1]
+    fewer = Instruction(last.opcode, {**last.fields, "run_words": last["run_words"] - 1})
+    code = b"".join((fewer if i is last else i).encode() for i in instructions)
+    end = program.memory_size
+    bad = replace(layer, name="bad", instruction_address=end)
+    changed = replace(
+        program,
+        layers=(bad, layer),
+        segments=(*program.segments, (end, np.frombuffer(code, np.uint8))),
+        memory_size=end + len(code),
+        output=layer.output,
+    )
+    built = broken(monkeypatch, *NOT_COUNTED)
+    (tmp_path / "driver").mkdir()
+    run_image = compile_run_image(tmp_path / "driver")
+    with linked_simulation(built, CONFIG, tmp_path, changed.memory_size) as link:
+        seen = run_image.run(changed, images, link, "--keep-going", *options)
+    failure = seen.failures["bad"]
+    assert (failure["code"], failure["engine"]) == (ErrorCode.LEFTOVER.name, Engine.STORE.name)
+    assert (failure["info"], failure["stuck"]) == ("0", "0")
+    assert seen.order == ("bad", layer.name)
+    np.testing.assert_array_equal(seen.output, run_golden(qgraph, images)[layer.output])

@@ -248,7 +248,7 @@ def test_a_program_that_does_not_end_times_out_and_the_next_runs(case, run_image
 def test_an_interrupt_without_an_end_is_told_from_a_time_out(case, run_image):
     _, program, images = case
     device = Silent(program.config, program.memory_size, 1)
-    device.wait_interrupt = lambda limit: True
+    device.wait_interrupt = lambda limit, progress=None: True
     (failure, *_) = run_image(program, images, device).failures.values()
     assert failure["result"] == "9"
 
