@@ -8,6 +8,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.extras import is_installed
 from systolith_host.flow.report import Report
+from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
 __all__ = ["data_frame", "roofline", "table"]
 
@@ -65,12 +66,20 @@ def roofline(report: Report) -> str:
 
     peak = report.multipliers
     rate = min(report.memory["bytes_per_cycle"], report.config["bus_bytes"])
-    ends = [peak / rate, *(intensity for _, intensity, _ in points)]
+    higher = peak * (MACS_PER_PRODUCT if report.config.get("winograd") else 1)
+    ends = [peak / rate, higher / rate, *(intensity for _, intensity, _ in points)]
     low, high = min(ends) / 2, max(ends) * 2
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.add_subplot()
     label = f"roof: {peak:,} MACs, {rate:g} bytes per cycle"
     axes.plot([low, peak / rate, high], [rate * low, peak, peak], color="black", label=label)
+    if higher > peak:
+        axes.plot(
+            [peak / rate, higher / rate, high],
+            [peak, higher, higher],
+            "k--",
+            label=f"Winograd's roof: {higher:,} MACs",
+        )
     axes.scatter([point[1] for point in points], [point[2] for point in points], zorder=3)
     for name, intensity, speed in points:
         # Names of layers may hold $, which would begin a formula.

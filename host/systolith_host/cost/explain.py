@@ -48,7 +48,7 @@ class Alternative:
     ----------
     schedule : LayerSchedule
     order : str
-        Its loop order in words.
+        Its loop order in words, and whether the convolution is Winograd's.
     estimated_cycles : int
         By the compiler's simulation of the engines, which differs a little from the RTL.
     traffic_bytes : int
@@ -117,7 +117,7 @@ class Explanation:
         Blocks of input and output channels on the array.
     macs, compulsory_bytes : int
     array_bound, bus_bound : int
-        Cycles: multiply-accumulates by multipliers, compulsory bytes by rate.
+        Cycles: the fewest products by multipliers, compulsory bytes by rate.
     candidates, simulated : int
         Schedules that were rated, and those whose engines were simulated for this page.
     chosen : Alternative
@@ -190,11 +190,12 @@ class Explanation:
 
 def loop_order(schedule: LayerSchedule) -> str:
     """Return in words what stays in the buffers while what goes by."""
+    kind = "Winograd: " if schedule.winograd else ""
     source = "input stays" if schedule.resident else "input again for each output block"
     weights = _WEIGHTS[schedule.weights]
     if schedule.stack > 1 and schedule.weights == "tile":
         weights = "weights again for each stack of tiles"
-    return f"{source}, {weights}"
+    return f"{kind}{source}, {weights}"
 
 
 def explain_layer(
@@ -244,7 +245,7 @@ def explain_layer(
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
     compulsory = operation.compulsory_bytes(batch)
-    bound = cycle_bound(macs, compulsory, config, rate)
+    bound = cycle_bound(batch * operation.products(config), compulsory, config, rate)
     return Explanation(
         layer=operation.name,
         covers=operation.covers,

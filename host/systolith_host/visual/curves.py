@@ -114,7 +114,7 @@ def bandwidth_curves(
             operation.name,
             tuple(cycles[index]),
             tuple(traffic[index]),
-            -(-subject.batch * operation.macs // multipliers),
+            -(-subject.batch * operation.products(subject.config) // multipliers),
         )
         for index, operation in enumerate(operations)
     )

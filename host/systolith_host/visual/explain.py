@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.visual.tilings import Choice, TilingStudy
+from systolith_hw.spec.winograd import LANES
 
 __all__ = ["bottleneck", "explain", "loop_order", "tile_text", "weights_text"]
 
@@ -31,7 +32,7 @@ def weights_text(schedule: LayerSchedule) -> str:
 
 def loop_order(schedule: LayerSchedule) -> str:
     """Return the loops of a schedule, outermost first."""
-    tile = f"{tile_text(schedule)} tiles"
+    tile = f"{tile_text(schedule)} tiles" + (" of patches (Winograd)" if schedule.winograd else "")
     blocks = schedule.chunk_blocks
     share = _blocks(blocks) if blocks else "part of a block"
     if schedule.linear:
@@ -50,7 +51,8 @@ def bottleneck(study: TilingStudy, choice: Choice) -> str:
     cycles = choice.tiling.cycles
     if choice.bus_cycles > study.array_cycles and choice.bus_cycles > 0.9 * cycles:
         return "memory"
-    if choice.tiling.schedule.pixels < study.rows:
+    schedule = choice.tiling.schedule
+    if schedule.pixels // (LANES if schedule.winograd else 1) < study.rows:
         return "weight blocks"  # a pass of few pixels ends before the next one has shifted in
     return "array"
 
@@ -86,6 +88,7 @@ def _same(one: Choice, other: Choice) -> bool:
         return (
             (schedule.images, schedule.rows, schedule.columns, schedule.stack),
             (schedule.chunk_blocks, schedule.chunk_taps, schedule.resident, schedule.weights),
+            schedule.winograd,
         )
 
     return key(one) == key(other)
@@ -140,6 +143,8 @@ def _change(study: TilingStudy, before: Choice, choice: Choice) -> str:
     if old.resident != new.resident:
         stays = "stay for all output blocks" if new.resident else "are loaded for each output block"
         parts.append(f"inputs now {stays}")
+    if old.winograd != new.winograd:
+        parts.append(f"the convolution is {'Winograd' if new.winograd else 'direct'} now")
     if old.linear != new.linear:
         parts.append(
             "each pass is one pixel of a long row now"

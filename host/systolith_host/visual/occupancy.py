@@ -6,6 +6,7 @@ import numpy as np
 
 from systolith_host.visual.timeline import Timeline
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_hw.spec.winograd import KERNEL
 from systolith_sim.replay.table import COLUMNS, make_table
 
 __all__ = ["Occupancy", "buffer_use"]
@@ -82,11 +83,10 @@ def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
             standing[buffer].append(item)
             items[buffer].append(item)
         elif one.opcode == Opcode.CONV:
-            passes = fields["s_count"] * fields["r_count"] * fields["c_count"]
+            blocks, pixels = _passes(one)
             base = fields["weight_base"]
-            _read(standing[Buffer.WEIGHT], base, base + passes * config.rows, end)
+            _read(standing[Buffer.WEIGHT], base, base + blocks * config.rows, end)
             _read(standing[Buffer.ACT], *_activations(one), end)
-            pixels = fields["x_count"] * fields["y_count"] * fields["n_count"]
             bank = fields["bank"]
             if fields["clear"]:
                 open_tiles[bank] = _Item(0, 0, 0, config.sum_bytes(pixels), begin, end)
@@ -102,6 +102,14 @@ def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
         _occupancy("parameters", config.param_bytes, items[Buffer.PARAM]),
         _occupancy("accumulators", config.acc_bytes, tiles),
     )
+
+
+def _passes(conv: Instruction) -> tuple[int, int]:
+    """Return the weight blocks that a CONV reads, and the accumulators that it fills."""
+    x, y, n, s, r, c = (conv[f"{level}_count"] for level in "xynsrc")
+    if conv["winograd"]:
+        return c * KERNEL * KERNEL, x * y * n * s * r
+    return s * r * c, x * y * n
 
 
 def _activations(conv: Instruction) -> tuple[int, int]:

@@ -77,7 +77,13 @@ def sections(data: PageData) -> list[Section]:
             [
                 Picture(
                     "roofline",
-                    roofline(data.points, measured, subject.config.multipliers, subject.rate),
+                    roofline(
+                        data.points,
+                        measured,
+                        subject.config.multipliers,
+                        subject.rate,
+                        winograd=bool(subject.config.winograd),
+                    ),
                 )
             ],
         ),

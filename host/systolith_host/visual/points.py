@@ -23,7 +23,8 @@ class LayerPoint:
     name, title : str
         The title names fused pools, too.
     kind : str
-    macs, cycles, bound_cycles : int
+    macs, products, cycles, bound_cycles : int
+        `products`: the fewest multiplications; a measurement knows the MACs only.
         `bound_cycles`: the least that array and memory allow.
     compulsory_bytes : int
         The least traffic: everything read or written once.
@@ -40,6 +41,7 @@ class LayerPoint:
     title: str
     kind: str
     macs: int
+    products: int
     cycles: int
     bound_cycles: int
     compulsory_bytes: int
@@ -86,6 +88,7 @@ def modelled_points(
                 title=" + ".join(layer.covers) or layer.name,
                 kind=layer.kind,
                 macs=layer.macs,
+                products=layer.products,
                 cycles=found.cycles,
                 bound_cycles=found.bound_cycles,
                 compulsory_bytes=layer.compulsory_bytes,
@@ -160,6 +163,7 @@ def _point(row: Mapping[str, Any]) -> LayerPoint:
         title=" + ".join(covers) or row["name"],
         kind=row["kind"],
         macs=row["macs"],
+        products=row["macs"],
         cycles=row["cycles"],
         bound_cycles=row["bound_cycles"],
         compulsory_bytes=row["compulsory_bytes"],

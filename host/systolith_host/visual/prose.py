@@ -70,12 +70,15 @@ def facts(data: PageData) -> list[tuple[str, str]]:
     bound = sum(point.bound_cycles for point in points)
     traffic = sum(point.traffic for point in points)
     multipliers = data.subject.config.multipliers
+    used = f"of {multipliers:,} multipliers used"
+    if data.subject.config.winograd:
+        used = f"of a multiply-accumulate a cycle for each of {multipliers:,} multipliers"
     frames = data.subject.batch * data.clock_mhz * 1e6 / data.cycles
     found = [
         (f"{data.cycles:,}", "cycles, modelled"),
         (f"{frames:,.2f}", f"images a second at {data.clock_mhz:g} MHz"),
         (f"{bound / data.cycles:.1%}", "of the speed that the bound allows"),
-        (f"{macs / (data.cycles * multipliers):.1%}", f"of {multipliers:,} multipliers used"),
+        (f"{macs / (data.cycles * multipliers):.1%}", used),
         (f"{traffic / 1e6:,.1f} MB", "of DRAM traffic"),
         (f"{macs / 1e9:,.2f} G", "multiply-accumulates"),
     ]
@@ -93,7 +96,9 @@ def roofline_text(data: PageData) -> str:
     """Return the text of the roofline."""
     ridge = data.subject.config.multipliers / data.subject.rate
     points = [point for point in data.points if point.macs]
-    below = [point.name for point in points if point.intensity < ridge]
+    below = [
+        point.name for point in points if point.intensity * point.products < ridge * point.macs
+    ]
     worst = min(points, key=lambda point: point.bound_cycles / point.cycles)
     text = f"{len(points) - len(below)} of {len(points)} layers are limited by the array"
     if below:
@@ -363,13 +368,16 @@ def _cycles(result: Result) -> str:
 
 def origins(data: PageData) -> str:
     """Return the source of each number, and a table of the layers."""
+    products = "multiply-accumulates"
+    if data.subject.config.winograd:
+        products += " (a quarter where Winograd's convolution may give them)"
     text = _how(
         "Layers: the performance model replays each layer's finished instructions cycle by cycle "
         "with the gateware's queues and state machines; docs/model-validation.md checks it against "
         "the RTL, and `systolith estimate` prints the same cycles. Curves and tilings, which say "
         "estimated or ~: the compiler's own simulation of the engines, by which it chooses "
         "(about 1 % off on large layers). A sweep has both. Bound: the larger one of "
-        "multiply-accumulates by multipliers and least bytes by bandwidth."
+        f"{products} by multipliers and least bytes by bandwidth."
     )
     head = ("layer", "MMACs", "cycles", "of bound", "of array", "reads", "writes", "times least")
     cells = "".join(f'<th class="{"text" if h == "layer" else ""}">{h}</th>' for h in head)

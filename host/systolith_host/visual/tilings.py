@@ -166,7 +166,7 @@ def study_tilings(
     return TilingStudy(
         operation=operation,
         rows=config.rows,
-        array_cycles=-(-subject.batch * operation.macs // config.multipliers),
+        array_cycles=-(-subject.batch * operation.products(config) // config.multipliers),
         compulsory_bytes=operation.compulsory_bytes(subject.batch),
         weight_bytes=weight_bytes,
         weight_buffer=config.weight_bytes,
@@ -233,8 +233,10 @@ class _Study:
             kept = None if other is None else Kept(other.cycles, other.traffic)
         config = self.subject.config
         tall = min(schedule.rows * schedule.stack, operation.out_height)
-        rows = input_span(operation, 0, 0, tall, config).size
-        columns = input_span(operation, 1, 0, schedule.columns, config).size
+        rows, columns = (
+            input_span(operation, axis, 0, count, config, winograd=schedule.winograd).size
+            for axis, count in enumerate((tall, schedule.columns))
+        )
         taps = operation.taps[0] * operation.taps[1]
         share = schedule.chunk_blocks or 1
         passes = share * (1 if schedule.linear else taps)
@@ -268,4 +270,5 @@ def _cut(schedule: LayerSchedule) -> tuple[object, ...]:
         schedule.chunk_taps,
         schedule.resident,
         schedule.weights,
+        schedule.winograd,
     )

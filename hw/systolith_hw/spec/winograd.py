@@ -21,6 +21,7 @@ __all__ = [
     "G",
     "KERNEL",
     "LANES",
+    "MACS_PER_PRODUCT",
     "OUTPUTS",
     "PATCH",
     "SCALE",
@@ -44,6 +45,9 @@ KERNEL = 3
 
 LANES = PATCH * PATCH
 """Products of a patch, and passes of a chunk of input channels."""
+
+MACS_PER_PRODUCT = (OUTPUTS * KERNEL) ** 2 // LANES
+"""Multiply-accumulates of the direct convolution that a product stands for."""
 
 SCALE = 24
 """A is so many times the matrix that gives the sums, for each dimension."""

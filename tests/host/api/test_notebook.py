@@ -74,6 +74,13 @@ def test_the_roofline_has_a_point_for_each_layer_that_multiplies(run):
     assert text.count("<use") + text.count(":use ") >= count
 
 
+def test_winograd_has_a_roof_of_its_own(run):
+    assert "Winograd" not in roofline(run.report)
+    config = {**run.report.config, "winograd": 14}
+    svg = roofline(dataclasses.replace(run.report, config=config))
+    assert f"<!-- Winograd's roof: {4 * run.report.multipliers:,} MACs -->" in svg
+
+
 def test_without_matplotlib_or_counts_there_is_no_picture(run, monkeypatch):
     rows = tuple(dataclasses.replace(row, cycles=None) for row in run.report.layers)
     assert roofline(dataclasses.replace(run.report, layers=rows)) == ""

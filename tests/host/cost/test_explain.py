@@ -1,5 +1,6 @@
 """The explanation of a layer: the compiler's own choice, what else there is, and the buffers."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -11,6 +12,7 @@ from rich.console import Console
 from systolith_host.cli import app as cli
 from systolith_host.cli.views.explanation import explanation_page
 from systolith_host.compiler import compile_network, explain_network
+from systolith_host.cost import explain
 from systolith_host.cost.explain import explain_layer
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
@@ -146,3 +148,29 @@ def test_programs_are_compiled_for_the_memory_that_is_given(monkeypatch, capsys,
         cycles[given] = sum(layer.predicted_cycles for layer in Program.load(path).layers)
         assert f"{cycles[given]:,} cycles estimated" in capsys.readouterr().out
     assert cycles[memory] > cycles[()]
+
+
+def test_both_kinds_of_convolution_are_explained(monkeypatch):
+    plain = PRESETS["default"]
+    config = dataclasses.replace(plain, winograd=28)
+    net = one_layer(64, 28, 64)
+    # The cycles of another program: only the words are looked at.
+    direct = compile_network(net, plain)
+    replayed = replay_program(direct)[0]
+    monkeypatch.setattr(explain, "replay_layer", lambda *_: replayed)
+    found = explain_layer(net, config, "c")
+    assert found.chosen.schedule.winograd
+    assert found.chosen.order.startswith("Winograd: input ")
+    assert found.array_bound == -(-found.macs // 4 // config.multipliers)
+    kinds = {one.schedule.winograd for one in found.orders}
+    assert kinds == {False, True}
+    accumulators = found.buffers[-1]
+    assert accumulators.needed_bytes == found.chosen.schedule.pixels * 16 * 38 // 8
+    page = text(found)
+    assert "36 passes for each pair: Winograd's, a patch for 4x4 outputs" in page
+    assert "If it was direct" in page
+    # Every multiplier works in every pass, but for the patches at the edges.
+    assert "which use 100.0% of the multipliers" in page
+    page = text(explain_layer(net, plain, "c"))
+    assert "3x3 passes for each pair" in page
+    assert "Winograd" not in page

@@ -8,6 +8,7 @@ import pytest
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.errors import SystolithError
 from systolith_host.visual.explain import bottleneck, explain, loop_order
+from systolith_host.visual.figures.roofline import roofline
 from systolith_host.visual.tilings import study_tilings
 
 BANDWIDTHS = (1.0, 2.0, 4.0, 8.0)
@@ -90,3 +91,30 @@ def test_order_names_the_loops_from_outside_in(study):
         ": input tiles > output blocks > 3 accumulator tiles > CONVs of 2 input blocks; "
         "inputs are loaded anew for each output block"
     )
+
+
+def test_tiles_of_both_kinds_are_studied(subject):
+    base = subject.config
+    config = replace(base, act_depth=8192, acc_depth=576, winograd=16)
+    # Tiny has few columns: 16 patches of 16 sums in 36 lanes take a quarter of the passes.
+    study = study_tilings(replace(subject, config=config), "conv2_2", (1.0, 8.0), (8.0,))
+    kinds = {tiling.schedule.winograd for tiling in study.maps[0].tiles.values()}
+    assert kinds == {False, True}
+    best = study.maps[0].best
+    assert best.schedule.winograd
+    assert 4 * study.array_cycles == -(-study.operation.macs // config.multipliers)
+    assert best.cycles >= study.array_cycles
+    last = study.choices[-1]
+    assert "of patches (Winograd)" in loop_order(last.tiling.schedule)
+    assert bottleneck(study, last) == "array"
+    assert explain(study)
+
+
+def test_a_roof_for_winograd_is_four_times_as_high(data):
+    plain, both = (
+        {trace["name"] for trace in figure.to_dict()["data"] if "name" in trace}
+        for figure in (
+            roofline(data.points, [], 16, 8.0, winograd=winograd) for winograd in (False, True)
+        )
+    )
+    assert both - plain == {"Winograd's roof: 64 MACs"}

@@ -10,6 +10,7 @@ from rich.text import Text
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT
 from systolith_host.cost.explain import Alternative, BufferUse, Explanation
 from systolith_host.errors import SystolithError
+from systolith_hw.spec.winograd import LANES
 
 __all__ = ["explanation_page", "save_explanation"]
 
@@ -57,10 +58,13 @@ def _title(e: Explanation) -> str:
 def _layer(e: Explanation) -> list[str]:
     source, target = ("x".join(map(str, shape)) for shape in (e.source, e.target))
     inputs, outputs = e.blocks
+    passes = f"{e.kernel[0]}x{e.kernel[1]} passes for each pair"
+    if e.chosen.schedule.winograd:
+        passes = f"{LANES} passes for each pair: Winograd's, a patch for 4x4 outputs"
     return [
         f"{source} to {target} (channels, height, width), {e.macs:,} multiply-accumulates",
         f"on the array: {inputs} blocks of {e.config.rows} input channels, {outputs} blocks of "
-        f"{e.config.cols} output channels, {e.kernel[0]}x{e.kernel[1]} passes for each pair",
+        f"{e.config.cols} output channels, {passes}",
     ]
 
 
@@ -116,6 +120,8 @@ def _reasons(e: Explanation) -> list[str]:
         if one.order == e.chosen.order:
             continue
         what = []
+        if one.schedule.winograd != plan.winograd:
+            what.append("it was " + ("Winograd's" if one.schedule.winograd else "direct"))
         if one.schedule.resident != plan.resident:
             what.append("the input " + ("stayed" if one.schedule.resident else "was read again"))
         if one.order.split(", ")[1] != e.chosen.order.split(", ")[1]:
@@ -174,11 +180,13 @@ def _traffic(e: Explanation) -> Table:
 def _limits(e: Explanation) -> list[str]:
     side = "array" if e.array_bound >= e.bus_bound else "memory"
     waits = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in e.states.items())
-    passes = e.chosen.schedule.compute_cycles
+    plan = e.chosen.schedule
+    passes = plan.compute_cycles
+    used = e.array_bound if plan.winograd else -(-e.macs // e.config.multipliers)
     return [
         f"Lower bound: {e.bound_cycles:,} cycles, by the {side} (array {e.array_bound:,}, "
         f"memory {e.bus_bound:,}).",
-        f"Passes of this tiling: {passes:,} cycles, which use {e.array_bound / passes:.1%} of the "
+        f"Passes of this tiling: {passes:,} cycles, which use {used / passes:.1%} of the "
         "multipliers.",
         f"Replay: {e.cycles:,} cycles, as the RTL counts them, {e.bound_cycles / e.cycles:.1%} of "
         f"the bound reached; the memory is busy for {e.bus_share:.1%}.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.winograd import KERNEL, LANES, OUTPUTS
+from systolith_hw.spec.winograd import KERNEL, MACS_PER_PRODUCT
 
 __all__ = ["LARGEST_SIDE", "LARGEST_TAPS", "Operation"]
 
@@ -111,7 +111,7 @@ class Operation:
         """Return the fewest multiplications of an image: one a MAC, or a quarter with Winograd."""
         if not (config.winograd and self.winograd):
             return self.macs
-        return -(-self.macs * LANES // (OUTPUTS * KERNEL) ** 2)
+        return -(-self.macs // MACS_PER_PRODUCT)
 
     @property
     def input(self) -> str:

@@ -7,12 +7,18 @@ import plotly.graph_objects as go
 
 from systolith_host.visual.figures.style import COLOURS, INK, KINDS, axis, finish, short
 from systolith_host.visual.points import LayerPoint
+from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
 __all__ = ["roofline"]
 
 
 def roofline(
-    points: Sequence[LayerPoint], measured: Sequence[LayerPoint], multipliers: int, rate: float
+    points: Sequence[LayerPoint],
+    measured: Sequence[LayerPoint],
+    multipliers: int,
+    rate: float,
+    *,
+    winograd: bool = False,
 ) -> go.Figure:
     """Draw modelled (and measured) layers under the roof of array and memory.
 
@@ -22,6 +28,8 @@ def roofline(
         Multiply-accumulates per cycle at most.
     rate : float
         Bytes per cycle at most.
+    winograd : bool
+        Also draw the roof of layers that Winograd's convolution gives.
     """
     # Layers that multiply nothing have no place on these axes.
     points = [point for point in points if point.macs]
@@ -40,6 +48,17 @@ def roofline(
         name=f"roof: {multipliers:,} MACs, {rate:g} bytes per cycle",
         hoverinfo="skip",
     )
+    if winograd:
+        higher = MACS_PER_PRODUCT * ridge
+        high = max(high, 2 * higher)
+        figure.add_scatter(
+            x=[ridge, higher, high],
+            y=[multipliers, *[MACS_PER_PRODUCT * multipliers] * 2],
+            mode="lines",
+            line={"color": INK, "width": 2, "dash": "dash"},
+            name=f"Winograd's roof: {MACS_PER_PRODUCT * multipliers:,} MACs",
+            hoverinfo="skip",
+        )
     figure.add_scatter(
         x=[ridge],
         y=[multipliers],
@@ -72,7 +91,7 @@ def roofline(
             hovertemplate="%{text}<extra>measured in RTL</extra>",
         )
     _label(figure, points)
-    top = multipliers * 2
+    top = multipliers * 2 * (MACS_PER_PRODUCT if winograd else 1)
     least = min(min(point.rate for point in everything), rate * low) / 1.5
     figure.update_xaxes(
         **axis(
