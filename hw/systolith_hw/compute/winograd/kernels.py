@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.compute.weights import WEIGHT_JOB
-from systolith_hw.compute.winograd.ring import Ring
+from systolith_hw.compute.winograd.ring import Ring, ring_shape
 from systolith_hw.compute.winograd.taps import TAP_JOB, TapReader
 from systolith_hw.compute.winograd.weights import KernelTransform
 from systolith_hw.interface.buffers import BufferRead, buffer_shape
@@ -54,8 +54,7 @@ class KernelSource(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
-        self.transform = KernelTransform(config.cols)
-        self.ring = Ring(config.cols, config.rows, self.transform.o[0].shape())
+        self.shape = ring_shape(config.cols, config.rows, signed(config.weight_width))
         super().__init__(
             {
                 "job": In(stream.Signature(TAP_JOB)),
@@ -64,7 +63,7 @@ class KernelSource(wiring.Component):
                 "fault_addr": Out(24),
                 "blocks": Out(stream.Signature(WEIGHT_JOB)),
                 "capture": In(1),
-                "read": In(BufferRead(self.ring.shape)),
+                "read": In(BufferRead(self.shape)),
             }
         )
 
@@ -72,8 +71,8 @@ class KernelSource(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.taps = taps = TapReader(config)
-        m.submodules.transform = transform = self.transform
-        m.submodules.ring = ring = self.ring
+        m.submodules.transform = transform = KernelTransform(config.cols)
+        m.submodules.ring = ring = Ring(self.shape)
         connect(m, flipped(self.job), taps.job)
         connect(m, flipped(self.read), ring.read)
         m.d.comb += [

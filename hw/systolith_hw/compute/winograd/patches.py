@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.compute.winograd.ring import Ring
+from systolith_hw.compute.winograd.ring import Ring, ring_shape
 from systolith_hw.compute.winograd.transform import PatchTransform
 from systolith_hw.interface.buffers import BufferRead
 from systolith_hw.memory.skewed import SkewedMemory
@@ -57,8 +57,7 @@ class PatchSource(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
-        self.transform = PatchTransform(config.rows)
-        self.ring = Ring(config.rows, config.winograd, self.transform.o[0].shape())
+        self.shape = ring_shape(config.rows, config.winograd, signed(config.act_width))
         super().__init__(
             {
                 "load": In(1),
@@ -69,14 +68,14 @@ class PatchSource(wiring.Component):
                 "full": Out(1),
                 "start": In(1),
                 "release": In(1),
-                "read": In(BufferRead(self.ring.shape)),
+                "read": In(BufferRead(self.shape)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.transform = transform = self.transform
-        m.submodules.ring = ring = self.ring
+        m.submodules.transform = transform = PatchTransform(self.config.rows)
+        m.submodules.ring = ring = Ring(self.shape)
         connect(m, flipped(self.read), ring.read)
 
         patches = Signal(8, reset_less=True)

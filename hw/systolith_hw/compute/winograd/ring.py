@@ -12,24 +12,25 @@ from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.memory import RegisteredMemory
 from systolith_hw.spec.winograd import LANES
 
-__all__ = ["Ring"]
+__all__ = ["Ring", "ring_shape"]
+
+
+def ring_shape(memories: int, items: int, element: Any) -> BufferShape:
+    """Return the shape of a ring of two chunks of `items` patches or kernels."""
+    return BufferShape(element, memories, 1, 2 * LANES * items)
 
 
 class Ring(wiring.Component):
     """Holds two chunks of items, which are patches or kernels, of 36 values each.
 
-    A chunk has up to `items` of them. Lane k of item n is word ``k * items + n`` of the chunk's
-    half, and the second half follows the first. Writing takes the halves in turn, and so must
+    Lane k of item n is word ``k * items + n`` of the chunk's half, if a chunk has `items` of them
+    at most, and the second half follows the first. Writing takes the halves in turn, and so must
     reading. Both travel along the memories as in :class:`SkewedMemory`, one cycle each.
 
     Parameters
     ----------
-    memories : int
-        Rows or columns of the array.
-    items : int
-        Of a chunk at most.
-    shape : ShapeLike
-        Of a value.
+    shape : BufferShape
+        Of :func:`ring_shape`: a memory for each row or column of the array.
 
     Members
     -------
@@ -64,26 +65,26 @@ class Ring(wiring.Component):
 
     LATENCY = SkewedMemory.LATENCY
 
-    def __init__(self, memories: int, items: int, shape: Any) -> None:
-        self.items = items
-        self.shape = BufferShape(shape, memories, 1, 2 * LANES * items)
+    def __init__(self, shape: BufferShape) -> None:
+        self.shape = shape
         super().__init__(
             {
                 "free": Out(1),
                 "take": In(1),
                 "begin": In(1),
                 "last": In(1),
-                "i": In(data.ArrayLayout(shape, memories)),
+                "i": In(shape.word_layout),
                 "full": Out(1),
                 "start": In(1),
                 "release": In(1),
-                "read": In(BufferRead(self.shape)),
+                "read": In(BufferRead(shape)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        half = LANES * self.items
+        half = self.shape.depth // 2
+        items = half // LANES
         free = Signal(range(3), init=2)
         full = Signal(range(3))
         m.d.comb += [self.free.eq(free != 0), self.full.eq(full != 0)]
@@ -101,7 +102,7 @@ class Ring(wiring.Component):
             with m.If(self.last):
                 m.d.sync += [base.eq(Mux(second, 0, half)), second.eq(~second)]
         with m.Elif(left != 0):
-            m.d.sync += [addr.eq(addr + self.items), left.eq(left - 1)]
+            m.d.sync += [addr.eq(addr + items), left.eq(left - 1)]
 
         write: Any = Signal(data.StructLayout({"en": 1, "addr": addr.shape()}), name="write_0")
         m.d.comb += [write.en.eq(left != 0), write.addr.eq(addr)]

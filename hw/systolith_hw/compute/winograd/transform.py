@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolith_hw.compute.winograd.place import PatchPlace
 from systolith_hw.compute.winograd.points import POINT_CONTROL, PointTransform, point_control
 from systolith_hw.primitives.delay import delay
-from systolith_hw.spec.winograd import LANES, PATCH
+from systolith_hw.spec.winograd import B_T, LANES, PATCH, point_range
 
 __all__ = ["PatchTransform"]
 
 _INT8 = (-128, 127)
+_DOWN = point_range(B_T, *_INT8)
+_ACROSS = point_range(B_T, *_DOWN)
 
 _CONTROL = data.StructLayout(
     {
@@ -27,6 +29,10 @@ _CONTROL = data.StructLayout(
 
 _TURN = (PATCH - 1) ** 2 + 1
 """Cycles from the first column's writing to the first row's reading: each word is there in time."""
+
+
+def _shape(extremes: tuple[int, int]) -> Shape:
+    return Shape.cast(range(extremes[0], extremes[1] + 1))
 
 
 class _RowTransform(wiring.Component):
@@ -45,21 +51,19 @@ class _RowTransform(wiring.Component):
     o: Signal
 
     def __init__(self) -> None:
-        self.down = PointTransform(*_INT8)
-        self.across = PointTransform(self.down.out_low, self.down.out_high)
         super().__init__(
             {
-                "i": In(self.down.i.shape()),
+                "i": In(_shape(_INT8)),
                 "control": In(_CONTROL),
                 "control_next": Out(_CONTROL),
-                "o": Out(self.across.o.shape()),
+                "o": Out(_shape(_ACROSS)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.down = down = self.down
-        m.submodules.across = across = self.across
+        m.submodules.down = down = PointTransform(*_INT8)
+        m.submodules.across = across = PointTransform(*_DOWN)
         turn = memory.Memory(shape=down.o.shape(), depth=LANES, init=[])
         m.submodules.turn = turn
         write: Any = turn.write_port()
@@ -108,20 +112,20 @@ class PatchTransform(wiring.Component):
     LATENCY = 2 * PointTransform.LATENCY + _TURN + 1
 
     def __init__(self, rows: int) -> None:
-        self.rows = [_RowTransform() for _ in range(rows)]
+        self.rows = rows
         super().__init__(
             {
                 "begin": In(1),
-                "i": In(data.ArrayLayout(self.rows[0].i.shape(), rows)),
-                "o": Out(data.ArrayLayout(self.rows[0].o.shape(), rows)),
+                "i": In(data.ArrayLayout(_shape(_INT8), rows)),
+                "o": Out(data.ArrayLayout(_shape(_ACROSS), rows)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         control = self._build_head(m)
-        for index, row in enumerate(self.rows):
-            m.submodules[f"row_{index}"] = row
+        for index in range(self.rows):
+            m.submodules[f"row_{index}"] = row = _RowTransform()
             m.d.comb += [
                 row.i.eq(self.i[index]),
                 row.control.eq(control),
@@ -151,7 +155,10 @@ class PatchTransform(wiring.Component):
             m.d.sync += read_turned.eq(~turned)
 
         def address(place: PatchPlace, turned: Any) -> Any:
-            return Mux(turned, place.inner * PATCH + place.outer, place.outer * PATCH + place.inner)
+            major = Mux(turned, place.inner, place.outer)
+            minor = Mux(turned, place.outer, place.inner)
+            # Six times the major one; tools would give a product a multiplier.
+            return (major << 2) + (major << 1) + minor
 
         first_read = read.valid & (read.inner == 0)
         control: Any = Signal(_CONTROL, name="control_of_row_0")

@@ -38,6 +38,10 @@ _CONTROL = data.StructLayout(
 )
 
 
+def _shape(extremes: tuple[int, int]) -> Shape:
+    return Shape.cast(range(extremes[0], extremes[1] + 1))
+
+
 def _fold_control(m: Module, point: Any, name: str) -> Any:
     """Return the control that makes this point, in the same cycle but for ``minus``."""
     control: Any = Signal(_FOLD, name=f"{name}_control")
@@ -90,10 +94,10 @@ class _ColumnTransform(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "i": In(range(_INT8[0], _INT8[1] + 1)),
+                "i": In(_shape(_INT8)),
                 "control": In(_CONTROL),
                 "control_next": Out(_CONTROL),
-                "o": Out(range(_ACROSS[0], _ACROSS[1] + 1)),
+                "o": Out(_shape(_ACROSS)),
             }
         )
 
@@ -115,7 +119,7 @@ class _ColumnTransform(wiring.Component):
                 read.addr.eq(control.read_addr),
             ]
             column.append(delay(m, read.data, 1, f"tap_{row}"))
-        down = _fold(m, column, control.down, self._shape(_DOWN), "down")
+        down = _fold(m, column, control.down, _shape(_DOWN), "down")
         # The points of the columns come one after the other and are used together.
         one_ago = delay(m, down, 1, "down_one_ago")
         two_ago = delay(m, one_ago, 1, "down_two_ago")
@@ -124,13 +128,9 @@ class _ColumnTransform(wiring.Component):
             m.d.sync += [
                 word.eq(point) for word, point in zip(line, (two_ago, one_ago, down), strict=True)
             ]
-        across = _fold(m, line, control.across, self._shape(_ACROSS), "across")
+        across = _fold(m, line, control.across, _shape(_ACROSS), "across")
         m.d.comb += self.o.eq(across)
         return m
-
-    @staticmethod
-    def _shape(extremes: tuple[int, int]) -> Shape:
-        return Shape.cast(range(extremes[0], extremes[1] + 1))
 
 
 class KernelTransform(wiring.Component):
@@ -159,20 +159,20 @@ class KernelTransform(wiring.Component):
     LATENCY = 15
 
     def __init__(self, cols: int) -> None:
-        self.columns = [_ColumnTransform() for _ in range(cols)]
+        self.cols = cols
         super().__init__(
             {
                 "begin": In(1),
-                "i": In(data.ArrayLayout(self.columns[0].i.shape(), cols)),
-                "o": Out(data.ArrayLayout(self.columns[0].o.shape(), cols)),
+                "i": In(data.ArrayLayout(_shape(_INT8), cols)),
+                "o": Out(data.ArrayLayout(_shape(_ACROSS), cols)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         control = self._build_head(m)
-        for index, column in enumerate(self.columns):
-            m.submodules[f"column_{index}"] = column
+        for index in range(self.cols):
+            m.submodules[f"column_{index}"] = column = _ColumnTransform()
             m.d.comb += [
                 column.i.eq(self.i[index]),
                 column.control.eq(control),

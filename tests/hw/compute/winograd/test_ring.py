@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from systolith_hw.compute.winograd.ring import Ring
+from systolith_hw.compute.winograd.ring import Ring, ring_shape
 from systolith_hw.spec.winograd import LANES
 from systolith_sim.testing.streams import simulate
 
@@ -15,7 +15,7 @@ MEMORIES, ITEMS = 3, 4
 def test_chunks_of_any_size_come_out_lane_by_lane(seed):
     random = Random(seed)
     print(f"seed {seed}")
-    dut = Ring(MEMORIES, ITEMS, 9)
+    dut = Ring(ring_shape(MEMORIES, ITEMS, 9))
     sizes = [random.randint(1, ITEMS) for _ in range(5)]
     values = [random.getrandbits(9) for _ in range(4000)]
     now = [0]
@@ -76,7 +76,7 @@ def test_chunks_of_any_size_come_out_lane_by_lane(seed):
 
 
 def test_two_halves_can_be_taken_and_two_read():
-    dut = Ring(2, ITEMS, 9)
+    dut = Ring(ring_shape(2, ITEMS, 9))
 
     async def pulse(ctx, *signals):
         for signal in signals:
