@@ -89,28 +89,33 @@ STORE_RUNS = 4
 WINOGRAD_PATCH = 46
 """From the issue of a patch's first pixel to the write of its first lane in the ring of patches.
 
-A CONV with ``winograd`` is gathered by the walk of its fields, a pixel per cycle: a row of patches
-(n_count of them, of 36 pixels each) runs without a pause, and so do the rows of a chunk (one of
-c_count) and the chunks while the ring has room for them. It holds two chunks. A chunk takes its
-half with its first pixel; the half is free for the first pixel of the chunk after the next one from
-two cycles after the first issue of the pass :func:`patch_release` of the chunk in it on. The
-transform has no phase: a patch may begin in any cycle. Gathering waits for ``after_loaded_act``.
+A CONV with ``winograd`` is gathered by the walk of its fields, one pixel per cycle. It begins when
+``after_loaded_act`` is reached, or right behind the last pixel of the CONV before. It pauses before
+the first pixel of a chunk (one of c_count) only, while the ring, which holds two chunks, has no
+free half. The first pixel takes a half. It is free again for a first pixel two cycles after the
+first issue of pass :func:`patch_release` of the chunk in it. The transform has no phase: a patch
+may begin in any cycle.
 
-A chunk is in the ring, and its first pass may issue, WINOGRAD_PATCH cycles after the issue of the
-first pixel of its last patch. A pass also waits for its weight block, and for the update of the
-sums, as in direct CONVs; the first pass of an instruction for ``after_drained``, too. From the
-first pass of a chunk to its last no pass waits: each takes max(patches, least_pass).
+The first pass of a chunk may issue WINOGRAD_PATCH cycles after the issue of the first pixel of the
+chunk's last patch. Each pass waits for its weight block and for the update of the sums, as in a
+direct CONV; the first pass of an instruction also waits for ``after_drained``, at a token gate that
+holds the next CONV while the passes of the one before run. Within a chunk no pass waits for
+anything else than the length of the one before, max(patches, least_pass).
+
+A CONV of the other kind enters the gates when all units of the core were empty a cycle ago.
 """
 
 WINOGRAD_KERNEL = 19
 """From the decision on the kernels of a row to the write of their first lane in their ring.
 
-The kernels of a row of the array are read in nine cycles, and those of the next row are decided on
-36 cycles later or more. The first row of a chunk waits until the ring of two chunks has room: from
-two cycles after the first address of block :func:`kernel_release` of the chunk before the last
-one on. An instruction's first row waits for ``after_loaded_weight``. A chunk's first block may be
-taken by the weight loader WINOGRAD_KERNEL cycles after the decision on its last row; the loader
-then takes the 36 blocks as those of a direct CONV.
+A row of the array takes its kernels (nine words of the weight buffer) and gives their lanes in 36
+cycles, so the next row is decided on 36 cycles later or more. A CONV's first row can be decided on
+a cycle after it passed the gate of ``after_loaded_weight``. The first row of each chunk waits while
+the ring of two chunks has no free half: one is free two cycles after the first address of block
+:func:`kernel_release` of the chunk in it.
+
+The chunk's 36 blocks are a job for the weight loader, which stands there WINOGRAD_KERNEL cycles
+after the decision on the chunk's last row; from then on they are loaded as those of a direct CONV.
 """
 
 
