@@ -313,21 +313,27 @@ def test_after_a_reset_the_core_is_as_new(reset_at):
     bench = CoreBench(WinogradCore(config), act, weight)
     reset = Signal()
     core = bench.core
+    # A reset lasts until the pipelines are empty; that the core rests is known a cycle later.
+    end = reset_at + 80
     busy, dones = [], []
 
     async def drive(ctx):
-        for cycle in range(1000):
-            # A reset lasts until the pipelines are empty.
-            ctx.set(reset, reset_at <= cycle < reset_at + 80)
-            ctx.set(core.conv.p, payload(job, config))
-            ctx.set(core.conv.valid, cycle == 0 or reset_at + 80 <= cycle < reset_at + 82)
-            _, _, state, done = await ctx.tick().sample(core.status.state, core.status.done)
+        ctx.set(core.conv.p, payload(job, config))
+        offered = True
+        for cycle in range(end + 600):
+            ctx.set(reset, reset_at <= cycle < end)
+            offered |= cycle == end + 1
+            ctx.set(core.conv.valid, offered)
+            _, _, state, done, taken = await ctx.tick().sample(
+                core.status.state, core.status.done, core.conv.ready
+            )
+            offered &= not taken
             busy.append(STATES[state] == "busy")
             if done:
                 dones.append(cycle)
 
     simulate(ResetInserter(reset)(bench), drive)
-    after = busy[reset_at + 80 :]
+    after = busy[end + 1 :]
     assert after.index(True) == 3 + winograd_latency(4)
     assert sum(after) == 2 * LANES * 4
     assert len(dones) == 1
