@@ -17,14 +17,15 @@ from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.correct import correct_bias
-from systolith_host.quantize.equalise import divide_channels, equalisable, equalise
+from systolith_host.quantize.correct import correct
+from systolith_host.quantize.equalise import equalise
+from systolith_host.quantize.groups import divide_channels, equalisable
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 
 __all__ = ["WAYS", "measure"]
 
-WAYS = ("neither", "equalised", "corrected", "both")
+WAYS = ("neither", "equalised", "corrected", "both", "all")
 
 SIDE = 64
 CALIBRATION, HELD_OUT = 8, 8
@@ -66,8 +67,8 @@ def networks(folder: Path, seeds: int) -> Iterator[Network]:
                 weights = dict(model.weights)
                 rng = np.random.default_rng(seed)
                 for pair in equalisable(model.graph):
-                    count = len(weights[pair.first.name].bias)
-                    weights |= divide_channels(weights, pair, 2 ** rng.uniform(-4, 4, count))
+                    factors = 2 ** rng.uniform(-4, 4, pair.channels)
+                    weights |= divide_channels(weights, pair, factors)
                 title = f"{name}, badly scaled, seed {seed}"
                 yield title, model.graph, weights, calibration, held_out
     subprocess.run([sys.executable, str(EXAMPLE), "--out", str(folder)], check=True)
@@ -85,12 +86,12 @@ def measure(
     """
     pairs = 0
     made = weights
-    if way in ("equalised", "both"):
+    if way in ("equalised", "both", "all"):
         made, found = equalise(graph, weights, calibration)
         pairs = sum(bool(one.way) for one in found)
     qgraph = quantize(graph, made, calibrate(graph, made, calibration), 16)
-    if way in ("corrected", "both"):
-        qgraph, _ = correct_bias(graph, made, qgraph, calibration)
+    if way in ("corrected", "both", "all"):
+        qgraph, _ = correct(graph, made, qgraph, calibration, rounding=way == "all")
     tensors = run_golden(qgraph, quantize_input(qgraph, held_out))
     noise = layer_noise(graph, made, qgraph, tensors, held_out)
     layers = [ratio for name, ratio in noise.items() if name != qgraph.input]

@@ -29,7 +29,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.escape import slug
 from systolith_host.extras import is_installed, need
-from systolith_host.flow.inputs import gather_inputs, load_all
+from systolith_host.flow.inputs import gather_inputs, gather_samples, load_all, more_pieces
 from systolith_host.flow.load import (
     Loaded,
     is_onnx,
@@ -39,7 +39,8 @@ from systolith_host.flow.load import (
     shape_network,
 )
 from systolith_host.flow.log import Log
-from systolith_host.flow.prepare import Quantisation, Quantised, quantise, refuse_scales
+from systolith_host.flow.prepare import Quantised, quantise, refuse_scales
+from systolith_host.flow.quantisation import Quantisation
 from systolith_host.frontend.images import image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.graph import Graph, node_macs
@@ -59,9 +60,10 @@ def load(
     calibrate: Any = None,
     weights: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    method: Literal["minmax", "percentile", "mse"] = "minmax",
+    method: Literal["minmax", "percentile", "mse"] | None = None,
     equalise: bool | None = None,
     correct_bias: bool | None = None,
+    round_together: bool | None = None,
     input_shape: tuple[int, ...] | None = None,
     progress: Progress = None,
 ) -> "Network":
@@ -84,12 +86,12 @@ def load(
         scaling) without it.
     seed : int
         Of the random weights, at least 0.
-    method : {"minmax", "percentile", "mse"}
-        Range of a tensor: all values, all but 0.01 % at each end, or the one with the least
-        mean-squared error.
-    equalise, correct_bias : bool, optional
-        Whether to equalise channels across layers, and to correct biases; by default where
-        `calibrate` is given.
+    method : {"minmax", "percentile", "mse"}, optional
+        Range of a tensor: all values, all but 0.01 % at each end, or (the default) the one with
+        the least mean-squared error; minmax for random weights without `calibrate`.
+    equalise, correct_bias, round_together : bool, optional
+        Whether to equalise channels across layers, to correct biases, and to round the weights of
+        a layer together; by default all, but for random weights without `calibrate`.
     input_shape : tuple of int, optional
         Of a torch module's input for one image; that of the first of `calibrate` if not given. Of
         an ONNX file's, in the file's own order of axes, where the file leaves it open or another
@@ -107,9 +109,10 @@ def load(
         If there is no such network, a file or array cannot be used, or an option does not go with
         it.
     """
-    choice_of("method", method, tuple(METHODS))
+    if method is not None:
+        choice_of("method", method, tuple(METHODS))
     seed = whole_of("seed", seed, 0, (1 << 63) - 1)
-    how = Quantisation(method, equalise, correct_bias)
+    how = Quantisation(method, equalise, correct_bias, round_together)
     path = None if weights is None else Path(weights)
     with log_of(progress) as log:
         name, folder = _named(source, calibrate, input_shape)
@@ -219,14 +222,14 @@ class Network:
             "calibrate": given is not None,
             "equalise": bool(self._how.equalisation),
             "correct_bias": bool(self._how.correction),
+            "round_together": bool(self._how.rounding),
         }
         if self._known is not None:
             refuse_scales(self._known, asked)
         if given is not None:
             last = self._known is not None and self._known.channels_last
-            self._samples = gather_inputs(
-                given, self.input_shape, log, "calibrate", channels_last=last
-            )
+            shape = self.input_shape
+            self._samples = gather_samples(given, shape, log, "calibrate", channels_last=last)
 
     def forward(self, x: Any) -> np.ndarray:
         """Compute the float network, without any quantisation of ours.
@@ -362,21 +365,23 @@ class Network:
         default = self._samples is None and not self.is_quantised
         key = (multiplier_width, batch if default else 0)
         if key not in self._quantised:
-            samples = self._samples_of(batch, log) if default else self._samples
-            how = self._how.settled(not default)
             loaded = self._values(log)
-            self._quantised[key] = quantise(loaded, samples, how, multiplier_width, log)
+            careful = not (default and loaded.random)
+            samples = self._samples_of(batch, careful, log) if default else self._samples
+            settled = self._how.settled(careful)
+            self._quantised[key] = quantise(loaded, samples, settled, multiplier_width, log)
         return self._quantised[key]
 
-    def _samples_of(self, batch: int, log: Log) -> np.ndarray:
+    def _samples_of(self, batch: int, careful: bool, log: Log) -> np.ndarray:
         """Return the photographs that the command line calibrates on, too."""
-        shape = self.input_shape
-        if len(shape) != 3 or shape[0] not in (1, 3) or not _has_photographs():
+        shape, there = self.input_shape, is_installed("PIL") and is_installed("sklearn")
+        if len(shape) != 3 or shape[0] not in (1, 3) or not there:
             raise SystolithError(
                 f"{self.name}: has no scales: load it with calibrate=, arrays of shape "
                 f"{shape} or files of them"
             )
-        return image_batch([*load_all(sample_images()[:batch], shape, log)], batch)
+        found = image_batch([*load_all(paths := sample_images()[:batch], shape, log)], batch)
+        return more_pieces(paths, shape, found) if careful else found
 
     def __repr__(self) -> str:
         shapes = f"{self.input_shape} to {self.output_shape}"
@@ -393,7 +398,3 @@ class Network:
             for node in self.graph.nodes
         ]
         return table(rows, caption=self.name)
-
-
-def _has_photographs() -> bool:
-    return is_installed("PIL") and is_installed("sklearn")

@@ -10,7 +10,7 @@ from systolith_host.cli.output import check_targets, show
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
-from systolith_host.flow.prepare import Quantisation
+from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request, prepare_program
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -39,9 +39,10 @@ def compile_(
     ] = None,
     image: options.ImageOption = None,
     calibrate: options.CalibrateOption = None,
-    calibration: options.MethodOption = options.Method.MINMAX,
+    calibration: options.MethodOption = None,
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
+    round_together: options.RoundOption = None,
     weights: options.WeightsOption = None,
     config: options.ConfigOption = None,
     batch: options.BatchOption = 1,
@@ -75,7 +76,9 @@ def compile_(
             calibrate=calibrate or (),
             weights=weights,
             seed=seed,
-            quantisation=Quantisation(calibration.value, equalise, correct_bias),
+            quantisation=Quantisation(
+                options.value_of(calibration), equalise, correct_bias, round_together
+            ),
             batch=batch,
             size=size,
             save_program=out,

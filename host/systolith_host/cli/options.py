@@ -29,12 +29,14 @@ __all__ = [
     "MethodOption",
     "NetworkArgument",
     "PlacementJobsOption",
+    "RoundOption",
     "ShapeOption",
     "SeedOption",
     "SeedsOption",
     "TurnaroundOption",
     "WeightsOption",
     "size_of",
+    "value_of",
 ]
 
 DEFAULT_LATENCY = Memory().latency
@@ -92,11 +94,12 @@ WeightsOption = Annotated[
     ),
 ]
 MethodOption = Annotated[
-    Method,
+    Method | None,
     typer.Option(
         "--calibration",
         help="Range of a tensor: all values, all but 0.01 % at each end, or the one with the least "
-        "mean-squared error.",
+        "mean-squared error. Default: mse; minmax for random weights without --calibrate.",
+        show_default=False,
     ),
 ]
 EqualiseOption = Annotated[
@@ -104,7 +107,7 @@ EqualiseOption = Annotated[
     typer.Option(
         "--equalise/--no-equalise",
         help="Scale channels across layers where that measurably lowers the noise; the float "
-        "network stays the same. Default: with --calibrate.",
+        "network stays the same. Default: yes, but for random weights without --calibrate.",
         show_default=False,
     ),
 ]
@@ -112,8 +115,17 @@ CorrectOption = Annotated[
     bool | None,
     typer.Option(
         "--correct-bias/--no-correct-bias",
-        help="Subtract the mean error of each channel on the calibration images from its bias. "
-        "Default: with --calibrate.",
+        help="Take the mean error of each channel on the calibration images out of its bias. "
+        "Default: as --equalise.",
+        show_default=False,
+    ),
+]
+RoundOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--round-together/--round-nearest",
+        help="Round the weights of a layer together, so that errors cancel on the calibration "
+        "images, or each to the nearest. Default: as --equalise.",
         show_default=False,
     ),
 ]
@@ -205,3 +217,8 @@ def size_of(shape: str | None) -> tuple[int, ...] | None:
             f"--shape must be that of one image (1x...), not {shape!r}; --batch says how many run"
         )
     return tuple(map(int, parts[1:]))
+
+
+def value_of(choice: Enum | None) -> str | None:
+    """Return the text of a choice, None if it is left to the default."""
+    return None if choice is None else str(choice.value)

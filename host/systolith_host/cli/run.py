@@ -9,7 +9,7 @@ import typer
 from systolith_host.cli import options
 from systolith_host.cli.output import MISMATCH, check_targets, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
-from systolith_host.flow.prepare import Quantisation
+from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request
 from systolith_host.flow.run import run as run_request
 from systolith_host.progress import ProgressLog
@@ -33,9 +33,10 @@ def run(
     shape: options.ShapeOption = None,
     image: options.ImageOption = None,
     calibrate: options.CalibrateOption = None,
-    calibration: options.MethodOption = options.Method.MINMAX,
+    calibration: options.MethodOption = None,
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
+    round_together: options.RoundOption = None,
     weights: options.WeightsOption = None,
     config: options.ConfigOption = None,
     device: Annotated[
@@ -134,7 +135,9 @@ def run(
         calibrate=calibrate or (),
         weights=weights,
         seed=seed,
-        quantisation=Quantisation(calibration.value, equalise, correct_bias),
+        quantisation=Quantisation(
+            options.value_of(calibration), equalise, correct_bias, round_together
+        ),
         noise=noise,
         size=options.size_of(shape),
         batch=batch,

@@ -9,13 +9,34 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.flow.log import Log
+from systolith_host.frontend.form import Form, Piece
 from systolith_host.frontend.images import check_inputs, find_inputs, load_inputs
 
-__all__ = ["gather_inputs", "load_all"]
+__all__ = ["LEAST_SAMPLES", "gather_inputs", "gather_samples", "load_all", "more_pieces"]
+
+LEAST_SAMPLES = 8
+"""Inputs to calibrate on; photographs give more pieces if there are fewer."""
+
+_PIECES = (
+    Piece(0.0, 0.0, 1.0, True),
+    Piece(1.0, 1.0, 1.25, False),
+    Piece(0.0, 1.0, 1.25, True),
+    Piece(1.0, 0.0, 1.0, False),
+    Piece(0.5, 0.5, 1.5, True),
+    Piece(0.0, 0.5, 1.5, False),
+    Piece(1.0, 0.5, 1.25, True),
+)
+"""Taken of each photograph in turn, besides its middle."""
 
 
 def gather_inputs(
-    given: Any, shape: tuple[int, ...], log: Log, what: str, *, channels_last: bool = False
+    given: Any,
+    shape: tuple[int, ...],
+    log: Log,
+    what: str,
+    *,
+    channels_last: bool = False,
+    form: Form | None = None,
 ) -> np.ndarray:
     """Return inputs in the order in which they are given.
 
@@ -32,6 +53,8 @@ def gather_inputs(
         The name of `given` in errors.
     channels_last : bool
         Whether arrays may be (height, width, channels), as the network's file has them.
+    form : Form, optional
+        What the network expects of photographs, and of arrays if it says so.
 
     Returns
     -------
@@ -43,14 +66,16 @@ def gather_inputs(
         If something cannot be used, or there is nothing.
     """
     if isinstance(given, str | os.PathLike):
-        return load_all(find_inputs([Path(given)]), shape, log, channels_last=channels_last)
+        return load_all(
+            find_inputs([Path(given)]), shape, log, channels_last=channels_last, form=form
+        )
     if isinstance(given, list | tuple):
         if not given:
             raise SystolithError(f"{what}: is empty; give arrays or files")
         if any(isinstance(one, str | os.PathLike) or hasattr(one, "__array__") for one in given):
             named = [(one, f"{what}[{index}]") for index, one in enumerate(given)]
             parts = [
-                gather_inputs(one, shape, log, name, channels_last=channels_last)
+                gather_inputs(one, shape, log, name, channels_last=channels_last, form=form)
                 for one, name in named
             ]
             return np.concatenate(parts)
@@ -59,13 +84,26 @@ def gather_inputs(
     except Exception as error:  # whatever lists of lists, or other libraries' arrays, come to
         reason = " ".join(str(error).split())[:160]
         raise SystolithError(f"{what}: cannot be made an array: {reason}") from None
-    return check_inputs(values, shape, what, channels_last=channels_last)
+    return check_inputs(values, shape, what, channels_last=_last(channels_last, form))
 
 
 def load_all(
-    paths: Sequence[Path], shape: tuple[int, ...], log: Log, *, channels_last: bool = False
+    paths: Sequence[Path],
+    shape: tuple[int, ...],
+    log: Log,
+    *,
+    channels_last: bool = False,
+    form: Form | None = None,
+    piece: Piece | None = None,
 ) -> np.ndarray:
     """Return the inputs of some files; the log hears where pixels were transparent.
+
+    Parameters
+    ----------
+    channels_last, form
+        As of :func:`gather_inputs`.
+    piece : Piece, optional
+        Of every photograph; its middle if not given.
 
     Returns
     -------
@@ -78,9 +116,68 @@ def load_all(
     """
     overlaid: list[Path] = []
     images = np.concatenate(
-        [load_inputs(path, shape, overlaid.append, channels_last=channels_last) for path in paths]
+        [
+            load_inputs(
+                path,
+                shape,
+                overlaid.append,
+                channels_last=_last(channels_last, form),
+                form=form,
+                piece=piece,
+            )
+            for path in paths
+        ]
     )
     if overlaid:
         more = f" and {len(overlaid) - 1} more" if overlaid[1:] else ""
         log.message(f"{overlaid[0]}{more}: transparent pixels are laid over white")
     return images
+
+
+def more_pieces(
+    paths: Sequence[Path], shape: tuple[int, ...], found: np.ndarray, form: Form | None = None
+) -> np.ndarray:
+    """Return inputs with more pieces of the same photographs, up to :data:`LEAST_SAMPLES`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Photographs; NumPy files add nothing.
+    shape : tuple of int
+        Of the network's input.
+    found : ndarray of float32, shape (N, *shape)
+        What the middles of them gave.
+    """
+    photographs = [path for path in paths if path.suffix != ".npy"]
+    parts = [found]
+    for piece in _PIECES:
+        wanted = LEAST_SAMPLES - sum(map(len, parts))
+        for path in photographs[: max(wanted, 0)]:
+            parts.append(load_inputs(path, shape, form=form, piece=piece))
+    return np.concatenate(parts)
+
+
+def gather_samples(
+    given: Any,
+    shape: tuple[int, ...],
+    log: Log,
+    what: str,
+    *,
+    channels_last: bool = False,
+    form: Form | None = None,
+) -> np.ndarray:
+    """Return what a network is calibrated on: as :func:`gather_inputs`, few photographs in pieces.
+
+    Parameters and errors are those of :func:`gather_inputs`.
+    """
+    found = gather_inputs(given, shape, log, what, channels_last=channels_last, form=form)
+    several = given if isinstance(given, list | tuple) else [given]
+    if not all(isinstance(one, str | os.PathLike) for one in several):
+        return found
+    paths = find_inputs([Path(one) for one in several])
+    return more_pieces(paths, shape, found, form)
+
+
+def _last(channels_last: bool, form: Form | None) -> bool:
+    """Return whether arrays have their channels last, by the options or the network's file."""
+    return channels_last if form is None or form.channels_last is None else form.channels_last

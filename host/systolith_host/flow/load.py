@@ -50,6 +50,8 @@ class Loaded:
         Where the weights come from, in words.
     model : OnnxModel, optional
         The content of the file.
+    random : bool
+        Whether the values are random, so that it does not matter how well they are quantised.
     """
 
     network: str
@@ -57,6 +59,7 @@ class Loaded:
     weights: Weights
     source: str
     model: "OnnxModel | None" = None
+    random: bool = False
 
     @property
     def channels_last(self) -> bool:
@@ -135,7 +138,7 @@ def load_values(
     log.stage("weights")
     if weights is None:
         source = f"random (He scaling, seed {seed}); classes mean nothing"
-        return Loaded(network, graph, random_weights(graph, seed, log.update), source)
+        return Loaded(network, graph, random_weights(graph, seed, log.update), source, random=True)
     return Loaded(network, graph, load_weights(weights, graph, log.update), str(weights))
 
 

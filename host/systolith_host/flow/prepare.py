@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from systolith_host.errors import SystolithError
-from systolith_host.flow.inputs import load_all
+from systolith_host.flow.inputs import gather_samples, load_all, more_pieces
 from systolith_host.flow.load import Loaded, load_values
 from systolith_host.flow.log import Log
-from systolith_host.frontend.images import find_inputs, image_batch, sample_images
+from systolith_host.flow.quantisation import Quantisation, real_output, warning
+from systolith_host.frontend.form import Form
+from systolith_host.frontend.images import image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
-from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.noise import decibels, layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
 
 __all__ = [
@@ -33,36 +35,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Quantisation:
-    """The options for turning a float network into integers.
-
-    Parameters
-    ----------
-    method : str
-        One of quantize.calibrate.METHODS.
-    equalisation, correction : bool, optional
-        Whether to equalise channels across layers, and to correct biases; by default where there
-        are calibration images, as what fits the images of the run alone says nothing of others.
-    """
-
-    method: str = "minmax"
-    equalisation: bool | None = None
-    correction: bool | None = None
-
-    def settled(self, calibrated: bool) -> "Quantisation":
-        """Return what is left to the defaults decided.
-
-        Parameters
-        ----------
-        calibrated : bool
-            Whether there are calibration images.
-        """
-        return Quantisation(
-            self.method,
-            calibrated if self.equalisation is None else self.equalisation,
-            calibrated if self.correction is None else self.correction,
-        )
+_NAMED = 4
+"""Equalised groups that a line names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +48,9 @@ class Quantised:
     qgraph : QGraph
     graph : Graph
     weights : mapping of str to LayerWeights
-        Equalised, if that was asked for.
+        Of the float network.
+    equalised : mapping of str to LayerWeights
+        Those that the integers were made from; on the calibration images the output is the same.
     scales : mapping of str to ActivationScale
         Of a file that was quantised already.
     known : (ndarray, ndarray), optional
@@ -84,6 +60,7 @@ class Quantised:
     qgraph: QGraph
     graph: Graph
     weights: Weights
+    equalised: Weights
     scales: Mapping[str, ActivationScale]
     known: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -144,6 +121,7 @@ def prepare(
     quantisation: Quantisation | None = None,
     noise: bool = False,
     size: Sequence[int] | None = None,
+    form: Form | None = None,
 ) -> Prepared:
     """Build or read a network, calibrate and quantise it, and run the golden model.
 
@@ -171,6 +149,8 @@ def prepare(
         Whether to compute the signal-to-noise ratio of every layer.
     size : sequence of int, optional
         Of an ONNX file's input for one image, in the file's order of axes; its own if not given.
+    form : Form, optional
+        What the network expects of photographs.
 
     Raises
     ------
@@ -186,7 +166,7 @@ def prepare(
     paths = tuple(images) or sample_images()
     paths = paths[: max(batch, 1)]
     last = loaded.channels_last
-    given = [*load_all(paths, shape, log, channels_last=last)]
+    given = [*load_all(paths, shape, log, channels_last=last, form=form)]
     inputs = image_batch(given, batch)
     refuse_scales(
         loaded,
@@ -194,24 +174,33 @@ def prepare(
             "--calibrate": bool(calibrate),
             "--equalise": bool(how.equalisation),
             "--correct-bias": bool(how.correction),
+            "--round-together": bool(how.rounding),
         },
     )
-    samples = inputs
+    samples, careful = inputs, bool(calibrate) or not loaded.random
     if calibrate:
-        samples = load_all(find_inputs(calibrate), shape, log, channels_last=last)
-    made = quantise(loaded, samples, how.settled(bool(calibrate)), multiplier_width, log)
+        files = list(calibrate)
+        samples = gather_samples(files, shape, log, "--calibrate", channels_last=last, form=form)
+    elif careful and not loaded.quantised:
+        samples = more_pieces(paths, shape, inputs, form)
+    how = how.settled(careful)
+    made = quantise(loaded, samples, how, multiplier_width, log)
     qgraph = made.qgraph
     tensors = golden_tensors(loaded, qgraph, inputs, log)
+    output = made.float_output(inputs)
+    if not loaded.quantised and (found := warning(qgraph, tensors, output, how, bool(calibrate))):
+        log.message(found)
     ratios: dict[str, float] = {}
     if noise:
         log.stage("noise")
-        ratios = layer_noise(graph, made.weights, qgraph, tensors, inputs, made.scales)
+        ratios = layer_noise(graph, made.equalised, qgraph, tensors, inputs, made.scales)
+        ratios[qgraph.output] = decibels(output, real_output(qgraph, tensors).reshape(output.shape))
     names = ", ".join(str(path) if images else path.name for path in paths)
     if len(given) < batch:
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"
-    return Prepared(graph, qgraph, tensors, made.float_output(inputs), loaded.source, names, ratios)
+    return Prepared(graph, qgraph, tensors, output, loaded.source, names, ratios)
 
 
 def golden_tensors(
@@ -289,7 +278,7 @@ def quantise(
     if loaded.quantised and model is not None:
         log.stage("quantisation")
         qgraph = quantize_scaled(graph, weights, model.scales, multiplier_width, log.update)
-        return Quantised(qgraph, graph, weights, model.scales)
+        return Quantised(qgraph, graph, weights, weights, model.scales)
     if samples is None:
         raise SystolithError(f"{loaded.network}: has no scales: calibrate them on images")
     judged = None
@@ -300,24 +289,34 @@ def quantise(
         judged = judge_float(Path(loaded.network), model, samples[:1])
         log.message(judged.line)
     log.stage("calibration")
-    if how.equalisation:
-        weights = _equalised(graph, weights, samples, log)
-    calibration = calibrate(graph, weights, samples, log.update, method=how.method)
+    made = _equalised(graph, weights, samples, log) if how.equalisation else weights
+    calibration = calibrate(graph, made, samples, log.update, method=how.method or "minmax")
     if judged is not None:
         judged.check(calibration.output[:1], f"{loaded.network}: equalisation")
     log.stage("quantisation")
-    qgraph = quantize(graph, weights, calibration, multiplier_width, log.update)
-    if how.correction:
-        log.stage("bias correction")
-        qgraph, _ = correct_bias(graph, weights, qgraph, samples, log.update)
-    return Quantised(qgraph, graph, weights, {}, (samples, calibration.output))
+    qgraph = quantize(graph, made, calibration, multiplier_width, log.update)
+    if how.correction or how.rounding:
+        stages = {"rounding": how.rounding, "bias correction": how.correction}
+        log.stage(" and ".join(stage for stage, asked in stages.items() if asked))
+        qgraph, _ = correct(
+            graph,
+            made,
+            qgraph,
+            samples,
+            log.update,
+            rounding=bool(how.rounding),
+            biases=bool(how.correction),
+        )
+    return Quantised(qgraph, graph, weights, made, {}, (samples, calibration.output))
 
 
 def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: Log) -> Weights:
     log.stage("equalisation")
-    made, pairs = equalise(graph, weights, samples, log.update)
-    changed = [f"{pair.first} and {pair.second}" for pair in pairs if pair.way]
+    made, groups = equalise(graph, weights, samples, log.update)
+    changed = [f"{group.first[0]} and {group.second[0]}" for group in groups if group.way]
     if changed:
-        log.message(f"equalised {len(changed)} of {len(pairs)} pairs: {', '.join(changed)}")
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        names = ", ".join(changed[:_NAMED])
+        log.message(f"equalised {len(changed)} of {len(groups)} groups: {names}{more}")
     log.stage("calibration")
     return made

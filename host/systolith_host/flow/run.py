@@ -13,7 +13,8 @@ from systolith_host.flow.fits import check_network, check_program
 from systolith_host.flow.judge import make_report
 from systolith_host.flow.load import network_name
 from systolith_host.flow.log import Log
-from systolith_host.flow.prepare import Prepared, Quantisation, prepare
+from systolith_host.flow.prepare import Prepared, prepare
+from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.report import Report
 from systolith_host.flow.select import select_layers
 from systolith_host.program.program import LayerProgram, Program

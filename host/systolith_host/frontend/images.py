@@ -9,6 +9,7 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
+from systolith_host.frontend.form import MEAN, STD, Form, Piece
 
 __all__ = [
     "MEAN",
@@ -20,10 +21,6 @@ __all__ = [
     "load_inputs",
     "sample_images",
 ]
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's red, green and blue, of values from 0 to 1."""
 
 _RESIZE = 256 / 224
 """Length of the shorter side over the crop's, before the crop."""
@@ -69,6 +66,8 @@ def load_inputs(
     overlaid: Callable[[Path], None] | None = None,
     *,
     channels_last: bool = False,
+    form: Form | None = None,
+    piece: Piece | None = None,
 ) -> np.ndarray:
     """Return a file as inputs of a network.
 
@@ -84,6 +83,10 @@ def load_inputs(
         As in :func:`load_image`.
     channels_last : bool
         As in :func:`check_inputs`.
+    form : Form, optional
+        What the network expects; torchvision's normalisation if not given.
+    piece : Piece, optional
+        Of a photograph; its middle if not given.
 
     Returns
     -------
@@ -106,7 +109,10 @@ def load_inputs(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
             "gives; use a NumPy file (.npy)"
         )
-    return load_image(path, shape[1], shape[2], gray=shape[0] == 1, overlaid=overlaid)[None]
+    gray = shape[0] == 1
+    return load_image(
+        path, shape[1], shape[2], gray=gray, overlaid=overlaid, form=form, piece=piece
+    )[None]
 
 
 def check_inputs(
@@ -157,12 +163,14 @@ def load_image(
     *,
     gray: bool = False,
     overlaid: Callable[[Path], None] | None = None,
+    form: Form | None = None,
+    piece: Piece | None = None,
 ) -> np.ndarray:
     """Return a photograph as network input.
 
     Pixels become 8-bit gray or RGB as :func:`decode_image` says. The photograph is scaled until
     256/224 of the wanted size fits into it, the middle is cut out, and the values are normalised
-    with :data:`MEAN` and :data:`STD`; gray values are only scaled to 1.
+    as `form` says: by default with ImageNet's mean and deviation; gray values are only scaled to 1.
 
     Parameters
     ----------
@@ -175,6 +183,9 @@ def load_image(
         One channel instead of red, green and blue.
     overlaid : callable, optional
         Called with the path if the photograph has transparent pixels, which are laid over white.
+    form : Form, optional
+    piece : Piece, optional
+        Another piece than the middle.
 
     Returns
     -------
@@ -206,20 +217,21 @@ def load_image(
         raise SystolithError(f"{path}: image cannot be read: {reason}") from None
     if transparent and overlaid is not None:
         overlaid(path)
+    piece = piece or Piece()
     sides = (width or size, size)
-    least = tuple(round(side * _RESIZE) for side in sides)
+    least = tuple(round(side * _RESIZE * piece.zoom) for side in sides)
     scale = max(short / side for short, side in zip(least, image.size, strict=True))
     across, down = (
         max(short, int(side * scale)) for short, side in zip(least, image.size, strict=True)
     )
     image = image.resize((across, down), Image.Resampling.BILINEAR)
-    left, top = round((across - sides[0]) / 2), round((down - sides[1]) / 2)
+    left = round((across - sides[0]) * piece.across)
+    top = round((down - sides[1]) * piece.down)
     cut = image.crop((left, top, left + sides[0], top + sides[1]))
     pixels = np.asarray(cut, np.float32) / 255
-    if gray:
-        return np.ascontiguousarray(pixels[None])
-    normalised = (pixels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
-    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+    if piece.mirrored:
+        pixels = pixels[:, ::-1]
+    return (form or Form()).apply(pixels[..., None] if gray else pixels)
 
 
 def image_batch(images: Sequence[np.ndarray], batch: int) -> np.ndarray:

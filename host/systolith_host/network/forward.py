@@ -126,6 +126,8 @@ def _product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if node.groups > 1 and weight.shape[1] == 1:
+        return _depthwise(node, weight, bias, x)
     if node.groups > 1:
         one = replace(node, groups=1)
         parts = zip(
@@ -135,9 +137,13 @@ def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np
             strict=True,
         )
         return np.concatenate([_conv(one, *part) for part in parts], axis=1)
+    flat = weight.reshape(len(weight), -1)
+    if node.kernel == (1, 1) and node.stride == (1, 1) and not any(node.padding):
+        sums = np.matmul(flat, x.reshape(*x.shape[:2], -1))
+        sums += bias[:, None]
+        return sums.reshape(len(x), len(weight), *x.shape[2:])
     windows = input_windows(node, x)
     images, _, p, q, *_ = windows.shape
-    flat = weight.reshape(len(weight), -1)
     step = max(1, _COLUMN_BYTES // (4 * flat.shape[1] * q))
     result = np.empty((images, len(weight), p, q), np.float32)
     for image in range(images):
@@ -146,6 +152,21 @@ def _conv(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np
             columns = chunk.transpose(0, 3, 4, 1, 2).reshape(flat.shape[1], -1)
             sums = flat @ columns + bias[:, None]
             result[image, :, first : first + step] = sums.reshape(len(weight), -1, q)
+    return result
+
+
+def _depthwise(node: Conv, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the convolution whose groups have one input channel each, tap after tap."""
+    windows = input_windows(node, x)
+    outputs = len(weight) // node.groups  # of a group
+    result = np.empty((len(x), len(weight), *windows.shape[2:4]), np.float32)
+    result[...] = bias.reshape(-1, 1, 1)
+    for number in range(outputs):
+        part = result[:, number::outputs]
+        taps = weight[number::outputs, 0].reshape(-1, *node.kernel, 1, 1)
+        for r in range(node.kernel[0]):
+            for s in range(node.kernel[1]):
+                part += windows[..., r, s] * taps[:, r, s]
     return result
 
 

@@ -8,9 +8,15 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.numerics import MAX_SHIFT
 
-__all__ = ["ActivationScale", "activation_scale", "quantize_weight", "requantisation"]
+__all__ = [
+    "WEIGHT_LIMIT",
+    "ActivationScale",
+    "activation_scale",
+    "quantize_weight",
+    "requantisation",
+]
 
-_WEIGHT_LIMIT = 127
+WEIGHT_LIMIT = 127
 """Weights are symmetric: -128 is not used."""
 
 _LARGEST_BIAS = 2.0**31 + 0.5
@@ -120,13 +126,13 @@ def quantize_weight(
         whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)  # 2**31, rounded
         return integers.reshape(weight.shape), whole, kept_scale
     largest = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
-    scale = largest / _WEIGHT_LIMIT
+    scale = largest / WEIGHT_LIMIT
     # Where the bias dwarfs the weights (a dead channel), it decides the scale.
     scale = np.maximum(scale, np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT))
     scale = np.maximum(scale, _LEAST_WEIGHT_SCALE)
     steps = flat * (1 / scale).astype(np.float32)[:, None]
     np.rint(steps, out=steps)
-    np.clip(steps, -_WEIGHT_LIMIT, _WEIGHT_LIMIT, out=steps)
+    np.clip(steps, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=steps)
     integer_bias = np.rint(bias.astype(np.float64) / (input_scale * scale)).astype(np.int32)
     return steps.astype(np.int8).reshape(weight.shape), integer_bias, scale
 

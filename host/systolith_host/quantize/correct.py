@@ -1,4 +1,4 @@
-"""Bias correction: takes the mean error of quantisation out of each channel's bias."""
+"""Layer by layer, on calibration images: rounds weights together, and corrects biases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ from systolith_host.network.forward import input_windows, run_float
 from systolith_host.network.golden import run_layer
 from systolith_host.network.graph import Conv, Graph, Linear, Weights
 from systolith_host.network.qgraph import QConv, QGraph
-from systolith_host.network.scales import ActivationScale
+from systolith_host.network.scales import WEIGHT_LIMIT, ActivationScale
+from systolith_host.quantize.rounding import round_columns, round_taps
 
-__all__ = ["MOST_IMAGES", "Correction", "correct_bias"]
+__all__ = ["MOST_IMAGES", "Correction", "correct"]
 
 MOST_IMAGES = 32
 """Calibration images that are used: all of them are in memory at once, layer after layer."""
@@ -19,7 +20,16 @@ MOST_IMAGES = 32
 _BIAS_LIMIT = (1 << 31) - 1
 
 _LEAST_STEP, _LARGEST_STEP = 2.0**-31, 255
-"""Steps of the output that a step of the sums may make where a bias is corrected."""
+"""Steps of the output that a step of the sums may make where a layer is corrected."""
+
+_SAMPLES = 2048
+"""Windows that the weights of a layer are rounded on, of all images."""
+
+_STEPS = 4
+"""Of the search for a bias."""
+
+_LEAST_SAMPLES = 0.25
+"""Windows for each weight of an output channel; with fewer, weights are rounded one by one."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,26 +43,37 @@ class Correction:
     layer : str
     steps : float
         Root mean square of the corrections of its channels, in steps of its output.
+    rounded : bool
+        Whether its weights were rounded together.
     """
 
     layer: str
     steps: float
+    rounded: bool = False
 
 
-def correct_bias(
+def correct(
     graph: Graph,
     weights: Weights,
     qgraph: QGraph,
     images: np.ndarray,
     progress: Progress | None = None,
+    *,
+    rounding: bool = True,
+    biases: bool = True,
 ) -> tuple[QGraph, tuple[Correction, ...]]:
-    """Return the integer network with biases under which channels have the float network's means.
+    """Return the integer network with weights and biases that suit its inputs.
 
-    After Nagel et al., "Data-free quantization through weight equalization and bias correction"
-    (ICCV 2019), section 4.2, with images. Layers are taken in order, so that a layer's inputs
-    come from corrected layers. The mean of each channel of sums, before any clamp, is compared
-    with the float network's, and the difference is added to the bias. A convolution is linear: its
-    mean is that of its weights with its mean input window, so no convolution is computed.
+    Layers are taken in order, so that a layer's inputs come from corrected layers.
+
+    Weights are rounded as :mod:`systolith_host.quantize.rounding` says, on a sample of the layer's
+    own input windows. Layers with too few windows, as fully connected ones on few images, keep
+    weights that are rounded to nearest.
+
+    Biases are corrected after Nagel et al., "Data-free quantization through weight equalization
+    and bias correction" (ICCV 2019), section 4.2, with images: the mean of each channel of sums,
+    before any clamp, is compared with the float network's, and the difference is added to the bias.
+    A convolution is linear: its mean is that of its weights with its mean input window.
 
     Parameters
     ----------
@@ -64,10 +85,12 @@ def correct_bias(
         For calibration; the first MOST_IMAGES are used.
     progress : callable, optional
         Called with what is under way, how much of it is done, and all.
+    rounding, biases : bool
+        Which of the two is done.
     """
     images = images[:MOST_IMAGES]
     nodes = {node.name: node for node in graph.weighted}
-    wanted = _float_means(graph, weights, images, progress)
+    wanted = _float_outputs(graph, weights, images, progress)
     last_use = {name: i for i, layer in enumerate(qgraph.layers) for name in layer.inputs}
     source = qgraph.tensors[qgraph.input]
     first = ActivationScale(source.unsigned, source.scale, source.zero_point).quantize(images)
@@ -79,8 +102,16 @@ def correct_bias(
             progress(layer.name, index, len(qgraph.layers))
         node = nodes.get(layer.name)
         if isinstance(layer, QConv) and node is not None:
-            layer, correction = _corrected(qgraph, layer, node, tensors, wanted[layer.name])
-            done.append(correction)
+            inputs = _Inputs(qgraph, layer, node, tensors[layer.input])
+            rounded = None
+            if rounding and weights[node.name].scale is None:
+                rounded = inputs.rounded(weights[node.name].weight)
+            if rounded is not None:
+                layer = replace(layer, weight=rounded)
+            steps = 0.0
+            if biases:
+                layer, steps = inputs.corrected(layer, wanted[layer.name])
+            done.append(Correction(layer.name, steps, rounded is not None))
         layers.append(layer)
         if index + 1 < len(qgraph.layers):
             parts = [
@@ -94,63 +125,137 @@ def correct_bias(
     return replace(qgraph, layers=tuple(layers)), tuple(done)
 
 
-def _float_means(
+def _float_outputs(
     graph: Graph, weights: Weights, images: np.ndarray, progress: Progress | None
 ) -> dict[str, np.ndarray]:
-    """Return the mean of each output channel of every layer with weights, before its clamp."""
-    users: dict[str, list[Conv | Linear]] = {}
-    for node in graph.weighted:
-        users.setdefault(node.input, []).append(node)
-    means = {node.name: np.zeros(len(weights[node.name].bias)) for node in graph.weighted}
+    """Return outputs of every layer with weights, before its clamp, at the sampled pixels.
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (K, N)
+    """
+    nodes = {node.output: node for node in graph.weighted}
+    found: dict[str, list[np.ndarray]] = {node.name: [] for node in graph.weighted}
     for number, image in enumerate(images):
         if progress is not None:
             progress("float network", number, len(images))
         for name, values in run_float(graph, weights, image[None]):
-            for node in users.get(name, ()):
-                made = weights[node.name]
-                mean = _mean_window(node, values)
-                means[node.name] += _mean_output(node, made.weight, mean) + made.bias
-    return {name: total / len(images) for name, total in means.items()}
+            if node := nodes.get(name):
+                channels = values.reshape(values.shape[1], -1)
+                chosen = _pixels(node, number, len(images), channels.shape[1])
+                found[node.name].append(channels[:, chosen])
+    return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
 
 
-def _mean_window(node: Conv | Linear, values: np.ndarray) -> np.ndarray:
-    """Return the mean input of a layer over images and pixels: shape (C, R, S) or (features,)."""
-    if isinstance(node, Linear):
-        return values.reshape(len(values), -1).mean(axis=0, dtype=np.float64)
-    return input_windows(node, values).mean(axis=(0, 2, 3), dtype=np.float64)
+def _pixels(node: Conv | Linear, image: int, images: int, count: int) -> np.ndarray:
+    """Return the sampled pixels of an image, of `count` outputs: the same for the same layer."""
+    each = max(1, _SAMPLES // images)
+    if count <= each:
+        return np.arange(count)
+    return np.random.default_rng([image, *node.name.encode()]).choice(count, each, replace=False)
 
 
-def _mean_output(node: Conv | Linear, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the mean outputs of weights on a mean window, shape (K,)."""
-    groups = node.groups if isinstance(node, Conv) else 1
-    each = weight.reshape(groups, len(weight) // groups, -1)
-    return np.concatenate(
-        [part @ window for part, window in zip(each, mean.reshape(groups, -1), strict=True)]
-    )
+class _Inputs:
+    """The inputs of a layer of the integer network, as numbers of steps around zero.
 
+    Parameters
+    ----------
+    qgraph : QGraph
+    layer : QConv
+    node : Conv or Linear
+        Of the float network.
+    values : ndarray of integers, shape (N, C, H, W)
+    """
 
-def _corrected(
-    qgraph: QGraph,
-    layer: QConv,
-    node: Conv | Linear,
-    tensors: dict[str, np.ndarray],
-    wanted: np.ndarray,
-) -> tuple[QConv, Correction]:
-    source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
-    # One image at a time: windows of integers become floats.
-    shape = (1, -1) if isinstance(node, Linear) else (1, *source.shape)
-    windows = [
-        _mean_window(node, (values.astype(np.float32) - source.zero_point).reshape(shape))
-        for values in tensors[layer.input]
-    ]
-    mean = np.mean(windows, axis=0)
-    sums = _mean_output(node, layer.weight.astype(np.float32), mean) + layer.bias
-    # Real value of a step of the sums: input scale times weight scale.
-    step = np.ldexp(layer.multiplier.astype(np.float64), -layer.shift) * target.scale
-    # Where a step crosses the whole output, or vanishes in it, the bias corrects nothing.
-    alive = (step > _LEAST_STEP * target.scale) & (step < _LARGEST_STEP * target.scale)
-    missing = np.zeros(len(sums))
-    missing[alive] = wanted[alive] / step[alive] - sums[alive]
-    bias = np.clip(np.rint(layer.bias + missing), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
-    moved = (bias.astype(np.float64) - layer.bias) * step / target.scale
-    return replace(layer, bias=bias), Correction(layer.name, float(np.sqrt((moved**2).mean())))
+    def __init__(
+        self, qgraph: QGraph, layer: QConv, node: Conv | Linear, values: np.ndarray
+    ) -> None:
+        self._source, self._target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
+        self._node, self._values = node, values
+        self._groups = node.groups if isinstance(node, Conv) else 1
+        # Real value of a step of the sums, which is that of the inputs times that of the weights.
+        self._step = np.ldexp(layer.multiplier.astype(np.float64), -layer.shift)
+        self._step *= self._target.scale
+        # Where a step crosses the whole output, or vanishes in it, nothing can be corrected.
+        scale = self._target.scale
+        self._alive = (self._step > _LEAST_STEP * scale) & (self._step < _LARGEST_STEP * scale)
+        self._weight = layer.weight
+        self._windows = self._sample()
+
+    def corrected(self, layer: QConv, wanted: np.ndarray) -> tuple[QConv, float]:
+        """Return the layer with better biases, and their mean change in steps of its output.
+
+        Parameters
+        ----------
+        layer : QConv
+        wanted : ndarray of float32, shape (K, N)
+            Of the float network, at the sampled pixels.
+        """
+        scale = self._target.scale
+        each = layer.weight.reshape(self._groups, len(layer.weight) // self._groups, -1)
+        sums = np.matmul(each.astype(np.float32), self._windows).reshape(len(layer.weight), -1)
+        factor = (self._step / scale)[:, None]
+        made = (sums + layer.bias[:, None]) * factor
+        wanted = wanted / np.float32(scale)
+        low, high = layer.low - self._target.zero_point, layer.high - self._target.zero_point
+        clamped = np.clip(wanted, low, high)
+        moved = np.zeros((len(made), 1))
+        for _ in range(_STEPS):
+            now = made + moved
+            # A value that both clamps hold at one end says nothing.
+            counts = ((now > low) & (now < high)) | ((wanted > low) & (wanted < high))
+            error = ((clamped - np.clip(now, low, high)) * counts).sum(axis=1, keepdims=True)
+            moved += error / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        moved[~self._alive] = 0
+        steps = moved[:, 0] / np.where(self._alive, factor[:, 0], 1)
+        bias = np.clip(np.rint(layer.bias + steps), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
+        return replace(layer, bias=bias), float(np.sqrt((moved**2).mean()))
+
+    def rounded(self, real: np.ndarray) -> np.ndarray | None:
+        """Return weights rounded on a sample of the windows; None where there are too few.
+
+        Parameters
+        ----------
+        real : ndarray of float32, shape (K, C / groups, R, S) or (K, features)
+        """
+        windows = self._windows
+        taps = self._weight[0].size
+        if windows.shape[-1] < max(2, _LEAST_SAMPLES * taps):
+            return None
+        rows = real.reshape(len(real), -1)
+        scale = np.where(self._alive, self._step / self._source.scale, 1.0)
+        steps = rows / scale[:, None]
+        steps = np.where(np.abs(steps) < 2 * WEIGHT_LIMIT, steps, 0.0)
+        windows = windows - windows.mean(axis=-1, keepdims=True)
+        count = len(real) // self._groups
+        if self._node_is_depthwise:
+            found = round_taps(steps, np.repeat(windows, count, axis=0), WEIGHT_LIMIT)
+        else:
+            parts = zip(np.split(steps, self._groups), windows, strict=True)
+            found = np.concatenate([round_columns(*part, WEIGHT_LIMIT) for part in parts])
+        found = found.astype(np.int8).reshape(self._weight.shape)
+        return np.where(self._alive.reshape(-1, 1, 1, 1), found, self._weight)
+
+    @property
+    def _node_is_depthwise(self) -> bool:
+        return self._groups > 1 and self._weight.shape[1] == 1
+
+    def _centred(self, image: np.ndarray) -> np.ndarray:
+        shape = (1, -1) if isinstance(self._node, Linear) else (1, *self._source.shape)
+        return (image.astype(np.float32) - self._source.zero_point).reshape(shape)
+
+    def _sample(self) -> np.ndarray:
+        """Return windows at random pixels, shape (groups, weights of a channel, N)."""
+        parts = []
+        for number, image in enumerate(self._values):
+            values = self._centred(image)
+            if isinstance(self._node, Linear):
+                parts.append(values)
+                continue
+            windows = input_windows(self._node, values)[0]
+            _, height, width, *_ = windows.shape
+            pixels = _pixels(self._node, number, len(self._values), height * width)
+            found = windows[:, pixels // width, pixels % width].swapaxes(0, 1)
+            parts.append(found.reshape(len(pixels), -1))
+        rows = np.concatenate(parts)
+        return np.ascontiguousarray(rows.T.reshape(self._groups, -1, len(rows)))

@@ -1,34 +1,23 @@
-"""Cross-layer equalisation: brings channels of a tensor to similar ranges, where it helps."""
+"""Cross-layer equalisation: brings channels of tensors to similar ranges, where it helps."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from systolith_host.network.forward import input_windows, run_float
-from systolith_host.network.graph import (
-    AveragePool,
-    Clip,
-    Conv,
-    Flatten,
-    Graph,
-    LayerWeights,
-    Linear,
-    MaxPool,
-    Node,
-    Relu,
-    Weights,
-)
+from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear, Weights
 from systolith_host.network.scales import activation_scale, quantize_weight
+from systolith_host.quantize.groups import Group, divide_channels, equalisable, per_element
 
-__all__ = ["Equalised", "Pair", "divide_channels", "equalisable", "equalise"]
+__all__ = ["Equalised", "equalise"]
 
-SHARES = (0.25, 0.5, 0.75)
+SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of a tensor's unevenness that go into the weights behind it."""
 
 LEAST_GAIN = 0.1
-"""Decibels below which a pair is left as it is: less is noise of the sample."""
+"""Decibels below which a group is left as it is: less is noise of the sample."""
 
 _PIXELS = 512
 """Outputs of a layer on which it is judged."""
@@ -39,84 +28,50 @@ _CHANNELS = 64
 _LARGEST = 1e4
 """Largest factor of a channel."""
 
+_TOUCHES = 1 - 1e-6
+"""Share of a clamp at which a channel reaches it."""
+
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two layers between which channels may be scaled without any change of the output.
-
-    Parameters
-    ----------
-    first, second : Conv or Linear
-        Only ReLUs, pools and flattenings stand between them, and nothing else uses their tensors.
-    """
-
-    first: Conv | Linear
-    second: Conv | Linear
-
-
-@dataclass(frozen=True)
 class Equalised:
-    """The result for a pair.
+    """The result for a group.
 
     Parameters
     ----------
-    first, second : str
+    first, second : tuple of str
         The layers.
     before, after : float
-        Signal over noise at the output of `second`, in decibels, of the rounding of its input and
-        its weights alone; the same number twice if the pair was left as it was.
+        Signal over noise at the outputs of `second`, in decibels, of the rounding of its inputs
+        and weights alone; the same number twice if the group was left as it was.
     way : str
         The one that was best, "weights" or "tensor" with its share; "" if none was good enough.
     """
 
-    first: str
-    second: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
     before: float
     after: float
     way: str
 
 
-def equalisable(graph: Graph) -> Iterator[Pair]:
-    """Yield all pairs of layers of a graph between which channels may be scaled.
-
-    A positive factor goes through a ReLU, a max-pool and a mean; it does not go through a clamp
-    at any other value, nor to a sum or concatenation, whose other inputs would need it, too.
-    """
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            users.setdefault(name, []).append(node)
-    for first in graph.weighted:
-        node: Node = first
-        while True:
-            behind = users.get(node.output, [])
-            if len(behind) != 1 or node.output in graph.outputs:
-                break
-            (node,) = behind
-            if isinstance(node, Conv | Linear):
-                yield Pair(first, node)
-                break
-            open_clip = (
-                isinstance(node, Clip) and node.low in (0, -math.inf) and node.high == (math.inf)
-            )
-            if not (open_clip or isinstance(node, Relu | MaxPool | AveragePool | Flatten)):
-                break
-
-
 def equalise(
     graph: Graph, weights: Weights, images: np.ndarray, progress: Progress | None = None
 ) -> tuple[dict[str, LayerWeights], tuple[Equalised, ...]]:
-    """Return weights of the same float network that lose less when they are quantised.
+    """Return weights that lose less when they are quantised.
+
+    On the given images the float network stays the same. On others it does, too, but for channels
+    in front of a clamp from above: they may saturate where they have left the range that they had
+    on the images, as all quantised tensors do.
 
     After Nagel et al., "Data-free quantization through weight equalization and bias correction"
     (ICCV 2019), which divides channel i by sqrt(v_i / w_i), v_i being its largest weight before
     and w_i its largest weight behind. Here weights have a scale for each output channel, so that
     the tensor between counts: t_i**a / w_i**(1 - a) is tried, too, as in Xiao et al.,
-    "SmoothQuant" (ICML 2023), t_i being the channel's largest value on the images. Each pair is
-    judged by the noise of rounding its tensor and the weights behind, on a sample of outputs of
-    images that the factors were not chosen by. A pair is left alone unless that noise shrinks.
+    "SmoothQuant" (ICML 2023), t_i being the channel's largest value on the images. Each group is
+    judged by the noise of rounding its tensors and the weights behind, on a sample of outputs of
+    images that the factors were not chosen by. A group is left alone unless that noise shrinks.
 
     Parameters
     ----------
@@ -131,128 +86,78 @@ def equalise(
     Returns
     -------
     weights : dict of str to LayerWeights
-    pairs : tuple of Equalised
+    groups : tuple of Equalised
     """
-    pairs = [
-        pair
-        for pair in equalisable(graph)
-        if weights[pair.first.name].scale is None and weights[pair.second.name].scale is None
+    groups = [
+        group
+        for group in equalisable(graph)
+        if all(weights[node.name].scale is None for node in (*group.first, *group.second))
     ]
-    seen = {pair.second.input: _Sample(pair, len(images)) for pair in pairs}
-    for number, image in enumerate(images if pairs else images[:0]):
+    samples = [_Samples(group, len(images)) for group in groups]
+    takers: dict[str, list[Callable[[np.ndarray, int], None]]] = {}
+    for sample in samples:
+        for name, take in sample.takers():
+            takers.setdefault(name, []).append(take)
+    for number, image in enumerate(images if groups else images[:0]):
 
         def report(name: str, done: int, total: int, number: int = number) -> None:
             if progress is not None:
                 progress(name, number * total + done, len(images) * total)
 
         for name, values in run_float(graph, weights, image[None], report):
-            if name in seen:
-                seen[name].take(values)
+            for take in takers.get(name, ()):
+                take(values, number % 2)
     result = dict(weights)
     found = []
-    for pair in pairs:
-        sample = seen[pair.second.input]
-        outcome, scale = sample.judge(
-            result[pair.first.name].weight, result[pair.second.name].weight
-        )
+    for sample in samples:
+        outcome, scale = sample.judge(result)
         found.append(outcome)
         if outcome.way:
-            result |= divide_channels(result, pair, scale)
+            result |= divide_channels(result, sample.group, scale)
     return result, tuple(found)
 
 
-class _Sample:
-    """The values before a pair's second layer on the images.
+class _Reader:
+    """The values before a layer, on images that go to two parts by turns."""
 
-    Images go to two parts by turns, so that factors of one part can be judged on the other.
-
-    Parameters
-    ----------
-    pair : Pair
-    images : int
-        Number of images.
-    """
-
-    def __init__(self, pair: Pair, images: int) -> None:
-        first = pair.first
-        self.pair = pair
-        self.channels = first.features if isinstance(first, Linear) else first.channels
-        self.each = max(1, _PIXELS // images)
-        self.largest = np.zeros((2, self.channels))
+    def __init__(self, node: Conv | Linear, channels: int, each: int) -> None:
+        self.node = node
+        self.each = each
+        self.largest = np.zeros((2, channels))
         self.signed = False
         self.patches: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         self._rng = np.random.default_rng(0)
-        self._count = 0
 
-    def take(self, values: np.ndarray) -> None:
+    def take(self, values: np.ndarray, part: int) -> None:
         """Add the tensor of an image, shape (1, C, H, W) or (1, features)."""
-        part = self._count % 2
-        self._count += 1
-        by_channel = values.reshape(self.channels, -1)
-        lows, highs = by_channel.min(axis=1), by_channel.max(axis=1)
+        lows, highs = _ends(values, self.largest.shape[1])
         self.largest[part] = np.maximum(self.largest[part], np.maximum(highs, -lows))
         self.signed |= bool(lows.min() < 0)
-        node = self.pair.second
-        if isinstance(node, Linear):
+        if isinstance(self.node, Linear):
             self.patches[part].append(values.reshape(1, -1))
             return
-        windows = input_windows(node, values)[0]
+        windows = input_windows(self.node, values)[0]
         _, height, width, *_ = windows.shape
         chosen = self._rng.choice(height * width, min(self.each, height * width), replace=False)
         self.patches[part].append(windows[:, chosen // width, chosen % width].swapaxes(0, 1))
 
-    def judge(self, before: np.ndarray, behind: np.ndarray) -> tuple[Equalised, np.ndarray]:
-        """Return the noise with the best way, and the factors of the channels.
-
-        Parameters
-        ----------
-        before, behind : ndarray
-            Weights of the pair's layers.
-        """
-        node = self.pair.second
-        groups = node.groups if isinstance(node, Conv) else 1
-        rows = before.reshape(len(before), -1)
-        first = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
-        second = _column_ranges(behind, groups, self.channels)
-        none = np.ones(self.channels)
-        # One image would be judged by itself.
-        folds = ((0, 1), (1, 0)) if self.patches[1] else ((0, 0),)
-        plain = best = self._ratio(behind, groups, [(none, *fold) for fold in folds])
-        way, scale = "", none
-        ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-            "weights": lambda _: _factors(first, second, 0.5)
-        }
-        if self.patches[1]:
-            ways |= {
-                f"tensor, {share:g}": lambda tensor, share=share: _factors(tensor, second, share)
-                for share in SHARES
-            }
-        for name, factors in ways.items():
-            tried = [(factors(self.largest[known]), known, unseen) for known, unseen in folds]
-            ratio = self._ratio(behind, groups, tried)
-            if ratio > best and ratio >= plain + LEAST_GAIN:
-                best, way, scale = ratio, name, factors(self.largest.max(axis=0))
-        return Equalised(self.pair.first.name, node.name, plain, best, way), scale
-
-    def _ratio(
-        self, weight: np.ndarray, groups: int, tried: list[tuple[np.ndarray, int, int]]
-    ) -> float:
-        """Return signal over noise of some output channels, in decibels.
+    def noise(self, weight: np.ndarray, tried: list[tuple[np.ndarray, int, int]]) -> float:
+        """Return noise over signal of some output channels.
 
         Parameters
         ----------
         weight : ndarray, shape (K, C / groups, R, S) or (K, features)
-        groups : int
         tried : list of (ndarray, int, int)
             Factors of the channels, the part whose range is known, and the part to judge on.
         """
+        groups = self.node.groups if isinstance(self.node, Conv) else 1
         rows = np.linspace(0, len(weight) - 1, min(len(weight), _CHANNELS)).astype(int)
         group_of = rows * groups // len(weight)
         per_group = weight.shape[1]
         signal = noise = 0.0
         for scale, known, unseen in tried:
             patches = np.concatenate(self.patches[unseen]).astype(np.float32)
-            wide = _per_element(scale, patches.shape[1]).astype(np.float32)
+            wide = per_element(scale, patches.shape[1]).astype(np.float32)
             shape = (1, -1, *[1] * (patches.ndim - 2))
             largest = float((self.largest[known] / scale).max())
             step = activation_scale(-largest if self.signed else 0.0, largest)
@@ -268,27 +173,109 @@ class _Sample:
                 error = _rows(rounded[:, part]) @ coarse.T - exact
                 signal += float((exact.astype(np.float64) ** 2).sum())
                 noise += float((error**2).sum())
-        return 10 * math.log10(signal / noise) if signal and noise else math.inf
+        return noise / signal if signal else 0.0
+
+
+class _Samples:
+    """What a group's tensors are on the images."""
+
+    def __init__(self, group: Group, images: int) -> None:
+        self.group = group
+        each = max(1, _PIXELS // images)
+        self._readers = [_Reader(node, group.channels, each) for node in group.second]
+        self._summed = np.zeros((2, group.channels))
+        self._clamped = np.zeros(group.channels)
+
+    def takers(self) -> list[tuple[str, Callable[[np.ndarray, int], None]]]:
+        """Return the names of tensors, each with what takes an image's values of it."""
+        found = [(reader.node.input, reader.take) for reader in self._readers]
+        found += [(name, self._take_summed) for name in self.group.summed]
+        return found + [(name, self._take_clamped) for name in self.group.clamped]
+
+    def _take_summed(self, values: np.ndarray, part: int) -> None:
+        lows, highs = _ends(values, self.group.channels)
+        self._summed[part] = np.maximum(self._summed[part], np.maximum(highs, -lows))
+
+    def _take_clamped(self, values: np.ndarray, part: int) -> None:
+        highs = _ends(values, self.group.channels)[1]
+        self._clamped = np.maximum(self._clamped, highs)
+
+    def judge(self, weights: Weights) -> tuple[Equalised, np.ndarray]:
+        """Return the noise with the best way, and the factors of the channels."""
+        channels = self.group.channels
+        first = np.max([_row_ranges(weights[n.name].weight) for n in self.group.first], axis=0)
+        columns = [
+            _column_ranges(weights[node.name].weight, node, channels) for node in self.group.second
+        ]
+        second = np.max([_evened(column) for column in columns], axis=0)
+        tensor = np.maximum(self._summed, np.max([r.largest for r in self._readers], axis=0))
+        none = np.ones(channels)
+        # One image would be judged by itself.
+        several = bool(self._readers[0].patches[1])
+        folds = ((0, 1), (1, 0)) if several else ((0, 0),)
+        plain = best = self._ratio(weights, [(none, *fold) for fold in folds])
+        way, scale = "", none
+        ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            "weights": lambda _: _factors(first, second, 0.5)
+        }
+        if several:
+            ways |= {
+                f"tensor, {share:g}": lambda tensor, share=share: _factors(tensor, second, share)
+                for share in SHARES
+            }
+        for name, factors in ways.items():
+            tried = [(self._held(factors(tensor[known])), known, unseen) for known, unseen in folds]
+            ratio = self._ratio(weights, tried)
+            if ratio > best and ratio >= plain + LEAST_GAIN:
+                best, way, scale = ratio, name, self._held(factors(tensor.max(axis=0)))
+        firsts = tuple(node.name for node in self.group.first)
+        seconds = tuple(node.name for node in self.group.second)
+        return Equalised(firsts, seconds, plain, best, way), scale
+
+    def _held(self, factors: np.ndarray) -> np.ndarray:
+        """Return factors under which no clamp from above acts where it did not, nor the reverse."""
+        high = self.group.high
+        if high == math.inf:
+            return factors
+        share = self._clamped / high
+        held = np.clip(factors / factors.max(), np.maximum(share, 1 / _LARGEST), 1.0)
+        held[share >= _TOUCHES] = 1.0
+        return held
+
+    def _ratio(self, weights: Weights, tried: list[tuple[np.ndarray, int, int]]) -> float:
+        noise = sum(
+            reader.noise(weights[reader.node.name].weight, tried) for reader in self._readers
+        )
+        return -10 * math.log10(noise) if noise else math.inf
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _per_element(scale: np.ndarray, size: int) -> np.ndarray:
-    """Return the factor of each element of a vector that may be flattened images."""
-    return np.repeat(scale, size // len(scale))
+def _ends(values: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    by_channel = values.reshape(channels, -1)
+    return by_channel.min(axis=1), by_channel.max(axis=1)
 
 
-def _column_ranges(weight: np.ndarray, groups: int, channels: int) -> np.ndarray:
+def _row_ranges(weight: np.ndarray) -> np.ndarray:
+    rows = _rows(weight)
+    return np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
+
+
+def _column_ranges(weight: np.ndarray, node: Conv | Linear, channels: int) -> np.ndarray:
     """Return the largest weight behind each channel, whose elements are alike."""
-    others = tuple(axis for axis in range(weight.ndim) if axis != 1)
-    if groups > 1:
-        parts = np.split(weight, groups)
-        found = [np.maximum(part.max(axis=others), -part.min(axis=others)) for part in parts]
-        return np.concatenate(found).astype(np.float64)
-    columns = np.maximum(weight.max(axis=others), -weight.min(axis=others))
+    groups = node.groups if isinstance(node, Conv) else 1
+    others = (1, *range(3, weight.ndim + 1))
+    grouped = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    columns = np.maximum(grouped.max(axis=others), -grouped.min(axis=others))
     return columns.reshape(channels, -1).max(axis=1).astype(np.float64)
+
+
+def _evened(column: np.ndarray) -> np.ndarray:
+    """Return a layer's column ranges around 1, so that those of several can be compared."""
+    alive = column > 0
+    return column / np.exp(np.log(column[alive]).mean()) if alive.any() else column
 
 
 def _factors(tensor: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
@@ -301,26 +288,3 @@ def _factors(tensor: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray
     found /= np.exp(np.log(found).mean())
     factors[alive] = np.clip(found, 1 / _LARGEST, _LARGEST)
     return factors
-
-
-def divide_channels(weights: Weights, pair: Pair, factors: np.ndarray) -> dict[str, LayerWeights]:
-    """Return the weights of a pair between which each channel is divided by a positive factor.
-
-    Parameters
-    ----------
-    weights : mapping of str to LayerWeights
-    pair : Pair
-    factors : ndarray of float64, shape (K,)
-        One for each output channel of the first layer.
-    """
-    first, second = weights[pair.first.name], weights[pair.second.name]
-    # In float32: the largest weights have a hundred million elements.
-    narrow = factors.astype(np.float32)
-    rows = narrow.reshape(-1, *[1] * (first.weight.ndim - 1))
-    divided = replace(first, weight=first.weight / rows, bias=first.bias / factors)
-    count, inputs, *kernel = second.weight.shape
-    groups = pair.second.groups if isinstance(pair.second, Conv) else 1
-    wide = _per_element(narrow, groups * inputs).reshape(groups, 1, inputs, *[1] * len(kernel))
-    weight = second.weight.reshape(groups, count // groups, inputs, *kernel) * wide
-    multiplied = replace(second, weight=weight.reshape(second.weight.shape))
-    return {pair.first.name: divided, pair.second.name: multiplied}

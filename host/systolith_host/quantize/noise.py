@@ -11,7 +11,7 @@ from systolith_host.network.graph import Graph, Weights
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
 
-__all__ = ["layer_noise"]
+__all__ = ["decibels", "layer_noise"]
 
 
 def layer_noise(
@@ -47,10 +47,14 @@ def layer_noise(
             continue
         target = qgraph.tensors[names[name]]
         real = (tensors[target.name].astype(np.float64) - target.zero_point) * target.scale
-        noise = float(((real.reshape(values.shape) - values) ** 2).sum())
-        signal = float((values.astype(np.float64) ** 2).sum())
-        if not noise:
-            result[target.name] = math.inf
-        else:
-            result[target.name] = 10 * math.log10(signal / noise) if signal else -math.inf
+        result[target.name] = decibels(values, real.reshape(values.shape))
     return result
+
+
+def decibels(signal: np.ndarray, values: np.ndarray) -> float:
+    """Return signal over noise, the noise being the difference of the values from the signal."""
+    noise = float(((values - signal.astype(np.float64)) ** 2).sum())
+    power = float((signal.astype(np.float64) ** 2).sum())
+    if not noise:
+        return math.inf
+    return 10 * math.log10(power / noise) if power else -math.inf

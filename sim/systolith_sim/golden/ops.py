@@ -11,6 +11,9 @@ __all__ = ["add", "conv2d", "conv_output_size", "max_pool"]
 COLUMN_BYTES = 64 << 20
 """Memory for the columns of one matrix product, and for the weights of one."""
 
+_INT32_TAPS = 1 << 15
+"""Products of an input, 9 bits with sign, and a weight of 8 that 32 bits can add up, at least."""
+
 
 def conv_output_size(
     size: tuple[int, int],
@@ -77,6 +80,17 @@ def conv2d(
     -------
     ndarray of `dtype`, shape (N, K, P, Q)
     """
+    info = np.iinfo(np.empty(0, dtype).dtype)
+    if not info.min <= low <= high <= info.max:
+        raise ValueError(f"low and high must be ordered and fit {info.dtype}, not {low} and {high}")
+    if groups > 1 and weight.shape[1] == 1 and weight.shape[2] * weight.shape[3] <= _INT32_TAPS:
+        sums = _depthwise_sums(
+            x, weight, groups, stride, padding, dilation, np.int16(input_zero_point)
+        ).astype(np.int64)
+        scaled = [np.asarray(v, np.int64).reshape(-1, 1, 1) for v in (bias, multiplier, shift)]
+        values = _requantize(sums, *scaled)
+        values += output_zero_point
+        return np.clip(values, low, high, out=values).astype(dtype)
     if groups > 1:
         parts = zip(
             *(np.split(values, groups) for values in (weight, bias, multiplier, shift)),
@@ -103,9 +117,6 @@ def conv2d(
     outputs, weight_channels, *kernel = weight.shape
     if weight_channels != channels:
         raise ValueError(f"weight must have {channels} input channels, not {weight_channels}")
-    info = np.iinfo(np.empty(0, dtype).dtype)
-    if not info.min <= low <= high <= info.max:
-        raise ValueError(f"low and high must be ordered and fit {info.dtype}, not {low} and {high}")
     p, q = conv_output_size((height, width), (kernel[0], kernel[1]), stride, padding, dilation)
     top, bottom, left, right = padding
     centred = np.pad(
@@ -138,6 +149,36 @@ def conv2d(
             target = result[part, image, rows]
             target[...] = values.reshape(target.shape)
     return np.ascontiguousarray(result.transpose(1, 0, 2, 3))
+
+
+def _depthwise_sums(
+    x: np.ndarray,
+    weight: np.ndarray,
+    groups: int,
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    zero_point: np.int16,
+) -> np.ndarray:
+    """Return the sums of a convolution whose groups have one input channel each, tap after tap."""
+    outputs, _, *kernel = weight.shape
+    p, q = conv_output_size(
+        (x.shape[2], x.shape[3]), (kernel[0], kernel[1]), stride, padding, dilation
+    )
+    top, bottom, left, right = padding
+    sides = ((0, 0), (0, 0), (top, bottom), (left, right))
+    centred = np.pad(x.astype(np.int16) - zero_point, sides).astype(np.int32)
+    sums = np.zeros((len(x), outputs, p, q), np.int32)
+    for number in range(outputs // groups):  # of a group's outputs
+        part = sums[:, number :: outputs // groups]
+        for r in range(kernel[0]):
+            for s in range(kernel[1]):
+                down, across = r * dilation[0], s * dilation[1]
+                rows = slice(down, down + stride[0] * (p - 1) + 1, stride[0])
+                pixels = slice(across, across + stride[1] * (q - 1) + 1, stride[1])
+                tap = weight[number :: outputs // groups, 0, r, s].astype(np.int32)
+                part += centred[:, :, rows, pixels] * tap[:, None, None]
+    return sums
 
 
 def add(

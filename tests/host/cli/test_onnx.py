@@ -132,14 +132,15 @@ def photograph(tmp_path):
 @pytest.mark.parametrize(
     ("options", "stages"),
     [
-        ((), (False, False)),
-        (("--calibrate",), (True, True)),
-        (("--calibrate", "--no-equalise"), (False, True)),
-        (("--calibrate", "--no-correct-bias"), (True, False)),
-        (("--equalise", "--correct-bias"), (True, True)),
+        ((), (True, True, True)),
+        (("--calibrate",), (True, True, True)),
+        (("--calibrate", "--no-equalise"), (False, True, True)),
+        (("--no-correct-bias",), (True, False, True)),
+        (("--round-nearest",), (True, True, False)),
+        (("--no-equalise", "--no-correct-bias", "--round-nearest"), (False, False, False)),
     ],
 )
-def test_equalisation_and_bias_correction_come_with_calibration_images_or_when_asked_for(
+def test_a_files_network_is_quantised_with_care_but_for_what_is_turned_off(
     command, model, photograph, monkeypatch, options, stages
 ):
     seen = []
@@ -150,7 +151,8 @@ def test_equalisation_and_bias_correction_come_with_calibration_images_or_when_a
     status, out, _ = command("run", model, *EMULATOR, "--image", photograph, *arguments)
     assert status == 0
     assert "0 mismatches" in out
-    assert ("equalisation" in seen, "bias correction" in seen) == stages
+    steps = ("equalisation", "bias correction", "rounding")
+    assert tuple(any(step in name for name in seen) for step in steps) == stages
 
 
 def test_a_quantised_network_is_neither_equalised_nor_corrected(command, tmp_path, photograph):

@@ -1,5 +1,7 @@
 """Bias correction: the channels' means come to those of the float network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,14 @@ from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import GraphBuilder, LayerWeights
 from systolith_host.network.qgraph import QConv
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.correct import correct
 from systolith_host.quantize.quantize import quantize, quantize_input
 
 GRAPH = build_network("mini")
+
+
+def correct_biases(graph, weights, qgraph, images):
+    return correct(graph, weights, qgraph, images, rounding=False)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,7 @@ def means(qgraph, images, name):
 
 def test_means_of_the_output_come_closer(case):
     weights, images, qgraph = case
-    made, found = correct_bias(GRAPH, weights, qgraph, images)
+    made, found = correct_biases(GRAPH, weights, qgraph, images)
     wanted = dict(run_float(GRAPH, weights, images))[GRAPH.output].mean(axis=0)
     before = np.abs(means(qgraph, images, qgraph.output) - wanted)
     after = np.abs(means(made, images, made.output) - wanted)
@@ -54,9 +60,9 @@ def test_a_bias_that_is_wrong_by_some_steps_is_put_right():
     qgraph = quantize(graph, weights, calibrate(graph, weights, images), 16)
     (layer,) = qgraph.layers
     assert isinstance(layer, QConv)
-    right, _ = correct_bias(graph, weights, qgraph, images)
+    right, _ = correct_biases(graph, weights, qgraph, images)
     wrong = QConv(**{**layer.__dict__, "bias": layer.bias + np.arange(6, dtype=np.int32) * 5000})
-    put_right, (found,) = correct_bias(
+    put_right, (found,) = correct_biases(
         graph, weights, type(qgraph)(**{**qgraph.__dict__, "layers": (wrong,)}), images
     )
     for one, other in zip(right.layers, put_right.layers, strict=True):
@@ -71,7 +77,7 @@ def test_a_bias_that_is_wrong_by_some_steps_is_put_right():
 
 def test_only_biases_change(case):
     weights, images, qgraph = case
-    made, _ = correct_bias(GRAPH, weights, qgraph, images)
+    made, _ = correct_biases(GRAPH, weights, qgraph, images)
     assert made.tensors == qgraph.tensors
     changed = 0
     for before, after in zip(qgraph.layers, made.layers, strict=True):
@@ -83,11 +89,33 @@ def test_only_biases_change(case):
     assert changed == len(GRAPH.weighted)
 
 
+def test_a_bias_counts_behind_the_clamp():
+    """Sums far below a ReLU that are wrong by much move no bias; those above it do."""
+    builder = GraphBuilder("one", (1, 1, 8))
+    builder.conv("c", 1, (1, 1))
+    builder.relu("r")
+    graph = builder.build()
+    weights = {"c": LayerWeights(np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32))}
+    x = np.array([1, 2, 3, 4, -3, -3, -4, -4], np.float32).reshape(1, 1, 1, 8)
+    qgraph = quantize(graph, weights, calibrate(graph, weights, x), 16)
+    (layer,) = qgraph.layers
+    assert isinstance(layer, QConv)
+    made, _ = correct_biases(graph, weights, qgraph, x)
+    right = made.layers[0]
+    assert isinstance(right, QConv)
+    # Inputs saturate here, but only those of the channel's dead pixels.
+    narrow = dict(qgraph.tensors)
+    source = narrow["input"]
+    narrow["input"] = replace(source, zero_point=-128 + 64, scale=source.scale)
+    shifted = replace(qgraph, tensors=narrow)
+    found, _ = correct_biases(graph, weights, shifted, x)
+    moved = found.layers[0]
+    assert isinstance(moved, QConv)
+    np.testing.assert_array_equal(moved.bias, right.bias)
+
+
 def test_once_corrected_there_is_nothing_left_to_correct(case):
     weights, images, qgraph = case
-    once, _ = correct_bias(GRAPH, weights, qgraph, images)
-    twice, found = correct_bias(GRAPH, weights, once, images)
-    assert max(one.steps for one in found) == 0
-    for one, other in zip(once.layers, twice.layers, strict=True):
-        if isinstance(one, QConv) and isinstance(other, QConv):
-            np.testing.assert_array_equal(one.bias, other.bias)
+    once, _ = correct_biases(GRAPH, weights, qgraph, images)
+    _, found = correct_biases(GRAPH, weights, once, images)
+    assert max(one.steps for one in found) < 0.01

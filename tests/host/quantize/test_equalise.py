@@ -19,7 +19,8 @@ from systolith_host.network.graph import (
     Relu,
 )
 from systolith_host.quantize.calibrate import calibrate
-from systolith_host.quantize.equalise import divide_channels, equalisable, equalise
+from systolith_host.quantize.equalise import equalise
+from systolith_host.quantize.groups import divide_channels, equalisable
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 
@@ -84,8 +85,7 @@ def badly_scaled(graph, weights, seed=3):
     rng = np.random.default_rng(seed)
     result = dict(weights)
     for pair in equalisable(graph):
-        count = len(result[pair.first.name].bias)
-        result |= divide_channels(result, pair, 2 ** rng.uniform(-5, 5, count))
+        result |= divide_channels(result, pair, 2 ** rng.uniform(-5, 5, pair.channels))
     return result
 
 
@@ -96,29 +96,60 @@ def output_noise(graph, weights, calibration, x):
 
 
 def names_of(graph):
-    return [(pair.first.name, pair.second.name) for pair in equalisable(graph)]
+    """Return the layers of each group, joined by +."""
+    return [
+        tuple("+".join(node.name for node in nodes) for nodes in (group.first, group.second))
+        for group in equalisable(graph)
+    ]
 
 
 def test_pairs_go_through_whatever_a_positive_factor_goes_through():
     assert names_of(graph_of()) == [("a", "d"), ("d", "g"), ("g", "y")]
 
 
-@pytest.mark.parametrize(
-    "between",
-    [Clip("ar", ("a",), "ar", 0.0, 6.0), Clip("ar", ("a",), "ar", -1.0, np.inf)],
-)
-def test_a_clamp_at_a_value_separates(between):
-    nodes = [between if node.name == "ar" else node for node in NODES]
-    assert names_of(graph_of(nodes)) == [("d", "g"), ("g", "y")]
+def with_clip(low, high):
+    between = Clip("ar", ("a",), "ar", low, high)
+    return graph_of([between if node.name == "ar" else node for node in NODES])
 
 
-def test_a_tensor_with_two_users_separates():
+@pytest.mark.parametrize(("low", "high"), [(-1.0, np.inf), (0.0, 0.0), (1.0, 6.0)])
+def test_a_clamp_from_below_separates(low, high):
+    assert names_of(with_clip(low, high)) == [("d", "g"), ("g", "y")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("high", [0.3, 1.5, 6.0])
+def test_channels_below_a_clamp_are_scaled_and_the_outputs_stay(high, seed):
+    graph, images = with_clip(0.0, high), images_of(4, seed)
+    assert names_of(graph)[0] == ("a", "d")
+    weights = random_layers(graph, seed)
+    sizes = 2.0 ** -np.arange(8)  # each channel below the clamp is half the one before
+    weights["a"] = LayerWeights(
+        weights["a"].weight * sizes[:, None, None, None].astype(np.float32),
+        (weights["a"].bias * sizes).astype(np.float32),
+    )
+    made, found = equalise(graph, weights, images)
+    before = output_of(graph, weights, images)
+    after = output_of(graph, made, images)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
+    assert found[0].way
+    reach = dict(run_float(graph, weights, images))["ar"].max(axis=(0, 2, 3)) >= high
+    same = (made["a"].weight == weights["a"].weight).all(axis=(1, 2, 3))
+    assert same[reach].all()
+    assert not same.all()
+
+
+def test_a_sum_joins_what_it_adds():
     shapes = {**SHAPES, "s": (8, 16, 16)}
     second = Conv("b", ("ar",), "b", 8, (1, 1))
     nodes = [*NODES[:2], second, Add("s", ("ar", "b"), "s"), *NODES[2:]]
     nodes[4] = Conv("d", ("s",), "d", 16, (3, 3), padding=(1, 1, 1, 1), groups=4)
     graph = graph_of(nodes, {**shapes, "b": (8, 16, 16)})
-    assert names_of(graph) == [("d", "g"), ("g", "y")]
+    assert names_of(graph) == [("a+b", "b+d"), ("d", "g"), ("g", "y")]
+    weights = random_layers(graph)
+    x = images_of(3)
+    before, after = (output_of(graph, w, x) for w in (weights, badly_scaled(graph, weights)))
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
 
 
 def test_the_networks_output_and_a_concatenation_separate():
@@ -180,7 +211,7 @@ def test_what_does_not_help_is_left_alone():
         if not pair.way:
             assert pair.after == pair.before
     untouched = {"a", "d", "g", "y"} - {
-        name for pair in found if pair.way for name in (pair.first, pair.second)
+        name for pair in found if pair.way for name in (*pair.first, *pair.second)
     }
     assert untouched
     for name in untouched:
@@ -205,7 +236,7 @@ def test_layers_that_were_quantised_before_are_left_alone():
     layer = weights["d"]
     weights["d"] = LayerWeights(layer.weight, layer.bias, np.full(16, 0.01))
     made, found = equalise(graph, weights, images_of(4))
-    assert [(pair.first, pair.second) for pair in found] == [("g", "y")]
+    assert [(pair.first, pair.second) for pair in found] == [(("g",), ("y",))]
     assert made["d"] is weights["d"]
 
 

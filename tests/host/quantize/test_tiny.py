@@ -12,7 +12,7 @@ from systolith_host.lab.onnx_models import (
 )
 from systolith_host.network.golden import run_golden
 from systolith_host.quantize.calibrate import METHODS, calibrate
-from systolith_host.quantize.correct import correct_bias
+from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
@@ -188,7 +188,7 @@ def compute(model, x, *, method="minmax", helped=False, width=16):
     found = calibrate(model.graph, weights, x, method=method)
     qgraph = quantize(model.graph, weights, found, width)
     if helped:
-        qgraph, _ = correct_bias(model.graph, weights, qgraph, x)
+        qgraph, _ = correct(model.graph, weights, qgraph, x)
     tensors = run_golden(qgraph, quantize_input(qgraph, x))
     noise = layer_noise(model.graph, weights, qgraph, tensors, x)
     tensor = qgraph.tensors[qgraph.output]
