@@ -210,7 +210,7 @@ def test_equalised_layers_are_named(command, photograph, tmp_path):
     )
     assert status == 0
     assert "0 mismatches" in out
-    assert "equalised 1 of 1 pairs: first and second" in err
+    assert "equalised 1 of 1 groups: first and second" in err
 
 
 def test_a_network_runs_on_numbers(command, model, tmp_path):
