@@ -89,6 +89,20 @@ CONFIGS = (
         queue_depth=16,
         **_SMALL,
     ),
+    AcceleratorConfig(
+        name="4x4-patches",
+        rows=4,
+        cols=4,
+        weight_depth=96,
+        post_lanes=2,
+        bus_bytes=8,
+        burst_beats=8,
+        outstanding_reads=2,
+        outstanding_writes=2,
+        queue_depth=4,
+        winograd=6,
+        **{**_SMALL, "acc_depth": 216, "acc_width": 30},
+    ),
 )
 """Few, because each needs a simulator; they differ in everything that timing depends on."""
 

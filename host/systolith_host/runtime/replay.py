@@ -9,6 +9,7 @@ from systolith_host.program.counters import LayerCounters
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.registers import ENGINE_STATES
+from systolith_hw.spec.winograd import LANES
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.replay.facts import make_facts
 from systolith_sim.replay.kernel import COUNTS, replay
@@ -85,7 +86,9 @@ def _limit(table: InstructionTable, config: AcceleratorConfig, timing: Memory) -
     """Return more cycles than it takes to do all work one after the other."""
     column = {name: table.rows[:, index] for index, name in enumerate(COLUMNS)}
     pixels = np.maximum(column["pixels"], config.least_pass)
-    steps = (pixels * column["passes"]).sum() + (column["words"] * (column["reads"] + 4)).sum()
+    # Passes on patches take as long as the walk that gathers them, or as many shortest passes.
+    steps = LANES * config.least_pass * column["chunks"][column["patches"] != 0].sum()
+    steps += (pixels * column["passes"]).sum() + (column["words"] * (column["reads"] + 4)).sum()
     steps += (column["planes"] * column["tile_rows"] * column["tile_columns"]).sum()
     beats = sum(table.read_beats.values()) + table.write_beats
     rate = config.bus_bytes if timing.bytes_per_cycle is None else timing.bytes_per_cycle

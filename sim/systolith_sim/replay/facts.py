@@ -19,6 +19,8 @@ FACTS = registers(
         *("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"),
         *("memory_latency", "memory_rate", "memory_turnaround", "memory_reads", "memory_writes"),
         *("memory_write_beats", "memory_answers", "beat_cost"),
+        *("winograd", "patch_latency", "kernel_latency", "patch_release", "kernel_release"),
+        *("strip_latency", "staged", "staged_clear"),
         "limit",  # cycles
     )
 )
@@ -67,8 +69,19 @@ def make_facts(
         "memory_write_beats": WRITE_BEATS,
         "memory_answers": TRANSACTIONS,  # that wait
         "beat_cost": RATE_UNIT * bus,
+        "winograd": config.winograd,
         "limit": limit,
     }
+    if config.winograd:
+        values |= {
+            "patch_latency": timing.WINOGRAD_PATCH,
+            "kernel_latency": timing.WINOGRAD_KERNEL,
+            "patch_release": timing.patch_release(config),
+            "kernel_release": timing.kernel_release(config),
+            "strip_latency": timing.strip_latency(config),
+            "staged": timing.STAGED,
+            "staged_clear": timing.STAGED_CLEAR,
+        }
     for name in ("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"):
         if values[name] > RING:
             raise ValueError(f"{name} must be at most {RING} in the replay, not {values[name]}")

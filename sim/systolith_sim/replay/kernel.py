@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from systolith_hw.spec.registers import ENGINE_STATES
-from systolith_sim.replay import bus, compute, control, fetch, load, memory, store
+from systolith_sim.replay import bus, compute, control, fetch, lanes, load, memory, store, strips
 from systolith_sim.replay.parts import ITEMS, zeroed
 
 __all__ = ["COUNTS", "Replayed", "replay"]
@@ -112,9 +112,9 @@ def _loop(sources: str) -> Any:
         made_of = sources  # noqa: F841
         f = facts[0]
         items = zeroed(ITEMS)
-        fetches, loader, core, storer = (
-            zeroed(fetch.FETCH), zeroed(load.LOAD), zeroed(compute.COMPUTE),
-            zeroed(store.STORE),
+        fetches, loader, core, passes, storer, staged = (
+            zeroed(fetch.FETCH), zeroed(load.LOAD), zeroed(compute.COMPUTE), zeroed(lanes.PASSES),
+            zeroed(store.STORE), zeroed(strips.STRIPS),
         )  # fmt: skip
         reads, writes = zeroed(bus.READ_PORT), zeroed(bus.WRITE_PORT)
         ram, tokens = zeroed(memory.MEMORY), zeroed(control.CONTROL)
@@ -131,8 +131,8 @@ def _loop(sources: str) -> Any:
             bus.offer_writes(writes, f, items, ram)
             memory.offer(ram, reads, writes)
             load.offer(loader, f, table, items, tokens, reads)
-            compute.offer(core, f, table, items, tokens, now)
-            store.offer(storer, f, table, items, tokens, writes, now)
+            compute.offer(core, passes, f, table, items, tokens, now)
+            store.offer(storer, staged, f, table, items, tokens, writes, now)
             fetch.offer(fetches, f, table, reads, loader, core, storer)
             control.offer(tokens, f, fetches, loader, storer, reads, writes)
 
@@ -152,8 +152,8 @@ def _loop(sources: str) -> Any:
             fetch.step(fetches, f)
             bus.step_reads(reads, items, fetches, loader, ram)
             load.step(loader, f, table, items, loads, fetches, times, now)
-            compute.step(core, f, table, items, convs, fetches, times, now)
-            store.step(storer, f, table, items, stores, fetches, times, now)
+            compute.step(core, passes, f, table, items, convs, fetches, times, now)
+            store.step(storer, staged, f, table, items, stores, fetches, times, now)
             bus.step_writes(writes, items, storer, ram)
             memory.step(ram, f, items, reads, writes, now)
         return ram.read_turn

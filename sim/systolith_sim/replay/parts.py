@@ -101,8 +101,11 @@ ITEMS = registers(
         "beats": (RING,),  # read: whether it was fetch's, whether it ends its burst
         "load_runs": (RING, 4),  # beats, skip, end, buffer
         "load_jobs": (RING,),  # instructions
+        "patches_at": (2,),  # chunks of patches, and of kernels: when they are in their rings
+        "kernels_at": (2,),
         "computed_at": (RING,),  # CONVs under way: when their last sums are there
         "drained_at": (RING,),  # words under way: when they are there
+        "strips": (RING, 2),  # when their words may be read, words
         "store_runs": (RING, 2),  # units skipped, words
         "bursts": (RING,),  # beats of the bursts whose data leaves
         "ends_store": (RING,),  # whether a burst whose answer is awaited is the last of its STORE

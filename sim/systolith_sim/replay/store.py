@@ -1,9 +1,13 @@
-"""The store engine: drains sums, packs the resulting words, requests bursts."""
+"""The store engine: drains sums, packs the resulting words, requests bursts.
+
+The sums of a STORE with ``winograd`` become words in ``strips``.
+"""
 
 import numpy as np
 
 from systolith_hw.spec.isa import Opcode
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
+from systolith_sim.replay import strips
 from systolith_sim.replay.parts import (
     ACTIVE,
     BASE,
@@ -35,25 +39,28 @@ from systolith_sim.replay.table import COLUMNS
 __all__ = ["STORE", "mine", "offer", "start", "step"]
 
 _IDLE, _BUSY, _COMPUTE, _PARAMS, _MEMORY = range(len(ENGINE_STATES[Engine.STORE]))
-_OPCODE, _COMPUTED, _LOADED, _RUN_WORDS, _WORDS, _READS = (
+_OPCODE, _COMPUTED, _LOADED, _RUN_WORDS, _READS, _WINDOWS, _ACROSS = (
     COLUMNS.index(name)
-    for name in ("opcode", "after_first", "after_second", "run_words", "words", "reads")
+    for name in (
+        *("opcode", "after_first", "after_second", "run_words", "reads", "windows", "across"),
+    )
 )
 
 STORE = registers(
     numbers=(
         "gate_row",
-        *("row", "settle", "room", "read", "reads", "words_left"),  # the drain's
+        *("row", "settle", "room", "read", "reads", "windows_left"),  # the drain's
         *("words_begun", "words_ended"),  # on their way through the lanes
         *("run_words", "index", "fill", "unit", "beat_units", "word_units"),  # the packer's
         *("beats", "run_skip", "run_length", "state"),  # within a cycle: what it offers
     ),
     flags=(
         *("gate_full", "computed_met", "loaded_met", "active", "fresh", "drained", "flush"),
+        *("winograd", "waits"),  # the kind of the present STORE; it waits for words of the other
         # Within a cycle: what it offers.
         *("computed_seen", "loaded_seen", "takes_instruction", "leaves_gate"),
         *("asked", "beats_last", "takes_run"),
-        *("reads_sum", "reads_word", "drain_ends", "drain_idle", "word_arrives"),
+        *("reads_sum", "reads_window", "drain_ends", "drain_idle", "word_arrives"),
         *("takes_word", "moved", "word_last", "full_beat", "packed"),
     ),
     arrays={
@@ -89,13 +96,18 @@ def mine(table: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def offer(s, f, table, items, tokens, write, now):
+def offer(s, p, f, table, items, tokens, write, now):
     """Offer a burst to write and a beat; see whether a sum is read and what the counters allow."""
     # Drain.
-    s.reads_sum = s.active and (s.read != 0 or s.room != 0)
-    s.reads_word = s.reads_sum and s.read == s.reads - 1
-    s.drain_ends = s.reads_word and s.words_left == 1
-    s.drain_idle = not s.active and s.settle == 0
+    may_begin = s.room != 0
+    if f.winograd != 0:
+        strips.offer(p, s.room)
+        if s.winograd:
+            may_begin = p.may_begin
+    s.reads_sum = s.active and (s.read != 0 or may_begin)
+    s.reads_window = s.reads_sum and s.read == s.reads - 1
+    s.drain_ends = s.reads_window and s.windows_left == 1
+    s.drain_idle = not s.active and s.settle == 0 and not s.waits
     s.word_arrives = (
         s.words_ended != s.words_begun and items.drained_at[s.words_ended & MASK] == now
     )
@@ -141,11 +153,27 @@ def offer(s, f, table, items, tokens, write, now):
 
 
 @compiled
-def step(s, f, table, items, mine, fetch, times, now):
+def step(s, p, f, table, items, mine, fetch, times, now):
     """Move one cycle on."""
+    if f.winograd != 0:
+        _stage(s, p, f, table, items, now)
     _drain(s, f, items, times, now)
     _pack(s)
-    _ask(s, f, table, items, mine, fetch, times, now)
+    _ask(s, p, f, table, items, mine, fetch, times, now)
+
+
+@compiled
+def _stage(s, p, f, table, items, now):
+    """Follow the sums of patches, and their words; let windows begin when there are none."""
+    if s.waits and strips.clear(p, now):
+        s.active = True
+        s.waits = False
+    if p.reads_word:
+        s.room -= 1
+        items.drained_at[s.words_begun & MASK] = now + f.staged
+        s.words_begun += 1
+    first = s.winograd and s.reads_sum and s.read == 0
+    strips.step(p, f, table, items, first, s.winograd and s.reads_window, now)
 
 
 @compiled
@@ -153,7 +181,7 @@ def _drain(s, f, items, times, now):
     """Read sums while the queue has room for the resulting words."""
     s.drained = s.drain_ends
     s.room += s.moved
-    if s.reads_sum and s.read == 0:
+    if s.reads_sum and s.read == 0 and not s.winograd:
         s.room -= 1
     if s.word_arrives:
         s.words_ended += 1
@@ -162,16 +190,17 @@ def _drain(s, f, items, times, now):
         if s.fresh:
             times[s.row, 1] = now
             s.fresh = False
-        if s.reads_word:
+        if s.reads_window:
             s.read = 0
-            s.words_left -= 1
-            items.drained_at[s.words_begun & MASK] = now + f.drain_latency
-            s.words_begun += 1
+            s.windows_left -= 1
+            if not s.winograd:
+                items.drained_at[s.words_begun & MASK] = now + f.drain_latency
+                s.words_begun += 1
         else:
             s.read += 1
     if s.drain_ends:
         s.active = False
-        s.settle = f.drain_latency + 2
+        s.settle = (f.strip_latency if s.winograd else f.drain_latency) + 2
         times[s.row, 2] = now
     elif s.settle != 0:
         s.settle -= 1
@@ -194,7 +223,7 @@ def _pack(s):
 
 
 @compiled
-def _ask(s, f, table, items, mine, fetch, times, now):
+def _ask(s, p, f, table, items, mine, fetch, times, now):
     """Bring instructions through the gate to the drain, and through the walker to bursts."""
     if s.takes_run:
         run = items.store_runs[s.runs[PUSHED] & MASK]
@@ -209,11 +238,16 @@ def _ask(s, f, table, items, mine, fetch, times, now):
     if s.leaves_gate:
         row = s.gate_row
         times[row, 0] = now
-        s.active = s.fresh = True
+        s.fresh = True
         s.row = row
+        s.winograd = table[row, _ACROSS] != 0
+        s.waits = not s.winograd and not strips.clear(p, now)
+        s.active = not s.waits
+        if s.winograd:
+            strips.take(p, table, row)
         s.read = 0
         s.reads = table[row, _READS]
-        s.words_left = table[row, _WORDS]
+        s.windows_left = table[row, _WINDOWS]
         s.run_words = table[row, _RUN_WORDS]
 
     s.computed_met, s.loaded_met = s.computed_seen, s.loaded_seen

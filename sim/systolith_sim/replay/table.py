@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
     PARAM_BYTES,
@@ -14,6 +13,7 @@ from systolith_hw.spec.isa import (
     Instruction,
     Opcode,
 )
+from systolith_hw.spec.winograd import LANES, OUTPUTS
 
 __all__ = ["COLUMNS", "InstructionTable", "make_table"]
 
@@ -41,7 +41,14 @@ COLUMNS = (
     "first_written",
     "pixels",  # CONV: of a pass
     "passes",
-    "reads",  # STORE: of a word, from the accumulators
+    "patches",  # of a chunk of input channels, with winograd
+    "chunks",
+    "reads",  # STORE: of a window of sums, in all groups of lanes
+    "windows",
+    "across",  # STORE with winograd: windows, or patches, of a strip
+    "down",  # strips of an image
+    "strip_words",
+    "last_strip_words",  # of an image
 )
 """The facts of an instruction; 0 where one does not apply."""
 
@@ -72,13 +79,7 @@ class InstructionTable:
 def make_table(
     instructions: Iterable[Instruction], config: AcceleratorConfig, address: int
 ) -> InstructionTable:
-    """Return instructions that stand at `address` as a table.
-
-    Raises
-    ------
-    SystolithError
-        If an instruction has ``winograd``, whose cycles the replay does not know.
-    """
+    """Return instructions that stand at `address` as a table."""
     kinds = {
         Buffer.ACT: ("activations", config.block),
         Buffer.WEIGHT: ("weights", config.cols),
@@ -92,11 +93,6 @@ def make_table(
         f = instruction.fields
         row: dict[str, int] = dict.fromkeys(COLUMNS, 0)
         row["opcode"] = int(instruction.opcode)
-        if f.get("winograd"):
-            raise SystolithError(
-                "the replay does not know the cycles of Winograd's convolution; simulate the RTL "
-                "instead, or use a configuration with winograd 0"
-            )
         if instruction.opcode == Opcode.CONV:
             pixels = f["x_count"] * f["y_count"] * f["n_count"]
             row |= {
@@ -105,8 +101,13 @@ def make_table(
                 "after_third": f["after_loaded_weight"],
                 "pixels": pixels,
                 "passes": f["s_count"] * f["r_count"] * f["c_count"],
+                "chunks": f["c_count"],
             }
-            used["accumulators"] = max(used["accumulators"], f["acc_base"] + pixels)
+            sums = pixels
+            if f.get("winograd"):
+                row["patches"] = f["patches"]
+                sums = LANES * f["patches"]
+            used["accumulators"] = max(used["accumulators"], f["acc_base"] + sums)
             rows.append([row[name] for name in COLUMNS])
             continue
         region = ("addr", "run_words", "runs", "run_pitch", "planes", "plane_pitch")
@@ -118,7 +119,10 @@ def make_table(
                 "after_second": f["after_loaded"],
                 "word_bytes": config.block,
                 "reads": f["dx_count"] * f["dy_count"] * (config.block // config.post_lanes),
+                "windows": row["words"],
             }
+            if f.get("winograd"):
+                row |= _strips(f)
             written += _beats(row, config.bus_bytes)
         else:
             name, size = kinds[Buffer(f["buffer"])]
@@ -155,6 +159,19 @@ def _tile(f, config: AcceleratorConfig) -> dict[str, int]:
         "body_right": f["pad_left"] + f["pixels"],
         "per_word": per_word,
         "first_written": extra,
+    }
+
+
+def _strips(f) -> dict[str, int]:
+    """Return the patches of a STORE with ``winograd``, and the words of its strips."""
+    pixels = f["width"] >> f["pool"]
+    last_rows = (f["height"] - 1) % OUTPUTS + 1
+    return {
+        "windows": f["x_count"] * f["y_count"] * f["n_count"] * f["blocks"],
+        "across": f["x_count"],
+        "down": f["y_count"],
+        "strip_words": pixels * (OUTPUTS >> f["pool"]),
+        "last_strip_words": pixels * (last_rows >> f["pool"]),
     }
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Buffer
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.replay.table import COLUMNS, make_table
@@ -67,7 +66,15 @@ def test_a_program_without_instructions_has_a_table_without_rows():
     assert table.rows.dtype == np.int64
 
 
-def test_winograd_is_refused(made):
-    fields = {"winograd": 1, "patches": 1}
-    with pytest.raises(SystolithError, match=r"^the replay does not know the cycles of Winograd's"):
-        make_table([made.conv(6, **fields)], CONFIG, 0)
+def test_winograd_has_sums_of_36_lanes_and_strips(made):
+    patches = {"x_count": 6, "y_count": 6, "n_count": 3, "s_count": 2, "winograd": 1, "patches": 6}
+    windows = {"dx_count": 6, "dy_count": 6, "x_count": 3, "y_count": 2, "winograd": 1}
+    sizes = {"width": 10, "height": 6, "pool": 1}
+    table = make_table(
+        [made.conv(6, 5, **patches), made.store(0, 15, **windows, **sizes)], CONFIG, 0
+    )
+    assert table.buffer_words["accumulators"] == 36 * 6
+    conv, store = row(table), row(table, 1)
+    assert (conv["pixels"], conv["passes"], conv["patches"], conv["chunks"]) == (108, 10, 6, 5)
+    assert (store["windows"], store["across"], store["down"]) == (6, 3, 2)
+    assert (store["strip_words"], store["last_strip_words"]) == (5 * 2, 5 * 1)
