@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -23,6 +24,9 @@ from systolith_host.runtime.choose import DeviceOptions
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
+TINY = PRESETS["tiny"]
+WINOGRAD = replace(TINY, name="tiny-winograd", acc_depth=256, acc_width=30, winograd=6)
+
 COUNTED = ("name", "kind", "cycles", "bytes_read", "bytes_written", "states", "bound_cycles")
 
 
@@ -34,13 +38,14 @@ def counted(report):
 @pytest.mark.parametrize(
     "memory", [Memory(), Memory(bytes_per_cycle=3, latency=70, turnaround=6)], ids=["bus", "slow"]
 )
-def test_estimate_model_emulator_and_rtl_have_the_same_numbers(memory):
-    wanted = counted(estimate_network("mini", PRESETS["tiny"], memory))
+@pytest.mark.parametrize("config", [TINY, WINOGRAD], ids=lambda config: config.name)
+def test_estimate_model_emulator_and_rtl_have_the_same_numbers(config, memory):
+    wanted = counted(estimate_network("mini", config, memory))
     assert len(wanted) == 7
     for device in ("rtl", "model", "emulator"):
         request = Request(
             network="mini",
-            config=PRESETS["tiny"],
+            config=config,
             device=device,
             options=DeviceOptions(memory=memory),
         )
