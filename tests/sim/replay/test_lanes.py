@@ -101,7 +101,7 @@ def simulated(config, convs, random, wanted, stall, late):
 
     async def drive(ctx):
         now = dict.fromkeys(wanted, 0)
-        sent = quiet = 0
+        sent = ended = quiet = 0
         while quiet < 20:
             for counter, most in wanted.items():
                 now[counter] += now[counter] < most and random.random() < late
@@ -114,7 +114,8 @@ def simulated(config, convs, random, wanted, stall, late):
             _, _, state, done = await ctx.tick().sample(core.status.state, core.status.done)
             rows.append((taken, now["loaded"], now["drained"], state, done))
             sent += taken
-            quiet += sum(row[4] for row in rows) == len(convs)
+            ended += done
+            quiet += ended == len(convs)
 
     simulate(bench, drive, limit=200_000)
     return np.array(rows, np.int64)
