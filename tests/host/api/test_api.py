@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -180,7 +181,7 @@ def test_inputs_may_be_arrays_lists_or_files(net, program, run, tmp_path):
 def test_calibration_on_photographs_is_the_default(net):
     default = sy.load("mini").compile("tiny", batch=2)
     images = np.stack([load_image(path, 32) for path in sample_images()])
-    plain = {"equalise": False, "correct_bias": False, "round_together": False}
+    plain: dict[str, Any] = {"equalise": False, "correct_bias": False, "round_together": False}
     given = sy.load("mini", calibrate=images, method="minmax", **plain)
     first = default.quantised.qgraph.tensors
     assert first == given.compile("tiny").quantised.qgraph.tensors
