@@ -115,7 +115,7 @@ LOADS = {
     "name": ({"source": "vgg17"}, "network must be one of vgg11, .*, not 'vgg17'"),
     "file": ({"source": "none.onnx"}, "none.onnx: no such file"),
     "kind": ({"source": 3}, "network must be a built-in one's name, .*, not int"),
-    "damaged": ({"source": old_model()}, ".*old.onnx: opset must be at least 7, not 6; .*"),
+    "damaged": ({"source": old_model()}, ".*old: opset must be at least 7, not 6; .*"),
     "method": (
         {"source": "mini", "method": "best"},
         "method must be one of minmax, percentile, mse, not 'best'",
