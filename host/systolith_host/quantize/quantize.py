@@ -159,6 +159,10 @@ def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return channels, height, width
 
 
+_LOST_STEPS = 0.5
+"""Steps of an output by which the rounding of a quantised file's bias may move it."""
+
+
 class _Builder:
     """The integer network while layers are added to it."""
 
@@ -363,6 +367,15 @@ class _Builder:
         weight, bias, weight_scale = quantize_weight(
             real.weight, real.bias, source.scale, real.scale
         )
+        if real.scale is not None:
+            # A bias that the file keeps in floats: nothing else of it is rounded.
+            lost = np.abs(real.bias - bias * (source.scale * weight_scale)).max() / scale.scale
+            if lost > _LOST_STEPS:
+                raise SystolithError(
+                    f"{node.name}: its bias in floats would be off by {lost:.2f} steps of the "
+                    "output as integers of input scale times weight scale; quantise the bias, too, "
+                    "or give the output a coarser scale"
+                )
         multiplier, shift = requantisation(
             source.scale * weight_scale / scale.scale, self.multiplier_width, node.name
         )

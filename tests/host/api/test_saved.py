@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,8 @@ def test_a_program_of_the_command_line_runs_on_the_memory_that_is_given(
     )
     np.testing.assert_array_equal(fast.output, slow.output)
     assert (fast.report.cycles or 0) < (slow.report.cycles or 0)
-    compiled = sy.load("mini", calibrate=image, equalise=False, correct_bias=False).compile("tiny")
+    plain: dict[str, Any] = {"equalise": False, "correct_bias": False, "round_together": False}
+    compiled = sy.load("mini", calibrate=image, method="minmax", **plain).compile("tiny")
     np.testing.assert_array_equal(compiled.run(image, "emulator").output, fast.output)
 
 

@@ -107,7 +107,7 @@ def test_each_seed_is_tried_and_reported(folder):
     ],
 )
 def test_the_second_router_follows_where_the_first_has_routed_nothing(folder, seeds, tried):
-    attempts = run(folder, seeds, limit=2.0)
+    attempts = run(folder, seeds, limit=6.0)
     if not any(result == "routed" for *_, result, _ in tried):
         tried = [*tried, (2, "router2", "routed", 102.5)]
     assert [(one.seed, one.router, one.result, one.mhz) for one in attempts] == tried

@@ -134,6 +134,18 @@ def test_a_quantised_network_is_onnxruntimes_or_refused(shard, tmp_path):
         assert outcomes["ran"], outcomes
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_bias_in_floats_that_integers_would_move_is_refused(tmp_path):
+    # A fully connected layer with steps of the sums five times as large as those of the output.
+    logging.disable(logging.WARNING)
+    assert one_quantised(1517654039, tmp_path) == "refused"
+    logging.disable(logging.NOTSET)
+    model, _ = inspect_onnx(tmp_path / "net.onnx")
+    assert model is not None
+    with pytest.raises(SystolithError, match=r"gemm29: its bias in floats would be off by 1\.69"):
+        judge(tmp_path / "net.onnx", model, WIDTH)
+
+
 def one_quantised(seed, folder):
     """Return the outcome of a network that onnxruntime quantised."""
     rng = random.Random(seed)

@@ -112,7 +112,7 @@ def test_outputs_keep_their_values_when_layers_are_equalised(tmp_path):
     _, pairs = equalise(made.graph, made.weights, images)
     assert [pair.first for pair in pairs] == []
     _, pairs = equalise(read_onnx(write(tmp_path, ["y"])).graph, made.weights, images)
-    assert [pair.first for pair in pairs] == ["conv"]
+    assert [pair.first for pair in pairs] == [("conv",)]
 
 
 def test_integers_of_every_output_are_kept_in_files(tmp_path):
