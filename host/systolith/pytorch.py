@@ -1,5 +1,6 @@
 """PyTorch's modules as ONNX models, in memory."""
 
+import importlib
 import io
 import sys
 import warnings
@@ -39,7 +40,8 @@ def export_module(module: Any, calibrate: Any, shape: Any) -> bytes:
         If nothing says the input's shape, the module is not of float32, or PyTorch cannot export
         it.
     """
-    import torch  # pyright: ignore[reportMissingImports]  # optional
+    # Optional, so it has no types: they would be checked on some machines only.
+    torch: Any = importlib.import_module("torch")
 
     shape = _input_shape(calibrate) if shape is None else shape
     sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
