@@ -1,5 +1,6 @@
 """The judge from outside: compares a network read from an ONNX file with onnxruntime."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,11 @@ class Agreement:
         """Whether it is explained by values next to a half, which fall on different sides.
 
         All may be there, as in a sum of two tensors whose result has twice their scale; then every
-        other one differs, as halves are rounded up here and to the even neighbour there.
+        other one differs, as halves are rounded up here and to the even neighbour there. The limit
+        is four standard deviations above that half, and eight values for the smallest tensors.
         """
-        return self.largest <= 1 and self.different <= max(8, self.values * 3 // 4)
+        limit = self.values / 2 + 2 * math.sqrt(self.values)
+        return self.largest <= 1 and self.different <= max(8, limit)
 
 
 def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:

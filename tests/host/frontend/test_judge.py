@@ -253,6 +253,8 @@ def test_the_first_layer_whose_integers_differ_is_named(layer, tmp_path):
 
 def test_whole_numbers_off_by_one_everywhere_are_no_rounding():
     assert judging.Agreement("a", "conv", 1000, 400, 1).is_rounding
+    assert judging.Agreement("a", "add", 1000, 563, 1).is_rounding
+    assert not judging.Agreement("a", "add", 1000, 564, 1).is_rounding
     assert not judging.Agreement("a", "conv", 1000, 1000, 1).is_rounding
     assert not judging.Agreement("a", "conv", 1000, 1, 2).is_rounding
 
