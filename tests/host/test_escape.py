@@ -150,5 +150,7 @@ def test_check_shows_a_hostile_file_as_text(tmp_path, monkeypatch, capsys):
             if command == "check":
                 assert raised.value.code == status
                 assert ("can run: input" in shown) == (status == 0)
-                assert all(line.count("net.onnx: can run") <= 1 for line in shown.splitlines())
-                assert shown.count("\n") <= 4
+                lines = shown.splitlines()
+                assert not any(line.startswith("net.onnx: can run") for line in lines)
+                # A refusal says how often, why, what it would take, and the error.
+                assert len(lines) <= (4 if status else 2)
