@@ -87,7 +87,7 @@ class Accelerator:
 
     @classmethod
     def preset(cls, name: str) -> "Accelerator":
-        """Return a configuration that has a name: tiny, default, ecp5-85f or large.
+        """Return a configuration that has a name; `systolith configs` lists them.
 
         Raises
         ------

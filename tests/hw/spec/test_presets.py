@@ -9,7 +9,7 @@ from systolith_hw.spec.presets import PRESETS, load_config
 
 
 def test_every_preset_goes_by_its_own_name():
-    assert set(PRESETS) == {"tiny", "default", "ecp5-85f", "large"}
+    assert set(PRESETS) == {"tiny", "default", "ecp5-85f", "ecp5-85f-winograd", "large"}
     assert all(config.name == name for name, config in PRESETS.items())
     assert len({config.fingerprint for config in PRESETS.values()}) == len(PRESETS)
 
