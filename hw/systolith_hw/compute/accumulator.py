@@ -18,12 +18,13 @@ __all__ = ["AccumulatorColumn"]
 
 
 class AccumulatorColumn(wiring.Component):
-    """Adds partial sums to a bank and reads sums of the other one for the drain.
+    """Adds partial sums to one bank while the drain reads sums from the other.
 
-    Every input is passed on to the next column a cycle later. A sum whose ``accumulate`` enters in
-    cycle t takes the partial sum of cycle t + READ_LATENCY and is in its bank from cycle
-    t + UPDATE_LATENCY on; so the same address may come again after UPDATE_LATENCY cycles. Filling
-    and draining the same bank at once is the compiler's mistake: the drain then reads elsewhere.
+    The column passes both commands on to the next column, one cycle later. A sum whose
+    ``accumulate`` enters in cycle t takes the partial sum of cycle t + READ_LATENCY and can be read
+    from cycle t + UPDATE_LATENCY on; so the same address may come again after UPDATE_LATENCY
+    cycles. A program must not fill and drain one bank at the same time: the bank has one read
+    port, and the drain would get the sum at the address that is being filled.
 
     Parameters
     ----------
@@ -33,11 +34,12 @@ class AccumulatorColumn(wiring.Component):
     -------
     accumulate : In, :func:`accumulate_layout`
     accumulate_next : Out
-        The same, a cycle later, for the next column.
-    psum : In, READ_LATENCY cycles after its ``accumulate``
+        ``accumulate`` one cycle later, for the next column.
+    psum : In, partial sum, signed(psum_width), READ_LATENCY cycles after its ``accumulate``
     drain : In, :func:`drain_layout`
     drain_next : Out
-    sum : Out, READ_LATENCY cycles after ``drain``
+        ``drain`` one cycle later, for the next column of the lane group.
+    sum : Out, signed(sum_width), READ_LATENCY cycles after its ``drain``
     """
 
     accumulate: Any
@@ -65,7 +67,7 @@ class AccumulatorColumn(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # `adding` comes with the sum that was read, `storing` with the sum that replaces it.
+        # `adding` arrives with the sum that was read, `storing` with the sum that replaces it.
         passing = delay(m, self.accumulate, 1, "accumulate_passing")
         adding = delay(m, passing, RegisteredMemory.LATENCY - 1, "accumulate_adding")
         storing = delay(m, adding, 2, "accumulate_storing")
@@ -87,7 +89,7 @@ class AccumulatorColumn(wiring.Component):
                 store.w_en.eq(storing.valid & (storing.bank == bank)),
             ]
             olds.append(store.r_data)
-        # The block RAMs are not next to the adder: one cycle for the route.
+        # The block RAMs are not next to the adder, so the route between them takes a cycle.
         old = Mux(adding.bank, olds[1], olds[0])
         shifted = Mux(adding.shift, old << SHIFT_BITS, old)
         base = Signal(width, reset_less=True)

@@ -27,17 +27,19 @@ _WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 2
 def chain_columns(
     m: Module, config: AcceleratorConfig, accumulate: Any, mesh: Mesh, drain: Any
 ) -> Signal:
-    """Build the accumulators: accumulate goes along all columns, drain along each lane group.
+    """Build the accumulators: commands travel along all columns, reads along each lane group.
 
     Parameters
     ----------
     m : Module
-        Of the core.
+        The core's.
     config : AcceleratorConfig
     accumulate : :func:`accumulate_layout`
-        With the address of row 0's activation in its buffer.
+        In the cycle in which row 0's activation is addressed in its buffer or ring.
     mesh : Mesh
+        The array, whose partial sums the columns take.
     drain : :class:`DrainRead`
+        The core's drain port: column j belongs to lane j % post_lanes.
 
     Returns
     -------
@@ -73,8 +75,9 @@ def chain_columns(
 class DirectCore(wiring.Component):
     """Weight-stationary convolution: one multiply-accumulate per processing element and cycle.
 
-    A CONV takes :func:`systolith_hw.spec.timing.conv_cycles`, and CONVs follow each other without a
-    pause while their tokens are there. See ConvCoreSignature for the members.
+    A CONV takes :func:`systolith_hw.spec.timing.conv_cycles` cycles. CONVs follow each other
+    without a pause as long as the counts that they wait for are reached in time. ConvCoreSignature
+    describes the members.
 
     Parameters
     ----------
@@ -104,8 +107,9 @@ class DirectCore(wiring.Component):
             PIXEL_JOB, {"after_loaded_act": "loaded", "after_drained": "drained"}
         )
 
-        # To either gate as soon as it is free: the weights of short CONVs must start while the
-        # pixels of the CONV before still wait in their gate. The queue is far from both.
+        # Each gate takes a CONV as soon as it is free, without the other: the weights of short
+        # CONVs must start while the pixels of the CONV before still wait in their gate. `deal`
+        # keeps its state in registers, since the queue is far from both gates.
         given = deal(m, self.conv, {"weight": weight_gate.i, "pixel": pixel_gate.i})
         m.d.comb += [
             weight_gate.progress.eq(self.progress),
@@ -133,7 +137,7 @@ class DirectCore(wiring.Component):
         with m.Elif(pixel_gate.waiting[1]):
             m.d.comb += self.status.state.eq(ComputeState.WAIT_OUTPUT)
 
-        # The pixels under way are counted as done when the last of them is in its bank.
+        # `rest` leaves out the pixels in the pipeline: the controller waits for the CONV's `done`.
         m.d.sync += self.status.rest.eq(
             Cat(
                 weight_gate.i.ready,
@@ -159,7 +163,7 @@ class DirectCore(wiring.Component):
     def _build_edges(
         self, m: Module, loader: WeightLoader, sequencer: PixelSequencer, mesh: Mesh
     ) -> None:
-        """Bring the flags to the array's edge together with the data that was read for them."""
+        """Delay the flags, so that they reach the array's edge with the data read for them."""
         m.d.comb += [
             mesh.act.eq(self.act.data),
             mesh.swap.eq(delay(m, sequencer.act_first, SkewedMemory.LATENCY, "swap")),

@@ -17,12 +17,13 @@ __all__ = ["Mesh"]
 class Mesh(wiring.Component):
     """Weight-stationary array: activations move right, partial sums and weights move down.
 
-    The edges are skewed: data of row i comes i cycles after row 0, data of column
-    j comes j cycles after column 0. For activations of cycle t (row 0), column j's sums stand at
-    ``psum[j]`` in cycle t + j + latency. A weight block takes ``rows`` cycles at the top edge, row
-    0 first; ``swap`` of row 0 must come ``rows`` cycles or more after ``capture`` of column 0, and
-    the capture of the next block not before that swap. So blocks can follow each other every
-    ``rows`` cycles without a pause.
+    The edges are skewed: the activation of row i arrives i cycles after that of row 0, the weight
+    of column j arrives j cycles after that of column 0. Activations that enter row 0 in cycle t
+    have their partial sum of column j at ``psum[j]`` in cycle t + j + latency. A weight block
+    enters at the top edge in ``rows`` cycles, row 0's weights first. Row 0's ``swap`` must come at
+    least ``rows`` cycles after column 0's ``capture``, and the capture of the next block must not
+    come before that swap. Blocks can therefore follow each other every ``rows`` cycles without a
+    pause.
 
     Parameters
     ----------
@@ -30,11 +31,11 @@ class Mesh(wiring.Component):
 
     Members
     -------
-    act : In, an activation for each row, skewed
-    swap : In, with row 0's activation; reaches row i with its activation
-    weight : In, a weight for each column, skewed
-    capture : In, with column 0's weight of row 0; reaches column j with its weight
-    psum : Out, for each column, skewed
+    act : In, ``rows`` activations, signed(act_width), skewed
+    swap : In, with row 0's activation; the mesh takes it to row i with row i's activation
+    weight : In, ``cols`` weights, signed(weight_width), skewed
+    capture : In, with column 0's weight for row 0; the mesh takes it to column j with its weight
+    psum : Out, ``cols`` partial sums of ``rows`` products, signed(psum_width), skewed
     """
 
     act: Any
@@ -57,7 +58,7 @@ class Mesh(wiring.Component):
 
     @staticmethod
     def latency(config: AcceleratorConfig) -> int:
-        """Cycles from row 0's activation to column 0's sum."""
+        """Return the cycles from row 0's activation to column 0's partial sum."""
         return config.rows + ProcessingElement.PRODUCT_LATENCY
 
     def elaborate(self, platform: object) -> Module:

@@ -1,4 +1,4 @@
-"""A processing element: one multiplier, its weight, the next weight, and data that pass through."""
+"""A processing element: one multiplier, its weight, the next weight, and data passing through."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ __all__ = ["ProcessingElement", "act_layout", "weight_layout"]
 
 
 def act_layout(width: int) -> data.StructLayout:
-    """Return the layout of what moves right: an activation of so many bits, and a flag.
+    """Return the layout of data that moves right: an activation of `width` bits, and ``swap``.
 
-    ``swap`` comes with the first activation of a pass: the next weight takes over.
+    ``swap`` travels with the first activation of a pass and makes the next weight the current one.
     """
     return data.StructLayout({"value": signed(width), "swap": 1})
 
 
 def weight_layout(width: int) -> data.StructLayout:
-    """Return the layout of what moves down: a weight of so many bits, and a flag.
+    """Return the layout of data that moves down: a weight of `width` bits, and ``capture``.
 
-    ``capture`` moves at half the speed of the weights, so that the capture that enters with the
-    weight of row 0 meets the weight of row i, which entered i cycles later, in row i.
+    ``capture`` moves at half the speed of the weights. A capture that enters with the weight of
+    row 0 therefore meets the weight of row i, which entered i cycles later, in row i.
     """
     return data.StructLayout({"value": signed(width), "capture": 1})
 
@@ -31,23 +31,23 @@ def weight_layout(width: int) -> data.StructLayout:
 class ProcessingElement(wiring.Component):
     """psum_o = psum_i + activation x weight, with the weight double-buffered.
 
-    The activation of cycle t is passed on in cycle t + 1 and multiplied by the weight in force
-    then; its product joins the partial sum that stands at ``psum_i`` in cycle t + PRODUCT_LATENCY,
-    and ``psum_o`` carries it one cycle later. Weights pass in one cycle, ``capture`` in two. No
-    control is broadcast: everything comes from the neighbours.
+    The element passes the activation of cycle t on in cycle t + 1 and multiplies it by the weight
+    that is current then. It adds the product to the partial sum at ``psum_i`` in cycle
+    t + PRODUCT_LATENCY and puts the result on ``psum_o`` one cycle later. A weight passes in one
+    cycle, ``capture`` in two. No control is broadcast: every input comes from a neighbour.
 
     Parameters
     ----------
     act_width, weight_width, psum_width : int
         Bits of an activation, a weight and a partial sum.
     site : str, optional
-        Where the multiplier stands, see :class:`Multiplier`.
+        Place of the multiplier on the chip, see :class:`Multiplier`.
 
     Members
     -------
     act_i, act_o : :func:`act_layout`
     weight_i, weight_o : :func:`weight_layout`
-    psum_i, psum_o : signed
+    psum_i, psum_o : signed(psum_width)
     """
 
     act_i: Any
@@ -98,8 +98,8 @@ class ProcessingElement(wiring.Component):
             weight.eq(next_weight),
             psum.eq(self.psum_i + multiplier.product),
         ]
-        # The multiplier has input registers of its own, equal to `act` and `weight`; in a simulator
-        # they are merged with these.
+        # The multiplier has input registers of its own, equal to `act` and `weight`; the Verilog
+        # for simulators merges them with these.
         m.d.comb += [
             next_weight.eq(Mux(self.act_i.swap, shadow, weight)),
             multiplier.a.eq(self.act_i.value),

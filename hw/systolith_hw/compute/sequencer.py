@@ -33,15 +33,15 @@ PIXEL_JOB = data.StructLayout(
 
 
 def _first_clear(bits: Sequence[Any]) -> list[Any]:
-    """Return a bit for each: it is clear and all before it are set; and one for: all are set."""
+    """Return one bit for each of `bits`, set at the first clear one, and a last: all are set."""
     return [Cat(*bits[:index]).all() & ~bit for index, bit in enumerate(bits)] + [Cat(*bits).all()]
 
 
 class PixelSequencer(wiring.Component):
     """Issues one pixel per cycle; passes and instructions follow each other without a pause.
 
-    A pass begins when its weight block is ready; once begun it never waits. From issue to the
-    address it takes two cycles.
+    A pass begins when its weight block is ready and the sums that it adds to are stored. Once begun
+    it never waits. The address of a pixel follows two cycles after its issue.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ class PixelSequencer(wiring.Component):
     job : In, stream of :data:`PIXEL_JOB`
     weights_ready : In, see WeightLoader
     swap : Out, see WeightLoader
-    act_addr : Out, of the activation buffer
+    act_addr : Out, word of the activation buffer
     act_first : Out, with the first address of a pass
-    accumulate : Out, :func:`accumulate_layout`, with its address
+    accumulate : Out, :func:`accumulate_layout`, in the cycle of the pixel's ``act_addr``
     busy : Out, a pixel is issued
-    wait_weights : Out, only its weights keep a pass from beginning
-    fault : Out, pulse: an address lies beyond the activation buffer's or the bank's end
-    fault_addr : Out, that address
+    wait_weights : Out, a pass waits for its weight block, or for the sums of the pass before
+    fault : Out, pulse: an address lies beyond the end of the activation buffer or of the bank
+    fault_addr : Out, with ``fault``: that address
     """
 
     job: stream.Interface
@@ -106,13 +106,15 @@ class PixelSequencer(wiring.Component):
 
         last = {level: counter.last for level, counter in left.items()}
         last_pixel = last["x"] & last["y"] & last["n"]
-        # The level that the next pass advances, one bit for each, or none. A pass is long enough
-        # for this to come one cycle late, or the accumulators make the next one wait.
+        # One bit for each level that the next pass may advance, and one for the last pass. It
+        # comes one cycle late: either the pass is longer than that, or the accumulators make the
+        # next pass wait.
         advances = Signal(len(_PASS_LEVELS) + 1, reset_less=True)
         m.d.sync += advances.eq(Cat(_first_clear([last[level] for level in _PASS_LEVELS])))
         last_pass = advances[-1]
 
-        # A pass claims the weights for the same time, until `swap` takes them.
+        # `cold` also keeps the next pass from using the same block: `swap` takes it a cycle after
+        # this pass has begun.
         with m.If(issue & pass_start):
             m.d.sync += [
                 cooldown.eq(AccumulatorColumn.UPDATE_LATENCY - 1),
@@ -124,8 +126,9 @@ class PixelSequencer(wiring.Component):
         # Stage 0: counters, and the step that leads to the next pixel.
         step = Signal(24, reset_less=True)
         restart = Signal(reset_less=True)
-        # Registers that are unused until `active` take the payload without regard to `valid`. The
-        # values after the very last pixel are unused, too: no level has to look at the outer ones.
+        # Nothing reads these registers before `active`, so they load the payload, valid or not.
+        # Nothing reads their values after the very last pixel either, so no level has to look at
+        # the outer ones.
         moves = ~active | issue
         renews = ~active | (last_pixel & last_pass)
         m.d.comb += self.job.ready.eq(moves & renews)
@@ -162,7 +165,7 @@ class PixelSequencer(wiring.Component):
                 for level in _LEVELS:
                     m.d.sync += left[level].load(self.job.p[f"{level}_count"])
 
-        # Stage 1: the step that this pixel adds to the address, and its flags.
+        # Stage 1: the step that leads to this pixel's address, and its flags.
         valid_1 = Signal()
         delta = Signal(24, reset_less=True)
         absolute = Signal(reset_less=True)

@@ -1,4 +1,4 @@
-"""The weight loader: streams weight blocks from the weight buffer into the array's shadows."""
+"""The weight loader: streams weight blocks from the weight buffer into the array."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,14 +12,14 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["WEIGHT_JOB", "WeightLoader"]
 
 WEIGHT_JOB = data.StructLayout({"weight_base": 24, "s_count": 8, "r_count": 8, "c_count": 16})
-"""The blocks of an instruction: s_count x r_count x c_count of them from ``weight_base`` on."""
+"""An instruction's s_count x r_count x c_count blocks, from word ``weight_base`` on."""
 
 
 class WeightLoader(wiring.Component):
-    """Reads ``rows`` weight words a block; a block every ``rows`` cycles where the array allows.
+    """Reads weight blocks of ``rows`` words each, at most one block every ``rows`` cycles.
 
-    A block may enter the array in the cycle in which the pass that uses the block before it begins
-    (``swap``, which comes a cycle ahead of the pass's first address), never earlier.
+    The array holds a waiting block next to the one in use. A further block may enter from the cycle
+    on in which the waiting block's pass announces itself with ``swap``, never earlier.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class WeightLoader(wiring.Component):
     swap : In
         The pass that uses the loaded block presents its first address in the next cycle.
     ready : Out
-        A block is loaded, or its last word is being decided on: a pass whose first address is
-        presented two cycles later or more finds it in the shadows.
-    addr : Out, of the weight buffer
+        A block is loaded, or its last word is being issued: a pass whose first address follows two
+        cycles later or more finds the block in the array.
+    addr : Out, word of the weight buffer
     capture : Out, in the cycle of a block's first address
     fault : Out, pulse: the address lies beyond the buffer's end
     """
@@ -65,14 +65,14 @@ class WeightLoader(wiring.Component):
         job = Signal(WEIGHT_JOB, reset_less=True)
         s, r, c = (Countdown(width, name) for name, width in (("s", 8), ("r", 8), ("c", 16)))
         next_addr = Signal(24, reset_less=True)
-        # Rows of the block that come after this one.
+        # Rows of the block after the current one.
         beat = Signal(range(rows), init=rows - 1)
         first_beat = Signal(init=1)
         last_beat = Signal()
         full = Signal()
 
         issue = active & (~first_beat | ~full | self.swap)
-        # Comes a cycle late. A block has two rows or more, and the counters move with its last one.
+        # One cycle late: a block has at least two rows, and the counters move with its last one.
         last_block = Signal(reset_less=True)
         m.d.sync += last_block.eq(s.last & r.last & c.last)
         finish = issue & last_beat & last_block
@@ -91,7 +91,7 @@ class WeightLoader(wiring.Component):
                 first_beat.eq(last_beat),
                 last_beat.eq(beat == 1),
             ]
-        # `ready` is kept equal to: full or last_beat.
+        # A register that is always equal to `full | last_beat`.
         fills = issue & last_beat
         still_full = fills | (full & ~self.swap)
         m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))

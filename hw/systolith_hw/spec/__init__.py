@@ -1,1 +1,1 @@
-"""The contract of gateware, models and host: plain Python, standard library only."""
+"""The contract between gateware, models and host: plain Python, standard library only."""

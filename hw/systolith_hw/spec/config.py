@@ -1,4 +1,4 @@
-"""The configuration: every dimension and width of one accelerator, checked once."""
+"""The configuration: every dimension and width of one accelerator, checked when it is made."""
 
 import dataclasses
 import hashlib
@@ -30,18 +30,18 @@ __all__ = [
 ]
 
 DISTRIBUTED_BITS = 4096
-"""Queues up to this size are distributed memory: a block RAM is slow to read, and far away."""
+"""Largest queue, in bits, that is distributed memory: a block RAM is slow to read and far away."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-"""Names go into Tcl, Verilog, XML, HTML, file names: nothing that means anything there."""
+"""Names go into Tcl, Verilog, XML, HTML and file names: no character may have a meaning there."""
 
 
 _OPTIONS = ("winograd",)
-"""Fields that add units; 0 leaves them out, and then the configuration is what it was before."""
+"""Fields that add units. Where one is 0, the units are left out and the field is not hashed."""
 
 
 class ConfigError(SystolithError, ValueError):
-    """A configuration that cannot be built; the message names the field, the rule and the value."""
+    """A configuration cannot be built; the message names the field, the rule and the value."""
 
 
 def _is_power_of_two(value: int) -> bool:
@@ -49,9 +49,9 @@ def _is_power_of_two(value: int) -> bool:
 
 
 def least_out_depth(bus_bytes: int, burst_beats: int, block: int) -> int:
-    """Return the words of `block` bytes that ``out_depth`` needs: a burst and four words.
+    """Return the smallest ``out_depth``, in words of `block` bytes: a burst and four words.
 
-    A burst of a single beat needs the room of two: the queue behind it holds no fewer.
+    A burst of a single beat counts as two, since the queue behind it holds at least two beats.
     """
     return -(-bus_bytes * max(2, burst_beats) // block) + 4
 
@@ -63,19 +63,21 @@ class AcceleratorConfig:
     Parameters
     ----------
     name : str
-        Its name in reports: up to 64 letters, digits and ``. _ + -``, the first a letter or digit;
-        not part of :attr:`fingerprint`.
+        Name in reports: up to 64 letters, digits and ``. _ + -``, the first a letter or digit.
+        The name is not part of :attr:`fingerprint`.
     rows, cols : int
         Size of the systolic array, 2 to 128 each; the larger is a multiple of the smaller. Rows
         take input channels, columns give output channels.
     act_depth : int
-        Activation buffer, in words of ``rows`` bytes.
+        Words of the activation buffer, of ``rows`` bytes each, 16 to 1,048,576.
     weight_depth : int
-        Weight buffer, in words of ``cols`` bytes (one word is one row of a weight block).
+        Words of the weight buffer, of ``cols`` bytes each, 2 * ``rows`` to 1,048,576. A word is one
+        row of a weight block.
     param_depth : int
-        Parameter buffer, in output channels (8 bytes each: bias, multiplier, shift).
+        Output channels in the parameter buffer, of 8 bytes each (bias, multiplier, shift):
+        a multiple of ``cols``, 2 * ``cols`` to 65,536.
     acc_depth : int
-        Pixels in each of the two accumulator banks.
+        Pixels in each of the two accumulator banks, 4 to 32,768.
     acc_width : int
         Bits of a sum, 20 to 32.
     post_lanes : int
@@ -83,21 +85,21 @@ class AcceleratorConfig:
     multiplier_width : int
         Bits of the unsigned requantisation multiplier, 8 to 24.
     out_depth : int
-        Output buffer, in words of :attr:`block` bytes; holds at least one write burst.
+        Words of the output buffer, of :attr:`block` bytes each: :func:`least_out_depth` to 65,536.
     bus_bytes : int
-        Width of the AXI4 data bus in bytes, a power of two from 4 to 64.
+        Bytes of the AXI4 data bus, a power of two from 4 to 64.
     addr_width : int
         Bits of an external address, 16 to 48.
     burst_beats : int
-        Longest AXI4 burst, a power of two; a burst has at most 4096 bytes.
+        Beats of the longest AXI4 burst, a power of two from 1 to 256, and at most 4096 bytes.
     outstanding_reads, outstanding_writes : int
-        AXI4 bursts outstanding at once, 1 to 64.
+        Limit on outstanding AXI4 bursts, 1 to 64.
     queue_depth : int
         Instructions that wait in front of each engine, 1 to 64.
     winograd : int
-        Patches of the largest Winograd tile, 4 to 128; 0 leaves the units for Winograd's
-        convolution out. Such a tile takes 36 pixels of an accumulator bank a patch, each of
-        6 bits more than :attr:`acc_width`.
+        Patches of the largest Winograd tile, 4 to 128, or 0 to leave out the units for Winograd's
+        convolution. A patch takes 36 pixels of an accumulator bank, so that 36 * ``winograd`` is at
+        most ``acc_depth``; sums then have :attr:`sum_width` bits.
 
     Raises
     ------
@@ -195,12 +197,12 @@ class AcceleratorConfig:
 
     @property
     def block(self) -> int:
-        """Channels of one memory block: a pixel's vector in external memory, in bytes."""
+        """Channels of a block: in external memory, a pixel's vector of that many bytes."""
         return min(self.rows, self.cols)
 
     @property
     def row_groups(self) -> int:
-        """Channel blocks that fill the rows of the array."""
+        """Channel blocks that the rows of the array take."""
         return self.rows // self.block
 
     @property
@@ -210,7 +212,7 @@ class AcceleratorConfig:
 
     @property
     def pack_sizes(self) -> tuple[int, ...]:
-        """Bytes a pixel may have in a packed tensor: the divisors of :attr:`block` below it."""
+        """Legal bytes of a pixel in a packed tensor: the divisors of :attr:`block` below it."""
         return tuple(size for size in range(1, self.block) if self.block % size == 0)
 
     @property
@@ -255,48 +257,48 @@ class AcceleratorConfig:
 
     @property
     def patch_ring(self) -> int:
-        """Words of a row's transformed activations: two chunks of the largest tile."""
+        """Words of the ring of transformed activations: two chunks of the largest tile."""
         return 2 * LANES * self.winograd
 
     @property
     def kernel_ring(self) -> int:
-        """Words of a column's transformed weights: those of two chunks."""
+        """Words of the ring of transformed weights: two chunks."""
         return 2 * LANES * self.rows if self.winograd else 0
 
     @property
     def strip_words(self) -> int:
-        """Words that wait for their rows to be complete: two strips of patches."""
+        """Words of the staging memory, of :attr:`block` bytes each: two strips of patches."""
         return 2 * STRIP_PATCHES * OUTPUTS * OUTPUTS if self.winograd else 0
 
     @property
     def transformed_bytes(self) -> int:
-        """Bytes of the memories that only Winograd's convolution needs."""
+        """Bytes of the memories that only Winograd's convolution needs: rings and staging."""
         bits = self.rows * self.patch_ring * self.act_width
         bits += self.cols * self.kernel_ring * self.weight_width
         return -(-bits // 8) + self.strip_words * self.block
 
     def sum_bytes(self, pixels: int) -> int:
-        """Return the bytes that the sums of so many pixels take, each of :attr:`sum_width` bits."""
+        """Return the bytes of the sums of `pixels` pixels, of :attr:`sum_width` bits each."""
         return -(-pixels * self.cols * self.sum_width // 8)
 
     @property
     def act_width(self) -> int:
-        """Bits of an activation at the array: int8, or transformed."""
+        """Bits of an activation at the array: 8, or those of a transformed one."""
         return DATA_WIDTH if self.winograd else 8
 
     @property
     def weight_width(self) -> int:
-        """Bits of a weight in the array: int8, or transformed."""
+        """Bits of a weight in the array: 8, or those of a transformed one."""
         return WEIGHT_WIDTH if self.winograd else 8
 
     @property
     def sum_width(self) -> int:
-        """Bits of an accumulator."""
+        """Bits of a sum in an accumulator: :attr:`acc_width`, with ``winograd`` six more."""
         return sum_width(self.acc_width) if self.winograd else self.acc_width
 
     @property
     def psum_width(self) -> int:
-        """Bits of a partial sum inside the array: ``rows`` products."""
+        """Bits of a partial sum inside the array, which adds up to ``rows`` products."""
         if self.winograd:
             return psum_bound(self.rows).bit_length() + 1
         return 15 + (self.rows - 1).bit_length() + 1
@@ -305,7 +307,8 @@ class AcceleratorConfig:
     def fingerprint(self) -> int:
         """64-bit hash of every field but the name; programs and bitstreams carry it.
 
-        Options that are left out are not hashed: a later one does not change what is without it.
+        Options that are 0 are not hashed, so a new option does not change the fingerprint of
+        configurations without it.
         """
         fields = dataclasses.asdict(self)
         del fields["name"]
@@ -316,14 +319,27 @@ class AcceleratorConfig:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary, as in a TOML file."""
+        """Return the fields as a dictionary, with the keys of a TOML file."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(
         cls, fields: dict[str, Any], source: str = "configuration"
     ) -> "AcceleratorConfig":
-        """Build from a dictionary; unknown and missing fields are named in the error."""
+        """Build from a dictionary.
+
+        Parameters
+        ----------
+        fields : dict
+            As :meth:`to_dict` returns them; fields with a default may be missing.
+        source : str
+            Where they are from, for errors.
+
+        Raises
+        ------
+        ConfigError
+            If a field is unknown, missing or illegal: the text names it.
+        """
         known = {field.name: field for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - set(known))
         if unknown:
@@ -342,7 +358,13 @@ class AcceleratorConfig:
 
     @classmethod
     def from_toml(cls, path: Path) -> "AcceleratorConfig":
-        """Read a TOML file whose keys are the fields; the name defaults to the file's stem."""
+        """Read a TOML file whose keys are the fields; the name defaults to the file's stem.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read, is not TOML, or does not describe a configuration.
+        """
         try:
             fields = tomllib.loads(path.read_text())
         except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The one class of errors for people: all others that reach them are kinds of it."""
+"""The base class of all errors that are meant for people."""
 
 __all__ = ["SystolithError"]
 

@@ -1,11 +1,11 @@
-"""The instruction set: opcodes, fields and their places in a 64-byte instruction, once.
+"""The instruction set: opcodes, fields, and their places in a 64-byte instruction.
 
-An instruction is 512 bits, little-endian in memory. The opcode is in the lowest bits; the fields
-follow in the order of the tables below without gaps.
+An instruction has 512 bits, little-endian in memory. The opcode is in the lowest bits; the fields
+follow without gaps, in the order of the tables below.
 
-Four counters, all zero at the start of a program, tell how far the engines are; they are the
-dependency tokens. An instruction names the counts it waits for and starts when each counter has
-reached its value:
+Four counters say how far the engines are; they are the dependency tokens, and zero when a program
+starts. An instruction names the counts that it waits for, and starts when each counter has reached
+its count:
 
 ========== ======================================================================================
 loaded     LOADs whose last word is in its buffer
@@ -14,53 +14,55 @@ drained    STOREs whose last sum has left its accumulator bank
 stored     STOREs whose last write was acknowledged by the memory
 ========== ======================================================================================
 
-Each engine runs its own instructions in order. A program lists all instructions in one sequence
-in which every instruction comes after those that it waits for, so no queue depth can deadlock. The
-accelerator refuses an instruction that waits for one that does not come before it.
+Each engine runs its own instructions in order. A program lists all instructions in one sequence, in
+which every instruction comes after those that it waits for, so no queue depth can cause a deadlock.
+The accelerator refuses an instruction that waits for one that does not come before it.
 
-Regions of external memory are walked as ``planes`` of ``runs`` of ``run_words`` contiguous words:
-word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w * size``.
-``addr`` and both pitches are multiples of the greatest common divisor of the
-bus's width and the word's size (see :mod:`systolith_hw.spec.legal`). A region has exactly the words
-of the tile that a LOAD makes of it, or that a STORE's windows give.
+A region of external memory has ``planes`` planes of ``runs`` runs of ``run_words`` contiguous
+words: word ``w`` of run ``i`` of plane ``p`` is at ``addr + p * plane_pitch + i * run_pitch + w *
+size``, where ``size`` is the bytes of a word. ``addr`` and both pitches are multiples of the
+greatest common divisor of the bus's width and ``size`` (see :mod:`systolith_hw.spec.legal`). A
+region has exactly the words of the tile that a LOAD makes of it, or of the windows of a STORE.
 
 **LOAD** moves a region into a buffer (:class:`Buffer`).
 
-- ``ACT``: memory words of ``block`` bytes go to lanes ``lane * block ...`` of successive words of
-  the activation buffer from ``dest``. They are seen as ``planes`` of ``rows`` rows of ``pixels``
-  pixels; around each plane, rows ``pad_top`` and ``pad_bottom`` and pixels ``pad_left`` and
-  ``pad_right`` of ``pad_value`` are written. With ``pixel_bytes`` = 0 a pixel is a word. Otherwise
-  the tensor is packed: a row takes ``ceil(pixels * pixel_bytes / block)`` words of memory, and the
-  buffer's word for pixel x holds pixels x, x + 1, ... ``block // pixel_bytes`` of them, those
-  beyond the padded row being ``pad_value``, so that kernel taps fill the rows of the array.
-- ``WEIGHT``: words of ``cols`` bytes go to successive words from ``dest``.
-- ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries from ``dest``.
+- ``ACT``: memory words of ``block`` bytes go to successive words of the activation buffer, from
+  word ``dest`` on, there to the ``block`` lanes from ``lane * block`` on. The words are ``planes``
+  planes of ``rows`` rows of ``pixels`` pixels. Around each plane the engine writes ``pad_top`` and
+  ``pad_bottom`` rows and ``pad_left`` and ``pad_right`` pixels of ``pad_value``. With
+  ``pixel_bytes`` = 0 a pixel is a word. Otherwise the tensor is packed: a row takes
+  ``ceil(pixels * pixel_bytes / block)`` words of memory, and the buffer's word for pixel x holds
+  the ``block // pixel_bytes`` pixels x, x + 1, ... (``pad_value`` beyond the padded row), so that
+  kernel taps fill the rows of the array.
+- ``WEIGHT``: words of ``cols`` bytes go to successive words, from word ``dest`` on.
+- ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries, from ``dest`` on.
 
 **CONV** runs passes over the pixels of a tile: for c, for r, for s (one pass each, with one weight
-block), for n, for y, for x (one pixel each). The activation address starts at ``act_base``; when a
-level advances and those inside it start again, that level's ``step`` is added to it (modulo 2**24;
-see :func:`walk_steps`). Pass number p uses the weight words ``weight_base + p * rows`` and
-following, word i belonging to row i. Pixel number q of each pass adds its sums to ``acc_base + q``
-of ``bank``. With ``clear`` the first pass overwrites instead. With ``shift`` it multiplies the
-present sum by 256 before it adds, so that a weight of several bytes takes one CONV per byte, the
-highest first.
+block), for n, for y, for x (one pixel each). The activation address starts at ``act_base``. When a
+level advances and the levels inside it start again, the step of that level is added to the address
+(modulo 2**24; see :func:`walk_steps`). Pass number p uses the ``rows`` weight words from
+``weight_base + p * rows`` on, word i for row i. Pixel number q of each pass adds its sums to those
+at ``acc_base + q`` of ``bank``. With ``clear`` the first pass overwrites them instead. With
+``shift`` the first pass multiplies them by 256 before it adds, so that weights of several bytes
+take one CONV per byte, the highest byte first.
 
 With ``winograd`` (see :mod:`systolith_hw.spec.winograd`) the pixels of a pass are those of 6x6
-patches: x (6) is the row of a patch, y (6) its column, n patches across, s patches down, r images;
-``patches`` is n x s x r. For each c the weight words are those of a direct CONV with 3x3 taps:
-``weight_base + (c * 9 + tap) * rows + i``. Patch b adds lane k to the bank's ``acc_base + k *
-patches + b``, modulo 2**(acc_width + 6).
+patches: x counts the 6 rows of a patch, y its 6 columns, n the patches across, s the patches down,
+r the images, and ``patches`` is n * s * r. For each c the weight words are those of a direct CONV
+with 3x3 taps: ``weight_base + (c * 9 + tap) * rows + i``. Patch b adds lane k to the sum at
+``acc_base + k * patches + b`` of ``bank``, modulo 2**(acc_width + 6).
 
-**STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x:
-the maximum over the window dy, dx of the requantised sums becomes one word of ``block`` bytes, and
-the words go to the region in that order. The bank address of a window starts at ``acc_base`` and
-advances by the steps of x, y, n for each b anew; inside a window dx and dy advance with theirs
-(modulo 2**16). Column ``b * block + i`` takes parameter entry ``param_base + b * block + i``.
+**STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x,
+the maximum of the requantised sums in the window of dy by dx becomes one word of ``block`` bytes.
+The words go to the region in that order. The bank address of the first window is ``acc_base``, for
+each b anew; the steps of x, y and n lead from window to window, and those of dx and dy from sum to
+sum within a window (all modulo 2**16). Column ``b * block + i`` takes parameter entry
+``param_base + b * block + i``.
 
-With ``winograd`` a window is the 36 lanes of a patch: dx (6) the vertical point, dy (6) the
-horizontal one, x patches across, y patches down, n images. The patches of an image give
-``height`` x ``width`` sums, and these, or with ``pool`` the maxima of their 2x2 windows, are the
-words, row by row; sums beyond are dropped.
+With ``winograd`` a window is the 36 lanes of a patch: dx counts its 6 vertical points, dy its 6
+horizontal points, x the patches across, y the patches down, n the images. The patches of an image
+give ``height`` rows of ``width`` sums, and sums beyond these are dropped. Each sum, or with
+``pool`` the maximum of each 2x2 window, becomes one word; the words go to the region row by row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,7 +97,7 @@ PARAM_BYTES = 8
 """Bytes of a parameter entry: bias (int32), multiplier (24 bits), shift (8 bits)."""
 
 SHIFT_BITS = 8
-"""The shift of a CONV with ``shift``: the bits of a weight."""
+"""Bits by which a CONV with ``shift`` shifts sums: those of a weight."""
 
 COUNTERS = ("loaded", "computed", "drained", "stored")
 
@@ -117,26 +119,41 @@ class Buffer(IntEnum):
 
 
 class Role(Enum):
-    """What a field is for, where that decides how it is treated."""
+    """The role of a field, where tools treat it by that."""
 
     VALUE = "value"
     TOKEN = "token"
-    """A count that the instruction waits for; :attr:`Field.counter` says of what."""
+    """A count that the instruction waits for; :attr:`Field.counter` names the counter."""
     COUNT = "count"
     """Iterations of a level of a walk."""
     STEP = "step"
-    """What a level of a walk adds to the address, modulo the field's width."""
+    """The step of a level of a walk, added to the address modulo 2**width of the field."""
 
 
 @dataclass(frozen=True)
 class Field:
     """One field: its name, its width in bits, its meaning, and its legal values.
 
-    They are all that fit the width unless `least` or `most` say otherwise; those of an `external`
-    field, an address or a distance in external memory, are also below 2**addr_width of the
-    configuration. The accelerator refuses an instruction with any other. The `counter` of a token
-    is one of :data:`COUNTERS`. Configurations without the `option`, which is the name of one of
-    their fields, do not have the field: its bits are reserved.
+    Parameters
+    ----------
+    name, doc : str
+        Name and meaning.
+    width : int
+        Bits.
+    signed : bool
+        Whether values are in two's complement.
+    least, most : int, optional
+        Smallest and largest legal value; None for those of the width. The accelerator refuses an
+        instruction with any other.
+    external : bool
+        Whether values are addresses, distances or sizes in external memory, which must also be
+        below 2**addr_width of the configuration.
+    role : Role
+    counter : str
+        Of a token: one of :data:`COUNTERS`.
+    option : str
+        Name of a field of the configuration. Where that is 0 the instruction does not have this
+        field, and its bits are reserved.
     """
 
     name: str
@@ -152,25 +169,25 @@ class Field:
 
     @property
     def low(self) -> int:
-        """Smallest value."""
+        """Smallest legal value."""
         if self.least is not None:
             return self.least
         return -(1 << (self.width - 1)) if self.signed else 0
 
     @property
     def high(self) -> int:
-        """Largest value."""
+        """Largest legal value in any configuration."""
         if self.most is not None:
             return self.most
         return (1 << (self.width - 1 if self.signed else self.width)) - 1
 
     @property
     def default(self) -> int:
-        """Value of a field that is not given: 0, or the smallest where 0 is not legal."""
+        """Value where none is given: 0, or the smallest legal value if 0 is illegal."""
         return max(0, self.low)
 
     def bits(self, addr_width: int) -> int:
-        """Return the bits that its legal values need with external addresses of `addr_width`."""
+        """Return the bits that legal values need with external addresses of `addr_width` bits."""
         return min(self.width, addr_width) if self.external else self.width
 
 
@@ -277,16 +294,18 @@ def fields_of(opcode: Opcode, config: "AcceleratorConfig | None" = None) -> tupl
 
 
 REGION_FIELDS = tuple(field.name for field in _region())
-"""The fields of a LOAD or STORE that say where its region is."""
+"""The fields of a LOAD or STORE that describe its region."""
 
 
 def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """Return the steps of a walk: the addends when a level advances and the inner ones restart.
+    """Return what each level adds to the address when it advances and the levels inside restart.
 
     Parameters
     ----------
-    counts, strides : sequence of int
-        Iterations of each level and the distance between them, innermost level first.
+    counts : sequence of int
+        Iterations of each level, innermost first.
+    strides : sequence of int
+        Distance between the iterations of each level.
     """
     steps = []
     inner = 0
@@ -300,7 +319,7 @@ def walk_steps(counts: Sequence[int], strides: Sequence[int]) -> list[int]:
 class Instruction:
     """An instruction: its opcode and the value of each of its fields (the default if not given).
 
-    Step fields are taken modulo their width; every other field must be in range.
+    Values of step fields are taken modulo 2**width; every other value must be legal.
 
     Raises
     ------
@@ -348,7 +367,7 @@ def decode(data: bytes, config: "AcceleratorConfig") -> Instruction:
     Raises
     ------
     ValueError
-        If the opcode is unknown, or a field has no legal value.
+        If the opcode is unknown, or the value of a field is illegal.
     """
     word = int.from_bytes(data[:INSTRUCTION_BYTES], "little")
     number = word & ((1 << OPCODE_WIDTH) - 1)

@@ -1,4 +1,4 @@
-"""Which instructions a configuration refuses, beyond the limits of each field on its own."""
+"""The rules by which a configuration refuses instructions, beyond the limits of single fields."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ __all__ = ["Rule", "broken_rule", "rules", "word_bytes"]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that an instruction keeps.
+    """A rule that a legal instruction keeps.
 
     Parameters
     ----------
     text : str
         The rule in words, for messages.
     kept : function
-        From the values of the fields, by name, to whether they keep it. The values are integers,
-        or signals of gateware: it compares and combines them with operators that both have.
+        Takes the values of the fields by name and returns whether they keep the rule. The values
+        are integers or, in the gateware, signals; the function uses operators that both have.
     """
 
     text: str
@@ -32,13 +32,13 @@ class Rule:
 
 
 def word_bytes(buffer: Buffer, config: AcceleratorConfig) -> int:
-    """Return the bytes of a word in memory that goes to this buffer."""
+    """Return the bytes of a memory word that goes into this buffer; a PARAM entry is one word."""
     sizes = {Buffer.ACT: config.block, Buffer.WEIGHT: config.cols, Buffer.PARAM: PARAM_BYTES}
     return sizes[buffer]
 
 
 def _aligned(unit: int) -> Callable[[Mapping[str, Any]], Any]:
-    """Return the test that all runs of a region begin at multiples of a power of two."""
+    """Return the test that all runs of a region begin at multiples of `unit`, a power of two."""
     return lambda f: ((f["addr"] | f["run_pitch"] | f["plane_pitch"]) & (unit - 1)) == 0
 
 
@@ -81,7 +81,7 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
 
 
 def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
-    """Return the rules for CONVs that may take patches."""
+    """Return the rules for CONVs of a configuration with ``winograd``."""
     most = config.winograd
 
     def patches(f: Mapping[str, Any]) -> Any:
@@ -100,7 +100,7 @@ def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
 
 
 def _result_rules() -> list[Rule]:
-    """Return the rules for STOREs that may drain patches."""
+    """Return the rules for STOREs of a configuration with ``winograd``."""
 
     def pieces(f: Mapping[str, Any], size: str) -> Any:
         return (f[size] + (OUTPUTS - 1)) >> (OUTPUTS.bit_length() - 1)
@@ -129,7 +129,7 @@ def _where_winograd(
 
 
 def broken_rule(instruction: Instruction, config: AcceleratorConfig) -> Rule | None:
-    """Return the first rule that an instruction breaks, None if it is legal."""
+    """Return the first rule that an instruction breaks, or None if it keeps them all."""
     for rule in rules(instruction.opcode, config):
         if not rule.kept(instruction.fields):
             return rule

@@ -10,13 +10,13 @@ from systolith_hw.spec.config import ConfigError
 __all__ = ["LIMITS", "RATE_UNIT", "TRANSACTIONS", "WRITE_BEATS", "Memory"]
 
 RATE_UNIT = 256
-"""Models count the memory's bandwidth in this part of a byte per cycle."""
+"""Models count the memory's bandwidth in whole 1/RATE_UNIT bytes per cycle."""
 
 TRANSACTIONS = 64
-"""Most reads, and most writes, that a memory takes before it answers the first."""
+"""Limit on the reads, and on the writes, that a memory takes before it answers the first."""
 
 WRITE_BEATS = 32
-"""Beats of writes that wait in the modelled memory."""
+"""Beats of writes that the modelled memory buffers."""
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "latency": (2, 100_000),
@@ -25,7 +25,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "reads": (1, TRANSACTIONS),
     "writes": (1, TRANSACTIONS),
 }
-"""Least and largest value of each field of a memory."""
+"""Smallest and largest value of each field of a memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +35,22 @@ class Memory:
     Parameters
     ----------
     bytes_per_cycle : float, optional
-        Bandwidth shared by reads and writes, in bytes per cycle of the accelerator; the width of
-        the bus where it is None.
+        Bandwidth that reads and writes share, in bytes per cycle of the accelerator, 1/256 to 1024;
+        None for the width of the bus.
     latency : int
         Cycles from the address of a read to its first data, and from the last data of a write to
         its response, 2 to 100,000.
     turnaround : int
-        Cycles in which no data moves between reading and writing, 0 to 64; 0 lets both move at
-        once. Otherwise the direction changes at the end of a burst, or when nothing else is to
-        move.
+        Cycles between reading and writing in which no data moves, 0 to 64; with 0 both move in the
+        same cycle. Otherwise the direction changes at the end of a burst, or when the present one
+        has nothing to move.
     reads, writes : int
-        Transactions that the memory takes before it answers the first, 1 to TRANSACTIONS.
+        Transactions that the memory takes before it answers the first, 1 to :data:`TRANSACTIONS`.
 
     Raises
     ------
     ConfigError
-        If a number is out of range, or none.
+        If a field is not a number of its kind, or out of range.
     """
 
     bytes_per_cycle: float | None = None
@@ -82,22 +82,22 @@ class Memory:
         object.__setattr__(self, field, int(value) if kind is Integral else float(value))
 
     def rate(self, bus_bytes: int) -> float:
-        """Return the bytes per cycle that memory and bus move."""
+        """Return the smaller of the memory's bandwidth and the bus's width, in bytes per cycle."""
         return min(self.bytes_per_cycle or float(bus_bytes), float(bus_bytes))
 
     def rate_units(self, bus_bytes: int) -> int:
-        """Return the bandwidth as the models count it, whole RATE_UNITs: at least one."""
+        """Return the memory's bandwidth in 1/RATE_UNIT bytes per cycle, rounded, at least 1."""
         rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
         return max(1, round(rate * RATE_UNIT))
 
     def described(self, bus_bytes: int) -> str:
-        """Return bandwidth, latency and turnaround in words."""
+        """Return a text of bandwidth, latency and, unless it is 0, turnaround."""
         rate = bus_bytes if self.bytes_per_cycle is None else self.bytes_per_cycle
         text = f"{rate:g} bytes per cycle, latency {self.latency} cycles"
         return f"{text}, turnaround {self.turnaround} cycles" if self.turnaround else text
 
     def to_dict(self, bus_bytes: int) -> dict[str, Any]:
-        """Return the numbers as JSON values, the rate always as a number."""
+        """Return the fields as JSON values; the bandwidth is the bus's width where it is None."""
         return {
             "bytes_per_cycle": self.bytes_per_cycle or float(bus_bytes),
             "latency": self.latency,
@@ -108,5 +108,5 @@ class Memory:
 
 
 def _text(limit: float) -> str:
-    """Return a limit in words: as a fraction below 1."""
+    """Return a limit as text: below 1 as a fraction."""
     return f"1/{1 / limit:g}" if 0 < limit < 1 else f"{limit:g}"

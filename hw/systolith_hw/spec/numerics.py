@@ -1,11 +1,11 @@
-"""Number formats and rounding, in words and plain integers: the rule all models and gateware obey.
+"""Number formats and rounding, which gateware and all models obey.
 
-- An activation is int8 in the accelerator. A uint8 tensor is held with 128 subtracted from values
-  and zero point, which is exact; :func:`device_offset` is that difference.
+- An activation is int8 in the accelerator. A uint8 tensor is held with 128 subtracted from its
+  values and its zero point, which is exact; :func:`device_offset` returns that difference.
 - A weight is int8, symmetric per output channel (zero point 0).
-- A sum is exact: sum of activation x weight, in ``acc_width`` bits. Zero points of inputs are
-  folded into the bias (``bias - zero_point * sum(weights)``), padding holds the zero point.
-- The result of a sum is :func:`requantize`, per output channel. ReLU is the lower clamp.
+- A sum of activation * weight is exact, in ``acc_width`` bits. The compiler folds the zero points
+  of inputs into the bias (``bias - zero_point * sum(weights)``); padding holds the zero point.
+- :func:`requantize` turns a sum into an activation, per output channel. ReLU is the lower clamp.
 
 The compiler proves that no sum leaves its width (:func:`sum_bounds`), or refuses the network.
 """
@@ -35,18 +35,18 @@ def requantize(
     acc, bias : int
         The sum and its bias, in accumulator units; acc + bias fits the accumulator's width.
     multiplier : int
-        Unsigned, ``multiplier_width`` bits.
+        Unsigned, of ``multiplier_width`` bits.
     shift : int
         1 to :data:`MAX_SHIFT`.
     zero_point, low, high : int
-        Of the output, in its own type.
+        The output's zero point and clamps, in the output's type.
     """
     scaled = ((acc + bias) * multiplier + (1 << (shift - 1))) >> shift
     return min(max(scaled + zero_point, low), high)
 
 
 def device_offset(unsigned: bool) -> int:
-    """Return the number subtracted from a tensor's values and zero point inside the accelerator."""
+    """Return the number that is subtracted from values and zero point inside the accelerator."""
     return 128 if unsigned else 0
 
 
@@ -56,14 +56,14 @@ def fits_signed(value: int, width: int) -> bool:
 
 
 def sum_bounds(positive: int, negative: int, bias: int) -> tuple[int, int]:
-    """Return the least and largest value of any partial sum of a channel, bias included or not.
+    """Return the smallest and largest value of any partial sum of a channel, with and without bias.
 
     Parameters
     ----------
     positive, negative : int
-        Sum of the positive weights, and of the negative ones (at most 0).
+        Sum of the channel's positive weights, and of its negative ones (at most 0).
     bias : int
-        The folded bias.
+        The channel's folded bias.
     """
     low = 127 * negative - 128 * positive
     high = 127 * positive - 128 * negative

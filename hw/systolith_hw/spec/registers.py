@@ -1,7 +1,7 @@
 """The register map of the AXI4-Lite port: offsets, access, meaning, and encodings.
 
-Registers are 32 bits wide. A 64-bit quantity takes two, the low half first; the halves of a counter
-belong together once the accelerator is no longer busy.
+Registers have 32 bits. A 64-bit quantity takes two, the low half first; the two halves of a counter
+are consistent once the accelerator is no longer busy.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ ADDR_WIDTH = 12
 
 IDENTITY = int.from_bytes(b"SYST", "little")
 VERSION = 1
-"""Raised when programs or hosts of the previous version no longer work."""
+"""Incremented when programs or hosts of the previous version no longer work."""
 
 CONTROL_START = 1 << 0
 CONTROL_RESET = 1 << 1
@@ -57,11 +57,11 @@ class ErrorCode(IntEnum):
 
     NONE = 0
     ILLEGAL = 1
-    """ERROR_INFO is the number of the instruction that has no legal opcode, a field without a legal
-    value (see ``spec.legal``), or that waits for an instruction that does not come before it; it is
-    also 0 if PROGRAM_ADDR is not a multiple of 64."""
+    """ERROR_INFO is the number of an instruction whose opcode is unknown, that has a field with an
+    illegal value (see ``spec.legal``), or that waits for an instruction that does not come before
+    it; it is also 0 if PROGRAM_ADDR is not a multiple of 64."""
     ADDRESS = 2
-    """ERROR_INFO is the address, outside of the window that the host set."""
+    """ERROR_INFO is an address outside of the window that the host set."""
     BUS = 3
     """The memory answered with an error; ERROR_INFO is 0."""
     WATCHDOG = 4
@@ -69,11 +69,11 @@ class ErrorCode(IntEnum):
     BUFFER = 5
     """ERROR_INFO is the buffer word, entry or bank address beyond its buffer's end."""
     COUNT = 6
-    """A region has not as many words as its LOAD's tile or its STORE's windows; ERROR_INFO is the
-    number of that LOAD among the program's LOADs, or of the STORE among its STOREs, from 0."""
+    """A region has more or fewer words than its LOAD's tile or its STORE's windows; ERROR_INFO is
+    the number of that LOAD among the program's LOADs, or of the STORE among its STOREs, from 0."""
     PROTOCOL = 7
     """The memory broke a rule of AXI4: it answered without a request, or ended a burst at the wrong
-    beat; ERROR_INFO is 0. The error is kept until a reset, between programs as well: the next one
+    beat; ERROR_INFO is 0. The error stays until a reset, between programs as well: the next one
     fails at its start."""
     LEFTOVER = 8
     """Every instruction is finished, or the program begins, but the engine still holds words, beats
@@ -85,33 +85,33 @@ ENGINE_STATES: Mapping[Engine, tuple[str, ...]] = {
     Engine.COMPUTE: ("idle", "busy", "wait_input", "wait_weights", "wait_output"),
     Engine.STORE: ("idle", "busy", "wait_compute", "wait_params", "wait_memory"),
 }
-"""The states of each engine; it is in exactly one in each cycle, and a counter counts each.
+"""The states of each engine. It is in exactly one in each cycle, and each state has a counter.
 
-LOAD: busy moves a word (or padding) into a buffer; wait_memory has a LOAD but no data;
-wait_compute and wait_store wait for the counters computed, and drained or stored.
-COMPUTE: busy issues a pixel to the array; wait_input and wait_weights wait for LOADs (or for a
-weight block to shift in; with ``winograd`` for patches to be gathered and transformed, or weights);
-wait_output waits for an accumulator bank to be drained.
-STORE: busy drains a sum; wait_compute and wait_params wait for the counters computed and loaded;
-wait_memory waits for room in the output buffer or for the last writes.
-idle: no instruction.
+LOAD: in busy it moves a word (or padding) into a buffer; in wait_memory it has a LOAD but no data;
+in wait_compute it waits for the counter computed, in wait_store for drained or stored.
+COMPUTE: in busy it issues a pixel (or a patch of a lane) to the array; in wait_input it waits for
+activations (with ``winograd`` also for patches to be gathered and transformed); in wait_weights for
+a weight block, or for the sums of the pass before; in wait_output for the drain of a bank.
+STORE: in busy it drains a sum; in wait_compute it waits for the counter computed, in wait_params
+for the counter loaded, in wait_memory for room in the output buffer or for the last writes.
+In idle an engine has no instruction.
 """
 
 
 def counter_name(engine: Engine, state: str) -> str:
-    """Return the register name of the counter of the cycles of `engine` in `state`."""
+    """Return the name of the register that counts the cycles of `engine` in `state`."""
     return f"{engine.name}_{state.upper()}"
 
 
 @dataclass(frozen=True)
 class Register:
-    """A register.
+    """A register of 32 or 64 bits.
 
-    Access is "ro", "rw", "w1" (writing a 1 is a pulse) or "w1c" (writing a 1 clears). Of a register
-    of single bits, `bits` names them from bit 0.
+    `access` is "ro", "rw", "w1" (writing a 1 makes a pulse) or "w1c" (writing a 1 clears the bit).
+    `bits` names the bits of a register of single bits, from bit 0 on.
 
-    An `external` one holds an address: addr_width bits of it and one more, which says that it is
-    beyond them.
+    An `external` register holds an address: its addr_width low bits, and one more that is set if
+    the address written was 2**addr_width or larger.
     """
 
     name: str

@@ -1,12 +1,13 @@
-"""Winograd's F(4x4, 3x3) in integers: points, matrices, and the widths that they need.
+"""Winograd's F(4x4, 3x3) in integers: points, matrices, and the widths of values.
 
 A 6x6 patch d of one channel and a 3x3 kernel g give 4x4 sums with 36 multiplications::
 
     Y = A^T [ (G g G^T) . (B^T d B) ] A / SCALE**2
 
-All three matrices hold integers: each row of G is the smallest integer multiple of Lavin's, and the
-scales are in A, which is ``SCALE`` times his. The division is exact. A *lane* is one of the 36
-products: lane ``k = 6 * k1 + k2``, k1 the vertical and k2 the horizontal point.
+All three matrices hold integers. Each row of G is the smallest integer multiple of the row in the
+paper. A^T makes up for these scales, and is ``SCALE`` times the matrix that gives the sums, so the
+division is exact. A *lane* is one of the 36 products: lane ``k = 6 * k1 + k2`` has the vertical
+point k1 and the horizontal point k2.
 
 The points stand in the order in which the gateware's serial units give them: 2, -2, 0, infinity, 1,
 -1. Method and points: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 PATCH = 6
-"""Pixels of a patch in each dimension, and points."""
+"""Pixels, and points, of a patch in each dimension."""
 
 OUTPUTS = 4
 """Sums that a patch gives in each dimension."""
@@ -47,13 +48,13 @@ LANES = PATCH * PATCH
 """Products of a patch, and passes of a chunk of input channels."""
 
 MACS_PER_PRODUCT = (OUTPUTS * KERNEL) ** 2 // LANES
-"""Multiply-accumulates of the direct convolution that a product stands for."""
+"""Multiply-accumulates of the direct convolution that one product replaces."""
 
 SCALE = 24
-"""A is so many times the matrix that gives the sums, for each dimension."""
+"""Factor of A^T over the matrix that gives the sums themselves; each dimension has it once."""
 
 STRIP_PATCHES = 16
-"""Patches side by side in a tile at most: the rows that they give are put in order on chip."""
+"""Most patches across a tile: the store engine puts the rows that they give in order on chip."""
 
 G = ((1, 2, 4), (1, -2, 4), (1, 0, 0), (0, 0, 1), (1, 1, 1), (1, -1, 1))
 """Rows: points; columns: taps."""
@@ -83,18 +84,18 @@ WEIGHT_WIDTH = 14
 """Bits of a transformed weight, signed."""
 
 EXTRA_BITS = 6
-"""Bits that a lane's sum needs beyond those of the exact sum.
+"""Bits that a lane's sum needs beyond the W bits of the exact sum.
 
-The sums are a linear map of the lanes' sums divided by ``SCALE**2 = 2**6 * 9``. Arithmetic may wrap
-modulo ``2**(W + 6)``: the division by ``2**6`` costs six bits and leaves the sum modulo ``2**W``,
-where 9 has an inverse.
+The exact sums are a linear map of the lanes' sums, divided by ``SCALE**2 = 2**6 * 9``. Arithmetic
+may wrap modulo ``2**(W + 6)``: the division by ``2**6`` costs six bits and leaves the sum modulo
+``2**W``, where 9 has an inverse.
 """
 
 _INT8 = (-128, 127)
 
 
 def _range(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[int, int]:
-    """Return the extremes of the sum of ``outer[i] * inner[j] * x[i][j]`` over int8 x."""
+    """Return the smallest and largest sum of ``outer[i] * inner[j] * x[i][j]`` over int8 x."""
     factors = [a * b for a in outer for b in inner]
     return (
         sum(min(f * x for x in _INT8) for f in factors),
@@ -103,7 +104,7 @@ def _range(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[int, int]:
 
 
 def point_range(matrix: tuple[tuple[int, ...], ...], low: int, high: int) -> tuple[int, int]:
-    """Return the extremes of a matrix times words of that range: of one dimension's points."""
+    """Return the smallest and largest point that `matrix` makes of words from `low` to `high`."""
     return (
         min(sum(f * (low if f > 0 else high) for f in row) for row in matrix),
         max(sum(f * (high if f > 0 else low) for f in row) for row in matrix),
@@ -129,5 +130,5 @@ def psum_bound(rows: int) -> int:
 
 
 def sum_width(acc_width: int) -> int:
-    """Return the bits of a lane's sum, from which a sum of `acc_width` bits is exact."""
+    """Return the bits that a lane's sum needs for exact sums of `acc_width` bits."""
     return acc_width + EXTRA_BITS

@@ -1,4 +1,4 @@
-"""The drain: walks an accumulator bank window by window and gives words of channels."""
+"""The drain: reads an accumulator bank window by window and gives words of channels."""
 
 from typing import Any
 
@@ -36,21 +36,22 @@ def drain_job_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def drained_word_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of a word of channels and whether it is the last of its STORE."""
+    """Return the layout of a word of ``block`` channels, with whether it is its STORE's last."""
     return data.StructLayout({"data": config.block * 8, "last": 1})
 
 
 class Drain(wiring.Component):
-    """Reads one sum of each lane per cycle while the word queue has room for the results.
+    """Reads one sum for each lane per cycle while the word queue has room for the results.
 
-    A word of a window of k sums takes k x block / post_lanes cycles. A STORE begins when the
-    results of the one before are in the queue, because the values that channels share change then.
+    A word whose window has k sums takes k * block / post_lanes cycles. A STORE begins when the
+    results of the one before are in the queue, because zero point and clamps change with it.
 
-    With ``winograd`` the 36 sums of a patch, which are read without a pause for each group of
-    lanes, go through the output transform on their way to the lanes, and the results into the
-    staging memory. A strip of patches begins when half of that memory is free; its words go to the
-    queue in raster order as there is room. The next STORE of patches begins when all results are
-    staged, one of windows when all words have left the staging memory.
+    With ``winograd`` the drain reads the 36 sums of a patch without a pause, for one group of lanes
+    after the other. They pass the output transform in front of the lanes, and the results go into
+    the staging memory. A strip of patches begins when half of that memory is free; its words go to
+    the queue in raster order, while there is room. The next STORE begins when all results are
+    staged if it drains patches, and when all words have left the staging memory if it drains
+    windows.
 
     Parameters
     ----------
@@ -63,11 +64,11 @@ class Drain(wiring.Component):
     param : Out, the parameter buffer's read side (SkewedMemory)
     word : Out, stream of :func:`drained_word_layout`
     drained : Out, pulse: the last sum of a STORE has been read
-    active : Out, a STORE is being drained
+    active : Out, a STORE is being drained, or its results are on their way
     busy : Out, a sum is read
-    fault : Out, pulse: an address beyond the bank's or the parameter buffer's end
-    fault_addr : Out, that bank address or parameter entry
-    holds : Out, only with ``winograd``: words of patches are held
+    fault : Out, pulse: an address lies beyond the end of the bank or of the parameter buffer
+    fault_addr : Out, with ``fault``: that bank address or parameter entry
+    holds : Out, only with ``winograd``: the staging memory holds words
     """
 
     job: stream.Interface
@@ -126,7 +127,7 @@ class Drain(wiring.Component):
         word_first = Signal(reset_less=True)
         addr = Signal(16, reset_less=True)
         base = Signal(16, reset_less=True)
-        # Of the first group of this channel block, in words of the parameter buffer.
+        # The parameters of this channel block's first group, in words of the parameter buffer.
         param_word = Signal(16, reset_less=True)
         column_group = Signal(range(max(2, self.config.cols // lanes)), reset_less=True)
 
@@ -140,8 +141,9 @@ class Drain(wiring.Component):
         last = {level: counter.last for level, counter in left.items()}
         window_last = last["dx"] & last["dy"]
         word_last = window_last & group_last
-        # Values that change with a word, and the step to the next word. Where a word takes at least
-        # two cycles, its place may come one cycle late; where it takes three, one checks it.
+        # Values that change with a word, and the step to the next word. The walk to that word may
+        # come one cycle late where a word takes at least two cycles; and where it takes at least
+        # three, so may the tests for the last word.
         word_done = Signal()
         last_place = Signal(reset_less=True)
         last_of_all = Signal(reset_less=True)
@@ -188,14 +190,14 @@ class Drain(wiring.Component):
         with m.If(finish):
             m.d.sync += active.eq(0)
         with m.If(self.drained):
-            # In three cycles less its last word goes into the queue, or may be read.
+            # Three cycles before `idle` its last word enters the queue, or may be read if staged.
             m.d.sync += settle.eq(settle_cycles)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
             with m.If(settle == 1):
                 m.d.sync += idle.eq(1)
         m.d.sync += ends.eq(settle == 4)
-        # Registers that are unused until `active` take the payload without regard to `valid`.
+        # Nothing reads these registers before `active`, so they load the payload, valid or not.
         with m.If(idle):
             m.d.sync += [
                 active.eq(self.job.valid),
@@ -214,7 +216,7 @@ class Drain(wiring.Component):
 
         taken = issue & word_first
         if patches:
-            # Windows wait until all patches of the STORE before are in the queue.
+            # Windows wait until all words of the patches before are in the queue.
             waits = Signal()
             with m.If(idle):
                 early = ~self.job.p.winograd & ~patches.empty
@@ -256,8 +258,8 @@ class Drain(wiring.Component):
         drain = drive(m, self.drain.place, "drain_out")
         drain_group = drive(m, self.drain.group, "drain_group_out")
         fault_place = Mux(bank_fault, addr, param_addr << (lanes.bit_length() - 1))
-        # Shifted by a number, an entry has upper bits that are never set. Yosys takes those for a
-        # conflict of initial values, if the register is as wide as the port.
+        # The upper bits of a shifted entry are never set. If the register is as wide as the port,
+        # Yosys reports a conflict of initial values for them.
         width = min(len(fault_place), len(self.fault_addr) - 1)
         fault_addr = Signal(width, reset_less=True)
         m.d.comb += self.fault_addr.eq(fault_addr)
@@ -271,7 +273,7 @@ class Drain(wiring.Component):
             drain.addr.eq(addr),
             drain_group.eq(column_group + group),
             param_addr.eq(param_word + group),
-            # The parameter buffer is one cycle faster than the drain.
+            # The parameter buffer answers one cycle earlier than the accumulators.
             param.eq(self.param.data),
             self.drained.eq(finish),
             self.fault.eq(bank_fault | param_fault),
@@ -279,7 +281,7 @@ class Drain(wiring.Component):
         ]
         sums = self.drain.sum
         if patches:
-            # A patch takes its parameters from its last read until that of the next patch.
+            # A patch uses its parameters from its last read to the last read of the next patch.
             with m.If(job.winograd & ~(issue & window_last)):
                 m.d.sync += param_addr.eq(param_addr)
             sums = Signal.like(post.sum, name="sums")

@@ -30,7 +30,7 @@ __all__ = ["StoreEngine"]
 
 
 class StoreEngine(wiring.Component):
-    """Drain, pack into beats, split into bursts.
+    """Drains accumulators, packs the words into beats, and splits regions into bursts.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class StoreEngine(wiring.Component):
     Members
     -------
     store : In, stream of STORE instructions
-    progress : In
+    progress : In, the counters it waits for
     drain : Out, :class:`DrainRead`
     param : Out, the parameter buffer's read side
     burst : Out, stream of bursts to write
     beat : Out, stream of the beats to write
-    pending : In, STOREs are not yet acknowledged
-    status : Out, done when the last sum of a STORE has left its bank
+    pending : In, the memory has not acknowledged all STOREs yet
+    status : Out, :class:`EngineStatus`, done when the last sum of a STORE has left its bank
     """
 
     store: stream.Interface
@@ -110,7 +110,7 @@ class StoreEngine(wiring.Component):
             drain.job.p[name].eq(gate.o.p[name]) for name in drain_job_layout(config).members
         ]
 
-        # Words of a run after its first one.
+        # The number of words of a run after its first one.
         following = Signal(len(walker.region.p.run_words), reset_less=True)
         single = Signal(reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
@@ -130,7 +130,7 @@ class StoreEngine(wiring.Component):
             runs.i.p.last.eq(walker.run.p.last),
         ]
 
-        # Words, marked with the ends of their runs.
+        # Mark each word that begins or ends a run.
         first = Signal(init=1)
         words = Countdown(len(following), "words")
         last = Mux(first, runs.o.p.single, words.last)
@@ -152,8 +152,8 @@ class StoreEngine(wiring.Component):
             with m.If(first):
                 m.d.sync += words.load(runs.o.p.following)
 
-        # The last word drained is the last of the region. While no STORE is in progress, the number
-        # of packed STOREs equals the controller's count of stored ones.
+        # A miscount: the last word drained is not the last of the region, or the other way round.
+        # While no STORE is in progress, as many STOREs are packed as the controller counts stored.
         packed = Signal(COUNTER_BITS, reset_less=True)
         with m.If(moved & drain.word.p.last):
             m.d.sync += packed.eq(packed + 1)

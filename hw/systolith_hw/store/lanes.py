@@ -1,4 +1,4 @@
-"""The post-processing lanes: sums in with the columns' skew, pooled words of channels out."""
+"""The post-processing lanes: take sums with the columns' skew, give pooled words of channels."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["PostLanes", "drain_flags"]
 
 
 def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
-    """Return the layout of the flags that accompany a read: its place in its window and word."""
+    """Return the layout of the flags that travel with a read: its place in its window and word."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -33,8 +33,8 @@ class PostLanes(wiring.Component):
     """Requantises ``post_lanes`` sums per cycle, keeps each window's maximum, joins lanes to words.
 
     The reads of a word come in successive cycles, group after group. Lane l works l cycles behind
-    lane 0, as the columns do; the results are aligned as int8. A word comes :meth:`latency` cycles
-    after the flags of its last read.
+    lane 0, as the columns do, and the int8 results are aligned. A word follows :meth:`latency`
+    cycles after the flags of its last read.
 
     Parameters
     ----------
@@ -42,13 +42,14 @@ class PostLanes(wiring.Component):
 
     Members
     -------
-    flags : In, :func:`drain_flags`, with the core's ``drain``
-    sum : In, the core's sums, DrainRead.LATENCY + l cycles later in lane l
-    param : In, parameter entries, in the same cycles
+    flags : In, :func:`drain_flags`, in the cycle of the core's ``drain.place``
+    sum : In, sums, signed(acc_width), in lane l DrainRead.LATENCY + l cycles later
+    param : In, :data:`PARAM_LAYOUT` for each lane, with its sum
     output : In, :data:`OUTPUT_LAYOUT`; must not change while results are in the pipeline
-    word, word_valid : Out, ``block`` bytes; they cannot be stopped
+    word : Out, ``block`` bytes
+    word_valid : Out, ``word`` is new; whoever takes words cannot delay them
     value : Out, only with ``winograd``
-        The lanes' results, aligned: Requantizer.LATENCY cycles after the last lane's sum.
+        An int8 result for each lane, aligned: Requantizer.LATENCY cycles after the last lane's sum.
     """
 
     flags: Any
@@ -76,7 +77,7 @@ class PostLanes(wiring.Component):
 
     @staticmethod
     def latency(config: AcceleratorConfig) -> int:
-        """Cycles from the flags of a word's last read to the word."""
+        """Return the cycles from the flags of a word's last read to the word."""
         aligned = DrainRead.LATENCY + Requantizer.LATENCY + config.post_lanes - 1
         return aligned + 2
 
@@ -94,7 +95,7 @@ class PostLanes(wiring.Component):
             ]
             values.append(delay(m, requantizer.value, lanes - 1 - lane, f"aligned_{lane}"))
 
-        # With the aligned values, with the maxima, and with the word; only `valid` is reset.
+        # The flags reach the aligned values, the maxima and the word; only `valid` is reset.
         latency = self.latency(self.config)
         pooling = delay(m, self.flags, latency - 2, "flags")
         before = delay(m, pooling, 1, "flags_of_maxima")

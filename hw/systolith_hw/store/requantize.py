@@ -15,18 +15,19 @@ from systolith_hw.spec.config import AcceleratorConfig
 __all__ = ["Requantizer"]
 
 _LOW_PART = 17
-"""Bits of the sum that the first multiplier takes: an 18-bit signed operand, never negative."""
+"""Low bits of the sum, for one multiplier: with a zero in front, an 18-bit signed operand."""
 
 _SCALED_WIDTH = 11
-"""A scaled value saturates to this many bits: beyond them any zero point leaves it clamped."""
+"""Bits that a scaled value saturates to: beyond them it is clamped with any zero point."""
 
 
 class Requantizer(wiring.Component):
     """Requantises one sum per cycle, exactly as systolith_hw.spec.numerics.requantize does.
 
-    The product of sum and multiplier is made of two narrow products, so that each fits the 18-bit
-    multipliers of small FPGAs with registers on both sides. Instead of adding half before the
-    shift, the shift stops one bit early and the last bit rounds: the result is the same.
+    The product of sum and multiplier is the sum of two narrow products. Each of these fits the
+    18-bit multipliers of small FPGAs, for a multiplier_width of at most 18, with registers on both
+    sides. Instead of adding half before the shift, the shift stops one bit early and the last bit
+    rounds; the result is the same.
 
     Parameters
     ----------
@@ -68,10 +69,11 @@ class Requantizer(wiring.Component):
 
         m.submodules.low = low = Multiplier(unsigned(_LOW_PART), unsigned(factor_width))
         m.submodules.high = high = Multiplier(signed(width - _LOW_PART), unsigned(factor_width))
-        # One cycle for the sum alone: the multipliers' sites may be far from the accumulators.
+        # Adding the bias has a cycle of its own, since accumulators and multipliers may be far
+        # from each other.
         biased = register("biased", signed(width))
         factor = register("factor", unsigned(factor_width))
-        # One less: the last bit of the shift rounds.
+        # One less than the parameter's shift: the last bit rounds.
         shift = register("shift", unsigned(6))
         m.d.sync += [
             biased.eq(self.sum + self.param.bias),

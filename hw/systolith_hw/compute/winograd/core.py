@@ -48,13 +48,15 @@ class _Parts:
 class WinogradCore(wiring.Component):
     """Runs both kinds of CONV on the same array, direct ones in the same cycles as DirectCore.
 
-    In a CONV with ``winograd`` the pixel sequencer gathers patches, whose transforms go to a ring,
-    while the transforms of the weights go to another. The lane sequencer runs 36 passes over each
-    chunk in the rings, whose halves let gathering and passes overlap, also those of different
-    CONVs. Gathering waits for the activations only, the passes also for their bank. They follow
-    each other without a pause unless a chunk has fewer patches than the array has rows.
+    In a CONV with ``winograd`` the pixel sequencer gathers patches. Transforms turn patches and
+    weights into lanes, which two rings hold: one for activations, one for weights. The lane
+    sequencer runs 36 passes over each chunk in the rings. A ring has two halves, so gathering and
+    passes overlap, also those of successive CONVs. Gathering waits for the activations only, the
+    passes also for their accumulator bank. A pass takes max(patches, least_pass) cycles, and
+    gathering keeps up with that, so passes follow each other without a pause.
 
-    A CONV of the other kind waits until the ones before have issued all they have.
+    A CONV of the other kind waits until those before it have issued all their words.
+    ConvCoreSignature describes the members.
 
     Parameters
     ----------
@@ -93,8 +95,8 @@ class WinogradCore(wiring.Component):
         for name, part in vars(parts).items():
             m.submodules[name] = part
 
-        # The kind of the instructions that are under way. At rest there are none: then the next
-        # may be of either kind, and has its first effect when `winograd` tells which.
+        # The kind of the instructions under way. At rest there are none, and the next one may be
+        # of either kind: `winograd` has changed before that instruction leaves its gates.
         winograd = Signal()
         offered = self.status.rest | (self.conv.p.winograd == winograd)
         with m.If(self.conv.valid & offered):
@@ -111,7 +113,7 @@ class WinogradCore(wiring.Component):
     def _build_dispatch(
         self, m: Module, parts: _Parts, offered: Any, winograd: Signal
     ) -> dict[str, Signal]:
-        """Bring each CONV through its gates to the units that run it."""
+        """Connect each CONV, through its gates, to the units that run it."""
         conv, loader, sequencer = self.conv, parts.loader, parts.sequencer
         gates = {"weight": parts.weight_gate, "pixel": parts.pixel_gate, "lane": parts.lane_gate}
         given = deal(
@@ -124,7 +126,7 @@ class WinogradCore(wiring.Component):
         for gate in gates.values():
             m.d.comb += gate.progress.eq(self.progress)
             m.d.comb += [gate.i.p[name].eq(conv.p[name]) for name in gate.layout.members]
-        # Patches may be gathered while their bank is still drained.
+        # Patches may be gathered while their bank is still being drained.
         with m.If(conv.p.winograd):
             m.d.comb += parts.pixel_gate.i.p.after_drained.eq(0)
 
@@ -176,10 +178,10 @@ class WinogradCore(wiring.Component):
         ]
 
     def _build_edges(self, m: Module, parts: _Parts, winograd: Signal) -> Any:
-        """Bring data and flags of the present kind to the array's edge; return `accumulate`.
+        """Connect data and flags of the current kind to the array's edge; return `accumulate`.
 
-        The choice travels from row to row and from column to column as the data do. It comes there
-        together with data that are read when it changes.
+        The choice travels from row to row and from column to column with the data. It reaches each
+        row and column together with the data that is read in the cycle of the change.
         """
         lanes, sequencer, mesh = parts.lanes, parts.sequencer, parts.mesh
         accumulate: Any = Signal(accumulate_layout(self.config), name="accumulate_chosen")
@@ -207,7 +209,7 @@ class WinogradCore(wiring.Component):
     def _build_status(
         self, m: Module, parts: _Parts, given: dict[str, Signal], winograd: Signal
     ) -> None:
-        """Say what the core does, whether it rests, and which address is beyond an end."""
+        """Drive the status: the core's state, whether it is at rest, and addresses out of range."""
         status, loader, kernels = self.status, parts.loader, parts.kernels
         sequencer, lanes = parts.sequencer, parts.lanes
         waiting = Mux(winograd, parts.lane_gate.waiting, parts.pixel_gate.waiting)
@@ -220,8 +222,8 @@ class WinogradCore(wiring.Component):
         with m.Elif(waiting[1]):
             m.d.comb += status.state.eq(ComputeState.WAIT_OUTPUT)
 
-        # What is in the transforms and rings belongs to a CONV that the lane sequencer holds. The
-        # sums under way are counted as done when the last of them is in its bank.
+        # `rest` leaves out transforms and rings, since the lane sequencer holds the CONV that they
+        # work for, and sums in the pipeline, since the controller waits for the CONV's `done`.
         m.d.sync += status.rest.eq(
             Cat(
                 parts.weight_gate.i.ready,

@@ -1,4 +1,4 @@
-"""Transformed weights: raw weights from the buffer in, blocks for the weight loader out."""
+"""Transformed weights: takes raw weights from the buffer, gives blocks to the weight loader."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ __all__ = ["KernelSource"]
 class KernelSource(wiring.Component):
     """Reads and transforms the weights of each chunk of input channels, into a ring of two chunks.
 
-    A chunk is 36 blocks of weights, lane by lane, for a weight loader that reads the ring.
+    A chunk has 36 weight blocks, one for each lane. The weight loader reads them from the ring.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class KernelSource(wiring.Component):
     job : In, stream of :data:`TAP_JOB`
     raw : Out, the weight buffer's read side
     fault : Out, see TapReader
-    fault_addr : Out, that address
-    blocks : Out, stream of the loader's jobs, one for each chunk
+    fault_addr : Out, with ``fault``: that address
+    blocks : Out, stream of :data:`WEIGHT_JOB`: one job of 36 blocks for each chunk
     capture : In, see WeightLoader
-    read : In, the ring's read side, in place of the weight buffer's
+    read : In, the ring's read side, which the loader uses instead of the weight buffer's
     """
 
     job: stream.Interface
@@ -84,7 +84,8 @@ class KernelSource(wiring.Component):
             ring.i.eq(transform.o),
         ]
         m.d.comb += [i.eq(raw) for i, raw in zip(transform.i, self.raw.data, strict=True)]
-        # Both are told a cycle ahead of the data that `begin` comes with the address of.
+        # `taps.begin` comes with a kernel's first address. Transform and ring need `begin` one
+        # cycle ahead of the data.
         arrive = SkewedMemory.LATENCY - 1
         begin = delay(m, taps.begin, arrive, "begin_arrives", reset=True)
         m.d.comb += [

@@ -31,9 +31,10 @@ LANE_JOB = data.StructLayout(
 class LaneSequencer(wiring.Component):
     """Issues one word of the ring per cycle: for each chunk, for each lane, for each patch.
 
-    A lane is a pass: it begins when its weight block is ready, the first of a chunk also waits for
-    the chunk; once begun it never waits. From issue to the address it takes two cycles. Word
-    (lane, patch) adds to the bank's ``acc_base + lane * patches + patch``.
+    A pass goes over the patches of one lane. It begins when its weight block is ready and the sums
+    that it adds to are stored; the first pass of a chunk also waits for the chunk. Once begun it
+    never waits. The address of a word follows two cycles after its issue. Word (lane, patch) adds
+    to the bank's sum at ``acc_base + lane * patches + patch``.
 
     Parameters
     ----------
@@ -42,16 +43,18 @@ class LaneSequencer(wiring.Component):
     Members
     -------
     job : In, stream of :data:`LANE_JOB`
-    weights_ready : In, swap : Out, see WeightLoader
-    full : In, start, release : Out, see Ring
-    addr : Out, of the ring
+    weights_ready : In, see WeightLoader
+    swap : Out, see WeightLoader
+    full : In, see Ring
+    start, release : Out, see Ring
+    addr : Out, word of the ring of patches
     first : Out, with the first address of a pass
-    accumulate : Out, :func:`accumulate_layout`, with its address
+    accumulate : Out, :func:`accumulate_layout`, in the cycle of the word's ``addr``
     busy : Out, a word is issued
     wait_chunk : Out, the next chunk is not in the ring yet
-    wait_weights : Out, only its weights keep a pass from beginning
+    wait_weights : Out, a pass waits for its weight block, or for the sums of the pass before
     fault : Out, pulse: an address lies beyond the bank's end
-    fault_addr : Out, that address
+    fault_addr : Out, with ``fault``: that address
     """
 
     job: stream.Interface
@@ -156,7 +159,7 @@ class LaneSequencer(wiring.Component):
         ]
         m.d.comb += self.swap.eq(valid_1 & first_1)
 
-        # Stage 2: the addresses. Those of the lanes follow each other through both halves.
+        # Stage 2: the addresses. `lane_addr`, a pass's first, advances through both halves.
         valid_2 = Signal()
         overwrite_2 = Signal(reset_less=True)
         done_2 = Signal()

@@ -1,4 +1,4 @@
-"""Transformed activations: pixels that are gathered in, a ring of lanes out."""
+"""Transformed activations: takes the pixels of patches, holds their lanes in a ring."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ _ISSUE = 2
 
 
 class PatchSource(wiring.Component):
-    """Takes the patches that a pixel sequencer walks, and puts their lanes into a ring of chunks.
+    """Transforms the patches that a pixel sequencer walks, and puts their lanes into a ring.
 
-    The sequencer's passes are rows of patches of one chunk of input channels. A row of patches may
-    begin if it is not the first of its chunk, or if the ring has a free half.
+    A pass of the sequencer is a row of patches of one chunk of input channels. The first row of a
+    chunk waits until the ring has a free half; the others may begin at once.
 
     Parameters
     ----------
@@ -35,11 +35,12 @@ class PatchSource(wiring.Component):
     -------
     load : In, pulse
         The sequencer takes an instruction, whose pixels come from the next cycle on.
-    patches : In, with `load`: of each chunk
+    patches : In, with ``load``: patches of each chunk
     pixel : In, a pixel is issued
     ready : Out, a row of patches may begin
     i : In, the activation buffer's data
-    full, start, release, read : see Ring
+    full : Out, see Ring
+    start, release, read : In, see Ring
     """
 
     load: Signal

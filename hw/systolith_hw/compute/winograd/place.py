@@ -10,15 +10,13 @@ __all__ = ["PatchPlace"]
 
 
 class PatchPlace(wiring.Component):
-    """Counts through the 36 places of a patch, from the cycle after `begin` on.
-
-    The next `begin` comes 36 cycles later or more.
+    """Counts through the 36 places of a patch, from the cycle after ``begin`` on.
 
     Members
     -------
-    begin : In, pulse
-    valid : Out, there is a place
-    inner, outer : Out, 0 to 5 each
+    begin : In, pulse, at least 36 cycles after the one before
+    valid : Out, ``inner`` and ``outer`` are a place
+    inner, outer : Out, 0 to 5 each; ``inner`` advances every cycle, ``outer`` every six cycles
     """
 
     begin: Signal

@@ -27,20 +27,20 @@ class _Operands(enum.Enum, shape=2):
 
 
 POINT_CONTROL = data.StructLayout({"operands": _Operands, "plus": 1})
-"""The control of a transform; it travels from one to the next."""
+"""The control of a transform; it travels from row to row of the array."""
 
 
 def point_control(m: Module, first: Any, name: str) -> Any:
-    """Return the control of the first transform of a row of them, from registers.
+    """Return the registered control of the transform of row 0.
 
     Parameters
     ----------
     m : Module
-        Of the component.
+        The component's.
     first : Value
-        Pulse in the cycle after each first of six words.
+        Pulse, in the cycle after the first of each six words.
     name : str
-        Of the registers.
+        Prefix of the registers' names.
     """
     ages = [first]
     for age in range(1, 9):
@@ -61,27 +61,27 @@ def point_control(m: Module, first: Any, name: str) -> Any:
 
 
 class PointTransform(wiring.Component):
-    """Takes six words x, one per cycle, and gives B_T x, a point per cycle, LATENCY cycles later.
+    """Takes six words x and gives the six points B_T x, LATENCY cycles later, one each per cycle.
 
     With d[p] = x[p] - x[p - 2] and q[p] = x[p] - 4 x[p - 2] the points are d[4] + 2 d[3],
-    d[4] - 2 d[3], d[4] - 4 d[2], d[5] - 4 d[3], q[4] + q[3] and q[4] - q[3]: three carry chains.
-    The next six words may follow at once or after any pause.
+    d[4] - 2 d[3], d[4] - 4 d[2], d[5] - 4 d[3], q[4] + q[3] and q[4] - q[3]. Three carry chains
+    compute them all. The next six words may follow at once or after any pause.
 
     Parameters
     ----------
     low, high : int
-        Range of the words.
+        Smallest and largest word.
 
     Attributes
     ----------
     out_low, out_high : int
-        Range of the points.
+        Smallest and largest point.
 
     Members
     -------
-    i : In
+    i : In, a word
     control : In, of :func:`point_control`
-    o : Out
+    o : Out, a point
     """
 
     i: Signal
@@ -116,7 +116,7 @@ class PointTransform(wiring.Component):
         for age in range(1, 5):
             d.append(delay(m, d[-1], 1, f"d_{age}"))
         q.append(delay(m, q[0], 1, "q_1"))
-        # The q are used when the words of the next group have already taken their places.
+        # The sums that use q come when the next six words have already taken the places of these.
         q_held = [Signal(q_shape, name=f"q_held_{age}", reset_less=True) for age in range(2)]
         with m.If(control.operands == _Operands.NEAR):
             m.d.sync += [held.eq(now) for held, now in zip(q_held, q, strict=True)]

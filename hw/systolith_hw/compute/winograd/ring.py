@@ -16,16 +16,27 @@ __all__ = ["Ring", "ring_shape"]
 
 
 def ring_shape(memories: int, items: int, element: Any) -> BufferShape:
-    """Return the shape of a ring of two chunks of `items` patches or kernels."""
+    """Return the shape of a ring of two chunks of `items` patches or kernels, in `memories` banks.
+
+    Parameters
+    ----------
+    memories : int
+        Rows or columns of the array that the ring feeds.
+    items : int
+        Most items of a chunk.
+    element : ShapeLike
+        Of a transformed value.
+    """
     return BufferShape(element, memories, 1, 2 * LANES * items)
 
 
 class Ring(wiring.Component):
     """Holds two chunks of items, which are patches or kernels, of 36 values each.
 
-    Lane k of item n is word ``k * items + n`` of the chunk's half, if a chunk has `items` of them
-    at most, and the second half follows the first. Writing takes the halves in turn, and so must
-    reading. Both travel along the memories as in :class:`SkewedMemory`, one cycle each.
+    Lane k of item n is word ``k * items + n`` of the chunk's half, where `items` is the most that a
+    chunk has; the second half follows the first. The writer takes the halves in turn, and the
+    reader must do the same. The addresses of both travel along the memories as in
+    :class:`SkewedMemory`, one cycle each.
 
     Parameters
     ----------
@@ -35,22 +46,23 @@ class Ring(wiring.Component):
     Members
     -------
     free : Out
-        A half can be taken for the next chunk.
+        The writer can take a half for the next chunk.
     take : In, pulse
-    begin : In
-        Pulse in the cycle before the first of an item's 36 values stands at ``i[0]``.
-    last : In, with `begin`
-        It is the last item of its chunk.
+        The writer takes a half.
+    begin : In, pulse
+        In the next cycle the first of an item's 36 values is at ``i[0]``.
+    last : In, with ``begin``
+        The item is the last of its chunk.
     i : In, a value for each memory, skewed
     full : Out
-        A chunk can be read: each value is written before a reader that begins now, and takes a
-        lane in five cycles or more, presents its address.
+        A chunk can be read. Its last values may still be on their way: each is in place in time for
+        a reader that begins now and takes at least five cycles for each lane.
     start : In, pulse
         The reader begins with that chunk.
     release : In, pulse
-        The half that was read first can be taken again, see :mod:`systolith_hw.spec.timing`.
+        The half that was read first is free again, see :mod:`systolith_hw.spec.timing`.
     read : In, :class:`BufferRead`
-        LATENCY as that of :class:`SkewedMemory`.
+        Data follows its address LATENCY cycles later.
     """
 
     free: Signal

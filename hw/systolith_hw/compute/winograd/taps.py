@@ -14,14 +14,14 @@ __all__ = ["TAP_JOB", "TapReader"]
 _TAPS = KERNEL * KERNEL
 
 TAP_JOB = data.StructLayout({"weight_base": 24, "c_count": 16})
-"""The weights of an instruction: c_count chunks of 9 x rows words from ``weight_base`` on."""
+"""An instruction's weights: c_count chunks of 9 x rows words, from word ``weight_base`` on."""
 
 
 class TapReader(wiring.Component):
-    """Reads a kernel of each row of the array, nine words of the weight buffer, every 36 cycles.
+    """Reads the kernels of the array's rows in turn: nine words of the weight buffer for each row.
 
-    Tap t of row i of chunk c is word ``weight_base + (c * 9 + t) * rows + i``. A chunk is begun
-    when the ring has a free half.
+    Rows follow each other every 36 cycles. Tap t of row i of chunk c is word
+    ``weight_base + (c * 9 + t) * rows + i``. A chunk begins when the ring has a free half.
 
     Parameters
     ----------
@@ -30,10 +30,11 @@ class TapReader(wiring.Component):
     Members
     -------
     job : In, stream of :data:`TAP_JOB`
-    free : In, take : Out, see Ring
-    addr : Out, of the weight buffer
-    begin : Out, in the cycle of a kernel's first address
-    last : Out, with `begin`: it is the last row's
+    free : In, see Ring
+    take : Out, see Ring
+    addr : Out, word of the weight buffer
+    begin : Out, in the cycle of the first of a row's nine addresses
+    last : Out, with ``begin``: the row is the last of its chunk
     fault : Out, pulse: the address lies beyond the buffer's end
     """
 
@@ -66,10 +67,10 @@ class TapReader(wiring.Component):
         row = Countdown(rows.bit_length(), "row")
         chunk = Countdown(16, "chunk")
         chunk_start = Signal()
-        # The first taps of the row that comes, and of the chunk after its own.
+        # Addresses of the first taps of the next row, and of the chunk after its own.
         row_addr = Signal(24, reset_less=True)
         next_chunk = Signal(24, reset_less=True)
-        # Cycles since the kernel before was begun; 0: the next one may begin.
+        # Cycles since the kernels of the row before began; at 0 the next row may begin.
         age = Signal(range(LANES))
         starts = active & (age == 0) & (~chunk_start | self.free)
         reads = starts | ((age != 0) & (age < _TAPS))

@@ -1,4 +1,4 @@
-"""The transform of activations: patches of 6x6 pixels to their lanes, a row of the array each."""
+"""The transform of activations: patches of 6x6 pixels to 36 lanes, in each row of the array."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _CONTROL = data.StructLayout(
 )
 
 _TURN = (PATCH - 1) ** 2 + 1
-"""Cycles from the first column's writing to the first row's reading: each word is there in time."""
+"""Cycles from the write of the first column to the read of the first row, with all its words."""
 
 
 def _shape(extremes: tuple[int, int]) -> Shape:
@@ -36,12 +36,13 @@ def _shape(extremes: tuple[int, int]) -> Shape:
 
 
 class _RowTransform(wiring.Component):
-    """Transforms the patches of one row of the array: columns, turn, rows.
+    """Transforms the patches of one row of the array: first the columns, then the rows.
 
     Members
     -------
-    i : In, pixels, column by column
-    control, control_next : In, Out a cycle later
+    i : In, int8 pixels, column by column
+    control : In
+    control_next : Out, ``control`` one cycle later, for the next row
     o : Out, lanes
     """
 
@@ -87,22 +88,26 @@ class _RowTransform(wiring.Component):
 class PatchTransform(wiring.Component):
     """Gives the 36 lanes of each patch, B_T d B, one per cycle for each row of the array.
 
-    A patch comes pixel by pixel, column by column; its lanes leave in order, k1 vertical and k2
-    horizontal, LATENCY cycles after it. Row i is i cycles behind row 0, and so is its control,
-    which travels from row to row. Patches follow each other every 36 cycles or after any pause.
+    A patch d arrives column by column, one pixel per cycle. Its lanes leave in order (lane
+    6 k1 + k2 has the vertical point k1 and the horizontal point k2), the first one LATENCY cycles
+    after the first pixel. Row i works i cycles behind row 0, and so does its control, which travels
+    from row to row. Patches follow each other every 36 cycles or after any pause.
 
-    The six columns are transformed first. They are turned in one memory of 36 words: a patch is
-    written in the order in which the one before is read, columns and rows taking turns.
+    Each row of the array transforms the six columns of a patch first, and then the six rows of the
+    result. A memory of 36 words turns columns into rows: the points of a patch are written in the
+    order in which those of the patch before are read, so that columns and rows swap their places
+    in the memory with every patch.
 
     Parameters
     ----------
     rows : int
+        Rows of the array.
 
     Members
     -------
     begin : In, pulse with the first pixel of row 0
-    i : In, an int8 pixel for each row
-    o : Out, a lane for each row
+    i : In, an int8 pixel for each row, skewed
+    o : Out, a lane for each row, skewed
     """
 
     begin: Signal
@@ -135,11 +140,11 @@ class PatchTransform(wiring.Component):
         return m
 
     def _build_head(self, m: Module) -> Any:
-        """Return the control of row 0: the only place where anything is counted or decoded."""
+        """Return the control of row 0; only this method counts or decodes anything."""
         m.submodules.pixel = pixel = PatchPlace()
         m.submodules.written = written = PatchPlace()
         m.submodules.read = read = PatchPlace()
-        # A place stands a cycle after its `begin`, and the control that is made of it one later.
+        # A place follows its `begin` by one cycle, and the control derived from it by two.
         begin_write = delay(m, self.begin, PointTransform.LATENCY - 2, "begin_write", reset=True)
         begin_read = delay(m, begin_write, _TURN, "begin_read", reset=True)
         m.d.comb += [
@@ -147,7 +152,7 @@ class PatchTransform(wiring.Component):
             written.begin.eq(begin_write),
             read.begin.eq(begin_read),
         ]
-        # Whether a patch's columns go to rows of the memory.
+        # Whether `inner` selects the memory's row instead of `outer`, for writes and for reads.
         turned, read_turned = Signal(), Signal()
         with m.If(begin_write):
             m.d.sync += turned.eq(~turned)
@@ -157,7 +162,7 @@ class PatchTransform(wiring.Component):
         def address(place: PatchPlace, turned: Any) -> Any:
             major = Mux(turned, place.inner, place.outer)
             minor = Mux(turned, place.outer, place.inner)
-            # Six times the major one; tools would give a product a multiplier.
+            # Six times `major`, as a sum: tools would use a multiplier for the product.
             return (major << 2) + (major << 1) + minor
 
         first_read = read.valid & (read.inner == 0)

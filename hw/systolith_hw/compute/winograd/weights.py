@@ -1,4 +1,4 @@
-"""The transform of weights: kernels of 3x3 taps to their lanes, a column of the array each."""
+"""The transform of weights: kernels of 3x3 taps to 36 lanes, in each column of the array."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +21,10 @@ _ACROSS = point_range(G, *_DOWN)
 _ADDR = data.StructLayout({"column": range(KERNEL + 1), "half": 1})
 
 _FOLD = data.StructLayout({"first": 1, "third": 1, "scaled": 1, "minus": 1})
-"""How three words become a point: first + third +- second, or one of the outer two alone.
+"""How a point is made of three words: first + third +- second, or the first or third alone.
 
-Scaled are all but the first, by 2 and 4. ``minus`` comes a cycle after the rest.
+With ``scaled`` the second word counts twice and the third four times. ``minus`` arrives one cycle
+after the other bits.
 """
 
 _CONTROL = data.StructLayout(
@@ -43,7 +44,7 @@ def _shape(extremes: tuple[int, int]) -> Shape:
 
 
 def _fold_control(m: Module, point: Any, name: str) -> Any:
-    """Return the control that makes this point, in the same cycle but for ``minus``."""
+    """Return the control for a point, in the same cycle; ``minus`` follows one cycle later."""
     control: Any = Signal(_FOLD, name=f"{name}_control")
     minus = Signal(name=f"{name}_minus")
     with m.Switch(point):
@@ -60,7 +61,7 @@ def _fold_control(m: Module, point: Any, name: str) -> Any:
 
 
 def _fold(m: Module, words: Sequence[Any], control: Any, shape: Shape, name: str) -> Signal:
-    """Return the point of three words, two cycles later: two carry chains."""
+    """Return the point of three words, two cycles later; it takes two carry chains in a row."""
     first, second, third = words
     outer = Signal(shape, name=f"{name}_outer", reset_less=True)
     inner = Signal(shape, name=f"{name}_inner", reset_less=True)
@@ -81,8 +82,9 @@ class _ColumnTransform(wiring.Component):
 
     Members
     -------
-    i : In, taps
-    control, control_next : In, Out a cycle later
+    i : In, int8 taps, row by row
+    control : In
+    control_next : Out, ``control`` one cycle later, for the next column
     o : Out, lanes
     """
 
@@ -105,7 +107,7 @@ class _ColumnTransform(wiring.Component):
         m = Module()
         control = self.control
         m.d.comb += self.control_next.eq(delay(m, control, 1, "control"))
-        # A column of three taps is read at once: each row of taps has a memory of its own.
+        # Each row of taps has a memory of its own, so that a column of three is read in one cycle.
         column = []
         for row in range(KERNEL):
             taps = memory.Memory(shape=self.i.shape(), depth=1 << _ADDR.size, init=[])
@@ -120,7 +122,7 @@ class _ColumnTransform(wiring.Component):
             ]
             column.append(delay(m, read.data, 1, f"tap_{row}"))
         down = _fold(m, column, control.down, _shape(_DOWN), "down")
-        # The points of the columns come one after the other and are used together.
+        # The points of the three columns arrive one after the other and are used together.
         one_ago = delay(m, down, 1, "down_one_ago")
         two_ago = delay(m, one_ago, 1, "down_two_ago")
         line = [Signal.like(down, name=f"line_{index}", reset_less=True) for index in range(KERNEL)]
@@ -136,20 +138,21 @@ class _ColumnTransform(wiring.Component):
 class KernelTransform(wiring.Component):
     """Gives the 36 lanes of each kernel, G g G^T, one per cycle for each column of the array.
 
-    The nine taps of a kernel come row by row, one per cycle; its lanes leave in order, k1 vertical
-    and k2 horizontal, LATENCY cycles after its first tap. Column j is j cycles behind column 0, and
-    so is its control, which travels from column to column. Kernels follow each other every 36
-    cycles or after any pause.
+    A kernel g arrives row by row, one tap per cycle. Its lanes leave in order (lane 6 k1 + k2 has
+    the vertical point k1 and the horizontal point k2), the first one LATENCY cycles after the first
+    tap. Column j works j cycles behind column 0, and so does its control, which travels from column
+    to column. Kernels follow each other every 36 cycles or after any pause.
 
     Parameters
     ----------
     cols : int
+        Columns of the array.
 
     Members
     -------
     begin : In, pulse in the cycle before the first tap of column 0
-    i : In, an int8 tap for each column
-    o : Out, a lane for each column
+    i : In, an int8 tap for each column, skewed
+    o : Out, a lane for each column, skewed
     """
 
     begin: Signal
@@ -182,8 +185,9 @@ class KernelTransform(wiring.Component):
         return m
 
     def _build_head(self, m: Module) -> Any:
-        """Return the control of column 0: the only place where anything is counted or decoded."""
-        # Writing: the row of the tap, one bit of three, its column, and the half, which changes.
+        """Return the control of column 0; only this method counts or decodes anything."""
+        # Writing: one bit for the row of a tap, its column, and the half of the memory, which
+        # changes with each kernel.
         row, write_addr = Signal(KERNEL), Signal(_ADDR)
         with m.If(self.begin):
             m.d.sync += [row.eq(1), write_addr.column.eq(0), write_addr.half.eq(~write_addr.half)]
@@ -192,7 +196,7 @@ class KernelTransform(wiring.Component):
         with m.Else():
             m.d.sync += [row.eq(row << 1), write_addr.column.eq(0)]
 
-        # Reading: the first column is complete with the seventh tap.
+        # Reading: the seventh tap completes the first column.
         m.submodules.place = place = PatchPlace()
         begin_read = delay(m, self.begin, 2 * KERNEL, "begin_read", reset=True)
         half = Signal()

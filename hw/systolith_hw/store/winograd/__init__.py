@@ -1,1 +1,1 @@
-"""The sums of Winograd's lanes: transformed to exact sums, pooled, and put in raster order."""
+"""Winograd's lanes: their sums become exact sums, which are pooled and put in raster order."""

@@ -14,20 +14,20 @@ from systolith_hw.primitives.register import drive
 __all__ = ["DROPPED_BITS", "Fold"]
 
 DROPPED_BITS = 3
-"""The words of sums are 8 times a sum of fewer bits; that factor is dropped."""
+"""Bits that a fold drops: each result is a multiple of 8 before, which is divided out."""
 
 
 class Fold(wiring.Component):
     """Multiplies A^T of :mod:`systolith_hw.spec.winograd` by six words m, and divides by 8.
 
-    A word per cycle comes in, in the order of the points; the four results come in the order of
+    One word per cycle arrives, in the order of the points. The four results leave in the order of
     the sums, in four successive cycles, the first LATENCY cycles after the first word. The next six
     words may follow at once or at any later time. Arithmetic is modulo 2**width for words and
     2**(width - DROPPED_BITS) for results, which are exact if the words are those of a convolution.
 
     Two adders do all the work, one operation per cycle each. Let s2, d2 be the sum and difference
-    of the first two words, and s1, d1 those of the last two. The first adder makes s2, d2, 3 m0,
-    3 minf, s1, d1. The second makes u0 = s2 + 6 m0 and u3 = d2 + 3 minf, and then u0 - 4 s1,
+    of the first two words, and s1, d1 those of the last two. The first adder computes s2, d2, 3 m0,
+    3 minf, s1, d1. The second computes u0 = s2 + 6 m0 and u3 = d2 + 3 minf, and then u0 - 4 s1,
     d2 - 2 d1, s2 - s1 and 2 u3 - d1: these are the rows of A^T divided by 1, 2, 4 and 4.
 
     Parameters
@@ -37,10 +37,10 @@ class Fold(wiring.Component):
 
     Members
     -------
-    i : In, `width` bits
+    i : In, a word of `width` bits
     first : In, pulse with the first of six words
-    o : Out, `width` - DROPPED_BITS bits
-    valid : Out, with the four results
+    o : Out, a result of `width` - DROPPED_BITS bits
+    valid : Out, with each of the four results
     """
 
     i: Signal
@@ -59,14 +59,14 @@ class Fold(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = self.width
-        # since[k]: the first word came k cycles ago. So six words need no count, and those of
-        # the next six, whose first operations meet the last ones of these, need no regard.
+        # since[k]: the first word arrived k cycles ago. With these bits no counter is needed, and
+        # the first operations on the next six words may overlap with the last ones on these.
         since = [self.first]
         for k in range(1, self.LATENCY + 3):
             since.append(delay(m, since[-1], 1, f"since_{k}", reset=True))
 
         def at(name: str, *times: int) -> Signal:
-            """Return a register that is 1 so many cycles after the first word."""
+            """Return a register that is 1 in the cycles `times` after the first word."""
             signal = Signal(name=name)
             m.d.sync += signal.eq(Cat(since[time - 1] for time in times).any())
             return signal
@@ -94,8 +94,8 @@ class Fold(wiring.Component):
         s2 = held("s2", x, at("load_s2", 2))
         d2 = held("d2", x, at("load_d2", 3))
 
-        # `z` is u0, u3, u0 - 4 s1, d2 - 2 d1, s2 - s1, 2 u3 - d1 from 6 cycles after it on. The
-        # choice of its operands takes the cycle before, and inverts the one that is subtracted.
+        # `z` is u0, u3, u0 - 4 s1, d2 - 2 d1, s2 - s1, 2 u3 - d1 from 6 cycles after it on. Its
+        # operands are chosen in the cycle before, where the one to be subtracted is inverted.
         z = Signal(width, reset_less=True)
         z_2 = word("z_2", word("z_1", z))
         left = self._choice(at("left_0", 5, 7, 9), at("left_1", 6, 9), (s2, d2, z, z_2 << 1))
@@ -115,6 +115,6 @@ class Fold(wiring.Component):
         return m
 
     def _choice(self, low: Signal, high: Signal, values: Sequence[Any]) -> Any:
-        """Return the value with the number whose two bits these are."""
+        """Return the value, of four, whose number has the bits `high` and `low`."""
         first, second, third, fourth = (value[: self.width] for value in values)
         return Mux(high, Mux(low, fourth, third), Mux(low, second, first))

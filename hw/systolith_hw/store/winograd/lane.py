@@ -1,4 +1,4 @@
-"""One lane of the output transform: 36 sums of a patch in, 16 exact sums out."""
+"""One lane of the output transform: takes the 36 sums of a patch, gives 16 exact sums."""
 
 from typing import Any
 
@@ -15,21 +15,22 @@ from systolith_hw.store.winograd.ninth import Ninth
 __all__ = ["LANE_CONTROL", "TURN_DEPTH", "OutputLane"]
 
 TURN_DEPTH = 32
-"""Words of a lane's turn. A patch has 24; those of the next one go into the ring behind them."""
+"""Words of a lane's turn. A patch takes 24; the words of the next one go behind them, in a ring."""
 
 LANE_CONTROL = data.StructLayout({"column": 1, "row": 1, "addr": range(TURN_DEPTH)})
-"""What a lane does: ``column`` and ``row`` are pulses, ``addr`` is the turn's word that is read."""
+"""A lane's control: ``column`` and ``row`` are pulses, ``addr`` is the word read of the turn."""
 
 
 class OutputLane(wiring.Component):
     """Folds the columns of a patch, turns them, folds the rows, and divides by nine.
 
-    A word per cycle: the vertical points of a column of lanes, column after column. The exact sums
-    of a row come in four successive cycles, row after row every PATCH cycles; the first one LATENCY
-    cycles after the patch's first word. The next patch may follow at once or at any later time.
+    One word per cycle arrives: the vertical points of a column of lanes, column after column. The
+    exact sums of a row leave in four successive cycles, and the rows follow each other every PATCH
+    cycles; the first sum leaves LATENCY cycles after the patch's first word. The next patch may
+    follow at once or at any later time.
 
-    Words of columns go into a ring, the turn, in the order in which they come. The next patch
-    overwrites the word of column c and row r at the earliest 22 + 5 c - 5 r cycles after its read.
+    The turn is a ring that takes the words of columns in the order of their arrival. The next patch
+    overwrites the word of column c and row r at least 22 + 5 c - 5 r cycles after its read.
 
     Parameters
     ----------
@@ -37,13 +38,13 @@ class OutputLane(wiring.Component):
 
     Members
     -------
-    i : In, a lane's sum
+    i : In, a word: the sum of one product lane, of sum_width bits
     control : In
         :data:`LANE_CONTROL`. ``column`` comes with the first word of each column, ``addr`` from
-        READ cycles after a patch's first word on, and ``row`` a cycle after the first ``addr`` of
+        READ cycles after a patch's first word on, and ``row`` one cycle after the first ``addr`` of
         each row.
-    control_next : Out, the same a cycle later, for the next lane
-    o : Out, signed(acc_width)
+    control_next : Out, ``control`` one cycle later, for the next lane
+    o : Out, an exact sum, signed(acc_width)
     valid : Out, with each of the 16 sums
     """
 
@@ -54,7 +55,7 @@ class OutputLane(wiring.Component):
     valid: Signal
 
     READ = (PATCH - 1) * (PATCH - 1) + Fold.LATENCY + 1
-    """From a patch's first word to the first read of the turn: all of row 0 is written in time."""
+    """Cycles from a patch's first word to the first read of the turn; row 0 is there in time."""
 
     LATENCY = READ + 1 + Fold.LATENCY + Ninth.LATENCY
 

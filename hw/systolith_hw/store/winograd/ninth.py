@@ -1,4 +1,4 @@
-"""The exact division by nine, as a product with its inverse."""
+"""The exact division by nine, as a product with the inverse of nine."""
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
@@ -11,20 +11,20 @@ __all__ = ["Ninth"]
 
 
 class Ninth(wiring.Component):
-    """Divides a multiple of nine by nine: a word per cycle, LATENCY cycles.
+    """Divides a multiple of nine by nine: one word per cycle, LATENCY cycles from word to result.
 
-    9 x 57 = 1 + 2**9, and (1 + 2**9) (1 - 2**9) (1 + 2**18) = 1 - 2**36: so 57 (1 - 2**9)
-    (1 + 2**18) is the inverse of 9 modulo any power of two up to 2**MOST_WIDTH.
+    9 * 57 = 1 + 2**9, and (1 + 2**9) (1 - 2**9) (1 + 2**18) = 1 - 2**36. Therefore
+    57 (1 - 2**9) (1 + 2**18) is the inverse of 9 modulo any power of two up to 2**MOST_WIDTH.
 
     Parameters
     ----------
     width : int
-        Bits, at most MOST_WIDTH.
+        Bits of a word and of a result, 1 to MOST_WIDTH.
 
     Members
     -------
-    i : In, modulo 2**width nine times the result
-    o : Out, signed
+    i : In, `width` bits, modulo 2**width nine times the result
+    o : Out, the result, signed(width)
     """
 
     i: Signal

@@ -1,4 +1,4 @@
-"""The output transform: lanes in a row, and the sequence that they follow."""
+"""The output transform: a chain of lanes, and the sequence that they follow."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ __all__ = ["OutputTransform"]
 class OutputTransform(wiring.Component):
     """Transforms the 36 sums of patches to 4x4 exact sums, each lane a cycle behind the one before.
 
-    The control travels from lane to lane as the sums do. Lane l gives the sums of row r, column c
-    ``OutputLane.LATENCY + PATCH * r + c`` cycles after its first word.
+    The control travels from lane to lane. Each lane gives the exact sum of row r and column c
+    ``OutputLane.LATENCY + PATCH * r + c`` cycles after its first word of the patch.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ class OutputTransform(wiring.Component):
 
     Members
     -------
-    start : In, pulse LEAD cycles before a patch's first word in lane 0; 36 cycles apart or more
-    i : In, for each lane, its sum
-    o : Out, for each lane, signed(acc_width)
-    valid : Out, for each lane, with each of the 16 sums
+    start : In, pulse, LEAD cycles before a patch's first word in lane 0; at least 36 cycles apart
+    i : In, a word of sum_width bits for each lane, skewed
+    o : Out, an exact sum for each lane, signed(acc_width), skewed
+    valid : Out, a bit for each lane, with each of the 16 sums
     """
 
     start: Signal
@@ -67,7 +67,7 @@ class OutputTransform(wiring.Component):
         return m
 
     def _build_sequence(self, m: Module, control: Any) -> None:
-        """Give lane 0 its columns, and from OutputLane.READ cycles on its rows."""
+        """Drive lane 0's control: a patch's columns, and its rows OutputLane.READ cycles later."""
         word, column = Signal(range(PATCH)), Signal(range(PATCH))
         read, row = Signal(range(PATCH)), Signal(range(OUTPUTS))
         writing, reading = Signal(), Signal()
@@ -81,7 +81,7 @@ class OutputTransform(wiring.Component):
             with m.If(word_last):
                 m.d.sync += [column.eq(column + 1), writing.eq(column != PATCH - 1)]
 
-        before = OutputLane.READ - 1  # the word in whose cycle the first read is decided
+        before = OutputLane.READ - 1  # the number of the word whose cycle decides the first read
         with m.If(writing & (column == before // PATCH) & (word == before % PATCH)):
             m.d.sync += [reading.eq(1), read.eq(0), row.eq(0)]
         with m.Elif(reading):
@@ -89,7 +89,7 @@ class OutputTransform(wiring.Component):
             with m.If(read_last):
                 m.d.sync += [row.eq(row + 1), reading.eq(row != OUTPUTS - 1)]
         with m.If(reading):
-            # The same row of the next column; the next row; the next patch.
+            # To the same row of the next column; to the next row; to the next patch.
             back = (PATCH - 1) * OUTPUTS - 1
             m.d.sync += addr.eq(
                 Mux(~read_last, addr + OUTPUTS, Mux(row == OUTPUTS - 1, addr + 1, addr - back))

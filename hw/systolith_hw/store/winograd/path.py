@@ -1,4 +1,4 @@
-"""From the sums of Winograd's lanes to words in raster order, by way of the requantisers."""
+"""The path from the sums of Winograd's lanes by the requantisers to words in raster order."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ __all__ = ["PatchPath"]
 
 
 class PatchPath(wiring.Component):
-    """Takes the 36 sums of each patch and gives exact sums; takes their results and gives words.
+    """Turns the 36 sums of each patch into exact sums, and their requantised results into words.
 
-    The requantisers stand between the two halves. What is said about a read of a sum is said in the
-    cycle before its place is given to the core. The 36 sums of a patch are read without a pause,
-    for one group of lanes after the other.
+    The requantisers are between these two halves. The inputs that describe the read of a sum arrive
+    one cycle before the core gets its ``place``. The drain reads the 36 sums of a patch without a
+    pause, for one group of lanes after the other.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ class PatchPath(wiring.Component):
     -------
     store : In, the fields :data:`STRIP_FIELDS` of the STORE; constant while it is drained
     between : In, no STORE is being drained
-    group_first : In, pulse: the first sum of a patch is read, for each group of lanes
-    patch_first, patch_last : In, pulse: a patch's first or last sum of all is read
+    group_first : In, pulse, once for each group of lanes: the first sum of a patch is read
+    patch_first, patch_last : In, pulse: the first or last of all sums of a patch is read
     across_last, down_last, store_last : In, with ``patch_last``, see :class:`Strips`
     may_begin : Out, the next patch may begin
-    sum : In, the core's sums
-    exact : Out, for each lane, signed(acc_width)
-    exact_valid : Out, for each lane
-    value : In, the results, aligned: Requantizer.LATENCY cycles after the last lane's ``exact``
+    sum : In, the core's sums, signed(sum_width) for each lane
+    exact : Out, an exact sum for each lane, signed(acc_width)
+    exact_valid : Out, a bit for each lane
+    value : In, int8 results, aligned: Requantizer.LATENCY cycles after the last lane's ``exact``
     room : In, a word may be read from the staging memory
     reading : Out, a word is read
-    word, word_valid, word_last : Out, Staging.LATENCY cycles later
+    word, word_valid, word_last : Out, see :class:`Staging`; Staging.LATENCY cycles later
     empty : Out, no strip and no word is held
     """
 
@@ -98,7 +98,7 @@ class PatchPath(wiring.Component):
 
     @staticmethod
     def latency(config: AcceleratorConfig) -> int:
-        """Cycles from the read of a strip's last sum to the first read of its words."""
+        """Return the cycles from the read of a strip's last sum to the first read of its words."""
         last_exact = OutputLane.LATENCY + PATCH * (OUTPUTS - 1) + OUTPUTS - LANES
         aligned = last_exact + config.post_lanes - 1 + Requantizer.LATENCY
         return 1 + DrainRead.LATENCY + aligned + PatchPool.LATENCY + Staging.DELAY

@@ -19,8 +19,8 @@ PLACE_LAYOUT = data.StructLayout({"column": range(OUTPUTS), "row": range(OUTPUTS
 class PatchPool(wiring.Component):
     """Passes on the 4x4 values of patches, or the maxima of their 2x2 windows.
 
-    Values come row by row, the four of a row in successive cycles. Each goes out LATENCY cycles
-    later; with ``pool`` only the last one of each window does, as the window's maximum.
+    Values arrive row by row, the four of a row in successive cycles, and leave LATENCY cycles
+    later. With ``pool`` only the maximum of each window leaves, in the place of its last value.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ class PatchPool(wiring.Component):
 
     Members
     -------
-    pool : In, must not change while values come
-    i : In, the lanes' values, aligned
+    pool : In, gives maxima; must not change while values arrive
+    i : In, an int8 value for each lane, aligned
     i_valid : In
-    o : Out, the lanes' values or maxima
+    o : Out, a value or maximum for each lane
     o_valid : Out
     place : Out, :data:`PLACE_LAYOUT` of ``o``
     patch_last : Out, pulse with the last value of a patch
@@ -67,7 +67,7 @@ class PatchPool(wiring.Component):
         index: Any = Signal(PLACE_LAYOUT)
         with m.If(self.i_valid):
             m.d.sync += index.as_value().eq(index.as_value() + 1)
-        # With the maxima of two neighbours, and with those of two rows of these.
+        # `of_pair` arrives with the maxima of two neighbours, `of_window` with those of 2x2.
         of_pair = delay(m, index, 1, "index_of_pair")
         pair_valid = delay(m, self.i_valid, 1, "pair_valid", reset=True)
         of_window = delay(m, of_pair, 1, "index_of_window")
@@ -78,7 +78,7 @@ class PatchPool(wiring.Component):
             value = self.i[lane]
             before = delay(m, value, 1, f"before_{lane}")
             pair = Signal(signed(8), name=f"pair_{lane}", reset_less=True)
-            # The pairs of the row above, in the order of their columns.
+            # The maxima of the row above, in the order of their columns.
             other = Signal(signed(8), name=f"other_{lane}", reset_less=True)
             above = Signal(signed(8), name=f"above_{lane}", reset_less=True)
             window = Signal(signed(8), name=f"window_{lane}", reset_less=True)

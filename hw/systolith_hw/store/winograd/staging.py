@@ -1,4 +1,4 @@
-"""The staging memory: strips of patches go in patch by patch, and come out in raster order."""
+"""The staging memory: takes strips patch by patch, and gives their words in raster order."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from systolith_hw.stream.queue import Queue
 __all__ = ["HALVES", "STRIP_LAYOUT", "Staging"]
 
 HALVES = STRIPS
-"""One is filled while the other is read."""
+"""Halves of the memory: one is filled while the other is read."""
 
 STRIP_LAYOUT = data.StructLayout(
     {"pixels": range(STRIP_PATCHES * OUTPUTS + 1), "rows": range(OUTPUTS + 1), "last": 1}
@@ -32,12 +32,12 @@ _PLACE = data.StructLayout(
 
 
 class Staging(wiring.Component):
-    """Puts the words of strips in order. A strip is a row of patches, up to STRIP_PATCHES.
+    """Puts the words of strips in order. A strip is a row of up to STRIP_PATCHES patches.
 
-    The patches of a strip come one after the other, each once for every group of lanes. When the
-    last one is complete, the strip's words are read row by row, those within its pixels and rows:
-    one per cycle while there is `room`, the first one DELAY cycles after the strip's last value. A
-    word comes LATENCY cycles after its read.
+    The patches of a strip arrive one after the other, each once for every group of lanes. When the
+    last one is complete, the memory reads the strip's words row by row, and drops those beyond its
+    pixels and rows. It reads one per cycle while there is ``room``, the first one DELAY cycles
+    after the strip's last value. A word leaves LATENCY cycles after its read.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ class Staging(wiring.Component):
 
     Members
     -------
-    pool : In, patches are 2x2 values, not 4x4
-    across : In, patches of a strip; neither may change while values come
-    i : In, the values of a group of lanes
+    pool : In, patches have 2x2 values instead of 4x4; must not change while values arrive
+    across : In, patches of a strip, 1 to STRIP_PATCHES; must not change while values arrive
+    i : In, int8 values of a group of lanes
     i_valid : In
     place : In, :data:`PLACE_LAYOUT`
     patch_last : In, pulse with the last value of a patch of a group
     strip : In, stream of :data:`STRIP_LAYOUT`
-        Each must come before its last value. It is always ready if no more than HALVES strips have
-        begun of which not all words have been read.
+        A strip must arrive before its last value. The stream is always ready if at most HALVES
+        strips have begun of which not all words have been read.
     room : In, a word may be read
     reading : Out, a word is read
     freed : Out, pulse: the last word of a strip is read
@@ -79,7 +79,7 @@ class Staging(wiring.Component):
     empty: Signal
 
     DELAY = 2
-    """From a strip's last value to the first read of its words."""
+    """Cycles from a strip's last value to the first read of its words."""
 
     LATENCY = RegisteredMemory.LATENCY
 
@@ -132,11 +132,11 @@ class Staging(wiring.Component):
         return m
 
     def _build_filling(self, m: Module, groups: int, into: Any) -> tuple[Any, Any]:
-        """Find the place of each value; return its group, and whether it completes its strip."""
+        """Set the place of each value; return its group, and whether it completes its strip."""
         group = Signal(range(max(2, groups)))
         patch = Signal(range(STRIP_PATCHES))
         half = Signal(range(HALVES))
-        # Patches are many cycles apart: this may come a cycle late.
+        # Patches are many cycles apart, so this may come one cycle late.
         is_last = Signal(reset_less=True)
         m.d.sync += is_last.eq(patch + 1 == self.across)
         group_last = group == groups - 1
@@ -176,7 +176,8 @@ class Staging(wiring.Component):
         with m.If(~busy):
             m.d.sync += [*first_pixel, *rows.load(strip.rows), row.eq(0), busy.eq(complete != 0)]
 
-        # Until a word stands at the end of the queue behind, which takes two cycles.
+        # A word counts as held until it is at the output of the queue behind, two cycles after it
+        # enters.
         under_way = [delay(m, reading, 1, "read", reset=True)]
         for stage in range(self.LATENCY + 1):
             under_way.append(delay(m, under_way[-1], 1, f"under_way_{stage}", reset=True))

@@ -1,4 +1,4 @@
-"""Strips: when the next one may begin, and how many words it has."""
+"""Strips of patches: when the next one may begin, and how many words it has."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ STRIP_FIELDS = data.StructLayout(
         for name in ("pool", "width", "height", "x_count")
     }
 )
-"""The fields of a STORE that say what its strips are; ``x_count`` is their patches."""
+"""The fields of a STORE that describe its strips; ``x_count`` is the patches of one."""
 
 
 class Strips(wiring.Component):
@@ -39,7 +39,7 @@ class Strips(wiring.Component):
     freed : In, pulse: a half is free again
     may_begin : Out, the next patch may begin
     strip : Out, stream of :data:`STRIP_LAYOUT`
-        One for each strip; it does not wait, as there are never more strips than halves.
+        One for each strip. Whoever takes it must be ready: there are never more strips than halves.
     """
 
     store: Any
@@ -77,7 +77,7 @@ class Strips(wiring.Component):
         next_first = self.between | Mux(self.patch_last, self.across_last, first)
         m.d.sync += [
             free.eq(free + self.freed - takes),
-            # Two strips are many cycles apart: what takes a half may be seen a cycle late.
+            # Two strips are many cycles apart, so the count may be one cycle late.
             self.may_begin.eq((free != 0) | ~next_first),
             first.eq(next_first),
         ]
