@@ -56,7 +56,7 @@ class Driver:
     memory_base : int
         Where they begin; programs for another place than 0 must be moved there (relocate.py).
     watchdog : int
-        Cycles without progress after which the accelerator gives up; 0 is never.
+        Cycles without progress after which the accelerator ends the program; 0 for no limit.
 
     Raises
     ------

@@ -142,7 +142,7 @@ def _registers() -> dict[str, Register]:
             "CONTROL",
             0x10,
             "w1",
-            "bit 0 starts a program unless an error stands, bit 1 resets the engines and wins",
+            "bit 0 starts a program unless STATUS has an error; bit 1 resets the engines instead",
             bits=("start", "reset"),
         ),
         Register(
@@ -156,7 +156,7 @@ def _registers() -> dict[str, Register]:
         Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed", bits=("end",)),
         _external("PROGRAM_ADDR", 0x20, "address of the first instruction, a multiple of 64"),
         Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
-        Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 is never"),
+        Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 for none"),
         _external("WINDOW_BASE", 0x30, "first address that may be accessed"),
         _external(
             "WINDOW_END", 0x38, "address after the last that may be accessed, 2**addr_width at most"

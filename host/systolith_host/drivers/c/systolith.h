@@ -84,7 +84,7 @@ struct systolith_tensor {
 struct systolith_settings {
     uint64_t memory_base; /* where the accelerator sees the program's memory; a multiple of 4096 */
     uint64_t memory_size; /* bytes there */
-    uint32_t watchdog;    /* cycles without progress that are an error; 0 is never */
+    uint32_t watchdog;    /* cycles without progress that are an error; 0 for no limit */
     bool use_interrupt;   /* else IRQ_PENDING is polled, and CYCLES tells the time */
     bool unchecked;       /* load segments without a look at their checksums */
 };

@@ -114,7 +114,7 @@ def simulate(
     limit_cycles : int, optional
         Limit of each layer; where it is None it follows from the prediction and the memory.
     watchdog : int
-        Cycles without progress after which the accelerator gives up; 0 is never.
+        Cycles without progress after which the accelerator ends the program; 0 for no limit.
     silence_seconds : float
         Wall-clock time without a sign of life after which the simulator is ended.
 
