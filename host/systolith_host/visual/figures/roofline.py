@@ -36,8 +36,9 @@ def roofline(
     measured = [point for point in measured if point.macs]
     everything = [*points, *measured]
     ridge = multipliers / rate
+    higher = MACS_PER_PRODUCT * ridge if winograd else ridge
     low = min([ridge, *(point.intensity for point in everything)]) / 2
-    high = max([ridge, *(point.intensity for point in everything)]) * 2
+    high = max([higher, *(point.intensity for point in everything)]) * 2
     x = np.array([low, ridge, high])
     figure = go.Figure()
     figure.add_scatter(
@@ -49,8 +50,6 @@ def roofline(
         hoverinfo="skip",
     )
     if winograd:
-        higher = MACS_PER_PRODUCT * ridge
-        high = max(high, 2 * higher)
         figure.add_scatter(
             x=[ridge, higher, high],
             y=[multipliers, *[MACS_PER_PRODUCT * multipliers] * 2],
@@ -65,7 +64,7 @@ def roofline(
         mode="markers+text",
         marker={"color": INK, "symbol": "line-ns-open", "size": 14},
         text=[f"ridge: {ridge:.3g} MACs per byte"],
-        textposition="top center",
+        textposition="top left",  # both roofs begin to its right
         showlegend=False,
         hoverinfo="skip",
     )
@@ -115,7 +114,7 @@ def roofline(
 
 
 def _label(figure: go.Figure, points: Sequence[LayerPoint]) -> None:
-    """Name the layers below the crowd; those near the roof stand in one line, by intensity."""
+    """Name the layers below the crowd; those near the roof form one line, by intensity."""
     placed: list[tuple[float, float, int]] = []
     for point in sorted(points, key=lambda point: point.intensity):
         x, y = float(np.log10(point.intensity)), float(np.log10(point.rate))
