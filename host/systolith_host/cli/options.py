@@ -62,8 +62,9 @@ ImageOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--image",
-        metavar="FILE",
-        help="A photograph, or inputs as a NumPy file (.npy); repeat it for a batch. "
+        metavar="FILE|DIR",
+        help="A photograph, inputs as a NumPy file (.npy), or a folder of these; repeat it for a "
+        "batch. "
         "Default: scikit-learn's china.jpg, flower.jpg.",
     ),
 ]

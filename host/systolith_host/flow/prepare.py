@@ -12,7 +12,7 @@ from systolith_host.flow.load import Loaded, load_values
 from systolith_host.flow.log import Log
 from systolith_host.flow.quantisation import Quantisation, real_output, warning
 from systolith_host.frontend.form import Form
-from systolith_host.frontend.images import image_batch, sample_images
+from systolith_host.frontend.images import find_inputs, image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
@@ -133,7 +133,8 @@ def prepare(
     network : str
         Name of a built-in network, or of an ONNX file.
     images : sequence of Path
-        Photographs, or NumPy files; scikit-learn's two photographs if there are none.
+        Photographs, NumPy files, or folders of these; scikit-learn's two photographs if there are
+        none.
     calibrate : sequence of Path
         Files and folders that the scales are calibrated on; the images of the run if none.
     weights : Path, optional
@@ -157,14 +158,14 @@ def prepare(
     SystolithError
         If a file cannot be used, or computes something else than in onnxruntime.
     """
-    if len(images) > batch:
-        raise SystolithError(f"--image is given {len(images)} times, but --batch is {batch}")
+    paths = find_inputs(images)
+    if len(paths) > batch:
+        raise SystolithError(f"--image names {len(paths)} files, but --batch is {batch}")
     how = quantisation or Quantisation()
     loaded = load_values(network, weights, seed, log, size)
     graph = loaded.graph
     shape = graph.shapes[graph.input]
-    paths = tuple(images) or sample_images()
-    paths = paths[: max(batch, 1)]
+    paths = paths or sample_images()[: max(batch, 1)]
     last = loaded.channels_last
     given = [*load_all(paths, shape, log, channels_last=last, form=form)]
     inputs = image_batch(given, batch)

@@ -25,6 +25,9 @@ __all__ = [
 _RESIZE = 256 / 224
 """Length of the shorter side over the crop's, before the crop."""
 
+_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
+"""Files that Windows puts into folders of photographs; those of others begin with a dot."""
+
 _WITHOUT = ", or give inputs as NumPy files (--image FILE.npy)"
 
 
@@ -41,6 +44,8 @@ def sample_images() -> tuple[Path, ...]:
 def find_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return files, and those of folders in the order of their names.
 
+    Hidden files of folders, such as ``.DS_Store``, are left out.
+
     Raises
     ------
     SystolithError
@@ -49,7 +54,11 @@ def find_inputs(paths: Sequence[Path]) -> tuple[Path, ...]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files = sorted(entry for entry in path.iterdir() if entry.is_file())
+            files = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.is_file() and entry.name[0] != "." and entry.name not in _BY_SYSTEMS
+            )
             if not files:
                 raise SystolithError(f"{path}: the folder has no files")
             found += files

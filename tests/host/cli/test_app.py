@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from systolith_host.cli import app as cli
+from systolith_host.frontend.images import sample_images
 from systolith_host.frontend.vgg import build_network, torchvision_keys
 from systolith_host.frontend.weights import random_weights
 
@@ -151,8 +153,21 @@ def test_an_image_that_is_none_is_refused(command, tmp_path):
 
 
 def test_more_images_than_the_batch_are_refused(command, tmp_path):
-    error = refused(command, *MINI, "--image", "a.jpg", "--image", "b.jpg")
-    assert error == "--image is given 2 times, but --batch is 1"
+    photographs = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    for photograph in photographs:
+        photograph.touch()
+    for images in (photographs, [tmp_path]):
+        error = refused(command, *MINI, *(part for image in images for part in ("--image", image)))
+        assert error == "--image names 2 files, but --batch is 1"
+
+
+def test_a_folder_of_images_is_a_batch(command, tmp_path):
+    for photograph in sample_images():
+        shutil.copy(photograph, tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"no image")
+    status, out, _ = command(*MINI, "--image", tmp_path, "--batch", 2, "--layers", "conv1_1")
+    assert status == 0
+    assert f"images: {tmp_path}/china.jpg, {tmp_path}/flower.jpg\n" in out
 
 
 def test_a_configuration_that_cannot_be_is_refused(command, tmp_path):

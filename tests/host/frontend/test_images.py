@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from systolith_host.errors import SystolithError
-from systolith_host.frontend.images import MEAN, STD, image_batch, load_image, sample_images
+from systolith_host.frontend.images import (
+    MEAN,
+    STD,
+    find_inputs,
+    image_batch,
+    load_image,
+    sample_images,
+)
 
 
 def test_sample_photographs_become_normalised_input():
@@ -71,6 +78,16 @@ def test_missing_and_enormous_images_are_refused(tmp_path, monkeypatch):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         with pytest.raises(SystolithError, match=r"image has too many pixels; scale it down"):
             load_image(tmp_path / "image.png", 32)
+
+
+def test_hidden_files_of_a_folder_are_no_inputs(tmp_path):
+    for name in ("b.png", "a.npy", ".DS_Store", "._a.npy", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).touch()
+    assert find_inputs([tmp_path]) == (tmp_path / "a.npy", tmp_path / "b.png")
+    for name in ("a.npy", "b.png"):
+        (tmp_path / name).unlink()
+    with pytest.raises(SystolithError, match="the folder has no files"):
+        find_inputs([tmp_path])
 
 
 def test_a_batch_repeats_images_shifted():
