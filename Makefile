@@ -44,7 +44,7 @@ STAMP := $(VENV)/.installed
 FPGA := .venv-fpga
 
 # All but the FPGA tools and PyTorch.
-EXTRAS := cluster,explore,images,judge,report,sim
+EXTRAS := cluster,explore,images,judge,labels,report,sim
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help

@@ -15,7 +15,7 @@ From a network and an accelerator to what it computes and what it costs::
 * :func:`load` returns a :class:`Network`, whose ``compile`` returns a :class:`Compiled` program,
   whose ``run`` returns a :class:`Run` with its :class:`Report`. ``Network.estimate`` returns the
   same report from shapes alone, and ``Compiled.load`` a program that was saved.
-* :class:`Memory`: the external memory.
+* :class:`Memory`: the external memory. :class:`Form`: what a network expects of photographs.
 * :func:`explore` compares many accelerators and memories in a :class:`Sweep`.
 
 A user's mistake, a missing package or a failing device raises :class:`SystolithError`, whose text
@@ -28,14 +28,17 @@ from systolith.compiled import Compiled
 from systolith.explore import Sweep, explore
 from systolith.network import Network, load
 from systolith.report import Report
-from systolith.run import Run
+from systolith.run import Guess, Run
 from systolith_host.errors import SystolithError
+from systolith_host.frontend.form import Form
 from systolith_host.version import version
 from systolith_hw.spec.memory import Memory
 
 __all__ = [
     "Accelerator",
     "Compiled",
+    "Form",
+    "Guess",
     "Memory",
     "Network",
     "Report",

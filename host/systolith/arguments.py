@@ -1,9 +1,13 @@
 """Arguments that several functions take, checked."""
 
+import os
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from systolith_host.errors import SystolithError
+from systolith_host.flow.labels import Labels, labels_for
+from systolith_host.frontend.form import Form
 from systolith_hw.spec.memory import Memory
 
 __all__ = [
@@ -11,6 +15,8 @@ __all__ = [
     "MOST_WORKERS",
     "choice_of",
     "clock_of",
+    "form_of",
+    "labels_of",
     "memory_of",
     "size_of",
     "whole_of",
@@ -34,6 +40,31 @@ def memory_of(memory: Any) -> Memory:
     if memory is not None and not isinstance(memory, Memory):
         raise SystolithError(f"memory must be a systolith.Memory, not {memory!r}")
     return memory or Memory()
+
+
+def form_of(form: Any) -> Form:
+    """Return the form of inputs; None is the network's own.
+
+    Raises
+    ------
+    SystolithError
+        If it is something else.
+    """
+    if form is not None and not isinstance(form, Form):
+        raise SystolithError(f"form must be a systolith.Form, not {form!r}")
+    return form or Form()
+
+
+def labels_of(labels: Any, classes: int, *, guess: bool) -> Labels | None:
+    """Return the names of a network's classes: of a file, of a list, or ImageNet's.
+
+    Raises
+    ------
+    SystolithError
+        If they are something else, cannot be read, or are more or fewer than the classes.
+    """
+    named = Path(labels) if isinstance(labels, str | os.PathLike) else labels
+    return labels_for(named, classes, guess=guess)
 
 
 def whole_of(name: str, value: Any, low: int, high: int) -> int:

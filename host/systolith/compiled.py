@@ -1,13 +1,22 @@
 """A compiled network: the program of one accelerator, and its runs."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from systolith.accelerator import Accelerator
-from systolith.arguments import MOST_WORKERS, choice_of, clock_of, memory_of, whole_of
+from systolith.arguments import (
+    MOST_WORKERS,
+    choice_of,
+    clock_of,
+    form_of,
+    labels_of,
+    memory_of,
+    whole_of,
+)
 from systolith.notebook import table
 from systolith.progress import Progress, log_of
 from systolith.report import Report
@@ -15,11 +24,14 @@ from systolith.run import Run
 from systolith_host.errors import SystolithError
 from systolith_host.flow.inputs import gather_inputs
 from systolith_host.flow.judge import make_report
+from systolith_host.flow.labels import Labels
 from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
+from systolith_host.flow.outputs import left_tensors, named_outputs
 from systolith_host.flow.prepare import Quantised, golden_tensors
 from systolith_host.flow.run import execute
 from systolith_host.flow.select import select_layers
+from systolith_host.frontend.form import Form
 from systolith_host.network.golden import run_golden
 from systolith_host.network.scales import ActivationScale
 from systolith_host.program.program import Program
@@ -48,14 +60,25 @@ class Compiled:
         memory: Memory,
         network: tuple[Loaded, Quantised] | None = None,
         path: Path | None = None,
+        form: Form | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.program = program
         self.memory = memory
         self._network = network
         self._path = path
+        self._form = network[0].form if network else form or Form()
+        self._labels = labels
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, memory: Memory | None = None) -> "Compiled":
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        memory: Memory | None = None,
+        form: Form | None = None,
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
+    ) -> "Compiled":
         """Read a program that :meth:`save` or ``systolith compile`` wrote.
 
         It runs without the network that it was compiled from, and without calibration. Only the
@@ -67,14 +90,21 @@ class Compiled:
         memory : Memory, optional
             That models and simulators have, whatever the schedules were chosen for; as fast as the
             bus if None.
+        form, labels
+            As of :func:`systolith.load`: the program does not hold them. Without labels, classes
+            have no names.
 
         Raises
         ------
         SystolithError
-            If the file cannot be read, is damaged, or is not a program of this version.
+            If a file cannot be read, is damaged, or is not a program of this version.
         """
         memory, file = memory_of(memory), Path(path)
-        return cls(Program.load(file), memory, path=file)
+        program = Program.load(file)
+        form = form_of(form)
+        form.check(program.input_shape)
+        names = labels_of(labels, int(np.prod(program.output_shape)), guess=False)
+        return cls(program, memory, path=file, form=form, labels=names)
 
     @property
     def name(self) -> str:
@@ -114,10 +144,8 @@ class Compiled:
             If the program came from a file, which does not hold the network.
         """
         loaded, quantised = self._origin("outputs")
-        if loaded.model is None:
-            return {self.program.output: self.program.output}
-        made = dict(zip(quantised.graph.outputs, quantised.qgraph.outputs, strict=True))
-        return {name: made[tensor] for name, tensor in loaded.model.outputs.items()}
+        outputs = named_outputs(loaded, quantised.qgraph)
+        return {name: tensor for name, (tensor, _) in outputs.items()}
 
     @property
     def quantised(self) -> Quantised:
@@ -275,13 +303,13 @@ class Compiled:
                 clock_mhz=clock_mhz,
                 golden=golden,
                 float_output=float_output,
+                labels=self._labels,
                 sources={"weights": self._weights(), "images": _described(x)},
                 wall_seconds=seconds,
             )
-        left = {outcome.layer: outcome.output for outcome in outcomes}
-        made = {layer.output: left[layer.name] for layer in selected}
-        found = {program.input: tensors[program.input], **made}
-        return Run(program, found, Report.of(report))
+        found = left_tensors(program, outcomes, {program.input: tensors[program.input]})
+        outputs = named_outputs(self._network[0], self.quantised.qgraph) if self._network else None
+        return Run(program, found, Report.of(report), self._labels, outputs)
 
     def _integers(self, inputs: np.ndarray) -> np.ndarray:
         place = self.program.places[self.program.input]
@@ -293,9 +321,7 @@ class Compiled:
         return self._network[0].source if self._network else f"those of {self._path}"
 
     def _gathered(self, x: Any, log: Log) -> np.ndarray:
-        # A program from a file does not know how the network's file had its images.
-        last = self._network is not None and self._network[0].channels_last
-        return gather_inputs(x, self.input_shape, log, "x", channels_last=last)
+        return gather_inputs(x, self.input_shape, log, "x", self._form)
 
     def _inputs(self, x: Any, log: Log) -> np.ndarray:
         inputs = self._gathered(x, log)

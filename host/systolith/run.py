@@ -1,14 +1,27 @@
 """A run: what the device left behind, as integers and as real numbers, and the report."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from systolith.report import Report
 from systolith_host.errors import SystolithError
+from systolith_host.flow.labels import Labels
+from systolith_host.flow.outputs import check_output, real, save_outputs
 from systolith_host.program.program import Place, Program
 
-__all__ = ["Run"]
+__all__ = ["Guess", "Run"]
+
+
+class Guess(NamedTuple):
+    """A class that a network takes an input for: its index, name (None without) and output."""
+
+    class_index: int
+    name: str | None
+    value: float
 
 
 class Run:
@@ -30,22 +43,16 @@ class Run:
         program: Program,
         tensors: Mapping[str, np.ndarray],
         report: Report,
+        labels: Labels | None = None,
+        outputs: Mapping[str, tuple[str, tuple[int, ...]]] | None = None,
     ) -> None:
         self.tensors = dict(tensors)
-        parts = program.parts
-        for name in parts:  # what was made inside of it
-            self._join(name, parts)
         self.scales: dict[str, Place] = {name: program.places[name] for name in self.tensors}
         self.report = report
         self._output = program.output
         self._output_shape = program.output_shape
-
-    def _join(self, name: str, parts: Mapping[str, tuple[str, ...]]) -> bool:
-        """Put a tensor together from its parts, if all of them are there; return whether it is."""
-        inside = parts.get(name, ())
-        if name not in self.tensors and inside and all([self._join(one, parts) for one in inside]):
-            self.tensors[name] = np.concatenate([self.tensors[one] for one in inside], axis=1)
-        return name in self.tensors
+        self._labels = labels
+        self._outputs = outputs or {program.output: (program.output, program.output_shape)}
 
     @property
     def output(self) -> np.ndarray:
@@ -73,9 +80,44 @@ class Run:
             raise SystolithError(
                 f"the run has left no tensor {name!r}; there are {', '.join(self.tensors)}"
             )
-        tensor = self.scales[name]
-        steps = self.tensors[name].astype(np.float64) - tensor.zero_point
-        return (steps * tensor.scale).astype(np.float32)
+        return real(self.scales[name], self.tensors[name])
+
+    def top(self, count: int = 5) -> list[list[Guess]]:
+        """Return the largest values of the output for each input, best first.
+
+        Names are those of ``labels`` in :func:`systolith.load`.
+
+        Raises
+        ------
+        SystolithError
+            If the last layer did not run.
+        """
+        found = []
+        for values in self.output.reshape(len(self.output), -1):
+            best = [int(index) for index in np.argsort(-values, kind="stable")[:count]]
+            names = self._labels.chosen(best) if self._labels is not None else {}
+            found.append([Guess(index, names.get(index), float(values[index])) for index in best])
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network's outputs, dequantised, as ``systolith run --output`` does.
+
+        Parameters
+        ----------
+        path : path
+            .npy for one output; .npz for one or several, by their names in the ONNX file.
+
+        Raises
+        ------
+        SystolithError
+            If the file has another ending or cannot be written, or an output's layer did not run.
+        """
+        check_output(file := Path(path), len(self._outputs))
+        made = {
+            name: (values := self.real(tensor)).reshape(len(values), *shape)
+            for name, (tensor, shape) in self._outputs.items()
+        }
+        save_outputs(file, made)
 
     def __repr__(self) -> str:
         cycles = self.report.cycles

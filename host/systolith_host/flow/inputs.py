@@ -34,8 +34,6 @@ def gather_inputs(
     shape: tuple[int, ...],
     log: Log,
     what: str,
-    *,
-    channels_last: bool = False,
     form: Form | None = None,
 ) -> np.ndarray:
     """Return inputs in the order in which they are given.
@@ -51,10 +49,9 @@ def gather_inputs(
         Gets a line where pixels were transparent.
     what : str
         The name of `given` in errors.
-    channels_last : bool
-        Whether arrays may be (height, width, channels), as the network's file has them.
     form : Form, optional
-        What the network expects of photographs, and of arrays if it says so.
+        What the network expects of photographs, and of arrays, which may be (height, width,
+        channels) if it says so.
 
     Returns
     -------
@@ -66,33 +63,27 @@ def gather_inputs(
         If something cannot be used, or there is nothing.
     """
     if isinstance(given, str | os.PathLike):
-        return load_all(
-            find_inputs([Path(given)]), shape, log, channels_last=channels_last, form=form
-        )
+        return load_all(find_inputs([Path(given)]), shape, log, form)
     if isinstance(given, list | tuple):
         if not given:
             raise SystolithError(f"{what}: is empty; give arrays or files")
         if any(isinstance(one, str | os.PathLike) or hasattr(one, "__array__") for one in given):
             named = [(one, f"{what}[{index}]") for index, one in enumerate(given)]
-            parts = [
-                gather_inputs(one, shape, log, name, channels_last=channels_last, form=form)
-                for one, name in named
-            ]
-            return np.concatenate(parts)
+            return np.concatenate(
+                [gather_inputs(one, shape, log, name, form) for one, name in named]
+            )
     try:
         values = np.asarray(given)
     except Exception as error:  # whatever lists of lists, or other libraries' arrays, come to
         reason = " ".join(str(error).split())[:160]
         raise SystolithError(f"{what}: cannot be made an array: {reason}") from None
-    return check_inputs(values, shape, what, channels_last=_last(channels_last, form))
+    return check_inputs(values, shape, what, channels_last=_last(form))
 
 
 def load_all(
     paths: Sequence[Path],
     shape: tuple[int, ...],
     log: Log,
-    *,
-    channels_last: bool = False,
     form: Form | None = None,
     piece: Piece | None = None,
 ) -> np.ndarray:
@@ -100,7 +91,7 @@ def load_all(
 
     Parameters
     ----------
-    channels_last, form
+    form : Form, optional
         As of :func:`gather_inputs`.
     piece : Piece, optional
         Of every photograph; its middle if not given.
@@ -121,7 +112,7 @@ def load_all(
                 path,
                 shape,
                 overlaid.append,
-                channels_last=_last(channels_last, form),
+                channels_last=_last(form),
                 form=form,
                 piece=piece,
             )
@@ -162,15 +153,13 @@ def gather_samples(
     shape: tuple[int, ...],
     log: Log,
     what: str,
-    *,
-    channels_last: bool = False,
     form: Form | None = None,
 ) -> np.ndarray:
     """Return what a network is calibrated on: as :func:`gather_inputs`, few photographs in pieces.
 
     Parameters and errors are those of :func:`gather_inputs`.
     """
-    found = gather_inputs(given, shape, log, what, channels_last=channels_last, form=form)
+    found = gather_inputs(given, shape, log, what, form)
     several = given if isinstance(given, list | tuple) else [given]
     if not all(isinstance(one, str | os.PathLike) for one in several):
         return found
@@ -178,6 +167,5 @@ def gather_samples(
     return more_pieces(paths, shape, found, form)
 
 
-def _last(channels_last: bool, form: Form | None) -> bool:
-    """Return whether arrays have their channels last, by the options or the network's file."""
-    return channels_last if form is None or form.channels_last is None else form.channels_last
+def _last(form: Form | None) -> bool:
+    return form is not None and bool(form.channels_last)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from systolith_host.flow.labels import Labels
 from systolith_host.flow.report import LayerReport, Report
 from systolith_host.least import cycle_bound
 from systolith_host.program.program import Place, Program
@@ -25,6 +26,7 @@ def make_report(
     clock_mhz: float,
     golden: Mapping[str, np.ndarray] | None = None,
     float_output: np.ndarray | None = None,
+    labels: Labels | None = None,
     sources: Mapping[str, str] | None = None,
     wall_seconds: float = 0.0,
 ) -> Report:
@@ -43,6 +45,8 @@ def make_report(
         Every tensor, by the golden model; without it nothing is compared.
     float_output : ndarray of float32, shape (N, classes), optional
         The float network's output for the same inputs.
+    labels : Labels, optional
+        Names of the classes.
     sources : mapping of str to str, optional
         Where weights and images came from, in words.
     wall_seconds : float
@@ -86,6 +90,11 @@ def make_report(
     if top and float_output is not None:
         best = np.argsort(-float_output[0].ravel(), kind="stable")[:TOP]
         float_top = tuple(map(int, best))
+    told = dict(sources or {})
+    names: dict[int, str] = {}
+    if top and labels is not None:
+        told["labels"] = labels.source
+        names = labels.chosen([*(index for index, _ in top), *float_top])
     return Report(
         network=program.network,
         config=config.to_dict(),
@@ -100,7 +109,8 @@ def make_report(
         layers=tuple(rows),
         top=top,
         float_top=float_top,
-        sources=dict(sources or {}),
+        names=names,
+        sources=told,
         wall_seconds=wall_seconds,
     )
 

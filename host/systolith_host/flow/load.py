@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.flow.log import Log
+from systolith_host.frontend.form import Form
 from systolith_host.frontend.vgg import build_network
 from systolith_host.frontend.weights import load_weights, random_weights
 from systolith_host.network.graph import Graph, Weights
@@ -52,6 +53,8 @@ class Loaded:
         The content of the file.
     random : bool
         Whether the values are random, so that it does not matter how well they are quantised.
+    form : Form
+        What it expects of photographs and arrays, as users say and its file tells.
     """
 
     network: str
@@ -60,11 +63,7 @@ class Loaded:
     source: str
     model: "OnnxModel | None" = None
     random: bool = False
-
-    @property
-    def channels_last(self) -> bool:
-        """Whether its file has images as (height, width, channels)."""
-        return self.model is not None and self.model.channels_last
+    form: Form = field(default_factory=Form)
 
     @property
     def quantised(self) -> bool:
@@ -105,7 +104,12 @@ def load_graph(network: str, size: Size = None) -> Graph:
 
 
 def load_values(
-    network: str, weights: Path | None, seed: int, log: Log, size: Size = None
+    network: str,
+    weights: Path | None,
+    seed: int,
+    log: Log,
+    size: Size = None,
+    form: Form | None = None,
 ) -> Loaded:
     """Return a network with its values.
 
@@ -119,12 +123,15 @@ def load_values(
         Of random weights.
     size : sequence of int, optional
         As of :func:`load_graph`.
+    form : Form, optional
+        What users say of the images that it expects; the log gets a line where its file tells more.
 
     Raises
     ------
     SystolithError
-        If there is no such network, or a file cannot be used.
+        If there is no such network, a file cannot be used, or the form does not go with it.
     """
+    form = form or Form()
     if is_onnx(network):
         from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
@@ -132,14 +139,21 @@ def load_values(
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
         model = read_onnx(Path(network), size)
-        return Loaded(network, model.graph, model.weights, network, model)
+        form.check(model.graph.shapes[model.graph.input])
+        whole = dataclasses.replace(model.form, channels_last=model.channels_last)
+        if model.form_source and not form.named:
+            log.message(f"{network}: photographs as {model.form_source} tells: {model.form}")
+        return Loaded(network, model.graph, model.weights, network, model, form=form.over(whole))
     refuse_size(network, size)
     graph = build_network(network)
+    form.check(graph.shapes[graph.input])
     log.stage("weights")
     if weights is None:
         source = f"random (He scaling, seed {seed}); classes mean nothing"
-        return Loaded(network, graph, random_weights(graph, seed, log.update), source, random=True)
-    return Loaded(network, graph, load_weights(weights, graph, log.update), str(weights))
+        values = random_weights(graph, seed, log.update)
+        return Loaded(network, graph, values, source, random=True, form=form)
+    values = load_weights(weights, graph, log.update)
+    return Loaded(network, graph, values, str(weights), form=form)
 
 
 LEAST_MULTIPLIER_WIDTH = 8

@@ -8,10 +8,9 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.flow.inputs import gather_samples, load_all, more_pieces
-from systolith_host.flow.load import Loaded, load_values
+from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
 from systolith_host.flow.quantisation import Quantisation, real_output, warning
-from systolith_host.frontend.form import Form
 from systolith_host.frontend.images import find_inputs, image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
@@ -93,7 +92,7 @@ class Prepared:
         Every tensor, by the golden model; the input included.
     float_output : ndarray of float32, shape (N, classes)
         The float network's output for the same images.
-    weights, images : str
+    images : str
         Where they came from, in words.
     noise : dict of str to float
         Signal over noise of each layer in decibels, if asked for.
@@ -103,44 +102,34 @@ class Prepared:
     qgraph: QGraph
     tensors: dict[str, np.ndarray]
     float_output: np.ndarray
-    weights: str
     images: str
     noise: dict[str, float] = field(default_factory=dict)
 
 
 def prepare(
-    network: str,
+    loaded: Loaded,
     *,
     images: Sequence[Path],
     calibrate: Sequence[Path] = (),
-    weights: Path | None,
-    seed: int,
     batch: int,
     multiplier_width: int,
     log: Log,
     quantisation: Quantisation | None = None,
     noise: bool = False,
-    size: Sequence[int] | None = None,
-    form: Form | None = None,
 ) -> Prepared:
-    """Build or read a network, calibrate and quantise it, and run the golden model.
+    """Calibrate and quantise a network, and run the golden model.
 
     The content of an ONNX file is compared with onnxruntime, in floats before it is quantised, or
     in integers if it already was; the log gets one line.
 
     Parameters
     ----------
-    network : str
-        Name of a built-in network, or of an ONNX file.
+    loaded : Loaded
     images : sequence of Path
         Photographs, NumPy files, or folders of these; scikit-learn's two photographs if there are
         none.
     calibrate : sequence of Path
         Files and folders that the scales are calibrated on; the images of the run if none.
-    weights : Path, optional
-        A torchvision state dict; random weights if None. ONNX files have their own.
-    seed : int
-        Of random weights.
     batch : int
     multiplier_width : int
         Of the accelerator.
@@ -148,10 +137,6 @@ def prepare(
     quantisation : Quantisation, optional
     noise : bool
         Whether to compute the signal-to-noise ratio of every layer.
-    size : sequence of int, optional
-        Of an ONNX file's input for one image, in the file's order of axes; its own if not given.
-    form : Form, optional
-        What the network expects of photographs.
 
     Raises
     ------
@@ -162,12 +147,11 @@ def prepare(
     if len(paths) > batch:
         raise SystolithError(f"--image names {len(paths)} files, but --batch is {batch}")
     how = quantisation or Quantisation()
-    loaded = load_values(network, weights, seed, log, size)
     graph = loaded.graph
     shape = graph.shapes[graph.input]
     paths = paths or sample_images()[: max(batch, 1)]
-    last = loaded.channels_last
-    given = [*load_all(paths, shape, log, channels_last=last, form=form)]
+    form = loaded.form
+    given = [*load_all(paths, shape, log, form)]
     inputs = image_batch(given, batch)
     refuse_scales(
         loaded,
@@ -181,7 +165,7 @@ def prepare(
     samples, careful = inputs, bool(calibrate) or not loaded.random
     if calibrate:
         files = list(calibrate)
-        samples = gather_samples(files, shape, log, "--calibrate", channels_last=last, form=form)
+        samples = gather_samples(files, shape, log, "--calibrate", form)
     elif careful and not loaded.quantised:
         samples = more_pieces(paths, shape, inputs, form)
     how = how.settled(careful)
@@ -201,7 +185,7 @@ def prepare(
         names += f" (and shifted, to {batch} images)"
     if not images:
         names += " from scikit-learn"
-    return Prepared(graph, qgraph, tensors, output, loaded.source, names, ratios)
+    return Prepared(graph, qgraph, tensors, output, names, ratios)
 
 
 def golden_tensors(

@@ -166,8 +166,10 @@ class Report:
         did not run.
     float_top : tuple of int
         Class indices of the float network, best first, of the first image.
+    names : mapping of int to str
+        Of these classes, where they have names.
     sources : mapping of str to str
-        Where weights and images came from, in words.
+        Where weights, images and names came from, in words.
     wall_seconds : float
         Of the devices, from the first start to the last end.
     """
@@ -185,6 +187,7 @@ class Report:
     layers: tuple[LayerReport, ...]
     top: tuple[tuple[int, float], ...] = ()
     float_top: tuple[int, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     wall_seconds: float = 0.0
 
@@ -233,7 +236,9 @@ class Report:
                 "wall_seconds": round(self.wall_seconds, 3),
             },
             "layers": [self._layer_dict(row) for row in self.layers],
-            "top": [{"class": index, "value": value} for index, value in self.top],
+            "top": [
+                {"class": index, "value": value, **self._named(index)} for index, value in self.top
+            ],
             "float_top": list(self.float_top),
             "sources": dict(self.sources),
         }
@@ -250,6 +255,9 @@ class Report:
             path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
         except OSError as error:
             raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def _named(self, index: int) -> dict[str, str]:
+        return {"name": self.names[index]} if index in self.names else {}
 
     def _common_dict(self, row: LayerReport | Totals) -> dict[str, Any]:
         return {

@@ -11,12 +11,22 @@ from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.fits import check_network, check_program
 from systolith_host.flow.judge import make_report
-from systolith_host.flow.load import network_name
+from systolith_host.flow.labels import Labels, labels_for
+from systolith_host.flow.load import Loaded, load_values, network_name
 from systolith_host.flow.log import Log
+from systolith_host.flow.outputs import (
+    check_layers,
+    check_output,
+    left_tensors,
+    named_outputs,
+    real,
+    save_outputs,
+)
 from systolith_host.flow.prepare import Prepared, prepare
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.report import Report
 from systolith_host.flow.select import select_layers
+from systolith_host.frontend.form import Form
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Backend, Observer
 from systolith_host.runtime.choose import DeviceOptions, choose_backend
@@ -25,7 +35,15 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["Finished", "Request", "execute", "observer_of", "prepare_program", "run"]
+__all__ = [
+    "Finished",
+    "Request",
+    "execute",
+    "load_request",
+    "observer_of",
+    "prepare_program",
+    "run",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +56,14 @@ class Request:
         Name of a built-in network, or of an ONNX file.
     config : AcceleratorConfig, optional
         That of `program`, or the preset `default`, if None.
-    images, calibrate, weights, seed, quantisation, noise, size
+    weights, seed, size, form
+        As of :func:`systolith_host.flow.load.load_values`.
+    images, calibrate, quantisation, noise
         As of :func:`systolith_host.flow.prepare.prepare`.
+    labels : Path, optional
+        A file of the classes' names; see :func:`systolith_host.flow.labels.labels_for`.
+    output : Path, optional
+        Where the network's outputs are kept: .npy, or .npz for several.
     batch : int
         Images of the run.
     fuse_pool : bool
@@ -70,6 +94,9 @@ class Request:
     quantisation: Quantisation = field(default_factory=Quantisation)
     noise: bool = False
     size: Sequence[int] | None = None
+    form: Form | None = None
+    labels: Path | None = None
+    output: Path | None = None
     batch: int = 1
     fuse_pool: bool = True
     device: str = "rtl"
@@ -112,14 +139,25 @@ def run(request: Request, log: Log) -> Finished:
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
     if request.waves is not None:
         backend.with_waves("", Path())  # refuses where there are none
-    loaded = _load_program(request)
-    prepared, program = prepare_program(request, loaded, backend.memory, log)
+    compiled = _load_program(request)
+    loaded, labels = load_request(request, log)
+    prepared, program = prepare_program(request, loaded, compiled, backend.memory, log)
     selected = select_layers(program, request.layers)
+    outputs = named_outputs(loaded, prepared.qgraph)
+    if request.output is not None:
+        check_layers([tensor for tensor, _ in outputs.values()], selected, program)
     if request.waves is not None:
         backend = _traced(request.waves, program, selected, backend)
     outcomes, seconds = execute(
         program, selected, prepared.tensors, backend, log, sequential=request.sequential
     )
+    if request.output is not None:
+        left = left_tensors(program, outcomes, {program.input: prepared.tensors[program.input]})
+        made = {
+            name: real(program.places[tensor], left[tensor]).reshape(request.batch, *shape)
+            for name, (tensor, shape) in outputs.items()
+        }
+        save_outputs(request.output, made)
     report = make_report(
         program,
         outcomes,
@@ -127,7 +165,8 @@ def run(request: Request, log: Log) -> Finished:
         clock_mhz=request.clock_mhz,
         golden=prepared.tensors,
         float_output=prepared.float_output,
-        sources={"weights": prepared.weights, "images": prepared.images},
+        labels=labels,
+        sources={"weights": loaded.source, "images": prepared.images},
         wall_seconds=seconds,
     )
     return Finished(report, prepared, program, outcomes)
@@ -182,31 +221,53 @@ def _load_program(request: Request) -> Program | None:
     return program
 
 
+def load_request(request: Request, log: Log) -> tuple[Loaded, Labels | None]:
+    """Load the network, and the names of its classes; refuse options that do not go with it.
+
+    Raises
+    ------
+    SystolithError
+        If a file cannot be used, or an option does not go with the network.
+    """
+    form, files = request.form or Form(), [*request.images, *request.calibrate]
+    if form.named and files and all(path.suffix == ".npy" for path in files):
+        raise SystolithError(
+            f"{form.named[0]} is for photographs: {files[0]} goes into the network unchanged"
+        )
+    loaded = load_values(
+        request.network, request.weights, request.seed, log, request.size, request.form
+    )
+    graph = loaded.graph
+    classes = int(np.prod(graph.shapes[graph.output]))
+    labels = labels_for(request.labels, classes, guess=not loaded.random)
+    if request.output is not None:
+        names = {graph.output} if loaded.model is None else loaded.model.outputs
+        check_output(request.output, len(names))
+    return loaded, labels
+
+
 def prepare_program(
-    request: Request, loaded: Program | None, memory: Memory, log: Log
+    request: Request, loaded: Loaded, compiled: Program | None, memory: Memory, log: Log
 ) -> tuple[Prepared, Program]:
-    """Quantise the network, and compile it where no program was loaded.
+    """Quantise the network, and compile it where there is no program.
 
     Raises
     ------
     SystolithError
         If the network cannot be used, or does not run on the accelerator.
     """
-    config = loaded.config if loaded is not None else request.config or PRESETS["default"]
+    config = compiled.config if compiled is not None else request.config or PRESETS["default"]
     prepared = prepare(
-        request.network,
+        loaded,
         images=request.images,
         calibrate=request.calibrate,
-        weights=request.weights,
-        seed=request.seed,
         batch=request.batch,
         multiplier_width=config.multiplier_width,
         log=log,
         quantisation=request.quantisation,
         noise=request.noise,
-        size=request.size,
     )
-    program = loaded
+    program = compiled
     if program is None:
         log.stage("compiling")
         program = compile_network(

@@ -35,12 +35,15 @@ class OnnxFile:
         Of the files with those.
     tensors : frozenset of str
         That the file's own nodes make; the conversion from an older opset makes more.
+    metadata : dict of str to str
+        Whatever its author says of it.
     """
 
     proto: onnx.ModelProto
     constants: dict[str, np.ndarray]
     maps: Maps
     tensors: frozenset[str]
+    metadata: dict[str, str]
 
 
 def open_onnx(path: Path) -> OnnxFile:
@@ -73,10 +76,11 @@ def open_onnx(path: Path) -> OnnxFile:
     check_structure(path, proto.graph)
     drop_unused(proto.graph)
     tensors = {name for node in proto.graph.node for name in node.output}
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
     proto = _converted(path, proto)
     maps = Maps(path.parent)
     constants = {tensor.name: _values(path, tensor, maps) for tensor in proto.graph.initializer}
-    return OnnxFile(proto, constants, maps, frozenset(tensors))
+    return OnnxFile(proto, constants, maps, frozenset(tensors), metadata)
 
 
 def _check_opset(path: Path, proto: onnx.ModelProto) -> None:

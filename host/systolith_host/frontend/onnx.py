@@ -12,10 +12,12 @@ from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
 from systolith_host.frontend.entry import input_shape, set_shape, wants_channels_last
 from systolith_host.frontend.forks import narrowed
+from systolith_host.frontend.form import Form
 from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
 from systolith_host.frontend.opsets import READ, opset_version
+from systolith_host.frontend.pixels import told_form
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
@@ -54,6 +56,10 @@ class OnnxModel:
         the file wants its images as (N, height, width, channels).
     outputs : dict of str to str
         By ONNX's names of the outputs, the graph's; several may be the same tensor here.
+    form : Form
+        What the file tells of the images that it wants.
+    form_source : str
+        What in it tells that, in words; empty where nothing does.
     """
 
     graph: Graph
@@ -64,6 +70,8 @@ class OnnxModel:
     names: dict[str, str]
     layouts: dict[str, Layout]
     outputs: dict[str, str]
+    form: Form = dataclasses.field(default_factory=Form)
+    form_source: str = ""
 
     @property
     def channels_last(self) -> bool:
@@ -173,6 +181,9 @@ def _convert(
     own = file.tensors | {reader.input}
     names = reader.names(own)
     epilogue = tuple(reader.epilogue)
+    form, source = Form(), ""
+    if len(network.shapes[network.input]) == 3:
+        form, source = told_form(file.metadata, reader.scales.get(network.input))
     return (
         OnnxModel(
             network,
@@ -183,6 +194,8 @@ def _convert(
             names,
             {name: reader.layouts[name] for name in own if name in reader.layouts},
             dict(zip(outputs, reader.outputs, strict=True)),
+            form,
+            source,
         ),
         (),
     )

@@ -88,17 +88,20 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
     if report.frames_per_second is not None:
         lines.append(f"{report.frames_per_second:,.2f} frames/s at {report.clock_mhz:g} MHz")
     if report.top:
-        top = ", ".join(f"{index} ({value:.2f})" for index, value in report.top)
+        top = ", ".join(f"{_named(report, index)} ({value:.2f})" for index, value in report.top)
         what = "outputs (by index)"
-        if report.network in NETWORKS:
-            what = "classes (ImageNet indices; no names offline)"
+        if report.names:
+            what = "classes"
+        elif report.network in NETWORKS:
+            what = "classes (ImageNet indices)"
         lines.append(f"top {len(report.top)} {what}: {top}")
         first = report.float_top[:1] == (report.top[0][0],)
         lines.append(
             f"float network's top {len(report.float_top)}: "
-            f"{', '.join(map(str, report.float_top))} (first {'agrees' if first else 'differs'})"
+            f"{', '.join(_named(report, index) for index in report.float_top)} "
+            f"(first {'agrees' if first else 'differs'})"
         )
-    for name in ("weights", "images"):
+    for name in ("labels", "weights", "images"):
         if name in report.sources:
             lines.append(f"{name}: {report.sources[name]}")
     if report.memory is not None:
@@ -106,6 +109,10 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
     if report.wall_seconds:
         lines.append(f"device wall time {report.wall_seconds:,.1f} s")
     return lines
+
+
+def _named(report: Report, index: int) -> str:
+    return f"{index} {report.names[index]}" if index in report.names else str(index)
 
 
 def _memory(report: Report) -> str:

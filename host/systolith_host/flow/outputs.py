@@ -1,0 +1,155 @@
+"""The outputs of a run: tensors that the device has left, as real numbers, and files of them."""
+
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from systolith_host.errors import SystolithError
+from systolith_host.flow.load import Loaded
+from systolith_host.network.qgraph import QGraph
+from systolith_host.program.program import LayerProgram, Place, Program
+from systolith_host.runtime.jobs import Outcome
+
+__all__ = [
+    "check_layers",
+    "check_output",
+    "left_tensors",
+    "named_outputs",
+    "real",
+    "save_outputs",
+]
+
+FORMS = (".npy", ".npz")
+"""Endings of files of outputs: of one, of several by name."""
+
+
+def real(place: Place, values: np.ndarray) -> np.ndarray:
+    """Return a tensor's integers dequantised: ndarray of float32 of the same shape."""
+    return ((values.astype(np.float64) - place.zero_point) * place.scale).astype(np.float32)
+
+
+def left_tensors(
+    program: Program,
+    outcomes: Iterable[Outcome],
+    others: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the tensors that layers have left in memory, by name.
+
+    A tensor that was made in parts is put together where all of them are there.
+
+    Parameters
+    ----------
+    program : Program
+    outcomes : iterable of Outcome
+    others : mapping of str to ndarray, optional
+        Tensors that are there besides, as the input.
+
+    Returns
+    -------
+    dict of str to ndarray of uint8 or int8, shape (N, C, H, W)
+    """
+    layers = {layer.name: layer.output for layer in program.layers}
+    tensors = dict(others or {})
+    tensors |= {layers[outcome.layer]: outcome.output for outcome in outcomes}
+    for name in program.parts:
+        _join(name, program.parts, tensors)
+    return tensors
+
+
+def _join(name: str, parts: Mapping[str, tuple[str, ...]], tensors: dict[str, np.ndarray]) -> bool:
+    """Put a tensor together from its parts, if all of them are there; return whether it is."""
+    inside = parts.get(name, ())
+    if name not in tensors and inside and all([_join(one, parts, tensors) for one in inside]):
+        tensors[name] = np.concatenate([tensors[one] for one in inside], axis=1)
+    return name in tensors
+
+
+def named_outputs(loaded: Loaded, qgraph: QGraph) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return tensor and shape for one image of each output, by the name that the file gives it.
+
+    Shapes are (channels, height, width) or (features,). A built-in network's output has the name of
+    its tensor.
+    """
+    graph = loaded.graph
+    made = dict(zip(graph.outputs, qgraph.outputs, strict=True))
+    names = {qgraph.output: graph.output} if loaded.model is None else loaded.model.outputs
+    return {name: (made[tensor], tuple(graph.shapes[tensor])) for name, tensor in names.items()}
+
+
+def check_output(path: Path, count: int) -> None:
+    """Refuse a file that cannot hold a network's outputs, before the work that makes them.
+
+    Parameters
+    ----------
+    path : Path
+    count : int
+        Outputs of the network.
+
+    Raises
+    ------
+    SystolithError
+        If its ending is another than .npy or .npz, or .npy and there are several outputs.
+    """
+    if path.suffix not in FORMS:
+        raise SystolithError(f"{path}: a file of outputs must end in .npy, or .npz for several")
+    if count > 1 and path.suffix == ".npy":
+        raise SystolithError(f"{path}: must end in .npz: the network has {count} outputs")
+
+
+def check_layers(
+    outputs: Iterable[str],
+    layers: Sequence[LayerProgram],
+    program: Program,
+) -> None:
+    """Refuse a choice of layers that leaves an output out.
+
+    Parameters
+    ----------
+    outputs : iterable of str
+        Tensors of the program.
+    layers : sequence of LayerProgram
+        Those that run.
+
+    Raises
+    ------
+    SystolithError
+        If one does.
+    """
+    made = {program.input, *(layer.output for layer in layers)}
+
+    def is_made(name: str) -> bool:
+        inside = program.parts.get(name, ())
+        return name in made or (bool(inside) and all(map(is_made, inside)))
+
+    missing = [name for name in outputs if not is_made(name)]
+    if missing:
+        raise SystolithError(f"--output: {missing[0]} is not made by the --layers that run")
+
+
+def save_outputs(path: Path, outputs: Mapping[str, np.ndarray]) -> None:
+    """Write outputs to a file: the first as .npy, or all by name as .npz.
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            if path.suffix == ".npy":
+                np.save(file, next(iter(outputs.values())))
+            else:
+                _write_named(file, outputs)
+    except OSError as error:
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _write_named(file: BinaryIO, outputs: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as numpy.savez does, whose parameters some names would be."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, values in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, values)
