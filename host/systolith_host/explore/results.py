@@ -1,10 +1,12 @@
 """The results of a sweep: kept in CSV files as they come, and read again to go on."""
 
 import csv
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,8 +189,29 @@ def _whole(text: str) -> str:
     return text[: text.rfind("\n") + 1]
 
 
+def _lock(folder: Path) -> int | None:
+    """Return an open folder that nobody else can lock; None where file systems have no locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody else has locked it.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(opened)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return opened
+
+
 class Results:
     """The files ``points.csv`` and ``layers.csv`` of a folder, of one experiment.
+
+    The folder is locked until :meth:`close`: two sweeps would spoil each other's files.
 
     Parameters
     ----------
@@ -200,7 +223,8 @@ class Results:
     Raises
     ------
     SystolithError
-        If the files cannot be read or written, or are of something else; they stay as they are.
+        If the files cannot be read or written, are of something else, or another sweep writes
+        them; they stay as they are.
     """
 
     def __init__(self, folder: Path | None, experiment: Experiment) -> None:
@@ -208,6 +232,8 @@ class Results:
         self.experiment = experiment
         self.done: dict[str, Result] = {}
         self._again = False
+        self.close: Callable[[], object] = lambda: None
+        """Unlock the folder; once more does nothing."""
         if folder is not None:
             self._open(folder)
 
@@ -215,6 +241,9 @@ class Results:
         experiment = self.experiment
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            locked = _lock(folder)
+            if locked is not None:
+                self.close = weakref.finalize(self, os.close, locked)
             files = {folder / "points.csv": _POINT, folder / "layers.csv": _LAYER}
             points, layers = files
             if points.exists():
@@ -236,7 +265,13 @@ class Results:
                     continue
                 with path.open("w", newline="") as file:
                     csv.writer(file, lineterminator="\n").writerow(header)
+        except BlockingIOError:
+            raise SystolithError(
+                f"{folder}: another sweep writes its results there; wait for its end, or give "
+                "another folder with --out"
+            ) from None
         except (OSError, ValueError) as error:
+            self.close()
             raise SystolithError(f"{folder}: its results cannot be used: {error}") from None
 
     def add(self, key: str, point: Point, layers: Sequence[LayerCost], reason: str) -> Result:

@@ -68,6 +68,8 @@ def run_sweep(
 class Runner:
     """Evaluates points, as :func:`run_sweep`, keeping processes and their memories between calls.
 
+    On leaving its context, processes end and the folder of the results is unlocked.
+
     Parameters
     ----------
     results, workers
@@ -97,6 +99,7 @@ class Runner:
 
     def __exit__(self, *exception: object) -> None:
         self._executor.close()
+        self.results.close()
 
     def run(
         self, points: Iterable[Point], done: Callable[[Result], None] | None = None

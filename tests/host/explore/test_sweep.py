@@ -214,6 +214,18 @@ def test_each_row_says_what_made_it(tmp_path):
         assert memory == [TINY.bus_bytes, values["latency"], 0]
 
 
+def test_two_sweeps_in_one_folder_are_refused(tmp_path):
+    space = Space(TINY, {"rows": (4,)})
+    results = kept(tmp_path, space.axes)
+    with pytest.raises(SystolithError, match="another sweep writes its results there; wait"):
+        kept(tmp_path, space.axes)
+    first = run_sweep(space.points(), results)  # then the folder is free
+    assert run_sweep(space.points(), kept(tmp_path, space.axes)) == first
+    forgotten = kept(tmp_path, space.axes)
+    del forgotten
+    kept(tmp_path, space.axes).close()
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
