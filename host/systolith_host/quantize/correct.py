@@ -25,8 +25,11 @@ _LEAST_STEP, _LARGEST_STEP = 2.0**-31, 255
 _SAMPLES = 2048
 """Windows that the weights of a layer are rounded on, of all images."""
 
-_STEPS = 4
-"""Of the search for a bias."""
+_STEPS = 32
+"""Of the search for a bias at most. It takes one where no value meets a clamp."""
+
+_SETTLED = 1e-3
+"""Steps of the output: a search ends where no channel's bias moves by more."""
 
 _LEAST_SAMPLES = 0.25
 """Windows for each weight of an output channel; with fewer, weights are rounded one by one."""
@@ -205,7 +208,10 @@ class _Inputs:
             # A value that both clamps hold at one end says nothing.
             counts = ((now > low) & (now < high)) | ((wanted > low) & (wanted < high))
             error = ((clamped - np.clip(now, low, high)) * counts).sum(axis=1, keepdims=True)
-            moved += error / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            change = error / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            moved += change
+            if np.abs(change).max() < _SETTLED:
+                break
         moved[~self._alive] = 0
         steps = moved[:, 0] / np.where(self._alive, factor[:, 0], 1)
         bias = np.clip(np.rint(layer.bias + steps), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)

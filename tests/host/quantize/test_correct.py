@@ -119,3 +119,28 @@ def test_once_corrected_there_is_nothing_left_to_correct(case):
     once, _ = correct_biases(GRAPH, weights, qgraph, images)
     _, found = correct_biases(GRAPH, weights, once, images)
     assert max(one.steps for one in found) < 0.01
+
+
+def test_sums_just_beyond_the_range_come_back_into_it():
+    """There each step of the search sees the part of the error that lies inside only."""
+    builder = GraphBuilder("one", (1, 1, 4))
+    builder.conv("c", 1, (1, 1))
+    graph = builder.build()
+    weights = {"c": LayerWeights(np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32))}
+    x = np.array([-1, 0, 0.5, 1], np.float32).reshape(1, 1, 1, 4)
+    qgraph = quantize(graph, weights, calibrate(graph, weights, x), 16)
+    target = qgraph.tensors["c"]
+    (layer,) = qgraph.layers
+    assert isinstance(layer, QConv)
+    step = np.ldexp(layer.multiplier.astype(float), -layer.shift).item()  # in steps of the output
+    end = (layer.high - target.zero_point) * target.scale
+    near = np.full((1, 1, 1, 4), end - 0.1 * target.scale, np.float32)
+    first = qgraph.tensors[qgraph.input]
+    sums = np.rint(near[0, 0, 0, 0] / first.scale) * int(layer.weight.item())
+    beyond = round((end / target.scale + 0.6) / step - sums)
+    wrong = replace(qgraph, layers=(replace(layer, bias=np.array([beyond], np.int32)),))
+    made, _ = correct_biases(graph, weights, wrong, near)
+    put_right = made.layers[0]
+    assert isinstance(put_right, QConv)
+    found = (sums + int(put_right.bias[0])) * step
+    assert found == pytest.approx(near.max() / target.scale, abs=0.01)
