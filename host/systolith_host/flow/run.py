@@ -25,7 +25,7 @@ from systolith_host.flow.outputs import (
 from systolith_host.flow.prepare import Prepared, prepare
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.report import Report
-from systolith_host.flow.select import select_layers
+from systolith_host.flow.select import check_names, select_layers
 from systolith_host.frontend.form import Form
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Backend, Observer
@@ -141,6 +141,9 @@ def run(request: Request, log: Log) -> Finished:
         backend.with_waves("", Path())  # refuses where there are none
     compiled = _load_program(request)
     loaded, labels = load_request(request, log)
+    for named in (request.layers, request.waves):
+        if named is not None:
+            check_names(loaded.graph, named)
     prepared, program = prepare_program(request, loaded, compiled, backend.memory, log)
     selected = select_layers(program, request.layers)
     outputs = named_outputs(loaded, prepared.qgraph)

@@ -1,9 +1,38 @@
 """The choice of a program's layers that run."""
 
+from collections.abc import Sequence
+
 from systolith_host.errors import SystolithError
+from systolith_host.network.graph import Clip, Flatten, Graph, Relu
 from systolith_host.program.program import LayerProgram, Program
 
-__all__ = ["select_layers"]
+__all__ = ["check_names", "select_layers"]
+
+
+def check_names(graph: Graph, text: str) -> None:
+    """Refuse a text for :func:`select_layers` that names a layer which no program can have.
+
+    Only the network is needed, so this comes before quantisation and compilation. Layers that
+    quantisation adds have the name of a node and a dot in front of their own.
+
+    Raises
+    ------
+    SystolithError
+        If there is no node of a name.
+    """
+    nodes = [node.name for node in graph.nodes if not isinstance(node, Relu | Clip | Flatten)]
+    for ends in _ranges(text):
+        for end in ends:
+            if not any(end == name or end.startswith(f"{name}.") for name in nodes):
+                raise _unknown(graph.name, end, nodes)
+
+
+def _ranges(text: str) -> list[list[str]]:
+    return [[end.strip() for end in part.split("..")] for part in text.split(",")]
+
+
+def _unknown(network: str, name: str, layers: Sequence[str]) -> SystolithError:
+    return SystolithError(f"--layers: {network} has no layer {name!r}; it has {', '.join(layers)}")
 
 
 def select_layers(program: Program, text: str | None) -> tuple[LayerProgram, ...]:
@@ -21,16 +50,12 @@ def select_layers(program: Program, text: str | None) -> tuple[LayerProgram, ...
     index = {name: i for i, layer in enumerate(program.layers) for name in layer.covers}
     index |= {layer.name: i for i, layer in enumerate(program.layers)}
     chosen: set[int] = set()
-    for part in text.split(","):
-        ends = [end.strip() for end in part.split("..")]
+    for ends in _ranges(text):
         for end in ends:
             if end not in index:
-                raise SystolithError(
-                    f"--layers: {program.network} has no layer {end!r}; it has "
-                    f"{', '.join(layer.name for layer in program.layers)}"
-                )
+                raise _unknown(program.network, end, [layer.name for layer in program.layers])
         if len(ends) > 2:
-            raise SystolithError(f"--layers: a range must be first..last, not {part.strip()!r}")
+            raise SystolithError(f"--layers: a range must be first..last, not {'..'.join(ends)!r}")
         first, last = index[ends[0]], index[ends[-1]]
         if first > last:
             raise SystolithError(f"--layers: {ends[0]} comes after {ends[-1]}; swap them")

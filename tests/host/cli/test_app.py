@@ -49,6 +49,7 @@ def refused(command, *arguments):
 
 
 MINI = ("run", "mini", "--config", "tiny", "--device", "emulator")
+RTL = ("run", "mini", "--config", "tiny")
 
 
 def test_run_finds_no_mismatch_and_writes_json(command, tmp_path):
@@ -185,14 +186,29 @@ def test_a_configuration_that_cannot_be_is_refused(command, tmp_path):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ("conv9_9", "--layers: mini has no layer 'conv9_9'; it has conv1_1, conv2_1, "),
-        ("conv1_1..", "--layers: mini has no layer ''; it has conv1_1"),
         ("fc5..conv1_1", "--layers: fc5 comes after conv1_1; swap them"),
         ("conv1_1..fc4..fc5", "--layers: a range must be first..last, not 'conv1_1..fc4..fc5'"),
     ],
 )
-def test_unknown_layers_are_refused(command, layers, message):
+def test_ranges_that_are_none_are_refused(command, layers, message):
     assert refused(command, *MINI, "--layers", layers).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "unknown"),
+    [
+        ("--layers", "conv9_9", "conv9_9"),
+        ("--layers", "conv1_1..", ""),
+        ("--layers", "conv1_1,fc4..relu4", "relu4"),
+        ("--waves", "conv9_9", "conv9_9"),
+    ],
+)
+def test_unknown_layers_are_refused_before_quantisation(
+    command, monkeypatch, option, name, unknown
+):
+    monkeypatch.setattr("systolith_host.flow.run.prepare_program", None)
+    line = f"--layers: mini has no layer {unknown!r}; it has conv1_1, pool1, conv2_1, conv2_2, "
+    assert refused(command, *RTL, option, name).startswith(line)
 
 
 def test_a_program_for_something_else_is_refused(command, tmp_path):
