@@ -134,9 +134,9 @@ def run(request: Request, log: Log) -> Finished:
         If anything of the request cannot be done; what can be found out early is found out before
         the long work begins.
     """
-    backend = choose_backend(request.device, request.options)
     if request.sequential and request.options.scheduler is not None:
         raise SystolithError("--scheduler spreads layers, --sequential does not: choose one")
+    backend = choose_backend(request.device, request.options)
     if request.waves is not None:
         backend.with_waves("", Path())  # refuses where there are none
     compiled = _load_program(request)

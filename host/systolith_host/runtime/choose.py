@@ -57,7 +57,8 @@ def choose_backend(device: str, options: DeviceOptions) -> Backend:
     Raises
     ------
     SystolithError
-        If there is none of that name, or an option does not go with it.
+        If there is none of that name, an option does not go with it, or the scheduler does not
+        answer.
     """
     scheme = device.partition(":")[0]
     if options.board is not None and scheme != "litex":
@@ -80,7 +81,9 @@ def choose_backend(device: str, options: DeviceOptions) -> Backend:
     need("--scheduler", "cluster")
     from systolith_host.runtime.dask import DaskBackend
 
-    return DaskBackend(_local(device, options), options.scheduler)
+    backend = DaskBackend(_local(device, options), options.scheduler)
+    backend.reach()
+    return backend
 
 
 def _local(device: str, options: DeviceOptions) -> LocalBackend:

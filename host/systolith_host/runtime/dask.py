@@ -61,6 +61,10 @@ class DaskBackend:
         """Refuse: the waveforms would be written on a worker."""
         raise SystolithError("--waves are written on this machine: leave --scheduler out")
 
+    def reach(self) -> None:
+        """Refuse a scheduler that does not answer, or has no workers; see :func:`connect`."""
+        connect(self.address).close()
+
     def check(self, program: Program) -> None:
         """Refuse what the workers' back ends refuse."""
         self.local.check(program)

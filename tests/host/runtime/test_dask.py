@@ -86,8 +86,9 @@ def test_layers_run_on_dask_workers(monkeypatch, capsys, scheduler, tmp_path):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:99999999"])
-def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch, capsys, address):
+def test_a_scheduler_that_does_not_answer_is_refused_first(monkeypatch, capsys, address):
     monkeypatch.setattr(remote, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr("systolith_host.flow.run.load_request", None)
     status, out, err = run(monkeypatch, capsys, *MINI, "--scheduler", address)
     assert (status, out) == (2, "")
     assert err.startswith(f"error: --scheduler: no dask scheduler answers at {address}: ")
