@@ -2,6 +2,7 @@
 
 import os
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from systolith_host.lab.random_networks import (
     random_qgraph,
     run_program,
 )
+from systolith_host.lab.random_winograd import (
+    random_tilings,
+    random_winograd_case,
+    random_winograd_config,
+)
+from systolith_host.lab.validate import CONFIGS
 from systolith_host.network.golden import run_golden
+from systolith_host.program.instructions import uses_winograd
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.config import AcceleratorConfig
@@ -50,6 +58,8 @@ ODD = AcceleratorConfig(
 )
 WIDE = replace(ODD, name="wide", rows=3, cols=12, bus_bytes=4, out_depth=40)
 
+PATCHES = [config for config in CONFIGS if config.name in ("4x4-patches", "8x4-few-patches")]
+
 
 def random_seed() -> int:
     return int(SEED) if SEED else random.SystemRandom().getrandbits(32)
@@ -70,23 +80,30 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
     """Return the first program of at most that many predicted cycles, its network and its images.
 
     On the slowest configurations no network is so short; then it is the shortest that was tried.
+    With Winograd's units the program uses them.
     """
     tried = []
     for _ in range(100):
-        qgraph = random_qgraph(rng)
-        batch = rng.randint(1, 3)
+        if config.winograd:
+            qgraph, images = random_winograd_case(rng, config)
+        else:
+            qgraph = random_qgraph(rng)
+            images = random_input(rng, qgraph, rng.randint(1, 3))
+        tilings = random_tilings(rng, winograd=1.0) if config.winograd else nullcontext()
         try:
-            program = compile_network(qgraph, config, batch, fuse_pool=rng.random() < 0.7)
+            with tilings:
+                program = compile_network(qgraph, config, len(images), fuse_pool=rng.random() < 0.7)
         except ShortageError:
             # A tile of one output can be too much for the smallest buffers; nothing else may be.
             continue
+        if config.winograd and not any(uses_winograd(program, one) for one in program.layers):
+            continue
         cycles = sum(layer.predicted_cycles for layer in program.layers)
-        tried.append((cycles, program, qgraph, batch))
+        tried.append((cycles, program, qgraph, images))
         if cycles <= limit:
             break
     assert tried, f"none of 100 networks runs on {config}"
-    _, program, qgraph, batch = min(tried, key=lambda entry: entry[0])
-    return program, qgraph, random_input(rng, qgraph, batch)
+    return min(tried, key=lambda entry: entry[0])[1:]
 
 
 def memory_in_rtl(
@@ -120,7 +137,9 @@ def check(rng: random.Random, config: AcceleratorConfig, simulator: str, folder:
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD, WIDE], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config", [PRESETS["tiny"], ODD, WIDE, *PATCHES], ids=lambda config: config.name
+)
 def test_verilator_runs_random_networks_as_the_golden_model(config, tmp_path):
     for _ in range(3 * NETWORKS):
         seed = random_seed()
@@ -129,10 +148,11 @@ def test_verilator_runs_random_networks_as_the_golden_model(config, tmp_path):
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_icarus_runs_random_networks_on_random_configurations(number, tmp_path):
     for _ in range(NETWORKS):
         seed = random_seed()
         print(f"SYSTOLITH_SEED={seed}")
         rng = random.Random(seed)
-        check(rng, random_config(rng), "icarus", tmp_path)
+        config = (random_config if number < 2 else random_winograd_config)(rng)
+        check(rng, config, "icarus", tmp_path)

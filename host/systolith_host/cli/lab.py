@@ -33,7 +33,12 @@ lab = typer.Typer(
     "  systolith lab validate --vgg16 default --vgg16 large"
 )
 def validate(
-    cases: Annotated[int, typer.Option(min=1, help="Random cases, at least.")] = 300,
+    cases: Annotated[
+        int, typer.Option(min=1, help="Random cases of direct convolutions, at least.")
+    ] = 300,
+    winograd: Annotated[
+        int, typer.Option(min=0, help="Random cases of Winograd's convolution, at least.")
+    ] = 150,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     turnaround: Annotated[
         str | None,
@@ -51,7 +56,7 @@ def validate(
 
     The results are a page and a picture, model-validation.md and .svg.
 
-    Exit status: 1 if the replay is further from the RTL than it may be.
+    Exit status: 1 if a counter of a case differs.
     """
     unknown = [name for name in vgg16 or () if name not in PRESETS]
     if unknown:
@@ -64,7 +69,7 @@ def validate(
     values = TURNAROUNDS
     if turnaround is not None:
         values = tuple(map(int, parse_values("turnaround", turnaround)))
-    if not compare_cases(cases, seed, values, vgg16 or (), out, show):
+    if not compare_cases(cases, winograd, seed, values, vgg16 or (), out, show):
         raise typer.Exit(MISMATCH)
 
 

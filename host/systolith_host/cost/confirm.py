@@ -6,6 +6,7 @@ from pathlib import Path
 
 from systolith_host.cost.replay import replay_program
 from systolith_host.program.counters import LayerCounters
+from systolith_host.program.instructions import uses_winograd
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.memory import Memory
@@ -15,13 +16,17 @@ __all__ = ["Case", "compare"]
 
 @dataclass(frozen=True)
 class Case:
-    """A layer on a configuration and a memory: the prediction and the RTL's counters."""
+    """A layer on a configuration and a memory: the prediction and the RTL's counters.
+
+    `winograd` says that it has Winograd CONVs.
+    """
 
     config: str
     layer: str
     memory: Memory
     model: LayerCounters
     measured: LayerCounters
+    winograd: bool
 
     @property
     def error(self) -> float:
@@ -50,6 +55,13 @@ def compare(program: Program, memory: Memory) -> list[Case]:
         program.write_image(image)
         measured = simulate(program, None, image, memory=memory, watchdog=0)
     return [
-        Case(program.config.name, layer.name, memory, layer.counters, counters)
-        for layer, counters in zip(predicted, measured, strict=True)
+        Case(
+            program.config.name,
+            layer.name,
+            memory,
+            replayed.counters,
+            counters,
+            uses_winograd(program, layer),
+        )
+        for layer, replayed, counters in zip(program.layers, predicted, measured, strict=True)
     ]

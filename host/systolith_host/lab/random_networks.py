@@ -20,14 +20,12 @@ from systolith_host.program.program import Program
 from systolith_host.runtime.device import Device
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
-from systolith_hw.spec.winograd import LANES
 
 __all__ = [
     "random_config",
     "random_input",
     "random_qgraph",
     "random_small_config",
-    "random_winograd_config",
     "run_program",
 ]
 
@@ -81,19 +79,6 @@ def random_small_config(rng: random.Random) -> AcceleratorConfig:
         acc_depth=rng.choice([4, 5, 8, 16, 50]),
         post_lanes=rng.choice([lanes for lanes in (1, 2, 4) if block % lanes == 0]),
         out_depth=least_out_depth(config.bus_bytes, config.burst_beats, block) + rng.choice([0, 3]),
-    )
-
-
-def random_winograd_config(rng: random.Random) -> AcceleratorConfig:
-    """Return a small configuration with Winograd's units and room for at least one tile."""
-    config = random_config(rng)
-    patches = rng.choice([4, 5, 8, 16, 30])
-    return replace(
-        config,
-        act_depth=rng.choice([500, 1024, 4096]),
-        weight_depth=config.rows * rng.choice([18, 27, 40, 100]) + rng.choice([0, 0, 1]),
-        acc_depth=LANES * patches + rng.choice([0, 0, 9, 300]),
-        winograd=patches,
     )
 
 

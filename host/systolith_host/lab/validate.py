@@ -1,21 +1,18 @@
 """The replay against the RTL: random layers, configurations, tilings and memories, and a table."""
 
-import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from systolith_host.compiler import compile_network
-from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.cost.confirm import Case, compare
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.random_winograd import random_tilings, random_winograd_case
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
@@ -103,6 +100,49 @@ CONFIGS = (
         winograd=6,
         **{**_SMALL, "acc_depth": 216, "acc_width": 30},
     ),
+    # A pass lasts as long as the array is high, a chunk at a time has room, a lane drains.
+    AcceleratorConfig(
+        name="8x4-few-patches",
+        rows=8,
+        cols=4,
+        weight_depth=8 * 18,
+        post_lanes=1,
+        bus_bytes=16,
+        burst_beats=16,
+        outstanding_reads=8,
+        outstanding_writes=4,
+        queue_depth=8,
+        winograd=5,
+        **{**_SMALL, "acc_depth": 189},
+    ),
+    AcceleratorConfig(
+        name="4x12-many-patches",
+        rows=4,
+        cols=12,
+        weight_depth=4 * 40 + 1,
+        post_lanes=4,
+        bus_bytes=4,
+        burst_beats=16,
+        outstanding_reads=1,
+        outstanding_writes=1,
+        queue_depth=1,
+        winograd=20,
+        **{**_SMALL, "param_depth": 36, "acc_depth": 1000},
+    ),
+    AcceleratorConfig(
+        name="8x8-lanes",
+        rows=8,
+        cols=8,
+        weight_depth=1024,
+        post_lanes=8,
+        bus_bytes=8,
+        burst_beats=64,
+        outstanding_reads=4,
+        outstanding_writes=2,
+        queue_depth=16,
+        winograd=16,
+        **{**_SMALL, "acc_depth": 576, "acc_width": 28},
+    ),
 )
 """Few, because each needs a simulator; they differ in everything that timing depends on."""
 
@@ -120,33 +160,24 @@ def random_memory(
     )
 
 
-@contextmanager
-def random_tilings(rng: random.Random) -> Iterator[None]:
-    """Let the compiler take any of a layer's possible tilings instead of the best ones."""
-
-    def shuffled(*args, **kwargs):
-        found = schedule_candidates(*args, **kwargs)
-        rng.shuffle(found)
-        return [dataclasses.replace(schedule, estimate=0.0) for schedule in found]
-
-    with (
-        mock.patch("systolith_host.compiler.compile.schedule_candidates", shuffled),
-        mock.patch("systolith_host.compiler.compile.TRIALS", 1),
-    ):
-        yield
-
-
 def random_cases(
     config: AcceleratorConfig, count: int, seed: int, turnarounds: Sequence[int] = TURNAROUNDS
 ) -> list[Case]:
-    """Return at least `count` random cases of a configuration."""
+    """Return at least `count` random cases of a configuration, of Winograd's kind if it has that.
+
+    The direct layers of the same networks are cases, too.
+    """
     rng = random.Random(f"{config.fingerprint} {seed}")
     cases: list[Case] = []
-    while len(cases) < count:
-        qgraph, batch = random_qgraph(rng), rng.choice([1, 1, 2, 3])
+    while sum(case.winograd or not config.winograd for case in cases) < count:
+        if config.winograd and rng.random() < 0.8:
+            qgraph, images = random_winograd_case(rng, config)
+            batch = len(images)
+        else:
+            qgraph, batch = random_qgraph(rng), rng.choice([1, 1, 2, 3])
         memory = random_memory(rng, config.bus_bytes, turnarounds)
         try:
-            with random_tilings(rng):
+            with random_tilings(rng, winograd=0.8):
                 program = compile_network(qgraph, config, batch, fuse_pool=rng.random() < 0.7)
         except SystolithError:
             continue  # the buffers are too small for it
@@ -160,7 +191,8 @@ def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
     cycles = [case.measured.cycles for case in cases]
     return [
         ("cases", f"{len(cases)}"),
-        ("of them with a turnaround", f"{sum(c.memory.turnaround > 0 for c in cases)}"),
+        ("of them Winograd's convolution", f"{sum(c.winograd for c in cases)}"),
+        ("with a turnaround of the memory", f"{sum(c.memory.turnaround > 0 for c in cases)}"),
         ("cycles of a case", f"{min(cycles):,} to {max(cycles):,}"),
         ("traffic equal to the RTL's counters", f"{sum(c.traffic_equal for c in cases)}"),
         ("cycles and every engine's states equal", f"{sum(c.exact for c in cases)}"),
@@ -237,6 +269,7 @@ def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
 
 def validate(
     count: int,
+    winograd: int,
     seed: int,
     turnarounds: Sequence[int],
     presets: Sequence[str],
@@ -248,7 +281,9 @@ def validate(
     Parameters
     ----------
     count : int
-        Random cases, at least.
+        Random cases on configurations without Winograd's units, at least.
+    winograd : int
+        Random cases of Winograd's convolution, at least.
     seed : int
     turnarounds : sequence of int
         Of the memories, in cycles; chosen among these.
@@ -262,11 +297,14 @@ def validate(
     Returns
     -------
     bool
-        Whether the model is no further off than it may be.
+        Whether every counter of every case is the RTL's.
     """
     cases: list[Case] = []
     for config in CONFIGS:
-        cases += random_cases(config, -(-count // len(CONFIGS)), seed, turnarounds)
+        alike = [one for one in CONFIGS if bool(one.winograd) == bool(config.winograd)]
+        share = -(-(winograd if config.winograd else count) // len(alike))
+        if share:
+            cases += random_cases(config, share, seed, turnarounds)
         say(f"{config.name}: {len(cases)} cases so far")
     network: list[Case] = []
     _write(folder, cases, network)
@@ -279,7 +317,7 @@ def validate(
         say(f"{key}: {value}")
     for row in _network_rows(network):
         say("  ".join(row))
-    errors = np.abs([case.error for case in cases])
-    good = np.percentile(errors, 95) <= 0.02 and errors.max() <= 0.05
-    good = good and all(abs(case.error) <= 0.01 for case in network)
-    return bool(good) and all(case.traffic_equal for case in (*cases, *network))
+    differ = [case for case in (*cases, *network) if not case.exact]
+    for case in differ:
+        say(f"differs: {case.config}, {case.layer}, {case.memory}")
+    return not differ

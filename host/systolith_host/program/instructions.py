@@ -2,9 +2,9 @@
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, decode
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
 
-__all__ = ["layer_instructions"]
+__all__ = ["layer_instructions", "uses_winograd"]
 
 
 def layer_instructions(program: Program, layer: LayerProgram) -> list[Instruction]:
@@ -25,3 +25,9 @@ def layer_instructions(program: Program, layer: LayerProgram) -> list[Instructio
                 for first in range(0, size, INSTRUCTION_BYTES)
             ]
     raise SystolithError(f"{layer.name}: the program does not hold its instructions")
+
+
+def uses_winograd(program: Program, layer: LayerProgram) -> bool:
+    """Return whether a layer of a program has Winograd CONVs."""
+    instructions = layer_instructions(program, layer)
+    return any(one.opcode == Opcode.CONV and one["winograd"] for one in instructions)

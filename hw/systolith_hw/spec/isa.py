@@ -186,6 +186,10 @@ class Field:
         """Value where none is given: 0, or the smallest legal value if 0 is illegal."""
         return max(0, self.low)
 
+    def present(self, config: "AcceleratorConfig") -> bool:
+        """Return whether the instructions of a configuration have the field."""
+        return not self.option or bool(getattr(config, self.option))
+
     def bits(self, addr_width: int) -> int:
         """Return the bits that legal values need with external addresses of `addr_width` bits."""
         return min(self.width, addr_width) if self.external else self.width
@@ -290,7 +294,7 @@ def fields_of(opcode: Opcode, config: "AcceleratorConfig | None" = None) -> tupl
     """Return the fields that an instruction has in a configuration; without one, all of them."""
     if config is None:
         return FIELDS[opcode]
-    return tuple(f for f in FIELDS[opcode] if not f.option or getattr(config, f.option))
+    return tuple(field for field in FIELDS[opcode] if field.present(config))
 
 
 REGION_FIELDS = tuple(field.name for field in _region())
@@ -376,11 +380,10 @@ def decode(data: bytes, config: "AcceleratorConfig") -> Instruction:
     opcode = Opcode(number)
     position = OPCODE_WIDTH
     values = {}
-    present = fields_of(opcode, config)
     for field in FIELDS[opcode]:
         value = (word >> position) & ((1 << field.width) - 1)
         position += field.width
-        if field not in present:
+        if not field.present(config):
             continue
         if field.signed and value >> (field.width - 1):
             value -= 1 << field.width

@@ -60,7 +60,7 @@ def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path
     monkeypatch.setattr(validate, "validate", lambda *values: asked.append(values) or close)
     ended, _, _ = systolith("validate", "--cases", 5, "--turnaround", "0,4", "--out", tmp_path)
     assert ended == status
-    assert asked[0][:5] == (5, 0, (0, 4), (), tmp_path)
+    assert asked[0][:6] == (5, 150, 0, (0, 4), (), tmp_path)
 
 
 def test_help_explains_every_experiment(systolith):

@@ -14,7 +14,8 @@ from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_networks import random_qgraph
-from systolith_host.lab.validate import random_memory, random_tilings
+from systolith_host.lab.random_winograd import random_tilings
+from systolith_host.lab.validate import CONFIGS, random_cases, random_memory
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.replay import replay_table
@@ -57,6 +58,15 @@ def test_cycles_and_traffic_are_those_of_the_rtl():
 def test_turnarounds_of_the_memory_are_those_of_the_rtl():
     cases = _random_cases(12, (1, 4, 15, 64))
     assert len({case.memory.turnaround for case in cases}) > 1
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+@pytest.mark.rtl
+def test_winograds_convolutions_take_the_cycles_of_the_rtl():
+    config = next(one for one in CONFIGS if one.name == "4x4-patches")
+    cases = random_cases(config, 8, seed=1)
+    assert sum(case.winograd for case in cases) >= 8
     differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
     assert not differ
 

@@ -1,0 +1,92 @@
+"""Winograd's convolution on any accelerator that has it: the golden model's tensors in every cut.
+
+SYSTOLITH_FUZZ says how many cases there are (`make fuzz-winograd` has thousands),
+SYSTOLITH_FUZZ_FIRST the seed of the first one.
+"""
+
+import os
+import random
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
+from systolith_host.lab.random_winograd import (
+    random_tilings,
+    random_winograd_case,
+    random_winograd_config,
+)
+from systolith_host.network.golden import run_golden
+from systolith_host.program.instructions import uses_winograd
+from systolith_sim.emulator import engines
+from systolith_sim.emulator.device import Emulator
+
+CASES = int(os.environ.get("SYSTOLITH_FUZZ", "60"))
+FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
+PART = 20
+"""Cases of a test: few of one case use no Winograd, and a part of them always does."""
+
+
+def run(seed, wide=None, **changes):
+    """Run a case; return how many layers ran, and how many of them by Winograd's convolution."""
+    rng = random.Random(seed)
+    config = replace(random_winograd_config(rng), **changes)
+    if wide is None and rng.random() < 0.1:
+        qgraph = random_qgraph(rng)
+        images = random_input(rng, qgraph, rng.randint(1, 3))
+    else:
+        qgraph, images = random_winograd_case(rng, config, wide=wide or rng.random() < 0.1)
+    tilings = random_tilings(rng, winograd=0.9) if rng.random() < 0.8 else nullcontext()
+    try:
+        with tilings:
+            program = compile_network(qgraph, config, len(images), fuse_pool=rng.random() < 0.8)
+    except ShortageError:
+        return Counter(refused=1)  # the buffers are too small for it
+    memory = np.full(program.memory_size, 0x5A, np.uint8)
+    # Strict: a word that is replaced while an instruction under way may still use it is an error.
+    tensors = run_program(program, Emulator(config, memory, strict=True), images)
+    golden = run_golden(qgraph, images)
+    assert qgraph.output in tensors
+    for name, values in tensors.items():
+        np.testing.assert_array_equal(values, golden[name], err_msg=f"seed {seed}: {name}")
+    found = Counter(layers=len(program.layers), values=sum(v.size for v in tensors.values()))
+    found["winograd"] = sum(uses_winograd(program, layer) for layer in program.layers)
+    found["cases"], found["with winograd"] = 1, int(found["winograd"] > 0)
+    return found
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + CASES, PART))
+def test_networks_give_the_golden_models_tensors(first):
+    found = Counter()
+    for seed in range(first, first + PART):
+        found += run(seed)
+    print(f"seeds {first} to {first + PART - 1}: {dict(found)}")
+    assert found["with winograd"] >= PART // 4
+
+
+WRAP = engines.wrap
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda sums, width: WRAP(sums, width - 1),
+        lambda sums, width: sums + (sums > 1 << 26),
+    ],
+    ids=["accumulators of a bit less", "large sums by one more"],
+)
+def test_arithmetic_that_is_wrong_at_its_limits_is_noticed(monkeypatch, changed):
+    monkeypatch.setattr(engines, "wrap", changed)
+    # 28 bits hold the sums of 512 channels, and 27 do not.
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        run_wide()
+
+
+def run_wide():
+    for seed in range(12):
+        run(seed, wide=True, acc_width=28)
