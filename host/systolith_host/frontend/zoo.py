@@ -44,9 +44,10 @@ class _Builder:
         pad: int = 0,
         *,
         bias: bool = True,
+        groups: int = 1,
     ) -> str:
         """Append a convolution with square kernel and He scaling."""
-        inputs = self.channels[x]
+        inputs = self.channels[x] // groups
         scale = np.sqrt(2 / (inputs * kernel * kernel))
         shape = (channels, inputs, kernel, kernel)
         names = [x, self.values(f"{name}.weight", self._rng.standard_normal(shape) * scale)]
@@ -60,6 +61,7 @@ class _Builder:
             kernel_shape=[kernel] * 2,
             strides=[stride] * 2,
             pads=[pad] * 4,
+            group=groups,
         )
         self.channels[name] = channels
         return name
@@ -177,9 +179,61 @@ def _resnet18(b: _Builder, size: int, classes: int) -> str:
     return b.linear("fc", x, 512, classes)
 
 
+def _resnet50(b: _Builder, size: int, classes: int) -> str:
+    x = b.conv("conv1", "input", 64, 7, 2, 3, bias=False)
+    x = b.max_pool("pool1", b.relu("relu1", b.norm("norm1", x)), 3, 2, 1)
+    for stage, (channels, count) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), 1):
+        for block in range(1, count + 1):
+            tag = f"layer{stage}_{block}"
+            stride = 2 if stage > 1 and block == 1 else 1
+            shortcut = x
+            if block == 1:
+                shortcut = b.conv(f"{tag}.down", x, 4 * channels, 1, stride, bias=False)
+                shortcut = b.norm(f"{tag}.norm4", shortcut, 0.5)
+            x = b.conv(f"{tag}.conv1", x, channels, 1, bias=False)
+            x = b.relu(f"{tag}.relu1", b.norm(f"{tag}.norm1", x))
+            x = b.conv(f"{tag}.conv2", x, channels, 3, stride, 1, bias=False)
+            x = b.relu(f"{tag}.relu2", b.norm(f"{tag}.norm2", x))
+            x = b.norm(f"{tag}.norm3", b.conv(f"{tag}.conv3", x, 4 * channels, 1, bias=False), 0.5)
+            x = b.relu(f"{tag}.relu3", b.node("Add", f"{tag}.add", [x, shortcut]))
+    x = b.node("Flatten", "flatten", [b.node("GlobalAveragePool", "mean", [x])])
+    return b.linear("fc", x, 2048, classes)
+
+
+def _mobilenet_v2(b: _Builder, size: int, classes: int) -> str:
+    ends = [b.values("zero", np.array(0.0)), b.values("six", np.array(6.0))]
+
+    def block(
+        tag: str, x: str, channels: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> str:
+        x = b.conv(
+            f"{tag}.conv", x, channels, kernel, stride, kernel // 2, bias=False, groups=groups
+        )
+        return b.node("Clip", f"{tag}.relu6", [b.norm(f"{tag}.norm", x), *ends])
+
+    x = block("first", "input", 32, 3, 2)
+    number = 0
+    stages = (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)
+    for factor, channels, count, first in (*stages, (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
+        for index in range(count):
+            number += 1
+            tag, start, stride = f"block{number}", x, first if index == 0 else 1
+            wide = factor * b.channels[x]
+            if factor > 1:
+                x = block(f"{tag}.expand", x, wide, 1)
+            x = block(f"{tag}.depthwise", x, wide, 3, stride, wide)
+            x = b.norm(f"{tag}.norm", b.conv(f"{tag}.project", x, channels, 1, bias=False), 0.5)
+            if stride == 1 and b.channels[start] == channels:
+                x = b.node("Add", f"{tag}.add", [start, x])
+    x = b.node("GlobalAveragePool", "mean", [block("last", x, 1280, 1)])
+    return b.linear("fc", b.node("Flatten", "flatten", [x]), 1280, classes)
+
+
 ZOO: dict[str, tuple[Callable[[_Builder, int, int], str], str]] = {
     "alexnet": (_alexnet, "5 convolutions, 3 fully connected layers"),
+    "mobilenet_v2": (_mobilenet_v2, "52 convolutions, 17 of them depthwise, 10 sums, a mean"),
     "resnet18": (_resnet18, "20 convolutions, 8 residual sums, a mean"),
+    "resnet50": (_resnet50, "53 convolutions, 16 residual sums, a mean"),
     "squeezenet1_1": (_squeezenet, "26 convolutions, 8 concatenations, a mean"),
     "vgg11_bn": (_vgg11_bn, "8 convolutions with batch normalisation, 3 fully connected layers"),
     "vgg16": (_vgg16, "13 convolutions, 3 fully connected layers: the built-in one as a file"),
