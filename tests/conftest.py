@@ -1,12 +1,17 @@
-"""Every report that a test makes has the published form."""
+"""What several folders need: the form of reports, and netlists of components."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from systolith_host.flow.report import Report
+from systolith_host.fpga.synthesis import synthesise
+from systolith_hw.generate import component_rtlil
+from systolith_hw.primitives.ecp5 import Ecp5
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "reference" / "report.schema.json"
 
@@ -30,3 +35,20 @@ def _reports_are_valid(request, monkeypatch):
         return made
 
     monkeypatch.setattr(Report, "to_dict", to_dict)
+
+
+@pytest.fixture
+def ecp5_netlist(tmp_path):
+    """Return what synthesises a component, and returns the netlist's Verilog and its cells."""
+
+    def synthesised(component):
+        netlist = synthesise(component_rtlil(component, "other", Ecp5()), "other", tmp_path)
+        code = (
+            "from pyosys import libyosys; design = libyosys.Design(); "
+            f"design.run_pass('read_json {netlist.path.name}'); "
+            "design.run_pass('write_verilog -noattr netlist.v')"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+        return (tmp_path / "netlist.v").read_text(), netlist.cells
+
+    return synthesised

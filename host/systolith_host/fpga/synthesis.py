@@ -76,7 +76,11 @@ def synthesise(rtlil: str, top: str, folder: Path, verilog: Sequence[str] = ()) 
     SystolithError
         If Yosys fails.
     """
-    netlist = run_yosys(rtlil, top, folder, [f"synth_ecp5 -top {top}"], verilog)
+    command = f"synth_ecp5 -top {top}"
+    # Yosys 0.70 fails in abc9 where a name of an element looks like that of a bit, as in `\\i[0]`:
+    # YosysHQ/yosys issue 4349.
+    commands = [f"{command} -run :map_luts", "splitnets w:*[*]", f"{command} -run map_luts:"]
+    netlist = run_yosys(rtlil, top, folder, commands, verilog)
     design = json.loads(netlist.path.read_text())
     added = localise(design["modules"][top])
     netlist.path.write_text(json.dumps(design))

@@ -1,4 +1,4 @@
-"""Two Verilog forms of one component, in parallel in Icarus, on the same inputs."""
+"""A component's Verilog in Icarus: two forms in parallel, or one against recorded cycles."""
 
 import re
 import subprocess
@@ -10,7 +10,9 @@ import pyosys
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 
-__all__ = ["compare_forms"]
+from systolith_sim.testing.recording import Recording
+
+__all__ = ["compare_forms", "compare_recording"]
 
 _MODELS = Path(__file__).with_name("ecp5_models.v")
 """Behavioural models of the multiplier and the block RAM."""
@@ -66,12 +68,8 @@ def compare_forms(
             for form, given in pins.items():
                 given.append(f".{port}({name}_{form})")
             checks.append(f"{name}_plain !== {name}_other")
-    # A form without anything to reset has no such port.
     for form, text in (("plain", plain), ("other", other)):
-        top = re.split(rf"\nmodule {form}\(", text)[-1].split(");")[0]
-        for name, value in (("clk", "clk"), ("rst", "1'b0")):
-            if re.search(rf"\b{name}\b", top):
-                pins[form].append(f".{name}({value})")
+        pins[form] += _clocking(text, form, "1'b0")
     bench = f"""
 module bench;
   reg clk = 0;
@@ -90,13 +88,67 @@ module bench;
   end
 endmodule
 """
-    sources = {
-        "plain.v": plain,
-        "other.v": other,
-        "bench.v": bench,
-        "models.v": _MODELS.read_text(),
-        "cells.v": _cells(),
-    }
+    return _count_wrong({"plain.v": plain, "other.v": other, "bench.v": bench}, folder, cycles)
+
+
+def compare_recording(recording: Recording, other: str, folder: Path, *, settle: int) -> int:
+    """Return the number of cycles in which a form's outputs are not those that were recorded.
+
+    Parameters
+    ----------
+    recording : Recording
+        Its inputs, and its reset, are those of the form.
+    other : str
+        Verilog whose top module is ``other``; cells of ECP5 are known.
+    folder : Path
+        Where the files go.
+    settle : int
+        Cycles at the start in which outputs may differ.
+    """
+    cycles = len(recording.given)
+    names = {True: ["rst"], False: []}
+    spans = ["reg rst = 0;"]
+    for name, width, is_input in recording.ports:
+        names[is_input].append(f"\\{name} ")
+        spans.append(f"{'reg' if is_input else 'wire'} [{width - 1}:0] \\{name} ;")
+    ports = [name for side in names.values() for name in side if name != "rst"]
+    pins = [f".{name}({name})" for name in ports] + _clocking(other, "other", "rst")
+    for name, words in (("given", recording.given), ("wanted", recording.wanted)):
+        (folder / f"{name}.hex").write_text("".join(f"{word:x}\n" for word in words))
+    bench = f"""
+module bench;
+  reg clk = 0;
+  integer n = 0, wrong = 0;
+  {" ".join(spans)}
+  reg [{recording.width(True)}:0] given [0:{cycles - 1}];
+  reg [{recording.width(False) - 1}:0] wanted [0:{cycles - 1}];
+  other other_dut ({", ".join(pins)});
+  initial begin
+    $readmemh("given.hex", given);
+    $readmemh("wanted.hex", wanted);
+    for (n = 0; n < {cycles}; n = n + 1) begin
+      {{{", ".join(names[True])}}} = given[n];
+      #1;
+      if (n >= {settle} && {{{", ".join(names[False])}}} !== wanted[n]) wrong = wrong + 1;
+      clk = 1; #1; clk = 0; #1;
+    end
+    $display("wrong %0d of %0d", wrong, n);
+  end
+endmodule
+"""
+    return _count_wrong({"other.v": other, "bench.v": bench}, folder, cycles)
+
+
+def _clocking(text: str, form: str, reset: str) -> list[str]:
+    """Return the pins for clock and reset. A form without anything to reset has no such port."""
+    top = re.split(rf"\nmodule {form}\(", text)[-1].split(");")[0]
+    pins = {"clk": "clk", "rst": reset}
+    return [f".{name}({value})" for name, value in pins.items() if re.search(rf"\b{name}\b", top)]
+
+
+def _count_wrong(sources: dict[str, str], folder: Path, cycles: int) -> int:
+    """Run the bench of these sources, and return the cycles that it counts."""
+    sources = {**sources, "models.v": _MODELS.read_text(), "cells.v": _cells()}
     for name, text in sources.items():
         (folder / name).write_text(text)
     command = ["iverilog", "-g2005", "-s", "bench", "-o", "bench", *sources]

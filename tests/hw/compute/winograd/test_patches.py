@@ -18,9 +18,8 @@ SHAPES = [(1, 2), (2, 2), (1, 1), (3, 1), (1, 4)]
 """Rows of patches of a chunk, and patches of a row."""
 
 
-@pytest.mark.parametrize("rows", [2, 5])
-@pytest.mark.parametrize("pause", [0, 200])
-def test_chunks_of_gathered_patches_can_be_read_lane_by_lane(rows, pause):
+def check_chunks(rows, pause, record=lambda *_: ()):
+    """Gather chunks with pauses, and read them lane by lane."""
     random = Random(rows)
     config = small_config(rows, rows, winograd=MOST, acc_depth=LANES * MOST)
     dut = PatchSource(config)
@@ -81,9 +80,23 @@ def test_chunks_of_gathered_patches_can_be_read_lane_by_lane(rows, pause):
                     ctx.set(dut.release, 0)
         await ctx.tick().repeat(20)
 
-    simulate(dut, gather, read, background=[clock], limit=20_000)
+    simulate(dut, gather, read, background=[clock, *record(dut)], limit=20_000)
     assert len(expected) == LANES * sum(map(len, chunks)) * rows
     assert got == expected
     # Only the first row of a chunk ever waits for room.
     assert set(readies) <= {0}
     assert readies or pause
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("pause", [0, 200])
+def test_chunks_of_gathered_patches_can_be_read_lane_by_lane(rows, pause):
+    check_chunks(rows, pause)
+
+
+@pytest.mark.rtl
+def test_the_netlist_gives_the_same_lanes(ecp5_recording):
+    check_chunks(2, 200, ecp5_recording.record)
+    # The first patch fills the memories of the transform.
+    assert ecp5_recording.wrong_cycles(settle=400) == 0
+    assert ecp5_recording.cells["DP16KD"] == 2

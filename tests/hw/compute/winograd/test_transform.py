@@ -25,7 +25,7 @@ def random_starts(count, pause, random):
     return starts
 
 
-def run(patches, starts, seed=0, reset_at=None):
+def run(patches, starts, seed=0, reset_at=None, record=lambda *_: ()):
     """Return the lanes of patches of shape (count, rows, 6, 6) that begin in these cycles."""
     random = Random(seed)
     rows = patches.shape[1]
@@ -48,7 +48,7 @@ def run(patches, starts, seed=0, reset_at=None):
             _, _, values = await ctx.tick().sample(dut.o)
             seen.append([values[row] for row in range(rows)])
 
-    simulate(ResetInserter(reset)(dut), bench)
+    simulate(ResetInserter(reset)(dut), bench, background=record(dut, reset))
     return np.array(
         [
             [
@@ -79,6 +79,17 @@ def test_each_lane_reaches_its_extremes():
     for lane in range(LANES):
         assert (got[LANES + lane, lane], got[lane, lane]) == data_range(lane)
     assert abs(got).max() < 1 << (DATA_WIDTH - 1)
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("reset_at", [None, 700])
+def test_the_netlist_gives_the_same_lanes(ecp5_recording, reset_at):
+    rng = np.random.default_rng(8)
+    patches = rng.choice([-128, 127], (24, 3, PATCH, PATCH))
+    patches[::2] = rng.integers(-128, 128, patches[::2].shape)
+    run(patches, random_starts(24, 7, Random(8)), reset_at=reset_at, record=ecp5_recording.record)
+    # The first patch fills the memories.
+    assert ecp5_recording.wrong_cycles(settle=150) == 0
 
 
 def test_the_lanes_have_the_width_of_the_specification():

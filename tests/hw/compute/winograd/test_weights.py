@@ -27,7 +27,7 @@ def random_starts(count, pause, random):
     return starts
 
 
-def run(kernels, starts, seed=0, reset_at=None):
+def run(kernels, starts, seed=0, reset_at=None, record=lambda *_: ()):
     """Return the lanes of kernels of shape (count, cols, 3, 3) whose first taps come then."""
     random = Random(seed)
     cols = kernels.shape[1]
@@ -50,7 +50,7 @@ def run(kernels, starts, seed=0, reset_at=None):
             _, _, values = await ctx.tick().sample(dut.o)
             seen.append([values[col] for col in range(cols)])
 
-    simulate(ResetInserter(reset)(dut), bench)
+    simulate(ResetInserter(reset)(dut), bench, background=record(dut, reset))
     return np.array(
         [
             [
@@ -80,6 +80,17 @@ def test_each_lane_reaches_its_extremes():
     got = run(kernels, [1 + LANES * index for index in range(len(kernels))])[:, 0]
     for lane in range(LANES):
         assert (got[LANES + lane, lane], got[lane, lane]) == weight_range(lane)
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("reset_at", [None, 700])
+def test_the_netlist_gives_the_same_lanes(ecp5_recording, reset_at):
+    rng = np.random.default_rng(8)
+    kernels = rng.choice([-128, 127], (24, 3, KERNEL, KERNEL))
+    kernels[::2] = rng.integers(-128, 128, kernels[::2].shape)
+    run(kernels, random_starts(24, 7, Random(8)), reset_at=reset_at, record=ecp5_recording.record)
+    # The first two kernels fill both halves of the memories.
+    assert ecp5_recording.wrong_cycles(settle=150) == 0
 
 
 def test_the_lanes_have_the_width_of_the_specification():

@@ -78,6 +78,24 @@ def test_the_sums_are_those_of_the_direct_convolution(block, lanes, acc_width, m
         }
 
 
+@pytest.mark.rtl
+def test_the_netlist_gives_the_same_sums(ecp5_recording):
+    config = make_config(4, 2, acc_width=30)
+    dut = OutputTransform(config)
+    words, _ = make_patches(config, 12, seed=4)
+    random = Random(4)
+    starts = np.cumsum([LANES + random.choice([0, 0, 7]) for _ in words]).tolist()
+    rst = Signal()
+
+    async def bench(ctx):
+        await play(ctx, dut, starts, words, rst=rst, reset_at=starts[7] + 20)
+
+    background = ecp5_recording.record(dut, rst)
+    simulate(ResetInserter(rst)(dut), bench, background=background)
+    # Two patches fill the turns.
+    assert ecp5_recording.wrong_cycles(settle=200) == 0
+
+
 @pytest.mark.parametrize("cycle", [2, 20, 60, 80])
 def test_after_a_reset_only_patches_that_begin_then_give_sums(cycle):
     config = make_config(4, 2)

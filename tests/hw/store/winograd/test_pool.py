@@ -71,6 +71,23 @@ def test_values_or_the_maxima_of_windows_come_latency_cycles_later(lanes, pool):
     assert lasts == [start + 3 * PATCH + 3 + PatchPool.LATENCY for start in starts]
 
 
+@pytest.mark.rtl
+@pytest.mark.parametrize("pool", [0, 1])
+def test_the_netlist_gives_the_same_values(ecp5_recording, pool):
+    dut = make_dut(2)
+    patches = np.random.default_rng(pool).integers(-128, 128, (20, OUTPUTS, OUTPUTS, 2))
+    rst = Signal()
+
+    async def bench(ctx):
+        ctx.set(dut.pool, pool)
+        await play(ctx, dut, [LANES * number for number in range(20)], patches, rst, 400)
+
+    background = ecp5_recording.record(dut, rst)
+    simulate(ResetInserter(rst)(dut), bench, background=background)
+    # From the second row on, there is a row above.
+    assert ecp5_recording.wrong_cycles(settle=20) == 0
+
+
 def test_after_a_reset_the_next_value_is_the_first_of_its_patch():
     dut = make_dut(1)
     rst = Signal()
