@@ -77,6 +77,8 @@ class WeightLoader(wiring.Component):
         m.d.sync += last_block.eq(s.last & r.last & c.last)
         finish = issue & last_beat & last_block
         issued = Signal()
+        # Registers that are unused until `active` take the payload without regard to `valid`.
+        renews = ~active | last_block
         m.d.comb += [
             self.job.ready.eq(~active | finish),
             self.fault.eq(issued & (self.addr >= self.config.weight_depth)),
@@ -97,19 +99,19 @@ class WeightLoader(wiring.Component):
         m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))
         with m.If(fills):
             m.d.sync += full.eq(1)
-            taps = [Level.counted(s, job.s_count), Level.counted(r, job.r_count)]
-            walk(m, taps, end=c.advance())
         with m.Elif(self.swap):
             m.d.sync += full.eq(0)
-        with m.If(finish):
-            m.d.sync += active.eq(0)
-        with m.If(self.job.valid & self.job.ready):
-            m.d.sync += [
-                active.eq(1),
-                job.eq(self.job.p),
-                *s.load(self.job.p.s_count),
-                *r.load(self.job.p.r_count),
-                *c.load(self.job.p.c_count),
-                next_addr.eq(self.job.p.weight_base),
-            ]
+        with m.If(~active | fills):
+            with m.If(renews):
+                m.d.sync += [
+                    active.eq(self.job.valid),
+                    job.eq(self.job.p),
+                    *s.load(self.job.p.s_count),
+                    *r.load(self.job.p.r_count),
+                    *c.load(self.job.p.c_count),
+                    next_addr.eq(self.job.p.weight_base),
+                ]
+            with m.Else():
+                taps = [Level.counted(s, job.s_count), Level.counted(r, job.r_count)]
+                walk(m, taps, end=c.advance())
         return m

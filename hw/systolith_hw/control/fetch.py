@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.bus.bursts import BurstSplitter
@@ -134,10 +134,11 @@ class Fetch(wiring.Component):
         m.d.comb += queue.o.ready.eq(~word_valid | ~complete)
         with m.If(queue.o.ready):
             m.d.sync += [word.eq(queue.o.p), word_valid.eq(queue.o.valid)]
-        with m.If(word_valid & ~complete):
-            raw = instruction.as_value()
-            m.d.sync += raw.eq(Cat(raw[config.bus_bytes * 8 :], word))
-            m.d.sync += beat.eq(beat + 1)
+        raw = instruction.as_value()
+        following = data.View(layout, Cat(raw[config.bus_bytes * 8 :], word))
+        shifts = word_valid & ~complete
+        with m.If(shifts):
+            m.d.sync += [raw.eq(following.as_value()), beat.eq(beat + 1)]
             with m.If(beat == beats - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
 
@@ -167,7 +168,14 @@ class Fetch(wiring.Component):
                 if f.role is Role.TOKEN
             ]
             values = {f.name: fields[f.name] for f in present}
-            tests += [rule.kept(values) for rule in rules(opcode, config)]
+            next_fields: Any = data.View(fields.shape(), following.fields[: fields.shape().size])
+            for rule in rules(opcode, config):
+                for name, of in rule.early.items():
+                    value = of({f.name: next_fields[f.name] for f in present})
+                    values[name] = early = Signal.like(value, name="early", reset_less=True)
+                    with m.If(shifts):
+                        m.d.sync += early.eq(value)
+                tests.append(rule.kept(values))
             m.d.sync += legal[index].eq(mine & Cat(tests).all())
             m.d.comb += target.valid.eq(checked & legal[index] & ~self.halt)
         m.d.comb += sent.eq(Cat(target.valid & target.ready for target in targets.values()).any())

@@ -1,10 +1,10 @@
 """The rules by which a configuration refuses instructions, beyond the limits of single fields."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
-from operator import and_, or_
+from operator import add, and_, or_
 from typing import Any
 
 from systolith_hw.spec.config import AcceleratorConfig
@@ -25,10 +25,18 @@ class Rule:
     kept : function
         Takes the values of the fields by name and returns whether they keep the rule. The values
         are integers or, in the gateware, signals; the function uses operators that both have.
+    early : mapping of str to function
+        Further values that ``kept`` finds by these names; each function computes one from the
+        fields. The gateware has them in registers in the cycle in which it has the fields.
     """
 
     text: str
     kept: Callable[[Mapping[str, Any]], Any]
+    early: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+
+    def keeps(self, fields: Mapping[str, Any]) -> bool:
+        """Return whether an instruction with these fields keeps the rule."""
+        return bool(self.kept({**fields, **{name: of(fields) for name, of in self.early.items()}}))
 
 
 def word_bytes(buffer: Buffer, config: AcceleratorConfig) -> int:
@@ -80,23 +88,40 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
     return table
 
 
+def _product(a: Any, b: Any, bits: int) -> Any:
+    """Return the product of numbers of so many bits, without one of a part's few multipliers."""
+    return reduce(add, [((b >> k) & 1) * (a << k) for k in range(bits)])
+
+
 def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
     """Return the rules for CONVs of a configuration with ``winograd``."""
     most = config.winograd
+    bits = most.bit_length()
+
+    def low(f: Mapping[str, Any], name: str) -> Any:
+        return f[name] & ((1 << bits) - 1)
+
+    def across_and_down(f: Mapping[str, Any]) -> Any:
+        return _product(low(f, "n_count"), low(f, "s_count"), bits)
 
     def patches(f: Mapping[str, Any]) -> Any:
-        small = [f[f"{level}_count"] <= most for level in "nsr"]
-        n, s, r = (f[f"{level}_count"] & 0xFF for level in "nsr")
-        return reduce(and_, small) & (n * s * r == f["patches"]) & (f["patches"] <= most)
+        # No count is 0, so n x s is not larger than all patches.
+        small = [f[name] <= most for name in ("n_count", "s_count", "r_count", "n x s", "patches")]
+        product = _product(low(f, "n x s"), low(f, "r_count"), bits)
+        return reduce(and_, small) & (product == f["patches"])
 
-    texts = {
-        f"winograd takes patches of {PATCH} by {PATCH} pixels": lambda f: (
-            (f["x_count"] == PATCH) & (f["y_count"] == PATCH)
+    return [
+        Rule(
+            f"winograd takes patches of {PATCH} by {PATCH} pixels",
+            _where_winograd(lambda f: (f["x_count"] == PATCH) & (f["y_count"] == PATCH)),
         ),
-        f"winograd takes n x s x r patches, at most {most}": patches,
-        "winograd takes no shift": lambda f: f["shift"] == 0,
-    }
-    return [Rule(text, _where_winograd(kept)) for text, kept in texts.items()]
+        Rule(
+            f"winograd takes n x s x r patches, at most {most}",
+            _where_winograd(patches),
+            {"n x s": across_and_down},
+        ),
+        Rule("winograd takes no shift", _where_winograd(lambda f: f["shift"] == 0)),
+    ]
 
 
 def _result_rules() -> list[Rule]:
@@ -131,6 +156,6 @@ def _where_winograd(
 def broken_rule(instruction: Instruction, config: AcceleratorConfig) -> Rule | None:
     """Return the first rule that an instruction breaks, or None if it keeps them all."""
     for rule in rules(instruction.opcode, config):
-        if not rule.kept(instruction.fields):
+        if not rule.keeps(instruction.fields):
             return rule
     return None

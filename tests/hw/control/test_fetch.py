@@ -243,6 +243,12 @@ def check_fault(config, good, bad):
 
 WIDE = small_config(8, 4, bus_bytes=16, out_depth=1024)
 TALL = small_config(4, 8, bus_bytes=4, post_lanes=2)
+PATCHES = small_config(4, 4, bus_bytes=16, acc_depth=14 * 36, winograd=14)
+TILE = {"winograd": 1, "x_count": 6, "y_count": 6, "n_count": 3, "s_count": 2, "patches": 6}
+DRAIN = {
+    **{"winograd": 1, "dx_count": 6, "dy_count": 6, "x_count": 3, "y_count": 2},
+    **{"width": 10, "height": 8},
+}
 BROKEN = [
     (WIDE, Opcode.LOAD, {"lane": 2}),
     (WIDE, Opcode.LOAD, {"pixel_bytes": 3}),
@@ -263,12 +269,56 @@ BROKEN = [
     (TALL, Opcode.CONV, {"after_drained": 1}),
     (TALL, Opcode.STORE, {"after_loaded": 3}),
     (TALL, Opcode.STORE, {"after_computed": 1}),
+    (PATCHES, Opcode.CONV, TILE | {"x_count": 5}),
+    (PATCHES, Opcode.CONV, TILE | {"shift": 1}),
+    (PATCHES, Opcode.CONV, TILE | {"r_count": 2}),
+    (PATCHES, Opcode.CONV, TILE | {"r_count": 3, "patches": 18}),
+    # Counts that are right in their lower bits.
+    (PATCHES, Opcode.CONV, TILE | {"n_count": 3 + 16}),
+    (PATCHES, Opcode.CONV, TILE | {"s_count": 2 + 64}),
+    (PATCHES, Opcode.CONV, TILE | {"n_count": 6, "s_count": 11, "r_count": 3}),
+    (PATCHES, Opcode.STORE, DRAIN | {"dx_count": 3}),
+    (PATCHES, Opcode.STORE, DRAIN | {"x_count": 17, "width": 66}),
+    (PATCHES, Opcode.STORE, DRAIN | {"height": 9}),
+    (PATCHES, Opcode.STORE, DRAIN | {"height": 7, "pool": 1}),
 ]
 
 
 @pytest.mark.parametrize(("config", "opcode", "fields"), BROKEN)
 def test_what_a_configuration_or_the_order_forbids_is_a_fault(config, opcode, fields):
     check_fault(config, Instruction(opcode, {}), Instruction(opcode, fields).encode())
+
+
+@pytest.mark.parametrize("bus", [4, 16, 64])
+def test_tiles_of_patches_pass_whatever_came_before(bus):
+    random = Random(bus)
+    config = small_config(4, 4, bus_bytes=bus, acc_depth=14 * 36, winograd=14, out_depth=1024)
+    counts = [
+        (n, s, r)
+        for n in range(1, 15)
+        for s in range(1, 15)
+        for r in range(1, 15)
+        if n * s * r <= config.winograd
+    ]
+    program = []
+    for n, s, r in random.sample(counts, len(counts)):
+        tile = {"n_count": n, "s_count": s, "r_count": r, "patches": n * s * r}
+        program.append(Instruction(Opcode.CONV, TILE | tile))
+        if random.random() < 0.5:
+            other = {name: random.randint(1, 200) for name in ("n_count", "s_count", "r_count")}
+            program.append(Instruction(Opcode.CONV, other))
+    image = b"".join(instruction.encode() for instruction in program)
+    bench = Bench(config, image, 0, stall=0.2)
+
+    async def test(ctx):
+        await bench.start(ctx, len(program))
+        while ctx.get(bench.dut.fetched) < len(program):
+            assert not ctx.get(bench.dut.fault)
+            await ctx.tick()
+        await ctx.tick()
+
+    bench.run(test, limit=20_000)
+    check_taken(bench, program)
 
 
 def test_halt_hands_out_nothing_more():

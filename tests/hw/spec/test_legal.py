@@ -1,5 +1,7 @@
 """Rules of a configuration for instructions, on integers; test_fetch.py has them in gateware."""
 
+from itertools import product
+
 import pytest
 
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
@@ -79,6 +81,19 @@ def test_instructions_with_patches_have_rules_of_their_own(opcode, fields, text)
     assert (rule.text if rule else None) == text
     direct = broken_rule(Instruction(opcode, fields | {"winograd": 0}), config)
     assert direct is None
+
+
+@pytest.mark.parametrize("most", [6, 28])
+def test_the_patches_of_a_tile_are_the_product_of_its_counts(most):
+    config = small_config(4, 4, acc_depth=36 * most, winograd=most)
+    counts = (1, 2, 3, 5, 7, most, most + 1, 2 * most, 33, 64 + 2, 128 + 1)
+    for n, s, r in product(counts, repeat=3):
+        for patches in {n * s * r, n * s * r % 32, most, 1}:
+            if patches < 256:
+                tile = {"n_count": n, "s_count": s, "r_count": r, "patches": patches}
+                rule = broken_rule(Instruction(Opcode.CONV, PATCHES | tile), config)
+                legal = n * s * r == patches <= most
+                assert (rule is None) == legal, tile
 
 
 def test_words_have_the_size_of_their_buffer():

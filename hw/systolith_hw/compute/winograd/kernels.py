@@ -102,7 +102,8 @@ class KernelSource(wiring.Component):
             self.blocks.p.s_count.eq(LANES),
             self.blocks.p.r_count.eq(1),
             self.blocks.p.c_count.eq(1),
-            ring.start.eq(started),
+            # The loader takes the next chunk many cycles later.
+            ring.start.eq(delay(m, started, 1, "started", reset=True)),
         ]
         with m.If(started):
             m.d.sync += second.eq(~second)

@@ -157,7 +157,7 @@ class LaneSequencer(wiring.Component):
             bank_1.eq(job.bank),
             acc_base.eq(job.acc_base),
         ]
-        m.d.comb += self.swap.eq(valid_1 & first_1)
+        m.d.sync += self.swap.eq(issue & pass_start)
 
         # Stage 2: the addresses. `lane_addr`, a pass's first, advances through both halves.
         valid_2 = Signal()
