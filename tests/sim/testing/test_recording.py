@@ -25,6 +25,11 @@ endmodule
 class Total(wiring.Component):
     """Adds up what comes."""
 
+    a: Signal
+    b: Signal
+    total: Signal
+    output_: Signal
+
     def __init__(self):
         super().__init__({"a": In(signed(4)), "b": In(1), "total": Out(8), "output_": Out(1)})
 
