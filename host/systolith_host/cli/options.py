@@ -30,6 +30,7 @@ __all__ = [
     "NetworkArgument",
     "PlacementJobsOption",
     "RoundOption",
+    "HostNodesOption",
     "ShapeOption",
     "SeedOption",
     "SeedsOption",
@@ -75,6 +76,14 @@ CalibrateOption = Annotated[
         metavar="FILE|DIR",
         help="Photographs, NumPy files or folders of them that the scales are calibrated on; "
         "repeat it for more. Default: the images of the run.",
+    ),
+]
+HostNodesOption = Annotated[
+    bool,
+    typer.Option(
+        "--host-nodes/--no-host-nodes",
+        help="Let the host compute, in floats by onnxruntime, the nodes of an ONNX file that the "
+        "array cannot; or refuse the file and list them.",
     ),
 ]
 ShapeOption = Annotated[

@@ -31,6 +31,7 @@ class Simulator(str, Enum):
 def run(
     network: options.NetworkArgument = "vgg16",
     shape: options.ShapeOption = None,
+    host_nodes: options.HostNodesOption = True,
     image: options.ImageOption = None,
     calibrate: options.CalibrateOption = None,
     calibration: options.MethodOption = None,
@@ -157,6 +158,7 @@ def run(
         form=pixels.form_of(mean, std, scale, bgr, layout),
         labels=labels,
         output=output,
+        host_nodes=host_nodes,
         batch=batch,
         fuse_pool=fuse_pool,
         device=device,

@@ -1,6 +1,6 @@
 """The compiler: from an integer network to a program for one accelerator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,8 @@ from systolith_host.compiler.schedule.work import MOST_STEPS, Addresses, TooMany
 from systolith_host.compiler.shortage import ShortageError, smallest_change
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
-from systolith_host.network.qgraph import QGraph
+from systolith_host.network.qgraph import QGraph, QHost
+from systolith_host.program.host import HostStep
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction
@@ -110,10 +111,12 @@ def _compile(
     places: dict[str, Place] = {}
     packed = max(op.pixel_bytes for op in operations)
     inside = placed_parts(qgraph, config)
+    hosted = [layer for layer in qgraph.layers if isinstance(layer, QHost)]
     for name in dict.fromkeys(
         [
             qgraph.input,
             *(op.output for op in operations if op.output not in inside),
+            *(layer.output for layer in hosted if layer.output not in inside),
             *(parent for parent, _ in inside.values() if parent not in inside),
             *reversed(inside),  # a part may have parts that come before it
             qgraph.output,
@@ -158,8 +161,21 @@ def _compile(
         output=qgraph.output,
         input_shape=qgraph.input_shape or qgraph.tensors[qgraph.input].shape,
         output_shape=qgraph.output_shape or qgraph.tensors[qgraph.output].shape,
+        host=_host_steps(qgraph, operations),
     )
     return program, tuple(schedules)
+
+
+def _host_steps(qgraph: QGraph, operations: Sequence[Operation]) -> tuple[HostStep, ...]:
+    """Return what the host computes, each part after the operations before it in the network."""
+    made = {operation.name for operation in operations}
+    steps, before = [], 0
+    for layer in qgraph.layers:
+        if isinstance(layer, QHost):
+            steps.append(HostStep(layer.name, layer.inputs, layer.output, before, layer.part))
+        elif layer.name in made:
+            before += 1
+    return tuple(steps)
 
 
 def schedule_layer(

@@ -51,8 +51,14 @@ def program_image(program: Program) -> list[bytes | memoryview]:
     Raises
     ------
     SystolithError
-        If the program has more than an image can number.
+        If the program has more than an image can number, or parts for the host.
     """
+    if program.host:
+        parts = ", ".join(step.name for step in program.host[:3])
+        raise SystolithError(
+            f"{program.network}: the host computes parts of it ({parts}), which C cannot; "
+            "compile it with --no-host-nodes to see what to change"
+        )
     try:
         return list(_parts(program))
     except OverflowError:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QConcat, QGraph
+from systolith_host.network.qgraph import QConcat, QGraph, QHost
 from systolith_host.program.program import Program
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -56,9 +56,12 @@ def check_network(program: Program, path: Path, qgraph: QGraph) -> None:
     if (program.input, program.output) != (qgraph.input, qgraph.output):
         raise SystolithError(f"{wrong}: its input or output is another tensor")
     covered = [name for layer in program.layers for name in layer.covers]
-    there = {layer.name for layer in qgraph.layers}
+    there = {layer.name for layer in qgraph.layers if not isinstance(layer, QHost)}
     # A concatenation takes no work where its inputs are made inside of its output.
-    least = {layer.name for layer in qgraph.layers if not isinstance(layer, QConcat)}
+    least = there - {layer.name for layer in qgraph.layers if isinstance(layer, QConcat)}
+    parts = [(layer.name, layer.output) for layer in qgraph.layers if isinstance(layer, QHost)]
+    if [(step.name, step.output) for step in program.host] != parts:
+        raise SystolithError(f"{wrong}: the host computes other parts of it")
     if not least <= set(covered) <= there or len(set(covered)) != len(covered):
         other = sorted((set(covered) - there) | (least - set(covered))) or sorted(covered)
         raise SystolithError(f"{wrong}: it computes other layers ({', '.join(other[:3])})")

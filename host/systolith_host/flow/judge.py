@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from systolith_host.flow.labels import Labels
-from systolith_host.flow.report import LayerReport, Report
+from systolith_host.flow.report import HostReport, LayerReport, Report
 from systolith_host.least import cycle_bound
+from systolith_host.program.host import HostStep
 from systolith_host.program.program import Place, Program
 from systolith_host.runtime.backend import Facts
 from systolith_host.runtime.jobs import Outcome, Ran
@@ -36,7 +37,8 @@ def make_report(
     ----------
     program : Program
     outcomes : sequence of Ran
-        Of the program's layers, or some of them; those that are an Outcome are compared.
+        Of the program's layers and host's parts, or some of them; those that are an Outcome are
+        compared.
     facts : Facts
         Of what ran them.
     clock_mhz : float
@@ -54,6 +56,8 @@ def make_report(
     config = program.config
     rate = facts.memory.rate(config.bus_bytes) if facts.memory is not None else None
     results = {outcome.layer: outcome for outcome in outcomes}
+    complete = all(layer.name in results for layer in program.layers)
+    steps = program.host if complete else ()
     rows = []
     top: tuple[tuple[int, float], ...] = ()
     for layer in program.layers:
@@ -105,13 +109,35 @@ def make_report(
         memory_name=facts.memory_name,
         batch=program.batch,
         clock_mhz=facts.clock_mhz or clock_mhz,
-        complete=len(rows) == len(program.layers),
+        complete=complete,
         layers=tuple(rows),
         top=top,
         float_top=float_top,
         names=names,
         sources=told,
         wall_seconds=wall_seconds,
+        host=tuple(_host_report(program, step, results.get(step.name), golden) for step in steps),
+    )
+
+
+def _host_report(
+    program: Program,
+    step: HostStep,
+    outcome: Ran | None,
+    golden: Mapping[str, np.ndarray] | None,
+) -> HostReport:
+    sizes = {name: math.prod(program.places[name].shape) for name in (*step.inputs, step.output)}
+    made = outcome.output if isinstance(outcome, Outcome) else None
+    return HostReport(
+        name=step.name,
+        operators=step.part.operators,
+        bytes_read=sum(sizes[name] for name in set(step.inputs) - {program.input}),
+        bytes_written=sizes[step.output],
+        mismatches=None
+        if golden is None or made is None
+        else _mismatches(made, golden[step.output]),
+        values=sizes[step.output],
+        seconds=outcome.seconds if isinstance(outcome, Outcome) else None,
     )
 
 

@@ -36,7 +36,7 @@ def left_tensors(
     outcomes: Iterable[Outcome],
     others: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the tensors that layers have left in memory, by name.
+    """Return the tensors that layers and the host have left in memory, by name.
 
     A tensor that was made in parts is put together where all of them are there.
 
@@ -51,7 +51,7 @@ def left_tensors(
     -------
     dict of str to ndarray of uint8 or int8, shape (N, C, H, W)
     """
-    layers = {layer.name: layer.output for layer in program.layers}
+    layers = {step.name: step.output for step in (*program.layers, *program.host)}
     tensors = dict(others or {})
     tensors |= {layers[outcome.layer]: outcome.output for outcome in outcomes}
     for name in program.parts:

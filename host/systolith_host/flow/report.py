@@ -9,7 +9,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.version import describe
 
-__all__ = ["SCHEMA", "LayerReport", "Report", "Totals"]
+__all__ = ["SCHEMA", "HostReport", "LayerReport", "Report", "Totals"]
 
 SCHEMA = 1
 """Version of the JSON form, which docs/reference/report.schema.json describes."""
@@ -76,6 +76,46 @@ class LayerReport:
     def title(self) -> str:
         """Name for people: the layers of the row."""
         return " + ".join(self.covers) or self.name
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """A part of the network that the host computes between the layers.
+
+    Parameters
+    ----------
+    name : str
+    operators : tuple of str
+        ONNX's, of its nodes.
+    bytes_read, bytes_written : int
+        Of tensors that the host takes from the accelerator's memory and leaves there, all images.
+    mismatches : int or None
+        Values of the output that differ from the golden model's; None if nothing was compared.
+    values : int
+        Values of the output.
+    seconds : float or None
+        Wall time of the host; None if nothing was computed.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    bytes_read: int
+    bytes_written: int
+    mismatches: int | None
+    values: int
+    seconds: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "name": self.name,
+            "operators": list(self.operators),
+            "bytes_read": self.bytes_read,
+            "bytes_written": self.bytes_written,
+            "mismatches": self.mismatches,
+            "values": self.values,
+            "seconds": None if self.seconds is None else round(self.seconds, 6),
+        }
 
 
 @dataclass(frozen=True)
@@ -171,7 +211,9 @@ class Report:
     sources : mapping of str to str
         Where weights, images and names came from, in words.
     wall_seconds : float
-        Of the devices, from the first start to the last end.
+        Of the devices and the host's parts, from the first start to the last end.
+    host : tuple of HostReport
+        What the host computes between the layers; no total includes it.
     """
 
     network: str
@@ -190,6 +232,7 @@ class Report:
     names: Mapping[int, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    host: tuple[HostReport, ...] = ()
 
     @property
     def groups(self) -> dict[str, Totals]:
@@ -208,7 +251,7 @@ class Report:
 
     @property
     def frames_per_second(self) -> float | None:
-        """Images per second at the given clock, if the whole network ran and was counted."""
+        """Images per second at the given clock if every layer was counted; host parts are not."""
         cycles = self.groups["all"].cycles
         if not cycles or not self.complete:
             return None
@@ -236,6 +279,7 @@ class Report:
                 "wall_seconds": round(self.wall_seconds, 3),
             },
             "layers": [self._layer_dict(row) for row in self.layers],
+            "host": [part.to_dict() for part in self.host],
             "top": [
                 {"class": index, "value": value, **self._named(index)} for index, value in self.top
             ],

@@ -10,6 +10,7 @@ import numpy as np
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.fits import check_network, check_program
+from systolith_host.flow.host import run_in_turn, run_step
 from systolith_host.flow.judge import make_report
 from systolith_host.flow.labels import Labels, labels_for
 from systolith_host.flow.load import Loaded, load_values, network_name
@@ -56,7 +57,7 @@ class Request:
         Name of a built-in network, or of an ONNX file.
     config : AcceleratorConfig, optional
         That of `program`, or the preset `default`, if None.
-    weights, seed, size, form
+    weights, seed, size, form, host_nodes
         As of :func:`systolith_host.flow.load.load_values`.
     images, calibrate, quantisation, noise
         As of :func:`systolith_host.flow.prepare.prepare`.
@@ -97,6 +98,7 @@ class Request:
     form: Form | None = None
     labels: Path | None = None
     output: Path | None = None
+    host_nodes: bool = True
     batch: int = 1
     fuse_pool: bool = True
     device: str = "rtl"
@@ -196,8 +198,9 @@ def execute(
     Returns
     -------
     outcomes : list of Outcome
+        Of the layers; and of the host's parts, if the whole network runs.
     seconds : float
-        Wall time of the devices.
+        Wall time of the devices and of the host's parts.
 
     Raises
     ------
@@ -206,13 +209,19 @@ def execute(
     """
     sequential = sequential or backend.sequential
     backend.check(program)
-    jobs = plan_jobs(layers, tensors, sequential=sequential, parts=program.parts)
+    whole = len(layers) == len(program.layers)
     observer = observer_of(log, layers, one_at_a_time=sequential)
     log.stage("building the simulator")
     backend.prepare(program, observer)
     log.stage(backend.stage)
     start = time.monotonic()
-    return backend.run(program, jobs, observer), time.monotonic() - start
+    if sequential and whole and program.host:
+        return run_in_turn(program, tensors, backend, observer), time.monotonic() - start
+    jobs = plan_jobs(layers, tensors, sequential=sequential, parts=program.parts)
+    outcomes = backend.run(program, jobs, observer)
+    if whole:
+        outcomes += [run_step(program, step, tensors) for step in program.host]
+    return outcomes, time.monotonic() - start
 
 
 def _load_program(request: Request) -> Program | None:
@@ -238,7 +247,13 @@ def load_request(request: Request, log: Log) -> tuple[Loaded, Labels | None]:
             f"{form.named[0]} is for photographs: {files[0]} goes into the network unchanged"
         )
     loaded = load_values(
-        request.network, request.weights, request.seed, log, request.size, request.form
+        request.network,
+        request.weights,
+        request.seed,
+        log,
+        request.size,
+        request.form,
+        host_nodes=request.host_nodes,
     )
     graph = loaded.graph
     classes = int(np.prod(graph.shapes[graph.output]))

@@ -4,17 +4,13 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from systolith_host.frontend.hosted import WEIGHTED
 from systolith_host.frontend.problems import UnsupportedError
 
 if TYPE_CHECKING:
     from systolith_host.frontend.reader import Reader
 
 __all__ = ["end", "on_host"]
-
-_WEIGHTED = frozenset(
-    "Conv ConvTranspose Gemm MatMul QGemm QLinearConv QLinearMatMul GRU LSTM RNN".split()
-)
-"""Operators that are the network itself, not its end."""
 
 
 def end(reader: "Reader", proto: onnx.NodeProto, name: str) -> None:
@@ -35,7 +31,7 @@ def on_host(reader: "Reader", proto: onnx.NodeProto) -> bool:
         return False
     others = [name for name in proto.input if name in reader.alias and name not in behind]
     sources = {reader.alias[name] for name in behind}
-    if proto.op_type in _WEIGHTED or others or len(sources) > 1:
+    if proto.op_type in WEIGHTED or others or len(sources) > 1:
         last = reader.epilogue[-1]
         raise UnsupportedError(f"follows {last}, which the host computes at the very end only")
     _leave(reader, proto, reader.alias[behind[0]])

@@ -185,6 +185,8 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
     except MissingExtraError as error:
         return Judged(f"not compared: {error}")
     except CannotRunError as error:
+        if model.hosted:  # nobody else could run the host's nodes
+            raise SystolithError(f"{path}: onnxruntime cannot run the file: {error}") from None
         return Judged(f"not compared with onnxruntime, which cannot run the file: {error}")
     return Judged(
         f"float network is {difference:.1g} from onnxruntime by rounding: from the same inputs no "
@@ -251,6 +253,8 @@ def judge_integers(
     except MissingExtraError as error:
         return f"not compared: {error}"
     except CannotRunError as error:
+        if model.hosted:
+            raise SystolithError(f"{path}: onnxruntime cannot run the file: {error}") from None
         return f"not compared with onnxruntime, which cannot run the file: {error}"
     return f"{line}, by rounding: from the same inputs no layer differs by more than 1"
 

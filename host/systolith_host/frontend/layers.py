@@ -7,7 +7,7 @@ import onnx
 from onnx import helper
 
 from systolith_host.frontend.limits import LARGEST_SIDE
-from systolith_host.frontend.problems import UnsupportedError
+from systolith_host.frontend.problems import InvalidError, UnsupportedError
 from systolith_host.frontend.reader import Padding, Reader
 from systolith_host.frontend.wide import copied_image, copied_vector, copies, shared
 from systolith_host.network.graph import Conv, Linear
@@ -140,7 +140,7 @@ def windows(
         )
     room = [size[axis] + pads[axis] + pads[axis + 2] - span[axis] for axis in range(2)]
     if min(room) < 0:
-        raise UnsupportedError(
+        raise InvalidError(
             f"a kernel that spans {span[0]}x{span[1]} does not fit its input of {size[0]}x{size[1]}"
         )
     result = [room[axis] // stride[axis] + 1 for axis in range(2)]
@@ -172,7 +172,7 @@ def convolution(
     groups = int(found.get("group", 1))
     around = reader.padding(proto)
     if groups < 1 or inputs * groups != channels or outputs % groups or min(weight.shape) < 1:
-        raise UnsupportedError(
+        raise InvalidError(
             f"weights of {weight.shape} in {groups} groups do not fit {channels} input channels"
         )
     count = copies(weight, scale)
@@ -214,7 +214,7 @@ def linear(
     shape = reader.shapes[source]
     if layout is not None and layout.image is None and layout.axes[-1] == 0:
         if weight.ndim != 2 or weight.shape[1] != shape[0]:
-            raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} channels")
+            raise InvalidError(f"weights of {weight.shape} do not fit {shape[0]} channels")
         if scale is not None and (count := copies(weight, scale)) > 1:
             source = copied_image(reader, name, source, count)
             weight = shared(weight, scale, count)
@@ -226,7 +226,7 @@ def linear(
     if len(shape) != 1:
         raise UnsupportedError(f"its input must be a vector, not {shape}; flatten it before")
     if weight.ndim != 2 or weight.shape[1] != shape[0]:
-        raise UnsupportedError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
+        raise InvalidError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
     if layout is not None:
         weight = layout.into(weight)
     if scale is not None and (count := copies(weight, scale)) > 1:

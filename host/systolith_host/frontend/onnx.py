@@ -1,7 +1,7 @@
 """Reads ONNX files: checks them, folds constants, and lists all that is not supported at once."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from systolith_host.frontend.absorb import absorb
 from systolith_host.frontend.entry import input_shape, set_shape, wants_channels_last
 from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.form import Form
+from systolith_host.frontend.hosted import WEIGHTED, Hosted
 from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
@@ -21,8 +22,9 @@ from systolith_host.frontend.pixels import told_form
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
+from systolith_host.frontend.result import build, finish, own_names
 from systolith_host.network.fold import fold
-from systolith_host.network.graph import Graph, LayerWeights, MaxPool, node_macs
+from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear, MaxPool, node_macs
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
@@ -55,11 +57,14 @@ class OnnxModel:
         Of ONNX's tensors whose axes have another order than this network's; the input's own, if
         the file wants its images as (N, height, width, channels).
     outputs : dict of str to str
-        By ONNX's names of the outputs, the graph's; several may be the same tensor here.
+        By ONNX's names of the outputs, the graph's; several may be the same tensor here. Where the
+        host makes an output of several tensors, those stand here instead.
     form : Form
         What the file tells of the images that it wants.
     form_source : str
         What in it tells that, in words; empty where nothing does.
+    hosted : tuple of Problem
+        The nodes that the host computes, and why the array does not.
     """
 
     graph: Graph
@@ -72,6 +77,7 @@ class OnnxModel:
     outputs: dict[str, str]
     form: Form = dataclasses.field(default_factory=Form)
     form_source: str = ""
+    hosted: tuple[Problem, ...] = ()
 
     @property
     def channels_last(self) -> bool:
@@ -93,7 +99,9 @@ class OnnxModel:
         return f"input {shape}, {macs / 1e6:,.1f} million multiply-accumulates: {counts}{ends}"
 
 
-def read_onnx(path: Path, size: Sequence[int] | None = None) -> OnnxModel:
+def read_onnx(
+    path: Path, size: Sequence[int] | None = None, *, host_nodes: bool = False
+) -> OnnxModel:
     """Read a network.
 
     Parameters
@@ -101,13 +109,15 @@ def read_onnx(path: Path, size: Sequence[int] | None = None) -> OnnxModel:
     path : Path
     size : sequence of int, optional
         Of the input for one image, in the file's order of axes; the file's own if not given.
+    host_nodes : bool
+        Whether the host may compute the nodes that the array cannot.
 
     Raises
     ------
     SystolithError
         If the file is damaged or has something that is not supported; the message has all of it.
     """
-    model, problems = inspect_onnx(path, size)
+    model, problems = inspect_onnx(path, size, host_nodes=host_nodes)
     if model is None:
         listed = "; ".join(map(str, problems[:_NAMED]))
         count = len(problems)
@@ -118,7 +128,7 @@ def read_onnx(path: Path, size: Sequence[int] | None = None) -> OnnxModel:
 
 
 def inspect_onnx(
-    path: Path, size: Sequence[int] | None = None
+    path: Path, size: Sequence[int] | None = None, *, host_nodes: bool = False
 ) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """Read a network, or return every node that stands in the way; parameters as of read_onnx.
 
@@ -130,7 +140,7 @@ def inspect_onnx(
     file = open_onnx(path)
     try:
         with np.errstate(all="ignore"):  # values that overflow are found and named afterwards
-            return _convert(path, file, size)
+            return _convert(path, file, size, host_nodes)
     except SystolithError:
         raise
     except MemoryError:
@@ -141,8 +151,39 @@ def inspect_onnx(
         file.maps.forget()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """The input and the types of a file, as every reading of it begins."""
+
+    path: Path
+    file: OnnxFile
+    input: str
+    shape: tuple[int, ...]
+    last: bool
+    shapes: Mapping[str, tuple[int, ...]]
+    kinds: Mapping[str, int]
+
+    def reader(self, forced: Mapping[int, str] | None) -> Reader:
+        """Return a reader of the file; the host takes nothing if `forced` is None."""
+        proto = self.file.proto
+        shape = (self.shape[2], *self.shape[:2]) if self.last else self.shape
+        reader = Reader(
+            self.path.stem,
+            self.input,
+            shape,
+            dict(self.file.constants),
+            self.shapes,
+            HANDLERS,
+            opset_version(proto) or READ,
+            None if forced is None else Hosted(proto, self.kinds, forced),
+        )
+        if self.last:
+            reader.layouts[reader.input] = CHANNELS_LAST
+        return reader
+
+
 def _convert(
-    path: Path, file: OnnxFile, size: Sequence[int] | None
+    path: Path, file: OnnxFile, size: Sequence[int] | None, host_nodes: bool
 ) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     graph, constants = file.proto.graph, file.constants
     inputs = [value for value in graph.input if value.name not in constants]
@@ -151,54 +192,87 @@ def _convert(
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs)
         raise SystolithError(f"{path}: a network must have one input, not {names}")
-    outputs = tuple(value.name for value in graph.output)
     shape = input_shape(path, inputs[0], size)
     last = wants_channels_last(graph, inputs[0].name, shape, constants)
-    inferred = _infer(path, file.proto, inputs[0].name, shape)
-    reader = Reader(
-        path.stem,
-        inputs[0].name,
-        (shape[2], *shape[:2]) if last else shape,
-        constants,
-        inferred,
-        HANDLERS,
-        opset_version(file.proto) or READ,
-    )
-    if last:
-        reader.layouts[reader.input] = CHANNELS_LAST
-    for node in graph.node:
+    shapes, kinds = _infer(path, file.proto, inputs[0].name, shape)
+    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds)
+    if not host_nodes:
+        return _read(entry, entry.reader(None))
+    forced: dict[int, str] = {}
+    while True:
+        reader = entry.reader(forced)
+        model, problems = _read(entry, reader)
+        more = _more_for_host(reader, graph.node, problems)
+        if not more - forced.keys():
+            return model, problems
+        forced |= {number: more[number] for number in more - forced.keys()}
+
+
+def _more_for_host(
+    reader: Reader, nodes: Sequence[onnx.NodeProto], problems: Sequence[Problem]
+) -> dict[int, str]:
+    """Return the numbers of the nodes that the host should take, too, and why."""
+    hosted = reader.hosted
+    assert hosted is not None
+    if hosted.hopeless:
+        return {}
+    more = {
+        hosted.numbers[problem.name]: problem.reason
+        for problem in problems
+        if problem.name in hosted.numbers and hosted.numbers[problem.name] not in hosted.refused
+    }
+    if not reader.scales:
+        last = hosted.leading_nowhere(reader, nodes)
+        more |= dict.fromkeys(last, "joins what the host has, and no layer follows")
+    return more
+
+
+def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    """Return the file's network, or the problems that are in its way."""
+    file, nodes = entry.file, entry.file.proto.graph.node
+    outputs = tuple(value.name for value in entry.file.proto.graph.output)
+    for node in nodes:
         reader.read(node)
-    reader.finish(outputs)
-    reader.problems += narrowed(graph.node, outputs, reader)
+    finish(reader, outputs)
+    reader.problems += narrowed(nodes, outputs, reader)
+    refused = () if reader.hosted is None else tuple(reader.hosted.refused.values())
     if reader.problems:
         return None, tuple(reader.problems)
-    network, values, problems = absorb(reader.build(), reader.weights, reader.scales)
+    if refused and not any(isinstance(node, Conv | Linear) for node in build(reader).nodes):
+        return None, _no_layer(refused)
+    network, values, problems = absorb(build(reader), reader.weights, reader.scales)
     if reader.scales and not problems:
         problems = _inherit_scales(network, reader.scales)
     if problems:
         return None, tuple(problems)
     weights = {node.name: values[node.name] for node in network.weighted}
     own = file.tensors | {reader.input}
-    names = reader.names(own)
-    epilogue = tuple(reader.epilogue)
     form, source = Form(), ""
     if len(network.shapes[network.input]) == 3:
         form, source = told_form(file.metadata, reader.scales.get(network.input))
+    names = own_names(reader, own)
     return (
         OnnxModel(
             network,
             weights,
-            epilogue,
+            tuple(reader.epilogue),
             reader.scales,
             reader.integers,
             names,
             {name: reader.layouts[name] for name in own if name in reader.layouts},
-            dict(zip(outputs, reader.outputs, strict=True)),
+            dict(reader.outputs),
             form,
             source,
+            refused,
         ),
         (),
     )
+
+
+def _no_layer(refused: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return why the array has nothing to do: its own layers that the host would have to take."""
+    layers = tuple(problem for problem in refused if problem.operator in WEIGHTED)
+    return layers or tuple(refused)
 
 
 def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:
@@ -218,8 +292,8 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
 
 def _infer(
     path: Path, proto: onnx.ModelProto, name: str, shape: tuple[int, ...]
-) -> dict[str, tuple[int, ...]]:
-    """Have onnx check types and shapes; return the shapes that it finds, for one image."""
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Have onnx check types and shapes; return the shapes for one image and the element types."""
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(proto)
     for entry in skeleton.graph.input:
@@ -236,11 +310,12 @@ def _infer(
         result = shape_inference.infer_shapes(skeleton, check_type=known, strict_mode=False)
     except Exception as error:  # it has several kinds of errors of its own
         if not known:
-            return {}  # operators that onnx does not know are listed later, by name
+            return {}, {}  # operators that onnx does not know are listed later, by name
         raise SystolithError(f"{path}: types or shapes do not fit: {one_line(error)}") from None
-    shapes = {}
-    for entry in result.graph.value_info:
+    shapes, kinds = {}, {}
+    for entry in (*result.graph.value_info, *result.graph.input):
+        kinds[entry.name] = entry.type.tensor_type.elem_type
         dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
         if len(dims) in (2, 4) and min(dims[1:]) > 0:
             shapes[entry.name] = tuple(dims[1:])
-    return shapes
+    return shapes, kinds

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Problem", "UnsupportedError"]
+__all__ = ["InvalidError", "Problem", "UnsupportedError"]
 
 
 class UnsupportedError(Exception):
     """Why a node cannot run, in words."""
+
+
+class InvalidError(UnsupportedError):
+    """Why a node can run nowhere: the file is at fault."""
 
 
 @dataclass(frozen=True)

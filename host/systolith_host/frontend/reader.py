@@ -1,7 +1,7 @@
 """The state of reading an ONNX graph: tensors, nodes and weights so far, and problems."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,12 +9,13 @@ import onnx
 
 from systolith_host.escape import layer_name
 from systolith_host.frontend.constants import Constants
-from systolith_host.frontend.host import on_host
+from systolith_host.frontend.host import end, on_host
+from systolith_host.frontend.hosted import Hosted
 from systolith_host.frontend.integers import QuantizedConstant, followed
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.frontend.loading import all_finite
-from systolith_host.frontend.problems import Problem, UnsupportedError
+from systolith_host.frontend.problems import InvalidError, Problem, UnsupportedError
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -22,7 +23,6 @@ from systolith_host.network.graph import (
     Concat,
     Conv,
     Flatten,
-    Graph,
     LayerWeights,
     Linear,
     MaxPool,
@@ -72,6 +72,8 @@ class Reader:
         By operator, the reader of its nodes.
     opset : int
         Version of the operators.
+    hosted : Hosted, optional
+        Takes the nodes that the array cannot compute; without it they are problems.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Reader:
     inferred: Mapping[str, tuple[int, ...]]
     handlers: Mapping[str, "Handler"]
     opset: int
+    hosted: Hosted | None = None
     nodes: list[Node] = field(default_factory=list)
     weights: dict[str, LayerWeights] = field(default_factory=dict)
     epilogue: list[str] = field(default_factory=list)
@@ -95,7 +98,8 @@ class Reader:
     """By ONNX's names of tensors, the zeros around them."""
     layouts: dict[str, Layout] = field(default_factory=dict)
     """By ONNX's names of tensors, the order of their axes, where it is not this network's."""
-    outputs: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    """By ONNX's names of the outputs, or of those that the host makes them of, the network's."""
 
     def __post_init__(self) -> None:
         self.shapes[self.input] = self.shape
@@ -112,6 +116,9 @@ class Reader:
         self._count += 1
         name = self._unique(proto)
         operator = proto.op_type
+        number = self._count - 1
+        if self.hosted is not None:
+            self.hosted.note(proto, number, name)
         if proto.domain not in ("", "ai.onnx", "com.microsoft"):
             self._fail(proto, name, f"operators of domain {proto.domain} are not supported")
             return
@@ -122,52 +129,28 @@ class Reader:
             self.problems.append(Problem(proto.name or name, operator, str(error)))
             return
         handler = self.handlers.get(operator, _unknown)
+        if self.hosted is not None:
+            why = self.hosted.claims(self, proto, number)
+            if why is not None or handler is end:
+                self._leave(proto, name, why or "has no counterpart on the accelerator")
+                return
         inputs = [entry for entry in proto.input if entry]
         lost = any(entry not in self.alias and entry not in self.constants for entry in inputs)
         if lost and handler is not _unknown:
-            self._lose(proto)  # behind something whose shape nobody knows
+            if self.hosted is not None:
+                self._leave(proto, name, "takes what only the host can hold")
+            else:
+                self._lose(proto)  # behind something whose shape nobody knows
             return
         try:
             if not on_host(self, proto):
                 handler(self, proto, name)
-        except UnsupportedError as error:
+            if self.hosted is not None:
+                self.hosted.follow(self, proto)
+        except InvalidError as error:
             self._fail(proto, name, str(error))
-
-    def finish(self, outputs: Sequence[str]) -> None:
-        """Note the network's outputs."""
-        for output in outputs:
-            if output in self.padded:
-                reason = f"is padded by {self.padded[output].node}; padding needs a layer behind it"
-                self.problems.append(Problem(output, "output", reason))
-            elif output in self.alias:
-                self.outputs.append(self.alias[output])
-            elif not self.problems:
-                self.problems.append(Problem(output, "output", "does not depend on the input"))
-
-    def names(self, own: Collection[str]) -> dict[str, str]:
-        """Return ONNX's name of each tensor's values, where it has one among a file's own names.
-
-        A layer that took in what follows it has the values of the last of its names.
-        """
-        hidden = self.ended | self.padded.keys()
-        found = {t: name for name, t in self.alias.items() if name in own and name not in hidden}
-        for node in self.nodes:  # the values of a vector are those of its image
-            if isinstance(node, Flatten) and node.input in found:
-                found.setdefault(node.output, found[node.input])
-        return found
-
-    def build(self) -> Graph:
-        """Return the network, without nodes that its outputs do not need."""
-        needed = set(self.outputs)
-        nodes = []
-        for node in reversed(self.nodes):
-            if node.output in needed:
-                nodes.append(node)
-                needed.update(node.inputs)
-        nodes.reverse()
-        shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
-        first, *more = dict.fromkeys(self.outputs)
-        return Graph(self.name, shapes, tuple(nodes), self.input, first, tuple(more))
+        except UnsupportedError as error:
+            self._leave(proto, name, str(error))
 
     def source(
         self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False, moved: bool = False
@@ -208,7 +191,7 @@ class Reader:
 
     def file_shape(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, ...]:
         """Return the shape that an input has in the file, for one image."""
-        whole = self._whole_shape(proto.input[index])
+        whole = self.whole_shape(proto.input[index])
         if whole is None:
             raise UnsupportedError(f"its input {index} must not be constant")
         return whole[1:]
@@ -271,7 +254,7 @@ class Reader:
     ) -> None:
         """Append a node that makes the first output, in this order of axes."""
         self.append(node, shape)
-        self._name(proto.output[0], node.output, layout)
+        self.call(proto.output[0], node.output, layout)
 
     def append(self, node: Node, shape: tuple[int, ...]) -> None:
         """Append a node whose output has no name in the file, or not yet."""
@@ -297,7 +280,14 @@ class Reader:
 
     def rename(self, proto: onnx.NodeProto, source: str, layout: Layout | None = None) -> None:
         """Let the first output be another name of a tensor, in this order of axes."""
-        self._name(proto.output[0], source, layout)
+        self.call(proto.output[0], source, layout)
+
+    def call(self, name: str, tensor: str, layout: Layout | None) -> None:
+        """Let a name in the file stand for a tensor, in this order of axes."""
+        self.alias[name] = tensor
+        self.layouts.pop(name, None)
+        if layout is not None:
+            self.layouts[name] = layout
 
     def weighted(
         self,
@@ -347,7 +337,7 @@ class Reader:
 
     def _fold(self, proto: onnx.NodeProto) -> bool:
         """Compute a node whose inputs are constant; weights of integers remember their scales."""
-        if not self._folder.fold(proto, self._whole_shape):
+        if not self._folder.fold(proto, self.whole_shape):
             return False
         name = proto.input[0] if proto.input else ""
         if name in self.quantized and proto.output[0] in self.constants:
@@ -356,19 +346,28 @@ class Reader:
                 self.quantized[proto.output[0]] = made
         return True
 
-    def _whole_shape(self, name: str) -> tuple[int, ...] | None:
+    def whole_shape(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape that a tensor has in the file, with one image; None if it has none."""
+        if self.hosted is not None and self.hosted.holds(self, name):
+            return self.hosted.shape_of(self, name)
         if name not in self.alias:
             return None
         shape, layout = self.shapes[self.alias[name]], self.layouts.get(name)
         return (1, *(shape if layout is None else layout.shape(shape)))
 
-    def _name(self, name: str, tensor: str, layout: Layout | None) -> None:
-        self.alias[name] = tensor
-        self.layouts.pop(name, None)
-        if layout is not None:
-            self.layouts[name] = layout
+    def _leave(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
+        """Let the host compute a node, or note why nobody can."""
+        if self.hosted is None:
+            self._fail(proto, name, reason)
+            return
+        try:
+            self.hosted.take(self, proto, self._count - 1, name, reason)
+        except UnsupportedError as error:
+            self._fail(proto, name, str(error))
 
     def _fail(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
+        if self.hosted is not None:
+            self.hosted.hopeless.add(self._count - 1)
         self.problems.append(Problem(proto.name or name, proto.op_type, reason))
         self._lose(proto)
 
@@ -381,7 +380,7 @@ class Reader:
                 shape = self.inferred[name]
                 own = layout if len(shape) == 3 else None  # most nodes keep the order of axes
                 self.shapes[name] = shape if own is None else own.inverse(shape)
-                self._name(name, name, own)
+                self.call(name, name, own)
 
 
 Handler = Callable[[Reader, onnx.NodeProto, str], None]

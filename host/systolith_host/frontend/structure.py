@@ -6,7 +6,23 @@ import onnx
 
 from systolith_host.errors import SystolithError
 
-__all__ = ["check_structure", "drop_unused"]
+__all__ = ["check_structure", "drop_unused", "reads"]
+
+
+def reads(node: onnx.NodeProto) -> list[str]:
+    """Return the tensors that a node reads, those that its subgraphs take from around it too."""
+    found = [name for name in node.input if name]
+    for entry in node.attribute:
+        for graph in (entry.g, *entry.graphs) if entry.type in _GRAPHS else ():
+            inside = {value.name for value in (*graph.input, *graph.initializer)}
+            for child in graph.node:
+                found += [name for name in reads(child) if name not in inside]
+                inside.update(child.output)
+            found += [value.name for value in graph.output if value.name not in inside]
+    return list(dict.fromkeys(found))
+
+
+_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 def check_structure(path: Path, graph: onnx.GraphProto) -> None:
@@ -49,7 +65,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):
         if needed.intersection(node.output) - {""}:
             kept.append(node)
-            needed.update(node.input)
+            needed.update(reads(node))
     if len(kept) < len(graph.node):
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(kept)]
         del graph.node[:]

@@ -13,6 +13,7 @@ from systolith_host.network.graph import (
     Conv,
     Flatten,
     Graph,
+    Host,
     Linear,
     MaxPool,
     Node,
@@ -21,7 +22,7 @@ from systolith_host.network.graph import (
 
 __all__ = ["FoldedLayer", "fold"]
 
-_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Relu | Clip
+_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Host | Relu | Clip
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
 
     Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
     layers' outputs. A clamp stays a layer of its own where its input has other users, or comes
-    from a pool or concatenation.
+    from a pool, a concatenation or the host.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
             own = scales is not None and scales.get(node.input, scales.get(node.output)) != (
                 scales.get(node.output)
             )
-            if not own and not isinstance(last.node, MaxPool | Concat):
+            if not own and not isinstance(last.node, MaxPool | Concat | Host):
                 # Values between the old limits end between the images of those limits.
                 low, high = (min(max(limit, low), high) for limit in (last.low, last.high))
                 layers[index] = replace(last, output=node.output, low=low, high=high)

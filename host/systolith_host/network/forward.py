@@ -14,6 +14,7 @@ from systolith_host.network.graph import (
     Conv,
     Flatten,
     Graph,
+    Host,
     Linear,
     MaxPool,
     Node,
@@ -100,6 +101,8 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
         return windows.mean(axis=(4, 5), dtype=np.float32)
     if isinstance(node, Flatten):
         return x.reshape(len(x), -1)
+    if isinstance(node, Host):
+        return node.part.run(inputs)
     if isinstance(node, MaxPool):
         padded = _pad(x, node.padding, -np.inf)
         windows = _windows(padded, node.kernel, node.stride, (1, 1))

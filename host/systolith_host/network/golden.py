@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QTensor
+from systolith_host.network.host import run_integers
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QHost, QLayer, QTensor
 from systolith_sim.golden.ops import add, conv2d, max_pool
 
 __all__ = ["layer_macs", "run_golden", "run_layer", "tensor_dtype"]
@@ -67,6 +68,8 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
         )
     elif isinstance(layer, QConcat):
         y = np.concatenate(inputs, axis=1)
+    elif isinstance(layer, QHost):
+        y = run_integers(layer.part, inputs, sources, target).reshape(-1, *target.shape)
     else:
         y = max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
     if y.shape[1:] != target.shape:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_host.program.part import HostPart
 from systolith_sim.golden.ops import conv_output_size
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Flatten",
     "Graph",
     "GraphBuilder",
+    "Host",
     "LayerWeights",
     "Linear",
     "MaxPool",
@@ -37,7 +39,8 @@ class Node:
     ----------
     name : str
     inputs : tuple of str
-        Two tensors for :class:`Add`, two or more for :class:`Concat`, else one.
+        Two tensors for :class:`Add`, two or more for :class:`Concat`, any number for
+        :class:`Host`, else one.
     output : str
     """
 
@@ -125,6 +128,19 @@ class Concat(Node):
 @dataclass(frozen=True)
 class Flatten(Node):
     """(channels, height, width) becomes a vector in that order."""
+
+
+@dataclass(frozen=True)
+class Host(Node):
+    """Nodes that the array cannot compute; the host does it, in floats.
+
+    Parameters
+    ----------
+    part : HostPart
+        What it computes, from the inputs in their order.
+    """
+
+    part: HostPart
 
 
 @dataclass(frozen=True, eq=False)

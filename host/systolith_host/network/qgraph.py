@@ -6,7 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QLayer", "QMaxPool", "QTensor"]
+from systolith_host.program.part import HostPart
+
+__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QHost", "QLayer", "QMaxPool", "QTensor"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,24 @@ class QConcat:
     output: str
 
 
-QLayer = QConv | QMaxPool | QAdd | QConcat
+@dataclass(frozen=True)
+class QHost:
+    """A part of the network that the host computes in floats.
+
+    Its inputs are dequantised, and its output is quantised, as the tensors' scales say.
+
+    Parameters
+    ----------
+    part : HostPart
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    part: HostPart
+
+
+QLayer = QConv | QMaxPool | QAdd | QConcat | QHost
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,9 @@ def check(program: "Program") -> None:
         raise ValueError("its layers must have names of their own, and there must be some")
     for layer in program.layers:
         _check_layer(program, layer)
+    sizes = {p.tensor: p.channels * p.height * p.width for p in program.places.values()}
+    for step in program.host:
+        step.check(sizes, len(program.layers))
 
 
 def _check_place(program: "Program", place: "Place") -> None:

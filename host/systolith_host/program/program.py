@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.check import check, record, shape, whole
+from systolith_host.program.host import HostStep
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import VERSION
 
@@ -21,8 +22,8 @@ __all__ = ["LayerProgram", "Place", "Program"]
 _FORMAT = "systolith program"
 """Name of a file's only entry of text."""
 
-_FORMAT_VERSION = 2
-"""Of the file's entries; the hardware has a version of its own."""
+_FORMAT_VERSION, _HOST_FORMAT_VERSION = 2, 3
+"""Of the entries, without and with parts for the host; the hardware has a version of its own."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,8 @@ class Program:
         Names of the network's input and output tensors.
     input_shape, output_shape : tuple of int
         Of one image as the network's users know it: a place has a vector as (channels, 1, 1).
+    host : tuple of HostStep
+        What the host computes between the layers, in the order in which it runs.
     """
 
     network: str
@@ -268,6 +271,7 @@ class Program:
     output: str
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    host: tuple[HostStep, ...] = ()
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
@@ -287,7 +291,7 @@ class Program:
             If the file cannot be written.
         """
         meta = {
-            "format": _FORMAT_VERSION,
+            "format": _HOST_FORMAT_VERSION if self.host else _FORMAT_VERSION,
             "version": VERSION,
             "network": self.network,
             "config": self.config.to_dict(),
@@ -303,6 +307,10 @@ class Program:
             "output_shape": self.output_shape,
         }
         tensors = {f"segment{index}": data for index, (_, data) in enumerate(self.segments)}
+        if self.host:
+            meta["host"] = [step.to_dict() for step in self.host]
+            models = [np.frombuffer(step.part.model, np.uint8) for step in self.host]
+            tensors |= {f"host{index}": model for index, model in enumerate(models)}
         try:
             # One entry: the order in which several are written changes from run to run.
             save_file(tensors, str(path), {_FORMAT: json.dumps(meta)})
@@ -331,12 +339,13 @@ class Program:
                         f"{path}: is a program of version {meta['version']}, not {VERSION}; "
                         "compile it again"
                     )
-                if meta.get("format") != _FORMAT_VERSION:
+                if meta.get("format") not in (_FORMAT_VERSION, _HOST_FORMAT_VERSION):
                     raise SystolithError(
                         f"{path}: is a program file of another version of systolith; compile it "
                         "again"
                     )
                 data = [file.get_tensor(f"segment{i}") for i in range(len(meta["segments"]))]
+                data += [file.get_tensor(f"host{i}") for i in range(len(meta.get("host", ())))]
             return cls._from_meta(meta, data)
         except OSError as error:
             raise SystolithError(f"{path}: cannot be read: {_one_line(error)}") from None
@@ -361,12 +370,13 @@ class Program:
             batch=meta["batch"],
             layers=tuple(record(LayerProgram, layer) for layer in meta["layers"]),
             places={place.tensor: place for place in places},
-            segments=tuple(zip(addresses, data, strict=True)),
+            segments=tuple(zip(addresses, data, strict=False)),
             memory_size=meta["memory_size"],
             input=meta["input"],
             output=meta["output"],
             input_shape=shape(meta["input_shape"], "input_shape"),
             output_shape=shape(meta["output_shape"], "output_shape"),
+            host=tuple(map(HostStep.from_dict, meta.get("host", ()), data[len(addresses) :])),
         )
         if meta["fingerprint"] != f"{program.config.fingerprint:016x}":
             raise ValueError("its configuration is not the one that it was compiled for")

@@ -14,6 +14,7 @@ from systolith_host.network.graph import (
     Conv,
     Flatten,
     Graph,
+    Host,
     Linear,
     MaxPool,
     Relu,
@@ -25,6 +26,7 @@ from systolith_host.network.qgraph import (
     QConcat,
     QConv,
     QGraph,
+    QHost,
     QLayer,
     QMaxPool,
     QTensor,
@@ -223,6 +225,10 @@ class _Builder:
             self._add(layer, sources, shape, scale)
         elif isinstance(node, AveragePool):
             self._mean(layer, node, sources[0], shape, scale)
+        elif isinstance(node, Host):
+            names = tuple(source.name for source in sources)
+            self.layers.append(QHost(node.name, names, node.name, node.part))
+            self._tensor(node.name, shape, scale)
         elif isinstance(node, Conv | Linear):
             self._convolution(layer, node, sources[0], shape, scale)
         else:

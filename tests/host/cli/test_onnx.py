@@ -91,7 +91,7 @@ def test_check_lists_what_stands_in_the_way(command, model):
     proto.graph.node[2].op_type = "Mul"
     proto.graph.node[4].op_type = "GlobalMaxPool"
     onnx.save(proto, model)
-    status, out, _ = command("check", model)
+    status, out, _ = command("check", model, "--no-host-nodes")
     assert status == 1
     assert [line.split(":")[0] for line in out.splitlines() if line[0].isdigit()] == [
         "1 x Mul",
@@ -100,9 +100,25 @@ def test_check_lists_what_stands_in_the_way(command, model):
     assert "    nodes: sum\n" in out
     assert "    would take: in the model, a MaxPool whose kernel is its input's size\n" in out
     assert out.endswith("cannot run: 2 nodes are not supported for 2 reasons\n")
-    status, _, err = command("run", model, *EMULATOR)
+    status, _, err = command("run", model, *EMULATOR, "--no-host-nodes")
     assert status == 2
     assert "2 of its nodes cannot run" in err
+
+
+def test_check_lists_what_the_host_computes(command, model):
+    proto = onnx.load(model)
+    proto.graph.node[2].op_type = "Mul"
+    onnx.save(proto, model)
+    status, out, _ = command("check", model)
+    assert status == 0
+    assert out.startswith("1 x Mul: of two tensors is not supported; only their sum is\n")
+    assert "    nodes: sum\n" in out
+    assert "Concat: joins what the host has, and no layer follows\n" in out
+    assert "the host computes 4 nodes; --no-host-nodes refuses them\n" in out
+    assert "float network equals onnxruntime: " in out
+    status, out, _ = command("run", model, *EMULATOR)
+    assert status == 0
+    assert "0 mismatches" in out
 
 
 @pytest.mark.parametrize("options", [(), ("--sequential",), ("--calibration", "mse", "--noise")])

@@ -8,7 +8,7 @@ from rich.text import Text
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.remedies import remedy
 
-__all__ = ["problem_list"]
+__all__ = ["host_list", "problem_list"]
 
 
 def problem_list(problems: Sequence[Problem], what: str) -> Text:
@@ -22,6 +22,23 @@ def problem_list(problems: Sequence[Problem], what: str) -> Text:
     what : str
         The file.
     """
+    lines, groups = _grouped(problems)
+    nodes = "node is" if len(problems) == 1 else "nodes are"
+    reasons = f" for {groups} reasons" if groups > 1 else ""
+    lines.append(f"{what}: cannot run: {len(problems)} {nodes} not supported{reasons}")
+    return Text("\n".join(lines))
+
+
+def host_list(problems: Sequence[Problem]) -> Text:
+    """Return the nodes that the host computes, as :func:`problem_list` does."""
+    lines, _ = _grouped(problems)
+    nodes = "node" if len(problems) == 1 else "nodes"
+    lines.append(f"the host computes {len(problems)} {nodes}; --no-host-nodes refuses them")
+    return Text("\n".join(lines))
+
+
+def _grouped(problems: Sequence[Problem]) -> tuple[list[str], int]:
+    """Return lines of the problems, those of a kind together, and the number of kinds."""
     groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         kind = (problem.operator, re.sub(r"\d+", "#", problem.reason))
@@ -34,7 +51,4 @@ def problem_list(problems: Sequence[Problem], what: str) -> Text:
         takes = remedy(first)
         if takes is not None:
             lines.append(f"    would take: {takes}")
-    nodes = "node is" if len(problems) == 1 else "nodes are"
-    reasons = f" for {len(groups)} reasons" if len(groups) > 1 else ""
-    lines.append(f"{what}: cannot run: {len(problems)} {nodes} not supported{reasons}")
-    return Text("\n".join(lines))
+    return lines, len(groups)

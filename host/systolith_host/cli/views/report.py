@@ -1,16 +1,19 @@
 """Reports as tables for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from systolith_host.flow.report import BUSY, LayerReport, Report, Totals
+from systolith_host.flow.report import BUSY, HostReport, LayerReport, Report, Totals
 from systolith_host.frontend.vgg import NETWORKS
 from systolith_hw.spec.memory import Memory
 
 __all__ = ["noise_table", "report_table"]
+
+_NAMED = 4
+"""Parts of the host of one kind that a line names."""
 
 
 def report_table(report: Report) -> RenderableType:
@@ -86,7 +89,12 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
                 "up to the total"
             )
     if report.frames_per_second is not None:
-        lines.append(f"{report.frames_per_second:,.2f} frames/s at {report.clock_mhz:g} MHz")
+        without = ", without the host's parts" if report.host else ""
+        lines.append(
+            f"{report.frames_per_second:,.2f} frames/s at {report.clock_mhz:g} MHz{without}"
+        )
+    if report.host:
+        lines += _host(report.host)
     if report.top:
         top = ", ".join(f"{_named(report, index)} ({value:.2f})" for index, value in report.top)
         what = "outputs (by index)"
@@ -113,6 +121,29 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
 
 def _named(report: Report, index: int) -> str:
     return f"{index} {report.names[index]}" if index in report.names else str(index)
+
+
+def _host(parts: Sequence[HostReport]) -> list[str]:
+    """Return what the host computes, those with the same operators together."""
+    groups: dict[tuple[str, ...], list[HostReport]] = {}
+    for part in parts:
+        groups.setdefault(part.operators, []).append(part)
+    read, written = (
+        sum(part.bytes_read for part in parts),
+        sum(part.bytes_written for part in parts),
+    )
+    took = [part.seconds for part in parts if part.seconds is not None]
+    time = f"{sum(took):,.3f} s" if took else "its time is not estimated"
+    lines = [f"on the host: {len(parts)} parts, {read:,} bytes to it and {written:,} back, {time}"]
+    for operators, found in groups.items():
+        each = ", ".join(dict.fromkeys(operators))
+        names = ", ".join(part.name for part in found[:_NAMED])
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        lines.append(f"    {len(found)} x {each}: {names}{more}")
+    wrong = sum(part.mismatches or 0 for part in parts)
+    if wrong:
+        lines.append(f"    {wrong:,} of its values differ from the golden model's")
+    return lines
 
 
 def _memory(report: Report) -> str:

@@ -10,7 +10,7 @@ from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, 
 from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QMaxPool
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QHost, QLayer, QMaxPool
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset
 
@@ -22,7 +22,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 
     Zero points of inputs are folded into biases. Weights and parameters are packed as the array
     takes them. A pool joins the convolution before it where that is possible. A concatenation is an
-    operation only if :func:`placed_parts` does not return its parts.
+    operation only if :func:`placed_parts` does not return its parts. The host's are none.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     fused: set[str] = set()
     operations = []
     for layer in qgraph.layers:
-        if layer.name in fused or layer.output in placed:
+        if layer.name in fused or layer.output in placed or isinstance(layer, QHost):
             continue
         if isinstance(layer, QMaxPool):
             operations.append(lower_pool(qgraph, config, layer))
@@ -93,6 +93,8 @@ def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
     elif isinstance(layer, QConcat):
         same = all(shape[1:] == (height, width) for shape in shapes)
         result = (sum(shape[0] for shape in shapes), height, width) if same else (0, 0, 0)
+    elif isinstance(layer, QHost):
+        result = target
     else:
         result = _window_shape(layer, shapes[0])
     if target != result:
