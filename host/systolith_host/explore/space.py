@@ -13,7 +13,7 @@ from systolith_host.fpga.parts import Part, check_fits
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
 from systolith_hw.spec.memory import Memory
-from systolith_hw.spec.winograd import LANES
+from systolith_hw.spec.winograd import LANES, LEAST_PATCHES
 
 __all__ = ["AXES", "Point", "Space", "parse_values", "read_sweep"]
 
@@ -24,7 +24,7 @@ AXES = {
     "act_buffer": "bytes of the activation buffer",
     "weight_buffer": "bytes of the weight buffer",
     "acc_depth": "pixels of an accumulator bank",
-    "winograd": "patches of the largest Winograd tile, 0 for none; acc_depth grows with it",
+    "winograd": "patches of the largest Winograd tile, 0 for none; acc_depth goes with it",
     "post_lanes": "channels requantised per cycle",
     "bus_bytes": "width of the bus in bytes",
     "latency": "cycles from the address of a read to its first data",
@@ -270,7 +270,12 @@ class Space:
             while lanes > 1 and block % lanes:
                 lanes //= 2
         winograd = int(values.get("winograd", base.winograd))
-        sums = base.acc_depth if "winograd" not in values else max(base.acc_depth, LANES * winograd)
+        sums = int(values.get("acc_depth", base.acc_depth))
+        if "acc_depth" not in values:
+            sums = max(sums, LANES * winograd)
+        elif "winograd" not in values:
+            winograd = min(winograd, sums // LANES)
+            winograd = winograd if winograd >= LEAST_PATCHES else 0
         outstanding = int(values.get("outstanding", 0))
         beats = base.burst_beats
         while beats > 1 and beats * bus > 4096:
@@ -283,7 +288,7 @@ class Space:
             "act_depth": int(values.get("act_buffer", base.act_bytes)) // max(rows, 1),
             "weight_depth": int(values.get("weight_buffer", base.weight_bytes)) // max(cols, 1),
             "param_depth": -(-base.param_depth // max(cols, 1)) * cols,
-            "acc_depth": int(values.get("acc_depth", sums)),
+            "acc_depth": sums,
             "winograd": winograd,
             "post_lanes": lanes,
             "bus_bytes": bus,

@@ -54,7 +54,7 @@ def search_speed(preset: str) -> tuple[int, float, float]:
 
 def sweep_speed(points: int, workers: int) -> tuple[int, float, float]:
     """Return points of a sweep of whole networks, its wall time, and its CPU time."""
-    space = Space(PRESETS["default"], AXES)
+    space = Space(PRESETS["default-direct"], AXES)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = time.process_time()
     started = time.monotonic()
@@ -79,7 +79,7 @@ def sweep_speed(points: int, workers: int) -> tuple[int, float, float]:
 
 def measure_speed(points: int, workers: int, say: Callable[[str], None]) -> None:
     """Measure search and sweep, the sweep with so many points and processes, and say it."""
-    for preset in ("default", "large"):
+    for preset in ("default-direct", "large-direct"):
         count, rank, whole = search_speed(preset)
         say(
             f"{NETWORK} on {preset}: {count:,} tilings ranked in {rank:.3f} s of a core, "

@@ -106,14 +106,13 @@ def splits(size: int, parts: int = PARTS) -> Iterator[Split]:
 
 def _config(base: AcceleratorConfig, split: Split) -> AcceleratorConfig | None:
     """Return the accelerator with this split, or None if there is none."""
+    base = replace(base, winograd=0)  # the bound is that of the direct convolution
     values = {
         "act_buffer": float(split.activations),
         "weight_buffer": float(split.weights),
         "acc_depth": float(split.sums // base.sum_bytes(2)),
     }
     try:
-        # The bound is that of the direct convolution.
-        base = replace(base, winograd=0)
         return Space(base, {axis: (value,) for axis, value in values.items()}).point(values).config
     except ConfigError:
         return None

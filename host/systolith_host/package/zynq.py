@@ -10,6 +10,9 @@ __all__ = ["ZYNQ_BOARDS", "ProcessingSystem", "ZynqBoard", "check_board", "load_
 
 _BLOCK_RAM_BITS = 36 * 1024
 
+_ULTRA_RAM_WORDS = 4096
+"""Of 72 bits: an int8 buffer leaves most of them empty."""
+
 
 @dataclass(frozen=True)
 class ProcessingSystem:
@@ -79,8 +82,8 @@ class ZynqBoard:
     system : ProcessingSystem
     memory_bytes : int
         Of the DDR that the accelerator sees, from address 0.
-    dsps, block_rams : int
-        DSP48 and 36-Kbit block RAMs of the part.
+    dsps, block_rams, ultra_rams : int
+        DSP48, 36-Kbit block RAMs and UltraRAMs of the part.
     """
 
     name: str
@@ -91,6 +94,7 @@ class ZynqBoard:
     memory_bytes: int
     dsps: int
     block_rams: int
+    ultra_rams: int
 
 
 # As in PYNQ 3.0.1's design for the ZCU104. M_AXI_GP0 is HPM0_FPD, S_AXI_GP2 is HP0_FPD. Fabric
@@ -167,6 +171,7 @@ ZYNQ_BOARDS = {
             memory_bytes=1 << 31,
             dsps=1248,
             block_rams=144,
+            ultra_rams=64,
         ),
         ZynqBoard(
             name="zcu104",
@@ -177,6 +182,7 @@ ZYNQ_BOARDS = {
             memory_bytes=1 << 31,
             dsps=1728,
             block_rams=312,
+            ultra_rams=96,
         ),
         ZynqBoard(
             name="pynq-z2",
@@ -187,6 +193,7 @@ ZYNQ_BOARDS = {
             memory_bytes=1 << 29,
             dsps=220,
             block_rams=140,
+            ultra_rams=0,
         ),
     )
 }
@@ -209,15 +216,19 @@ def load_board(name: str) -> ZynqBoard:
 def check_board(config: AcceleratorConfig, board: ZynqBoard) -> None:
     """Refuse a configuration that the board cannot hold by its multipliers and buffers alone.
 
+    The activations count as UltraRAMs if they fit there; everything else counts by its bits.
+
     Raises
     ------
     SystolithError
         Naming the resource, the need and what there is.
     """
-    bits = 8 * (config.act_bytes + config.weight_bytes + config.acc_bytes)
+    size = config.weight_bytes + config.acc_bytes + config.transformed_bytes
+    if config.rows * -(-config.act_depth // _ULTRA_RAM_WORDS) > board.ultra_rams:
+        size += config.act_bytes
     for what, need, there in (
         ("DSP", config.multipliers, board.dsps),
-        ("block RAM", -(-bits // _BLOCK_RAM_BITS), board.block_rams),
+        ("block RAM", -(-8 * size // _BLOCK_RAM_BITS), board.block_rams),
     ):
         if need > there:
             raise SystolithError(

@@ -15,6 +15,8 @@ from systolith_hw.spec.timing import least_pass
 from systolith_hw.spec.winograd import (
     DATA_WIDTH,
     LANES,
+    LEAST_PATCHES,
+    MOST_PATCHES,
     OUTPUTS,
     STRIP_PATCHES,
     WEIGHT_WIDTH,
@@ -182,7 +184,7 @@ class AcceleratorConfig:
                 f"out_depth must hold a burst and four words ({least} words), not {self.out_depth}"
             )
         if self.winograd:
-            self._check_range("winograd", 4, 128)
+            self._check_range("winograd", LEAST_PATCHES, MOST_PATCHES)
             if LANES * self.winograd > self.acc_depth:
                 raise ConfigError(
                     f"winograd needs {LANES} pixels of acc_depth a patch: at most "

@@ -22,7 +22,9 @@ __all__ = [
     "G",
     "KERNEL",
     "LANES",
+    "LEAST_PATCHES",
     "MACS_PER_PRODUCT",
+    "MOST_PATCHES",
     "OUTPUTS",
     "PATCH",
     "SCALE",
@@ -52,6 +54,9 @@ MACS_PER_PRODUCT = (OUTPUTS * KERNEL) ** 2 // LANES
 
 SCALE = 24
 """Factor of A^T over the matrix that gives the sums themselves; each dimension has it once."""
+
+LEAST_PATCHES, MOST_PATCHES = 4, 128
+"""Range of the patches of the largest tile, an option of the configuration."""
 
 STRIP_PATCHES = 16
 """Most patches across a tile: the store engine puts the rows that they give in order on chip."""

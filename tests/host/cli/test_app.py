@@ -17,6 +17,7 @@ from systolith_host.cli import app as cli
 from systolith_host.frontend.images import sample_images
 from systolith_host.frontend.vgg import build_network, torchvision_keys
 from systolith_host.frontend.weights import random_weights
+from systolith_hw.spec.presets import PRESETS
 
 
 @pytest.fixture
@@ -275,7 +276,7 @@ def test_info_and_configs_list_what_there_is(command):
     assert "138,344,128" in out
     status, out, _ = command("configs")
     assert status == 0
-    for name in ("tiny", "default", "ecp5-85f", "large"):
+    for name in PRESETS:
         assert name in out
 
 

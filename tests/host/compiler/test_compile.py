@@ -86,7 +86,7 @@ def vgg16():
 
 
 def test_vgg16_has_the_bounds_of_its_table_and_comes_close_to_them(vgg16):
-    program = compile_network(vgg16, PRESETS["default"])
+    program = compile_network(vgg16, PRESETS["default-direct"])
     convolutions = [layer for layer in program.layers if layer.kind == "conv"]
     connected = [layer for layer in program.layers if layer.kind == "fc"]
     assert [layer.covers for layer in convolutions[:2]] == [("conv1_1",), ("conv1_2", "pool1")]
@@ -110,7 +110,7 @@ def test_vgg16_has_the_bounds_of_its_table_and_comes_close_to_them(vgg16):
 
 
 def test_vgg16_at_a_quarter_of_the_bus_stays_close_to_the_bound(vgg16):
-    program = compile_network(vgg16, PRESETS["large"], memory=Memory(bytes_per_cycle=8))
+    program = compile_network(vgg16, PRESETS["large-direct"], memory=Memory(bytes_per_cycle=8))
     cycles = sum(layer.predicted_cycles for layer in program.layers if layer.kind == "conv")
     assert cycles < 1.02 * 15_322_712
 

@@ -1,6 +1,5 @@
 """Winograd's convolutions in schedules: where they win, their tiles, bounds and estimates."""
 
-import dataclasses
 import random
 
 from systolith_host.compiler import compile_network
@@ -13,7 +12,7 @@ from systolith_host.lab.random_winograd import random_winograd_case, random_wino
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-DEFAULT = dataclasses.replace(PRESETS["default"], name="default-winograd", winograd=28)
+DEFAULT, DIRECT = PRESETS["default"], PRESETS["default-direct"]
 
 
 def test_both_kinds_compete_and_only_where_the_units_are():
@@ -24,8 +23,8 @@ def test_both_kinds_compete_and_only_where_the_units_are():
     assert direct == ["conv1_1", "fc6", "fc7", "fc8"]
     total = sum(one.estimate for name, one in schedules.items() if name.startswith("conv"))
     assert total < 16_300_000
-    for operation in lower(qgraph, PRESETS["default"]):
-        found = schedule_candidates(operation, PRESETS["default"], 1, Memory())
+    for operation in lower(qgraph, DIRECT):
+        found = schedule_candidates(operation, DIRECT, 1, Memory())
         assert not any(one.winograd for one in found)
 
 
@@ -61,10 +60,9 @@ def test_the_bound_is_that_of_the_algorithm_that_a_layer_may_use():
 
 
 def test_estimates_of_configurations_with_and_without_do_not_mix():
-    plain = PRESETS["default"]
     found = [
         {cost.name: cost for cost in evaluate("vgg11", config, Memory())}
-        for config in (plain, DEFAULT, plain)
+        for config in (DIRECT, DEFAULT, DIRECT)
     ]
     assert found[0] == found[2]
     for name in ("conv2_1", "conv4_2"):

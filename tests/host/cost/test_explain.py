@@ -1,6 +1,5 @@
 """The explanation of a layer: the compiler's own choice, what else there is, and the buffers."""
 
-import dataclasses
 import io
 import json
 import sys
@@ -150,8 +149,7 @@ def test_programs_are_compiled_for_the_memory_that_is_given(monkeypatch, capsys,
 
 
 def test_both_kinds_of_convolution_are_explained():
-    plain = PRESETS["default"]
-    config = dataclasses.replace(plain, winograd=28)
+    config = PRESETS["default"]
     net = one_layer(64, 28, 64)
     found = explain_layer(net, config, "c")
     assert found.chosen.schedule.winograd
@@ -166,6 +164,6 @@ def test_both_kinds_of_convolution_are_explained():
     assert "If it was direct" in page
     # Every multiplier works in every pass, but for the patches at the edges.
     assert "which use 100.0% of the multipliers" in page
-    page = text(explain_layer(net, plain, "c"))
+    page = text(explain_layer(net, PRESETS["default-direct"], "c"))
     assert "3x3 passes for each pair" in page
     assert "Winograd" not in page

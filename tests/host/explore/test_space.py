@@ -9,7 +9,7 @@ from systolith_host.explore.space import AXES, Space, parse_values, read_sweep
 from systolith_host.fpga.parts import PARTS
 from systolith_hw.spec.presets import PRESETS
 
-DEFAULT = PRESETS["default"]
+DEFAULT = PRESETS["default-direct"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,13 @@ def test_winograd_is_an_axis_and_brings_its_accumulators():
     assert "winograd must be" in next(Space(DEFAULT, {"winograd": (3,)}).points()).reason
     both = Space(DEFAULT, {"winograd": (28,), "acc_depth": (256,)})
     assert "winograd needs 36 pixels of acc_depth a patch" in next(both.points()).reason
+
+
+def test_winograds_tiles_shrink_with_the_accumulators():
+    space = Space(PRESETS["default"], {"acc_depth": (1024, 575, 128, 4096)})
+    configs = [point.config for point in space.points()]
+    found = [(config.acc_depth, config.winograd) for config in configs if config is not None]
+    assert found == [(1024, 28), (575, 15), (128, 0), (4096, 28)]
 
 
 def test_winograds_memories_count_for_an_fpga():

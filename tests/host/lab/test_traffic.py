@@ -20,7 +20,7 @@ from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-DEFAULT, TINY = PRESETS["default"], PRESETS["tiny"]
+DEFAULT, TINY = PRESETS["default-direct"], PRESETS["tiny"]
 
 
 def one_layer(size, inputs, outputs, kernel, **numbers):

@@ -151,7 +151,7 @@ def test_model_of_vivado_notices_an_open_pin_and_a_wrong_bus(start_vivado, core,
             "pynq-z2",
             r"^default does not fit PYNQ-Z2: at least 256 DSP needed, 220 there$",
         ),
-        ("large", "kv260", r"^large does not fit Kria KV260: at least 228 block RAM needed, 144 t"),
+        ("large", "zcu104", r"^large does not fit ZCU104: at least 390 block RAM needed, 312 t"),
     ],
 )
 def test_too_large_is_refused(name, board_name, message):
@@ -174,7 +174,19 @@ def test_presets_fit_their_boards():
             pass
     assert ("default", "kv260") in fits
     assert ("ecp5-85f", "pynq-z2") in fits
-    assert ("large", "zcu104") in fits
+    assert ("large-direct", "zcu104") in fits
+    assert ("large-direct", "kv260") not in fits
+    assert ("k26", "kv260") in fits
+    assert ("ecp5-85f-winograd", "pynq-z2") in fits
+
+
+def test_activations_beyond_the_ultra_rams_need_block_ram():
+    config, board = PRESETS["k26"], load_board("kv260")
+    check_board(config, board)
+    # 16 rows of 16384 words fill the 64 UltraRAMs.
+    message = r"^k26 does not fit Kria KV260: at least 1\d\d block RAM needed, 144 there$"
+    with pytest.raises(SystolithError, match=message):
+        check_board(replace(config, act_depth=16385), board)
 
 
 def test_unknown_board_is_refused():

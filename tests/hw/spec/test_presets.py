@@ -1,6 +1,7 @@
 """Presets: each by its name, distinct, and found before files of the same name."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,20 @@ from systolith_hw.spec.presets import PRESETS, load_config
 
 
 def test_every_preset_goes_by_its_own_name():
-    assert set(PRESETS) == {"tiny", "default", "ecp5-85f", "ecp5-85f-winograd", "large"}
+    assert set(PRESETS) == {
+        *("tiny", "default-direct", "default", "ecp5-85f", "ecp5-85f-winograd", "k26"),
+        *("large-direct", "large"),
+    }
     assert all(config.name == name for name, config in PRESETS.items())
     assert len({config.fingerprint for config in PRESETS.values()}) == len(PRESETS)
+
+
+def test_the_direct_forms_are_those_without_winograd():
+    for name, acc_depth in (("default", 1024), ("large", 1024)):
+        direct = PRESETS[f"{name}-direct"]
+        assert direct.winograd == 0 < PRESETS[name].winograd
+        other = replace(PRESETS[name], winograd=0, acc_depth=acc_depth)
+        assert other.fingerprint == direct.fingerprint
 
 
 @pytest.mark.parametrize("name", PRESETS)

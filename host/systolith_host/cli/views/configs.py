@@ -15,8 +15,8 @@ def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
     """Return configurations, one per row, with the numbers that follow from their fields."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("config")
-    columns = ("array", "activations", "weights", "accumulators", "channels", "bus", "multiplier")
-    for name in (*columns, "fingerprint"):
+    columns = ("array", "activations", "weights", "accumulators", "winograd", "channels", "bus")
+    for name in (*columns, "multiplier", "fingerprint"):
         table.add_column(name, justify="right", no_wrap=True)
     for config in configs:
         table.add_row(
@@ -25,14 +25,16 @@ def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
             f"{config.act_bytes / 1024:g} KiB",
             f"{config.weight_bytes / 1024:g} KiB",
             f"2x{config.acc_depth} px",
+            f"{config.winograd}" if config.winograd else "-",
             f"{config.param_depth}",
             f"{config.bus_bytes} B",
             f"{config.multiplier_width} bits",
             f"{config.fingerprint:016x}",
         )
     lines = (
-        "activations, weights: on-chip buffers; accumulators: pixels of the two banks; channels: "
-        "entries of the parameter buffer; bus: bytes per cycle; multiplier: of the requantiser.",
+        "activations, weights: on-chip buffers; accumulators: pixels of the two banks; winograd: "
+        "patches of the largest tile; channels: entries of the parameter buffer; bus: bytes per "
+        "cycle; multiplier: of the requantiser.",
         "A TOML file with the same fields serves as a configuration, too: --config my.toml",
     )
     return Group(table, Text(), *map(Text, lines))
