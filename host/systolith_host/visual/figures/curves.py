@@ -57,7 +57,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.add_annotation(
         x=np.log10(x[0]),
         y=np.log10(total.array_cycles),
-        text="MACs / multipliers",
+        text="products / multipliers",
         font={"size": 11, "color": COLOURS[2]},
         showarrow=False,
         xanchor="left",
