@@ -9,18 +9,24 @@ from systolith_host.cli import app as cli
 
 
 @pytest.mark.rtl
-def test_layers_of_each_kind_keep_to_their_bounds(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    # 16 patches cover conv5_3's map of 14x14, where 12.25 would do.
+    ("config", "bound", "most"),
+    [("default", 451_584, 1.32), ("default-direct", 1_806_336, 1.002)],
+)
+def test_layers_of_each_kind_keep_to_their_bounds(tmp_path, monkeypatch, config, bound, most):
     path = tmp_path / "report.json"
-    arguments = ["run", "vgg16", "--layers", "conv1_1,conv5_3,fc8", "--json", str(path)]
+    layers = ["--layers", "conv1_1,conv5_3,fc8"]
+    arguments = ["run", "vgg16", "--config", config, *layers, "--json", str(path)]
     monkeypatch.setattr(sys, "argv", ["systolith", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0
     rows = {row["name"]: row for row in json.loads(path.read_text())["layers"]}
     # Cycles: the packed first layer is the one that cannot fill the array.
-    assert [rows[name]["bound_cycles"] for name in rows] == [338_688, 1_806_336, 256_319]
+    assert [rows[name]["bound_cycles"] for name in rows] == [338_688, bound, 256_319]
     assert rows["conv1_1"]["cycles"] <= 1.80 * 338_688
-    assert rows["conv5_3"]["cycles"] <= 1.002 * 1_806_336
+    assert rows["conv5_3"]["cycles"] <= most * bound
     assert rows["fc8"]["cycles"] <= 1.04 * 256_319
     # Traffic: apart from halos and padded channels there are only instructions and parameters.
     for row in rows.values():

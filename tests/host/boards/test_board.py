@@ -88,10 +88,10 @@ def test_an_array_larger_than_the_part_is_refused_before_any_tool_runs(tmp_path,
     monkeypatch.setattr(build, "find_tool", lambda name: name)
     with pytest.raises(
         SystolithError,
-        match=r"^large does not fit lfe5u-85f-6: 1,056 DSP needed, 156 there; "
+        match=r"^large-direct does not fit lfe5u-85f-6: 1,056 DSP needed, 156 there; "
         r"560 block RAM needed, 208 there$",
     ):
-        make(PRESETS["large"], "ulx3s-85f", tmp_path / "out")
+        make(PRESETS["large-direct"], "ulx3s-85f", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

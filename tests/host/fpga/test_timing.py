@@ -53,10 +53,10 @@ def test_an_array_larger_than_the_part_is_refused_before_any_tool_runs(tmp_path,
     monkeypatch.setattr(timing, "find_tool", lambda name: name)
     with pytest.raises(
         SystolithError,
-        match=r"^large does not fit lfe5u-85f-6: 1,056 DSP needed, 156 there; "
+        match=r"^large-direct does not fit lfe5u-85f-6: 1,056 DSP needed, 156 there; "
         r"560 block RAM needed, 208 there$",
     ):
-        measure(PRESETS["large"], "lfe5u-85f-6", tmp_path)
+        measure(PRESETS["large-direct"], "lfe5u-85f-6", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
