@@ -13,12 +13,13 @@
 #   make bitstream BOARD=ulx3s-85f    accelerator, memory controller and host link: build/$BOARD
 #
 #   make fuzz          random networks on thousands of small accelerators; CASES=2000 FIRST=0
+#   make fuzz-winograd  Winograd's convolution with the worst values, against the golden model
 #   make fuzz-onnx     damaged ONNX files through `systolith check`; CASES=2000 FIRST=0
 #   make fuzz-import   random ONNX graphs, compared with onnxruntime; CASES=2000 FIRST=0
 #   make formal        proofs about the gateware; broken gateware must fail them: 2 minutes
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
-#   make validate-model     the performance model versus the RTL: 300 random cases, 10 minutes
+#   make validate-model     the performance model versus the RTL: 450 random cases, 150 of Winograd
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
 #   make resources          ECP5 resources of a grid of configurations: half an hour on one core
@@ -48,7 +49,7 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-onnx fuzz-import formal agreement noise validate-model \
+.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model \
 	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup \
 	memory-efficiency bitstream clean
 
@@ -68,6 +69,10 @@ test: setup
 fuzz: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
 		$(BIN)/pytest -n $(JOBS) -q tests/e2e/test_small_accelerators.py $(ARGS)
+
+fuzz-winograd: setup
+	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
+		$(BIN)/pytest -n $(JOBS) -q tests/e2e/test_winograd_networks.py $(ARGS)
 
 fuzz-onnx: setup
 	SYSTOLITH_FUZZ=$(CASES) SYSTOLITH_FUZZ_FIRST=$(FIRST) \
