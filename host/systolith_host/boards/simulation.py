@@ -15,9 +15,10 @@ from pathlib import Path
 from systolith_host.boards.job import BAUD, UDP_PORT, make_system, system_job
 from systolith_host.boards.line import serial_line
 from systolith_host.errors import SystolithError
-from systolith_host.fpga.tools import find_tool, run_tool, stop_group
+from systolith_host.fpga.tools import find_tool, run_tool
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.rtl.build import cache_folder
+from systolith_sim.rtl.group import running
 from systolith_sim.rtl.simulator import simulation_verilog
 
 __all__ = [
@@ -274,19 +275,17 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _running(command: list[str], folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    with (
+        log.open("wb") as output,
+        running(
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+        ) as process,
+    ):
         yield process
-    finally:
-        stop_group(process)
 
 
 def _wait(

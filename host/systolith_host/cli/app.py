@@ -24,7 +24,15 @@ from systolith_host.cli.options import (
     ShapeOption,
     size_of,
 )
-from systolith_host.cli.output import INTERRUPTED, MISMATCH, MISUSE, TERMINATED, complain, show
+from systolith_host.cli.output import (
+    HUNG_UP,
+    INTERRUPTED,
+    MISMATCH,
+    MISUSE,
+    TERMINATED,
+    complain,
+    show,
+)
 from systolith_host.cli.package import package
 from systolith_host.cli.report import report
 from systolith_host.cli.run import run
@@ -224,6 +232,8 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         # An exception, so that what was started is stopped on the way out.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, lambda number, frame: sys.exit(HUNG_UP))
     try:
         status = app(standalone_mode=False, prog_name="systolith")
     except TyperException as error:

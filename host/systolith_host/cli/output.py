@@ -7,10 +7,20 @@ from rich.console import RenderableType
 from systolith_host.errors import SystolithError
 from systolith_host.terminal import SafeConsole, error_console
 
-__all__ = ["INTERRUPTED", "MISMATCH", "MISUSE", "TERMINATED", "check_targets", "complain", "show"]
+__all__ = [
+    "HUNG_UP",
+    "INTERRUPTED",
+    "MISMATCH",
+    "MISUSE",
+    "TERMINATED",
+    "check_targets",
+    "complain",
+    "show",
+]
 
 MISMATCH = 1
 MISUSE = 2
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 """Exit statuses; 1 is for what was asked and is not so, a missed clock too."""

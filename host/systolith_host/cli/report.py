@@ -116,7 +116,7 @@ def report(
         log.stage("drawing")
         parts = sections(data)
         try:
-            out.write_text(page(data, parts))
+            out.write_text(page(data, parts), "utf-8")
         except OSError as error:
             raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
         written.append(out)

@@ -167,7 +167,7 @@ def read_results(path: Path) -> tuple[Experiment | None, list[Result]]:
 
 
 def _rows(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
-    rows = csv.DictReader(_whole(path.read_text()).splitlines())
+    rows = csv.DictReader(_whole(path.read_text("utf-8")).splitlines())
     found = tuple(rows.fieldnames or ())
     if found and found[0] == "key" and "schema" not in found and "schema" in header:
         raise ValueError(
@@ -258,12 +258,12 @@ class Results:
                 raise ValueError("layers.csv has no points.csv; give another folder with --out")
             for path, header in files.items():
                 if path.exists():
-                    text = path.read_text()
+                    text = path.read_text("utf-8")
                     if text != _whole(text):
-                        path.write_text(_whole(text))  # that line is done again
+                        path.write_text(_whole(text), "utf-8")  # that line is done again
                     self._again |= path == points and text.count("\n") > len(self.done) + 1
                     continue
-                with path.open("w", newline="") as file:
+                with path.open("w", encoding="utf-8", newline="") as file:
                     csv.writer(file, lineterminator="\n").writerow(header)
         except BlockingIOError:
             raise SystolithError(
@@ -320,12 +320,12 @@ class Results:
         for name, identity in (("points.csv", _POINT[:1]), ("layers.csv", _LAYER[:2])):
             path = self.folder / name
             try:
-                with path.open(newline="") as file:
+                with path.open(encoding="utf-8", newline="") as file:
                     header, *rows = csv.reader(file)
                 width = len(identity)
                 last = {tuple(row[:width]): row for row in rows if self._holds(name, row[0])}
                 new = path.with_suffix(".new")
-                with new.open("w", newline="") as file:
+                with new.open("w", encoding="utf-8", newline="") as file:
                     csv.writer(file, lineterminator="\n").writerows([header, *last.values()])
                 os.replace(new, path)
             except OSError as error:
@@ -339,7 +339,7 @@ class Results:
         if self.folder is None:
             return
         try:
-            with (self.folder / name).open("a", newline="") as file:
+            with (self.folder / name).open("a", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)
         except OSError as error:
             raise SystolithError(f"{self.folder / name}: cannot be written: {error}") from None

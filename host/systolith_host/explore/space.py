@@ -102,7 +102,7 @@ def read_sweep(path: Path) -> dict[str, tuple[float, ...]]:
         If it cannot be read, or has an unknown axis.
     """
     try:
-        fields = tomllib.loads(path.read_text())
+        fields = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SystolithError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

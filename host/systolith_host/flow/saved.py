@@ -54,7 +54,7 @@ def read_fields(
         If it cannot be read, or is of another network, accelerator or batch, or was not measured.
     """
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text("utf-8"))
         schema = fields.get("schema")
         if schema != SCHEMA:
             raise ValueError(f"its form is {schema}, not {SCHEMA}: run it again")

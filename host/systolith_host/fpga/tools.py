@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -11,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from systolith_host.errors import SystolithError
+from systolith_sim.rtl.group import running
 
-__all__ = ["Run", "find_tool", "run_tool", "stop_group"]
+__all__ = ["Run", "find_tool", "run_tool"]
 
 _POLL_SECONDS = 0.2
 
@@ -74,28 +73,19 @@ def run_tool(
         output = log.open("w")
     except OSError as error:
         raise SystolithError(f"{log}: cannot be written: {error.strerror}") from None
-    with output:
-        process = subprocess.Popen(
+    with (
+        output,
+        running(
             command,
             cwd=folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        ) as process,
+    ):
         status = None
-        try:
-            while status is None and not stop.is_set() and time.monotonic() < start + seconds:
-                with suppress(subprocess.TimeoutExpired):
-                    status = process.wait(_POLL_SECONDS)
-        finally:
-            stop_group(process)
+        while status is None and not stop.is_set() and time.monotonic() < start + seconds:
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(_POLL_SECONDS)
     return Run(status, time.monotonic() - start)
-
-
-def stop_group(process: "subprocess.Popen[Any]") -> None:
-    """Stop a process that was started as a session, with whatever it started, if it still runs."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

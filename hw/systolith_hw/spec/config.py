@@ -368,7 +368,7 @@ class AcceleratorConfig:
             If the file cannot be read, is not TOML, or does not describe a configuration.
         """
         try:
-            fields = tomllib.loads(path.read_text())
+            fields = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read: {error}") from None
         except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from systolith_hw.spec.errors import SystolithError
+from systolith_sim.rtl.group import running
 from systolith_sim.rtl.testbench import Testbench
 
-__all__ = ["SIMULATORS", "Build", "SimulatorError", "build", "cache_folder"]
+__all__ = ["SIMULATORS", "Build", "SimulatorError", "build", "cache_folder", "writing_cache"]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -83,6 +84,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "systolith"
 
 
+@contextmanager
+def writing_cache() -> Iterator[None]:
+    """Name the cache where it cannot be written, and the way out.
+
+    Raises
+    ------
+    SimulatorError
+        Instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SimulatorError(
+            f"{cache_folder()}: simulators cannot be kept there: {error.strerror}; "
+            "set SYSTOLITH_CACHE to another folder"
+        ) from None
+
+
 def build(
     testbench: Testbench,
     simulator: str = "verilator",
@@ -92,7 +111,7 @@ def build(
 ) -> Build:
     """Compile a test bench, or find it in the cache.
 
-    Two processes that ask for the same simulator build it once.
+    Two processes that ask for the same simulator build it once. A damaged one is built again.
 
     Parameters
     ----------
@@ -108,21 +127,22 @@ def build(
     Raises
     ------
     SimulatorError
-        If a tool is missing or fails.
+        If a tool is missing or fails, or the cache cannot be written.
     """
     if simulator not in SIMULATORS:
         raise SimulatorError(f"simulator must be {' or '.join(SIMULATORS)}, not {simulator!r}")
     recipe = _verilator if simulator == "verilator" else _icarus
     key = _key(testbench, simulator, waves)
     folder = cache_folder() / f"{simulator}-{key}"
-    if not (folder / "done").exists():
+    program = folder / testbench.top
+    if not _is_whole(program):
         with _lock(folder.with_suffix(".lock")):
-            if not (folder / "done").exists():
+            if not _is_whole(program):
                 recipe(testbench, folder, waves, progress or (lambda _: None))
     if simulator == "verilator":
-        return Build(simulator, testbench.top, (str(folder / testbench.top),))
+        return Build(simulator, testbench.top, (str(program),))
     library = str(_cocotb_config().lib_name_path("vpi", "icarus"))
-    return Build(simulator, testbench.top, ("vvp", "-m", library, str(folder / testbench.top)))
+    return Build(simulator, testbench.top, ("vvp", "-m", library, str(program)))
 
 
 def _cocotb_config() -> Any:
@@ -131,10 +151,21 @@ def _cocotb_config() -> Any:
     return config
 
 
+def _is_whole(program: Path) -> bool:
+    """Return whether a program is in the cache, with the size that was noted when it was built."""
+    try:
+        size, noted = program.stat().st_size, (program.parent / "done").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return size > 0 and noted in ("", str(size))  # older versions noted nothing
+
+
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with writing_cache():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -227,33 +258,36 @@ def _write_sources(testbench: Testbench, work: Path) -> None:
 
 
 def _store(folder: Path, program: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.move(program, folder / program.name)
-    (folder / "done").touch()
+    with writing_cache():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        kept = Path(shutil.move(program, folder / program.name))
+        (folder / "done").write_text(str(kept.stat().st_size))
 
 
 def _run(
     command: Sequence[str], work: Path, name: str, environment: Mapping[str, str] | None = None
 ) -> str:
     try:
-        done = subprocess.run(
+        with running(
             command,
             cwd=work,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=BUILD_SECONDS,
-        )
+            errors="replace",
+        ) as process:
+            output, complaints = process.communicate(timeout=BUILD_SECONDS)
     except FileNotFoundError:
         raise SimulatorError(f"{command[0]} is missing; install it") from None
     except subprocess.TimeoutExpired:
         raise SimulatorError(f"{name} did not end within {BUILD_SECONDS} s") from None
-    if done.returncode:
-        text = done.stderr + done.stdout
+    if process.returncode:
+        text = complaints + output
         log = Path(tempfile.mkstemp(prefix="systolith-", suffix=".log")[1])
         log.write_text(text)
         errors = [line for line in text.splitlines() if "rror" in line] or ["no message"]
         raise SimulatorError(f"{name} failed: {errors[0].strip()} (all of it in {log})")
-    return done.stdout
+    return output

@@ -11,10 +11,14 @@ from pathlib import Path
 import systolith_hw
 from systolith_hw.generate import Flavour, accelerator_verilog
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.rtl.build import Build, build, cache_folder
+from systolith_sim.rtl.build import Build, build, cache_folder, writing_cache
 from systolith_sim.rtl.testbench import accelerator_testbench
 
 __all__ = ["accelerator_build", "simulation_verilog"]
+
+
+_END = "endmodule\n"
+"""End of the Verilog; a text in the cache without it is damaged."""
 
 
 def simulation_verilog(
@@ -35,16 +39,17 @@ def simulation_verilog(
     parts = [f"{config.fingerprint:#x}", flavour.value, _gateware_hash()]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     path = cache_folder() / f"verilog-{key}.v"
-    if path.exists():
-        return path.read_text()
+    if path.exists() and (text := path.read_text(errors="replace")).endswith(_END):
+        return text
     if progress is not None:
         progress(f"Amaranth and Yosys: Verilog of {config.name}")
     text = accelerator_verilog(config, flavour, flatten=flavour is Flavour.SIMULATION)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may write it at once: each its own file, and the last one stays.
     partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
+    with writing_cache():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text)
+        partial.replace(path)
     return text
 
 

@@ -322,23 +322,29 @@ def test_rtl_run_equals_the_golden_model(command, tmp_path):
     assert np.isclose(reports[0]["totals"]["bound_share"], 0.86, atol=0.1)
 
 
-def test_a_termination_stops_what_was_started(tmp_path):
-    text = f"""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_termination_stops_what_was_started(tmp_path, number, status):
+    text = """
 from pathlib import Path
+from threading import Event
 from systolith_host.cli import app as cli
 from systolith_host.fpga.tools import run_tool
-tool = ["sh", "-c", "echo $$ > pid.part; mv pid.part pid; sleep 60"]
-cli.app = lambda **options: run_tool(tool, Path({str(tmp_path)!r}), Path("log"), 60)
+class Asked(Event):
+    def is_set(self):  # first when the tool is known and would be stopped
+        Path("watched").touch()
+        return super().is_set()
+tool = ["sh", "-c", "echo $$ > pid.part; mv pid.part pid; sleep 300"]
+cli.app = lambda **options: run_tool(tool, Path(), Path("log"), 300, Asked())
 cli.main()
 """
     process = subprocess.Popen([sys.executable, "-c", text], cwd=tmp_path)
     end = time.monotonic() + 60
-    while not (tmp_path / "pid").exists():
+    while not all((tmp_path / name).exists() for name in ("pid", "watched")):
         assert time.monotonic() < end
         time.sleep(0.05)
     tool = int((tmp_path / "pid").read_text())
     os.kill(tool, 0)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 143
+    process.send_signal(number)
+    assert process.wait(60) == status
     with pytest.raises(ProcessLookupError):
         os.kill(tool, 0)

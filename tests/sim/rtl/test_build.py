@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from systolith_sim.rtl import build as module
 from systolith_sim.rtl.build import Build, SimulatorError, build, cache_folder
 from systolith_sim.rtl.testbench import Port, Testbench
 
@@ -48,6 +49,35 @@ def test_same_sources_are_built_once(cache: Path):
     assert Path(first.command[-1]).is_relative_to(cache)
 
 
+@pytest.mark.rtl
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing", "unfinished"])
+def test_a_damaged_simulator_is_built_again(damage: str):
+    program = Path(build(bench(), "icarus").command[-1])
+    whole = program.read_bytes()
+    if damage == "missing":
+        program.unlink()
+    elif damage == "unfinished":
+        (program.parent / "done").unlink()
+    else:
+        program.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
+    told: list[str] = []
+    build(bench(), "icarus", progress=told.append)
+    assert told == ["Icarus: compiling"]
+    assert len(program.read_bytes()) == len(whole)
+
+
+@pytest.mark.rtl
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        SimulatorError,
+        match=r"/file/cache: simulators cannot be kept there: Not a directory; "
+        r"set SYSTOLITH_CACHE to another folder$",
+    ):
+        build(bench(), "icarus")
+
+
 BUILDER = """
 from systolith_sim.rtl.build import build
 from systolith_sim.rtl.testbench import Testbench
@@ -76,8 +106,6 @@ def test_refused_verilog_is_one_line(simulator: str, cache: Path):
 
 
 def test_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from systolith_sim.rtl import build as module
-
     module._tool_version.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SimulatorError, match=r"^iverilog is missing; install it$"):

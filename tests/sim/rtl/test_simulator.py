@@ -16,7 +16,7 @@ def generated(tmp_path, monkeypatch):
 
     def verilog(config, flavour, *, flatten):
         asked.append((config.name, flavour, flatten))
-        return f"// {config.name} {flavour.value}\n"
+        return f"// {config.name} {flavour.value}\nendmodule\n"
 
     monkeypatch.setenv("SYSTOLITH_CACHE", str(tmp_path))
     monkeypatch.setattr(simulator, "accelerator_verilog", verilog)
@@ -28,11 +28,21 @@ def test_verilog_is_generated_once_for_each_configuration_and_flavour(generated)
     for _ in range(2):
         for name in ("tiny", "default"):
             text = simulator.simulation_verilog(PRESETS[name], progress=told.append)
-            assert text == f"// {name} {Flavour.SIMULATION.value}\n"
+            assert text == f"// {name} {Flavour.SIMULATION.value}\nendmodule\n"
     assert generated == [(name, Flavour.SIMULATION, True) for name in ("tiny", "default")]
     assert told == [f"Amaranth and Yosys: Verilog of {name}" for name in ("tiny", "default")]
     simulator.simulation_verilog(TINY, Flavour.PLAIN)
     assert generated[2:] == [("tiny", Flavour.PLAIN, False)]
+
+
+@pytest.mark.parametrize("left", [b"", b"// tiny\n", b"\xff\x00"])
+def test_damaged_verilog_is_generated_again(generated, tmp_path, left):
+    text = simulator.simulation_verilog(TINY)
+    (path,) = tmp_path.glob("verilog-*.v")
+    path.write_bytes(left)
+    assert simulator.simulation_verilog(TINY) == text
+    assert path.read_text() == text
+    assert len(generated) == 2
 
 
 def test_other_gateware_is_other_verilog(generated, monkeypatch):
