@@ -98,7 +98,7 @@ def _shifted(beat: int, word: int) -> float:
     return (beat + word) * math.log2(units)
 
 
-def _features(config: AcceleratorConfig) -> list[float]:
+def _features(resource: str, config: AcceleratorConfig) -> list[float]:
     """Return the terms whose weighted sums estimate LUTs and FFs outside queues."""
     rows, cols = config.rows, config.cols
     address = _bits(config.acc_depth)
@@ -114,12 +114,14 @@ def _features(config: AcceleratorConfig) -> list[float]:
         # Between the bus and the buffers' words: registers, and the shifters that align bytes.
         config.bus_bytes * (rows + cols),
         _shifted(config.bus_bytes, config.block) + _shifted(config.bus_bytes, cols),
+        # The transforms of Winograd's convolution, with what surrounds them.
+        _in_transforms(resource, config),
     ]
 
 
 def _fit(resource: str, configs: Sequence[AcceleratorConfig], counts: np.ndarray) -> np.ndarray:
     """Return coefficients, none negative, of the features with the least relative errors."""
-    features = np.array([_features(config) for config in configs]) / counts[:, None]
+    features = np.array([_features(resource, config) for config in configs]) / counts[:, None]
     known = np.array([_in_queues(config)[resource] for config in configs]) / counts
     found = np.zeros(features.shape[1])
     used = list(range(len(found)))
@@ -133,7 +135,7 @@ def _fit(resource: str, configs: Sequence[AcceleratorConfig], counts: np.ndarray
 
 
 def _fitted(resource: str, coefficients: np.ndarray, config: AcceleratorConfig) -> float:
-    return float(coefficients @ _features(config)) + _in_queues(config)[resource]
+    return float(coefficients @ _features(resource, config)) + _in_queues(config)[resource]
 
 
 @cache
@@ -210,7 +212,7 @@ def _transformed_rams(config: AcceleratorConfig) -> int:
 
 _TRANSFORMS = {"LUT": (297, 205, 1500), "FF": (361, 188, 1115)}
 """LUTs and FFs of the transforms, for each row, column and requantiser: syntheses of the units
-alone. The table has no configuration with them."""
+alone. The fit scales their sum."""
 
 
 def _in_transforms(resource: str, config: AcceleratorConfig) -> int:
@@ -241,8 +243,7 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
         if resource in _COUNTED:
             found[resource] = _COUNTED[resource](config)
         else:
-            fitted = _fitted(resource, _coefficients(resource), config)
-            found[resource] = round(fitted) + _in_transforms(resource, config)
+            found[resource] = round(_fitted(resource, _coefficients(resource), config))
     return found
 
 

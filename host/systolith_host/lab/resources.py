@@ -11,6 +11,7 @@ import systolith_hw
 from systolith_host.fpga.estimate import RESOURCES, Sample, error_table, read_grid
 from systolith_host.fpga.synthesis import resources, synthesise
 from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
+from systolith_hw.spec.presets import PRESETS
 
 __all__ = ["CONFIGS", "fill_grid", "gateware_hash", "write_grid"]
 
@@ -27,10 +28,11 @@ _AXES = (
     "bus_bytes",
     "burst_beats",
     "queue_depth",
+    "winograd",
 )
 
 _POINTS = (
-    # rows, cols, act, weight, param, acc, acc bits, lanes, multiplier, bus, burst, queue
+    # rows, cols, act, weight, param, acc, acc bits, lanes, multiplier, bus, burst, queue, winograd
     (2, 2, 512, 128, 32, 16, 32, 1, 16, 4, 16, 4),
     (2, 8, 4096, 1024, 64, 256, 32, 2, 16, 8, 16, 8),
     (3, 6, 2048, 512, 96, 128, 28, 1, 16, 4, 32, 2),
@@ -47,11 +49,13 @@ _POINTS = (
     (10, 10, 8192, 2048, 320, 512, 32, 2, 16, 16, 32, 16),
     (12, 12, 8192, 2048, 384, 256, 32, 4, 16, 8, 32, 16),
     (8, 8, 4096, 1024, 128, 128, 24, 1, 12, 4, 16, 8),
+    (4, 4, 2048, 512, 64, 256, 30, 2, 16, 8, 16, 4, 6),
+    (8, 4, 4096, 1024, 128, 512, 28, 4, 16, 16, 16, 8, 10),
 )
 
 
 def _config(values: Sequence[int]) -> AcceleratorConfig:
-    fields = dict(zip(_AXES, values, strict=True))
+    fields = dict(zip(_AXES, (*values, 0)[: len(_AXES)], strict=True))
     block = min(fields["rows"], fields["cols"])
     words = least_out_depth(fields["bus_bytes"], fields["burst_beats"], block)
     return AcceleratorConfig(
@@ -63,7 +67,7 @@ def _config(values: Sequence[int]) -> AcceleratorConfig:
     )
 
 
-CONFIGS = tuple(_config(values) for values in _POINTS)
+CONFIGS = (*(_config(values) for values in _POINTS), PRESETS["ecp5-85f-winograd"])
 """Small to middle arrays that differ in everything that affects resources."""
 
 

@@ -37,6 +37,16 @@ def test_the_grid_is_there_and_the_fit_is_close():
     assert "LUT" in fit_note()
 
 
+def test_winograd_on_an_85f_is_estimated_by_a_synthesis_of_it():
+    config = PRESETS["ecp5-85f-winograd"]
+    samples = read_grid()
+    (sample,) = [one for one in samples if one.config.fingerprint == config.fingerprint]
+    assert sum(1 for one in samples if one.config.winograd) == 3
+    found = estimate(config)
+    for resource in ("LUT", "FF"):
+        assert found[resource] == pytest.approx(sample.used[resource], rel=0.05)
+
+
 def test_more_takes_more():
     base = PRESETS["ecp5-85f"]
     for change in ({"cols": 24, "param_depth": 384}, {"rows": 24}, {"bus_bytes": 32}):
