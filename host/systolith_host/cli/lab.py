@@ -32,7 +32,7 @@ lab = typer.Typer(
     epilog="Examples:\n\n"
     "  systolith lab validate --out docs\n\n"
     "  systolith lab validate --cases 60 --turnaround 1,4,15,64\n\n"
-    "  systolith lab validate --vgg16 default --vgg16 large"
+    "  systolith lab validate --vgg16 default --vgg16 default-direct"
 )
 def validate(
     cases: Annotated[
