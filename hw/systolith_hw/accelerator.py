@@ -100,7 +100,10 @@ class Accelerator(wiring.Component):
         m.submodules.registers = parts.registers
         m.submodules.controller = parts.controller
         m.submodules.counters = parts.counters
-        buffers = {buffer: SkewedMemory(buffer_shape(buffer, config)) for buffer in Buffer}
+        buffers = {
+            buffer: SkewedMemory(buffer_shape(buffer, config))
+            for buffer in (Buffer.ACT, Buffer.WEIGHT, Buffer.PARAM)
+        }
         for buffer, memory in buffers.items():
             m.submodules[f"{buffer.name.lower()}_buffer"] = memory
 
@@ -131,6 +134,8 @@ class Accelerator(wiring.Component):
         connect(m, core.weight, buffers[Buffer.WEIGHT].read)
         connect(m, store.param, buffers[Buffer.PARAM].read)
         connect(m, store.drain, core.drain)
+        if config.functions:
+            connect(m, load.table, store.table)
 
         m.d.comb += resets[0].eq(parts.controller.engine_reset)
         self._build_progress(m, parts)

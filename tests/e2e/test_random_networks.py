@@ -26,7 +26,8 @@ from systolith_sim.emulator.device import Emulator
 )
 def test_emulator_equals_golden_model_and_misses_no_dependency(seed, batch, fuse_pool):
     rng = random.Random(seed)
-    config, qgraph = random_config(rng), random_qgraph(rng)
+    config = random_config(rng)
+    qgraph = random_qgraph(rng, functions=bool(config.functions))
     note(f"{config}")
     note(f"{[(type(layer).__name__, layer.name, layer.inputs) for layer in qgraph.layers]}")
     images = random_input(rng, qgraph, batch)

@@ -54,8 +54,10 @@ TALL = AcceleratorConfig(
     outstanding_reads=3,
     outstanding_writes=2,
     queue_depth=2,
+    functions=1,
 )
-WIDE = replace(TALL, name="wide", rows=2, cols=6, bus_bytes=4, param_depth=24, out_depth=40)
+NARROW = {"rows": 2, "cols": 6, "bus_bytes": 4, "param_depth": 24, "out_depth": 40}
+WIDE = replace(TALL, name="wide", functions=0, **NARROW)
 CONFIGS = {config.name: config for config in (TALL, WIDE)}
 
 
@@ -63,7 +65,7 @@ def random_programs(rng: random.Random, config: AcceleratorConfig):
     """Return short layers of random networks: the job's entry of each, and its three memories."""
     entries, memories = [], []
     while len(entries) < PROGRAMS:
-        qgraph = random_qgraph(rng)
+        qgraph = random_qgraph(rng, functions=bool(config.functions))
         try:
             program = compile_network(qgraph, config, rng.randint(1, 2))
         except ShortageError:

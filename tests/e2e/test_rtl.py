@@ -56,7 +56,7 @@ ODD = AcceleratorConfig(
     outstanding_writes=1,
     queue_depth=2,
 )
-WIDE = replace(ODD, name="wide", rows=3, cols=12, bus_bytes=4, out_depth=40)
+WIDE = replace(ODD, name="wide", rows=3, cols=12, bus_bytes=4, out_depth=40, functions=1)
 
 PATCHES = [config for config in CONFIGS if config.name in ("4x4-patches", "8x4-few-patches")]
 
@@ -87,7 +87,7 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
         if config.winograd:
             qgraph, images = random_winograd_case(rng, config)
         else:
-            qgraph = random_qgraph(rng)
+            qgraph = random_qgraph(rng, functions=bool(config.functions))
             images = random_input(rng, qgraph, rng.randint(1, 3))
         tilings = random_tilings(rng, winograd=1.0) if config.winograd else nullcontext()
         try:

@@ -100,14 +100,17 @@ def _compile(
     operations = lower(qgraph, config, fuse_pool=fuse_pool)
     space = MemoryMap()
     data: list[tuple[int, np.ndarray]] = []
-    parts: list[tuple[int, int]] = []
+    parts: list[tuple[int, int, int]] = []
     for operation in operations:
         weights = operation.weights.reshape(-1).view(np.uint8)
         params = operation.params.reshape(-1)
-        parts.append(
-            (space.reserve(weights.size, "weights"), space.reserve(params.size, "parameters"))
-        )
-        data += [(parts[-1][0], weights), (parts[-1][1], params)]
+        weight_address = space.reserve(weights.size, "weights")
+        param_address, table_address = space.reserve(params.size, "parameters"), 0
+        data += [(weight_address, weights), (param_address, params)]
+        if operation.table is not None:
+            table_address = space.reserve(operation.table.size, "parameters")
+            data.append((table_address, operation.table.view(np.uint8)))
+        parts.append((weight_address, param_address, table_address))
     places: dict[str, Place] = {}
     packed = max(op.pixel_bytes for op in operations)
     inside = placed_parts(qgraph, config)
@@ -133,14 +136,12 @@ def _compile(
     layers = []
     schedules = []
     for number, operation in enumerate(operations):
-        weight_address, param_address = parts[number]
         if progress is not None:
             progress(operation.name, number, len(operations))
         addresses = Addresses(
             tuple(places[name] for name in operation.inputs),
             places[operation.output],
-            weight_address,
-            param_address,
+            *parts[number],
         )
         schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, memory)
         schedules.append(replace(schedule, estimate=float(cycles)))

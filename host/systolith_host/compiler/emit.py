@@ -59,7 +59,8 @@ def _instructions(work: Work, order: Iterable[Entry]) -> Iterator[Instruction]:
             waits = {"after_drained" if param else "after_computed": after + 1}
             found = load_fields(work, row)
             for fields in found:
-                place = {"dest": fields["dest"] + address}
+                room = 0 if fields["buffer"] == Buffer.TABLE else address
+                place = {"dest": fields["dest"] + room}
                 yield Instruction(opcode, {**fields, **place, **waits})
             loads += len(found)
             loaded[row] = loads

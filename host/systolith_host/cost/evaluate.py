@@ -129,7 +129,7 @@ def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ..
     pools = [layer.kernel for layer in qgraph.layers if isinstance(layer, QMaxPool)]
     window = max((high * wide for high, wide in pools), default=1)
     sums = (config.acc_width, config.multiplier_width)
-    return (config.rows, config.cols, *sums, min(config.acc_depth, window))
+    return (config.rows, config.cols, *sums, min(config.acc_depth, window), config.functions)
 
 
 _operations: dict[tuple, tuple[Operation, ...]] = {}
@@ -160,7 +160,8 @@ def places_of(
     target = place_of(qgraph.tensors[operation.output], space, config, batch, 0)
     weights = space.reserve(operation.weights.size, "weights")
     params = space.reserve(operation.params.size, "parameters")
-    return Addresses(sources, target, weights, params)
+    table = space.reserve(operation.table.size, "parameters") if operation.table is not None else 0
+    return Addresses(sources, target, weights, params, table)
 
 
 _SCHEDULING = (

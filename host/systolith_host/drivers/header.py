@@ -12,8 +12,8 @@ from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
     OPCODE_WIDTH,
     PARAM_BYTES,
-    Buffer,
     Opcode,
+    buffers_of,
     fields_of,
 )
 from systolith_hw.spec.registers import ENGINE_STATES, REGISTERS, Engine, ErrorCode
@@ -132,15 +132,15 @@ def _instructions(config: AcceleratorConfig | None) -> Iterator[str]:
     yield _define("OPCODE_LOW", 0)
     yield _define("OPCODE_WIDTH", OPCODE_WIDTH)
     yield _define("PARAM_BYTES", PARAM_BYTES, "of a parameter entry")
-    for buffer in Buffer:
+    for buffer in buffers_of(config):
         yield _define(f"BUFFER_{buffer.name}", int(buffer))
     for opcode in Opcode:
         yield ""
         yield _define(f"OPCODE_{opcode.name}", int(opcode))
-        present = fields_of(opcode, config)
+        present = {field.name for field in fields_of(opcode, config)}
         position = OPCODE_WIDTH
         for field in FIELDS[opcode]:
-            if field in present:
+            if field.name in present:
                 name = f"{opcode.name}_{field.name}"
                 kind = ", signed" if field.signed else ""
                 yield _define(f"{name}_LOW", position, f"{field.doc}{kind}")

@@ -143,7 +143,7 @@ def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> 
     """Return short programs of random networks."""
     layers: list[Layer] = []
     while len(layers) < count:
-        qgraph = random_qgraph(rng)
+        qgraph = random_qgraph(rng, functions=bool(config.functions))
         try:
             program = compile_network(qgraph, config, rng.choice([1, 1, 2]))
         except ShortageError:

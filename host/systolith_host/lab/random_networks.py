@@ -14,6 +14,7 @@ from systolith_host.network.qgraph import (
     QGraph,
     QLayer,
     QMaxPool,
+    QTable,
     QTensor,
 )
 from systolith_host.program.program import Program
@@ -59,6 +60,7 @@ def random_config(rng: random.Random) -> AcceleratorConfig:
         outstanding_reads=rng.choice([1, 2, 8]),
         outstanding_writes=rng.choice([1, 4]),
         queue_depth=rng.choice([1, 2, 3, 8, 16]),
+        functions=rng.choice([0, 1]),
     )
 
 
@@ -82,13 +84,19 @@ def random_small_config(rng: random.Random) -> AcceleratorConfig:
     )
 
 
-def random_qgraph(rng: random.Random) -> QGraph:
+def random_qgraph(rng: random.Random, *, functions: bool = False) -> QGraph:
     """Return a small network of convolutions, pools, sums, joins and fully connected layers.
 
     Multipliers have at most 12 bits and sums at most 28, so that every :func:`random_config` can
     take them. Now and then the network branches.
+
+    Parameters
+    ----------
+    rng : random.Random
+    functions : bool
+        Whether half of the layers that can have a function, a table of any numbers, have one.
     """
-    builder = _Builder(rng)
+    builder = _Builder(rng, functions)
     for _ in range(rng.randint(1, 3)):
         builder.add_random()
     if not builder.layers:
@@ -135,8 +143,9 @@ def _limits(unsigned: bool) -> tuple[int, int]:
 
 
 class _Builder:
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, functions: bool) -> None:
         self.rng = rng
+        self.functions = functions
         channels = rng.choice([1, 2, 3, 4, 7, 16])
         shape = (channels, rng.randint(1, 14), rng.randint(1, 14))
         self.current = self._tensor("input", shape)
@@ -148,6 +157,15 @@ class _Builder:
         low, high = _limits(unsigned)
         zero_point = self.rng.choice([low, high, 0, self.rng.randint(low, high)])
         return QTensor(name, shape, unsigned, 1.0, zero_point)
+
+    def _table(self, target: QTensor) -> QTable | None:
+        """Return a table to a tensor's type, or none."""
+        if not self.functions or self.rng.random() < 0.5:
+            return None
+        before = self._tensor("", target.shape)
+        low, high = _limits(target.unsigned)
+        values = tuple(self.rng.randint(low, high) for _ in range(256))
+        return QTable("function", before.unsigned, 1.0, before.zero_point, values)
 
     def add_random(self) -> None:
         """Append a convolution, with a pool behind it now and then, or a pool."""
@@ -185,7 +203,9 @@ class _Builder:
             self._add_conv("conv", (channels, channels, 1, 1), first.shape, {})
         name = f"add{len(self.layers)}"
         target = self._tensor(f"{name}_out", (channels, height, width))
-        limits = _limits(target.unsigned)
+        table = self._table(target)
+        sums = table or target
+        limits = _limits(sums.unsigned)
         limit = rng.choice([127, 32639])
         factors = (rng.randint(-limit, limit), rng.randint(1, limit))
         layer = QAdd(
@@ -195,8 +215,9 @@ class _Builder:
             factors=factors,
             multiplier=rng.randint(1024, 4095),
             shift=11 + limit.bit_length(),
-            low=target.zero_point if rng.random() < 0.5 else limits[0],
+            low=sums.zero_point if rng.random() < 0.5 else limits[0],
             high=limits[1],
+            table=table,
         )
         self._add(layer, target)
 
@@ -286,9 +307,11 @@ class _Builder:
         # Sums vary by about 5400 * sqrt(terms), outputs shall by about 64.
         spread = 74 * terms if ones else 5400 * math.sqrt(terms)
         shift = np.full(outputs, round(math.log2(2048 * spread / 64)))
-        low, high = _limits(target.unsigned)
+        table = self._table(target)
+        sums = table or target
+        low, high = _limits(sums.unsigned)
         if rng.random() < 0.5:
-            low = target.zero_point
+            low = sums.zero_point
         elif rng.random() < 0.3:
             low, high = sorted((rng.randint(low, high), rng.randint(low, high)))
         layer = QConv(
@@ -302,6 +325,7 @@ class _Builder:
             shift=shift,
             low=low,
             high=high,
+            table=table,
             **numbers,
         )
         self._add(layer, target)

@@ -143,6 +143,35 @@ CONFIGS = (
         winograd=16,
         **{**_SMALL, "acc_depth": 576, "acc_width": 28},
     ),
+    AcceleratorConfig(
+        name="6x3-functions",
+        rows=6,
+        cols=3,
+        weight_depth=90,
+        post_lanes=1,
+        bus_bytes=16,
+        burst_beats=8,
+        outstanding_reads=2,
+        outstanding_writes=2,
+        queue_depth=4,
+        functions=1,
+        **{**_SMALL, "param_depth": 18},
+    ),
+    AcceleratorConfig(
+        name="4x8-patches-functions",
+        rows=4,
+        cols=8,
+        weight_depth=96,
+        post_lanes=4,
+        bus_bytes=8,
+        burst_beats=16,
+        outstanding_reads=4,
+        outstanding_writes=2,
+        queue_depth=4,
+        winograd=5,
+        functions=1,
+        **{**_SMALL, "acc_depth": 200, "acc_width": 30},
+    ),
 )
 """Few, because each needs a simulator; they differ in everything that timing depends on."""
 
@@ -174,7 +203,8 @@ def random_cases(
             qgraph, images = random_winograd_case(rng, config)
             batch = len(images)
         else:
-            qgraph, batch = random_qgraph(rng), rng.choice([1, 1, 2, 3])
+            qgraph = random_qgraph(rng, functions=bool(config.functions))
+            batch = rng.choice([1, 1, 2, 3])
         memory = random_memory(rng, config.bus_bytes, turnarounds)
         try:
             with random_tilings(rng, winograd=0.8):

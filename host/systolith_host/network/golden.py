@@ -5,8 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from systolith_host.network.host import run_integers
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QHost, QLayer, QTensor
-from systolith_sim.golden.ops import add, conv2d, max_pool
+from systolith_host.network.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QHost,
+    QLayer,
+    QTable,
+    QTensor,
+)
+from systolith_sim.golden.ops import add, conv2d, look_up, max_pool
 
 __all__ = ["layer_macs", "run_golden", "run_layer", "tensor_dtype"]
 
@@ -14,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is under way, the work done, and all the work."""
 
 
-def tensor_dtype(tensor: QTensor) -> np.dtype:
+def tensor_dtype(tensor: QTensor | QTable) -> np.dtype:
     """Return the NumPy type of a tensor's values."""
     return np.dtype(np.uint8 if tensor.unsigned else np.int8)
 
@@ -37,6 +46,8 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
                 f"input of {layer.name} must be {tensor_dtype(source)} (N, *{source.shape}), "
                 f"not {x.dtype} {x.shape}"
             )
+    table = layer.table if isinstance(layer, QConv | QAdd) else None
+    sums = table or target
     if isinstance(layer, QConv):
         y = conv2d(
             inputs[0],
@@ -48,10 +59,10 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
             padding=layer.padding,
             dilation=layer.dilation,
             input_zero_point=sources[0].zero_point,
-            output_zero_point=target.zero_point,
+            output_zero_point=sums.zero_point,
             low=layer.low,
             high=layer.high,
-            dtype=tensor_dtype(target),
+            dtype=tensor_dtype(sums),
             groups=layer.groups,
         )
     elif isinstance(layer, QAdd):
@@ -61,10 +72,10 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
             layer.multiplier,
             layer.shift,
             input_zero_points=(sources[0].zero_point, sources[1].zero_point),
-            output_zero_point=target.zero_point,
+            output_zero_point=sums.zero_point,
             low=layer.low,
             high=layer.high,
-            dtype=tensor_dtype(target),
+            dtype=tensor_dtype(sums),
         )
     elif isinstance(layer, QConcat):
         y = np.concatenate(inputs, axis=1)
@@ -72,6 +83,8 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
         y = run_integers(layer.part, inputs, sources, target).reshape(-1, *target.shape)
     else:
         y = max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
+    if table is not None:
+        y = look_up(y, table.values, tensor_dtype(target))
     if y.shape[1:] != target.shape:
         raise ValueError(f"output of {layer.name} must be {target.shape}, not {y.shape[1:]}")
     return y

@@ -8,7 +8,7 @@ import numpy as np
 
 from systolith_host.program.part import HostPart
 
-__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QHost", "QLayer", "QMaxPool", "QTensor"]
+__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QHost", "QLayer", "QMaxPool", "QTable", "QTensor"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,30 @@ class QTensor:
 
 
 @dataclass(frozen=True)
+class QTable:
+    """A function of a layer's results, as a table of integers.
+
+    The layer then requantises and clamps to values before the function, of a type and zero point
+    of their own, and the function's value for each of them is looked up.
+
+    Parameters
+    ----------
+    function : str
+        Its name, for people.
+    unsigned, scale, zero_point
+        Of the values before the function, as in :class:`QTensor`.
+    values : tuple of int
+        256, in the output's own type: for the least value before the function, the next one, ...
+    """
+
+    function: str
+    unsigned: bool
+    scale: float
+    zero_point: int
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class QConv:
     """A convolution, fully connected layer or mean, requantised per output channel.
 
@@ -55,11 +79,13 @@ class QConv:
         In units of input scale times weight scale; zero points not folded in.
     multiplier, shift : ndarray of int64, shape (K,)
     low, high : int
-        Clamp in the output's own type.
+        Clamp in the output's own type; in that before the function, if there is one.
     stride, dilation : (vertical, horizontal)
     padding : (top, bottom, left, right)
     groups : int
         Divides input and output channels; each group's outputs see its inputs only.
+    table : QTable, optional
+        Function of the requantised values; zero point and clamp above are those before it.
     """
 
     name: str
@@ -76,6 +102,7 @@ class QConv:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    table: QTable | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -121,8 +148,8 @@ class QAdd:
         Tensors a and b.
     factors : (int, int)
         At most 16 bits each, sign included: -128 * 257 to 127 * 257.
-    multiplier, shift, low, high : int
-        As in :class:`QConv`.
+    multiplier, shift, low, high, table
+        As in :class:`QConv`, for all channels.
     """
 
     name: str
@@ -133,6 +160,7 @@ class QAdd:
     shift: int
     low: int
     high: int
+    table: QTable | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QMaxPool, QTensor
+from systolith_host.network.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QLayer,
+    QMaxPool,
+    QTable,
+    QTensor,
+)
 
 __all__ = ["load_qgraph", "save_qgraph"]
 
@@ -36,7 +45,9 @@ def save_qgraph(qgraph: QGraph, path: Path | str) -> None:
             value = getattr(layer, field.name)
             if isinstance(layer, QConv) and field.name in _ARRAYS:
                 arrays[f"{layer.name}.{field.name}"] = np.ascontiguousarray(value)
-            else:
+            elif isinstance(value, QTable):
+                fields[field.name] = dataclasses.asdict(value)
+            elif value is not None:
                 fields[field.name] = value
         layers.append(fields)
     meta = {
@@ -81,6 +92,9 @@ def load_qgraph(path: Path | str) -> QGraph:
                     key: tuple(value) if isinstance(value, list) else value
                     for key, value in entry.items()
                 }
+                if "table" in fields:
+                    table = fields["table"]
+                    fields["table"] = QTable(**{**table, "values": tuple(table["values"])})
                 kind = _KINDS[fields.pop("type")]
                 if kind is QConv:
                     for name in _ARRAYS:

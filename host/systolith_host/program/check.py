@@ -11,12 +11,12 @@ import numpy as np
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
-    PARAM_BYTES,
     Buffer,
     Instruction,
     Opcode,
     decode,
 )
+from systolith_hw.spec.legal import word_bytes
 
 if TYPE_CHECKING:
     from systolith_host.program.program import LayerProgram, Place, Program
@@ -226,10 +226,8 @@ def _check_layer(program: "Program", layer: "LayerProgram") -> None:
 def _span(instruction: Instruction, config: AcceleratorConfig) -> tuple[int, int]:
     """Return the first byte of external memory that a LOAD or STORE touches, and the last + 1."""
     word = config.block
-    if instruction.opcode is Opcode.LOAD and instruction["buffer"] == Buffer.WEIGHT:
-        word = config.cols
-    elif instruction.opcode is Opcode.LOAD and instruction["buffer"] == Buffer.PARAM:
-        word = PARAM_BYTES
+    if instruction.opcode is Opcode.LOAD:
+        word = word_bytes(Buffer(instruction["buffer"]), config)
     first = last = instruction["addr"]
     for count, pitch in (("planes", "plane_pitch"), ("runs", "run_pitch")):
         way = (instruction[count] - 1) * instruction[pitch]

@@ -68,6 +68,8 @@ def buffer_use(timeline: Timeline) -> tuple[Occupancy, ...]:
         _, begin, end, _ = map(int, timeline.times[number])
         if one.opcode == Opcode.LOAD:
             buffer = Buffer(fields["buffer"])
+            if buffer == Buffer.TABLE:
+                continue
             row = table[number]
             words = int(row[words_of["words"]])
             if buffer == Buffer.ACT:

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from systolith_hw.interface.layouts import PARAM_LAYOUT, instruction_layout
 from systolith_hw.interface.signature import NamedSignature
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import Buffer, Opcode
+from systolith_hw.spec.isa import TABLE_ENTRIES, Buffer, Opcode
 
 __all__ = [
     "SINK_JOB",
@@ -65,6 +65,8 @@ def buffer_shape(buffer: Buffer, config: AcceleratorConfig) -> BufferShape:
         return BufferShape(8, config.rows, config.row_groups, config.act_depth)
     if buffer is Buffer.WEIGHT:
         return BufferShape(8, config.cols, 1, config.weight_depth)
+    if buffer is Buffer.TABLE:
+        return BufferShape(8, 1, 1, TABLE_ENTRIES)
     lanes = config.post_lanes
     return BufferShape(PARAM_LAYOUT, lanes, lanes, config.param_depth // lanes)
 

@@ -12,12 +12,13 @@ from systolith_hw.interface.bus_layouts import burst_layout, run_layout
 from systolith_hw.interface.engine import EngineStatus, LoadState
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.load.linear import LinearWriter
+from systolith_hw.load.table import TableWriter
 from systolith_hw.load.tiles import TileWriter
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode
+from systolith_hw.spec.isa import REGION_FIELDS, Buffer, Opcode, buffers_of
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.timing import LOAD_JOBS, LOAD_RUNS
 from systolith_hw.stream.gate import TokenGate
@@ -47,6 +48,7 @@ class LoadEngine(wiring.Component):
     burst : Out, stream of bursts to read
     beat : In, stream of the beats read
     act, weight, param : Out, the buffers' write sides
+    table : Out, only with ``functions``: the tables' write side
     status : Out, done with every LOAD whose last word is on its way into its buffer
     """
 
@@ -57,6 +59,7 @@ class LoadEngine(wiring.Component):
     act: Any
     weight: Any
     param: Any
+    table: Any
     status: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -70,6 +73,11 @@ class LoadEngine(wiring.Component):
                 "act": Out(BufferWrite(buffer_shape(Buffer.ACT, config))),
                 "weight": Out(BufferWrite(buffer_shape(Buffer.WEIGHT, config))),
                 "param": Out(BufferWrite(buffer_shape(Buffer.PARAM, config))),
+                **(
+                    {"table": Out(BufferWrite(buffer_shape(Buffer.TABLE, config)))}
+                    if config.functions
+                    else {}
+                ),
                 "status": Out(EngineStatus(LoadState, regions=True)),
             }
         )
@@ -77,7 +85,7 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        sizes = {buffer: word_bytes(buffer, config) for buffer in Buffer}
+        sizes = {buffer: word_bytes(buffer, config) for buffer in buffers_of(config)}
         m.submodules.gate = gate = TokenGate(
             instruction_layout(Opcode.LOAD, config),
             {
@@ -123,7 +131,8 @@ class LoadEngine(wiring.Component):
         ]
 
         unpackers = {}
-        for buffer, size in sizes.items():
+        for buffer in (Buffer.ACT, Buffer.WEIGHT, Buffer.PARAM):
+            size = sizes[buffer]
             unpacker = Unpacker(config.bus_bytes, size)
             m.submodules[f"unpacker_{buffer.name.lower()}"] = unpackers[buffer] = unpacker
         active = self._build_unpacking(m, runs, unpackers)
@@ -179,6 +188,8 @@ class LoadEngine(wiring.Component):
             ]
         for buffer, unpacker in unpackers.items():
             chosen = kind == buffer.value
+            if self.config.functions and buffer is Buffer.PARAM:  # a table's words are of its size
+                chosen |= kind == Buffer.TABLE.value
             unit_shift = unpacker.unit_bytes.bit_length() - 1
             m.d.comb += [
                 unpacker.i.valid.eq(self.beat.valid & active & chosen),
@@ -204,6 +215,8 @@ class LoadEngine(wiring.Component):
             Buffer.PARAM: LinearWriter(Buffer.PARAM, config),
         }
         ports = {Buffer.ACT: self.act, Buffer.WEIGHT: self.weight, Buffer.PARAM: self.param}
+        if config.functions:
+            sinks[Buffer.TABLE], ports[Buffer.TABLE] = TableWriter(config), self.table
         # There is no current instruction. This is a register, since everything that begins one
         # waits for it: the end of the one before is known late in its cycle, and would have to
         # reach all of that.
@@ -213,13 +226,22 @@ class LoadEngine(wiring.Component):
         m.d.comb += jobs.o.ready.eq(idle)
         for buffer, sink in sinks.items():
             m.submodules[f"sink_{buffer.name.lower()}"] = sink
-            connect(m, unpackers[buffer].o, sink.word)
+            if config.functions and buffer in (Buffer.PARAM, Buffer.TABLE):
+                m.d.comb += [
+                    sink.word.valid.eq(unpackers[Buffer.PARAM].o.valid),
+                    sink.word.p.eq(unpackers[Buffer.PARAM].o.p),
+                ]
+            else:
+                connect(m, unpackers[buffer].o, sink.word)
             connect(m, sink.write, flipped(ports[buffer]))
             m.d.comb += [
                 sink.job.valid.eq(jobs.o.valid & (jobs.o.p.buffer == buffer.value) & idle),
                 sink.last.eq(final),
             ]
             m.d.comb += [sink.job.p[name].eq(jobs.o.p[name]) for name in SINK_JOB.members]
+        if config.functions:
+            both = sinks[Buffer.PARAM].word.ready | sinks[Buffer.TABLE].word.ready
+            m.d.comb += unpackers[Buffer.PARAM].o.ready.eq(both)
         taken = Cat(sink.taken for sink in sinks.values()).any()
         finish = Cat(sink.finish for sink in sinks.values()).any()
         with m.If(finish):

@@ -10,7 +10,7 @@ from typing import Any
 
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.errors import SystolithError
-from systolith_hw.spec.isa import PARAM_BYTES
+from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES
 from systolith_hw.spec.timing import least_pass
 from systolith_hw.spec.winograd import (
     DATA_WIDTH,
@@ -38,7 +38,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Names go into Tcl, Verilog, XML, HTML and file names: no character may have a meaning there."""
 
 
-_OPTIONS = ("winograd",)
+_OPTIONS = ("winograd", "functions")
 """Fields that add units. Where one is 0, the units are left out and the field is not hashed."""
 
 
@@ -102,6 +102,9 @@ class AcceleratorConfig:
         Patches of the largest Winograd tile, 4 to 128, or 0 to leave out the units for Winograd's
         convolution. A patch takes 36 pixels of an accumulator bank, so that 36 * ``winograd`` is at
         most ``acc_depth``; sums then have :attr:`sum_width` bits.
+    functions : int
+        1 for the stage that looks results up in a table, between requantisation and pooling, or 0
+        to leave it out. Each of the :attr:`post_lanes` then has a table of 256 bytes.
 
     Raises
     ------
@@ -127,6 +130,7 @@ class AcceleratorConfig:
     outstanding_writes: int = 4
     queue_depth: int = 16
     winograd: int = 0
+    functions: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -191,6 +195,7 @@ class AcceleratorConfig:
                     f"{self.acc_depth // LANES} with acc_depth {self.acc_depth}, "
                     f"not {self.winograd}"
                 )
+        self._check_range("functions", 0, 1)
 
     def _check_range(self, field_name: str, low: int, high: int) -> None:
         value = getattr(self, field_name)
@@ -278,6 +283,11 @@ class AcceleratorConfig:
         bits = self.rows * self.patch_ring * self.act_width
         bits += self.cols * self.kernel_ring * self.weight_width
         return -(-bits // 8) + self.strip_words * self.block
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables of functions: one in each lane, all alike."""
+        return TABLE_ENTRIES * self.post_lanes * self.functions
 
     def sum_bytes(self, pixels: int) -> int:
         """Return the bytes of the sums of `pixels` pixels, of :attr:`sum_width` bits each."""

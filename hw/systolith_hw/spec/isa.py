@@ -36,6 +36,9 @@ region has exactly the words of the tile that a LOAD makes of it, or of the wind
   kernel taps fill the rows of the array.
 - ``WEIGHT``: words of ``cols`` bytes go to successive words, from word ``dest`` on.
 - ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries, from ``dest`` on.
+- ``TABLE``, only with ``functions``: words of 8 bytes go to successive entries of the table, a byte
+  each, from ``dest`` on. Entry i is the result for the value i - 128. Results are looked up after
+  their sums have left the accumulators, so a LOAD that replaces entries waits for ``stored``.
 
 **CONV** runs passes over the pixels of a tile: for c, for r, for s (one pass each, with one weight
 block), for n, for y, for x (one pixel each). The activation address starts at ``act_base``. When a
@@ -57,7 +60,8 @@ the maximum of the requantised sums in the window of dy by dx becomes one word o
 The words go to the region in that order. The bank address of the first window is ``acc_base``, for
 each b anew; the steps of x, y and n lead from window to window, and those of dx and dy from sum to
 sum within a window (all modulo 2**16). Column ``b * block + i`` takes parameter entry
-``param_base + b * block + i``.
+``param_base + b * block + i``. With ``table`` each requantised sum is replaced by its entry of the
+table before the maximum is taken.
 
 With ``winograd`` a window is the 36 lanes of a patch: dx counts its 6 vertical points, dy its 6
 horizontal points, x the patches across, y the patches down, n the images. The patches of an image
@@ -66,8 +70,9 @@ give ``height`` rows of ``width`` sums, and sums beyond these are dropped. Each 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the configuration takes sizes from here
@@ -81,11 +86,13 @@ __all__ = [
     "PARAM_BYTES",
     "REGION_FIELDS",
     "SHIFT_BITS",
+    "TABLE_ENTRIES",
     "Buffer",
     "Field",
     "Instruction",
     "Opcode",
     "Role",
+    "buffers_of",
     "decode",
     "fields_of",
     "walk_steps",
@@ -95,6 +102,9 @@ INSTRUCTION_BYTES = 64
 OPCODE_WIDTH = 4
 PARAM_BYTES = 8
 """Bytes of a parameter entry: bias (int32), multiplier (24 bits), shift (8 bits)."""
+
+TABLE_ENTRIES = 256
+"""Entries of a table, a byte each: one for every value of an activation."""
 
 SHIFT_BITS = 8
 """Bits by which a CONV with ``shift`` shifts sums: those of a weight."""
@@ -116,6 +126,7 @@ class Buffer(IntEnum):
     ACT = 0
     WEIGHT = 1
     PARAM = 2
+    TABLE = 3
 
 
 class Role(Enum):
@@ -154,6 +165,8 @@ class Field:
     option : str
         Name of a field of the configuration. Where that is 0 the instruction does not have this
         field, and its bits are reserved.
+    unless : str
+        Name of a field of the configuration. Where that is 0 the largest value is not legal.
     """
 
     name: str
@@ -166,6 +179,7 @@ class Field:
     role: Role = Role.VALUE
     counter: str = ""
     option: str = ""
+    unless: str = ""
 
     @property
     def low(self) -> int:
@@ -234,8 +248,8 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         _after("computed"),
         _after("drained"),
         _after("stored"),
-        Field("buffer", 2, "Buffer.ACT, WEIGHT or PARAM", most=int(Buffer.PARAM)),
-        Field("dest", 24, "first word (ACT, WEIGHT) or entry (PARAM) of the buffer"),
+        Field("buffer", 2, "Buffer.ACT, WEIGHT, PARAM or TABLE", unless="functions"),
+        Field("dest", 24, "first word (ACT, WEIGHT) or entry (PARAM, TABLE) of the buffer"),
         *_region(),
         Field("lane", 8, "ACT: group of `block` lanes that is written"),
         Field("rows", 16, "ACT: rows of a plane, without padding", least=1),
@@ -286,15 +300,32 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pool", 1, "winograd: words are maxima of 2x2 sums", option="winograd"),
         Field("width", 8, "winograd: sums of a row that the patches give", option="winograd"),
         Field("height", 8, "winograd: rows of sums of an image", option="winograd"),
+        Field("table", 1, "results are looked up in the table", option="functions"),
     ),
 }
 
 
+@lru_cache(maxsize=64)
 def fields_of(opcode: Opcode, config: "AcceleratorConfig | None" = None) -> tuple[Field, ...]:
     """Return the fields that an instruction has in a configuration; without one, all of them."""
     if config is None:
         return FIELDS[opcode]
-    return tuple(field for field in FIELDS[opcode] if field.present(config))
+    return tuple(
+        replace(field, most=field.high - 1)
+        if field.unless and not getattr(config, field.unless)
+        else field
+        for field in FIELDS[opcode]
+        if field.present(config)
+    )
+
+
+def buffers_of(config: "AcceleratorConfig | None" = None) -> tuple[Buffer, ...]:
+    """Return the buffers that a configuration has; without one, all of them."""
+    return tuple(
+        buffer
+        for buffer in Buffer
+        if config is None or config.functions or buffer is not Buffer.TABLE
+    )
 
 
 REGION_FIELDS = tuple(field.name for field in _region())
@@ -380,14 +411,18 @@ def decode(data: bytes, config: "AcceleratorConfig") -> Instruction:
     opcode = Opcode(number)
     position = OPCODE_WIDTH
     values = {}
+    present = {field.name: field for field in fields_of(opcode, config)}
     for field in FIELDS[opcode]:
         value = (word >> position) & ((1 << field.width) - 1)
         position += field.width
-        if not field.present(config):
+        if field.name not in present:
             continue
         if field.signed and value >> (field.width - 1):
             value -= 1 << field.width
         if field.external and value >> config.addr_width:
             raise ValueError(f"{opcode.name} {field.name} must be below 2**{config.addr_width}")
+        if field.unless and value > present[field.name].high:
+            limits = f"between {field.low} and {present[field.name].high}"
+            raise ValueError(f"{opcode.name} {field.name} must be {limits}, not {value}")
         values[field.name] = value
     return Instruction(opcode, values)

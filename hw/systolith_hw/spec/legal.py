@@ -8,7 +8,7 @@ from operator import add, and_, or_
 from typing import Any
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode, buffers_of
 from systolith_hw.spec.winograd import OUTPUTS, PATCH, STRIP_PATCHES
 
 __all__ = ["Rule", "broken_rule", "rules", "word_bytes"]
@@ -41,7 +41,12 @@ class Rule:
 
 def word_bytes(buffer: Buffer, config: AcceleratorConfig) -> int:
     """Return the bytes of a memory word that goes into this buffer; a PARAM entry is one word."""
-    sizes = {Buffer.ACT: config.block, Buffer.WEIGHT: config.cols, Buffer.PARAM: PARAM_BYTES}
+    sizes = {
+        Buffer.ACT: config.block,
+        Buffer.WEIGHT: config.cols,
+        Buffer.PARAM: PARAM_BYTES,
+        Buffer.TABLE: PARAM_BYTES,
+    }
     return sizes[buffer]
 
 
@@ -77,7 +82,7 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
             lambda f: reduce(or_, [f["pixel_bytes"] == size for size in sizes]),
         ),
     ]
-    for buffer in Buffer:
+    for buffer in buffers_of(config):
         unit = gcd(config.bus_bytes, word_bytes(buffer, config))
 
         def kept(f: Mapping[str, Any], buffer: Buffer = buffer, unit: int = unit) -> Any:

@@ -27,6 +27,7 @@ __all__ = [
     "STAGED_CLEAR",
     "STORE_RUNS",
     "STRIPS",
+    "TABLE",
     "TILE_PREPARE",
     "WINOGRAD_KERNEL",
     "WINOGRAD_PATCH",
@@ -49,6 +50,9 @@ CORE = 3
 
 POST = 15
 """Part of :func:`drain_latency` besides one cycle for each post-processing lane."""
+
+TABLE = 3
+"""From a requantised sum to its entry of the table, in configurations with ``functions``."""
 
 PATCH_POST = 52
 """Part of :func:`strip_latency` besides one cycle for each post-processing lane."""
@@ -191,7 +195,7 @@ def compute_latency(config: "AcceleratorConfig") -> int:
 
 def drain_latency(config: "AcceleratorConfig") -> int:
     """Return the cycles from the read of a word's last sum to the word in the drain's queue."""
-    return config.post_lanes + POST
+    return config.post_lanes + POST + TABLE * config.functions
 
 
 def strip_latency(config: "AcceleratorConfig") -> int:
@@ -209,4 +213,4 @@ def strip_latency(config: "AcceleratorConfig") -> int:
     The next STORE may begin three cycles after the last strip's latency is over, as it may three
     cycles after :func:`drain_latency`.
     """
-    return config.post_lanes + PATCH_POST
+    return config.post_lanes + PATCH_POST + TABLE * config.functions

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.interface.buffers import BufferRead, buffer_shape
+from systolith_hw.interface.buffers import BufferRead, BufferWrite, buffer_shape
 from systolith_hw.interface.core import DrainRead
 from systolith_hw.interface.layouts import OUTPUT_LAYOUT, instruction_layout
 from systolith_hw.primitives.countdown import Countdown
@@ -62,6 +62,7 @@ class Drain(wiring.Component):
     job : In, stream of :func:`drain_job_layout`
     drain : Out, :class:`DrainRead`
     param : Out, the parameter buffer's read side (SkewedMemory)
+    table : In, only with ``functions``: the tables' write side
     word : Out, stream of :func:`drained_word_layout`
     drained : Out, pulse: the last sum of a STORE has been read
     active : Out, a STORE is being drained, or its results are on their way
@@ -74,6 +75,7 @@ class Drain(wiring.Component):
     job: stream.Interface
     drain: Any
     param: Any
+    table: Any
     word: stream.Interface
     drained: Signal
     active: Signal
@@ -96,6 +98,11 @@ class Drain(wiring.Component):
                 "fault": Out(1),
                 "fault_addr": Out(24),
                 **({"holds": Out(1)} if config.winograd else {}),
+                **(
+                    {"table": In(BufferWrite(buffer_shape(Buffer.TABLE, config)))}
+                    if config.functions
+                    else {}
+                ),
             }
         )
 
@@ -302,6 +309,9 @@ class Drain(wiring.Component):
             queue.i.p.last.eq(ends),
             queue.i.valid.eq(post.word_valid),
         ]
+        if self.config.functions:
+            connect(m, flipped(self.table), post.table)
+            m.d.comb += post.use_table.eq(job.table)
         if patches:
             m.d.comb += [
                 post.flags.valid.eq(flags.valid & ~job.winograd),

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
-from systolith_hw.interface.buffers import BufferRead, buffer_shape
+from systolith_hw.interface.buffers import BufferRead, BufferWrite, buffer_shape
 from systolith_hw.interface.bus_layouts import burst_layout, write_beat_layout
 from systolith_hw.interface.core import DrainRead
 from systolith_hw.interface.engine import EngineStatus, StoreState
@@ -42,6 +42,7 @@ class StoreEngine(wiring.Component):
     progress : In, the counters it waits for
     drain : Out, :class:`DrainRead`
     param : Out, the parameter buffer's read side
+    table : In, only with ``functions``: the tables' write side
     burst : Out, stream of bursts to write
     beat : Out, stream of the beats to write
     pending : In, the memory has not acknowledged all STOREs yet
@@ -52,6 +53,7 @@ class StoreEngine(wiring.Component):
     progress: Any
     drain: Any
     param: Any
+    table: Any
     burst: stream.Interface
     beat: stream.Interface
     pending: Signal
@@ -68,6 +70,11 @@ class StoreEngine(wiring.Component):
                 "burst": Out(stream.Signature(burst_layout(config))),
                 "beat": Out(stream.Signature(write_beat_layout(config))),
                 "pending": In(1),
+                **(
+                    {"table": In(BufferWrite(buffer_shape(Buffer.TABLE, config)))}
+                    if config.functions
+                    else {}
+                ),
                 "status": Out(EngineStatus(StoreState, regions=True)),
             }
         )
@@ -167,6 +174,8 @@ class StoreEngine(wiring.Component):
 
         connect(m, drain.drain, flipped(self.drain))
         connect(m, drain.param, flipped(self.param))
+        if config.functions:
+            connect(m, flipped(self.table), drain.table)
         m.d.comb += [
             self.status.done.eq(drain.drained),
             self.status.fault.eq(drain.fault),

@@ -4,13 +4,16 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from systolith_hw.interface.buffers import BufferWrite, buffer_shape
 from systolith_hw.interface.core import DrainRead
 from systolith_hw.interface.layouts import OUTPUT_LAYOUT, PARAM_LAYOUT
 from systolith_hw.primitives.delay import delay
 from systolith_hw.primitives.register import drive
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import Buffer
+from systolith_hw.store.lookup import Lookup
 from systolith_hw.store.requantize import Requantizer
 
 __all__ = ["PostLanes", "drain_flags"]
@@ -32,6 +35,8 @@ def drain_flags(config: AcceleratorConfig) -> data.StructLayout:
 class PostLanes(wiring.Component):
     """Requantises ``post_lanes`` sums per cycle, keeps each window's maximum, joins lanes to words.
 
+    With ``functions`` the requantised values may be looked up in a table before the maximum.
+
     The reads of a word come in successive cycles, group after group. Lane l works l cycles behind
     lane 0, as the columns do, and the int8 results are aligned. A word follows :meth:`latency`
     cycles after the flags of its last read.
@@ -49,7 +54,10 @@ class PostLanes(wiring.Component):
     word : Out, ``block`` bytes
     word_valid : Out, ``word`` is new; whoever takes words cannot delay them
     value : Out, only with ``winograd``
-        An int8 result for each lane, aligned: Requantizer.LATENCY cycles after the last lane's sum.
+        An int8 result for each lane, aligned: :meth:`result_latency` cycles after the last lane's
+        sum.
+    table : In, only with ``functions``: the tables' write side
+    use_table : In, only with ``functions``: values are looked up; constant as `output` is
     """
 
     flags: Any
@@ -59,6 +67,8 @@ class PostLanes(wiring.Component):
     word: Signal
     word_valid: Signal
     value: Any
+    table: Any
+    use_table: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -72,13 +82,26 @@ class PostLanes(wiring.Component):
                 "word": Out(config.block * 8),
                 "word_valid": Out(1),
                 **({"value": Out(values)} if config.winograd else {}),
+                **(
+                    {
+                        "table": In(BufferWrite(buffer_shape(Buffer.TABLE, config))),
+                        "use_table": In(1),
+                    }
+                    if config.functions
+                    else {}
+                ),
             }
         )
 
     @staticmethod
+    def result_latency(config: AcceleratorConfig) -> int:
+        """Cycles from a sum to its result, which is ready for pooling."""
+        return Requantizer.LATENCY + (Lookup.LATENCY if config.functions else 0)
+
+    @staticmethod
     def latency(config: AcceleratorConfig) -> int:
         """Return the cycles from the flags of a word's last read to the word."""
-        aligned = DrainRead.LATENCY + Requantizer.LATENCY + config.post_lanes - 1
+        aligned = DrainRead.LATENCY + PostLanes.result_latency(config) + config.post_lanes - 1
         return aligned + 2
 
     def elaborate(self, platform: object) -> Module:
@@ -94,6 +117,12 @@ class PostLanes(wiring.Component):
                 requantizer.output.eq(self.output),
             ]
             values.append(delay(m, requantizer.value, lanes - 1 - lane, f"aligned_{lane}"))
+        if self.config.functions:
+            m.submodules.lookup = lookup = Lookup(self.config)
+            connect(m, flipped(self.table), lookup.write)
+            m.d.comb += lookup.use.eq(self.use_table)
+            m.d.comb += [lookup.i[lane].eq(value) for lane, value in enumerate(values)]
+            values = [lookup.o[lane] for lane in range(lanes)]
 
         # The flags reach the aligned values, the maxima and the word; only `valid` is reset.
         latency = self.latency(self.config)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, Buffer, Instruction
+from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, TABLE_ENTRIES, Buffer, Instruction
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
 from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
@@ -109,6 +109,7 @@ class Engines:
         self.act = np.zeros((config.act_depth, config.rows), np.float32)
         self.weight = np.zeros((config.weight_depth, config.cols), np.float32)
         self.param = np.zeros((config.param_depth, PARAM_BYTES), np.uint8)
+        self.table = np.zeros(TABLE_ENTRIES, np.int8)
         self.acc = np.zeros((2, config.acc_depth, config.cols), np.int64)
         self.start()
 
@@ -161,6 +162,10 @@ class Engines:
             name, depth = "weight", config.weight_depth
             words = data.view(np.int8).reshape(-1, size)
             target = self.weight[dest : dest + len(words)]
+        elif buffer == Buffer.TABLE:
+            name, depth = "table", TABLE_ENTRIES
+            words = data.view(np.int8)
+            target = self.table[dest : dest + len(words)]
         else:
             name, depth = "param", config.param_depth
             words = data.reshape(-1, size)
@@ -297,14 +302,24 @@ class Engines:
             position += end - start
         self.bytes_written += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
         self.stores += 1
-        return Access(reads={"param": entries}, regions=regions)
+        reads = {"param": entries}
+        if instruction["table"]:
+            reads["table"] = np.arange(TABLE_ENTRIES)
+        return Access(reads=reads, regions=regions)
+
+    def _results(
+        self, sums: np.ndarray, params: np.ndarray, instruction: Instruction
+    ) -> np.ndarray:
+        """Return what stands before pooling: requantised sums, or their entries of the table."""
+        values = _requantise(sums, params, instruction, self.config)
+        return self.table[values + TABLE_ENTRIES // 2] if instruction["table"] else values
 
     def _window_words(
         self, instruction: Instruction, bank: np.ndarray, addresses: np.ndarray, params: np.ndarray
     ) -> np.ndarray:
         """Return the words of windows, shape (words, channels); their addresses (words, sums)."""
         used, inverse = np.unique(addresses, return_inverse=True)
-        values = _requantise(bank[used], params, instruction, self.config)
+        values = self._results(bank[used], params, instruction)
         return values[inverse.reshape(addresses.shape)].max(axis=1)
 
     def _patch_words(
@@ -312,9 +327,7 @@ class Engines:
     ) -> np.ndarray:
         """Return the words of patches, shape (words, channels); their addresses (patches, 36)."""
         lanes = bank[addresses.reshape(-1, PATCH, PATCH).transpose(0, 2, 1)]
-        values = _requantise(
-            patch_sums(lanes, self.config.acc_width), params, instruction, self.config
-        )
+        values = self._results(patch_sums(lanes, self.config.acc_width), params, instruction)
         across, down, images = (instruction[f"{level}_count"] for level in "xyn")
         # (images, down, across, rows, pixels) of patches become rows and pixels of images.
         values = values.reshape(images, down, across, OUTPUTS, OUTPUTS, -1)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import Instruction, Opcode
+from systolith_hw.spec.isa import TABLE_ENTRIES, Instruction, Opcode
 from systolith_sim.emulator.engines import Access
 
 __all__ = ["HazardChecker", "HazardError"]
@@ -34,6 +34,7 @@ class HazardChecker:
             "act": config.act_depth,
             "weight": config.weight_depth,
             "param": config.param_depth,
+            "table": TABLE_ENTRIES,
         }
         # The last LOAD that wrote a word, and the last CONV or STORE that read it.
         self._writer = {name: np.full(depth, -1) for name, depth in depths.items()}
@@ -59,8 +60,8 @@ class HazardChecker:
         where = f"instruction {number} ({opcode.name} {index})"
         if opcode is Opcode.LOAD:
             for name, words in access.writes.items():
-                reader = "STORE" if name == "param" else "CONV"
-                done = drained if name == "param" else computed
+                reader = "STORE" if name in ("param", "table") else "CONV"
+                done = {"param": drained, "table": stored}.get(name, computed)
                 last = int(self._reader[name][words].max(initial=-1))
                 if last >= done:
                     raise HazardError(

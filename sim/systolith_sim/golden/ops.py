@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-__all__ = ["add", "conv2d", "conv_output_size", "max_pool"]
+__all__ = ["add", "conv2d", "conv_output_size", "look_up", "max_pool"]
 
 COLUMN_BYTES = 64 << 20
 """Memory for the columns of one matrix product, and for the weights of one."""
@@ -214,6 +214,24 @@ def add(
     scale = np.array([0, multiplier, shift], np.int64)
     values = _requantize(sums, scale[0], scale[1], scale[2]) + output_zero_point
     return np.clip(values, low, high).astype(dtype)
+
+
+def look_up(x: np.ndarray, entries: ArrayLike, dtype: type[np.integer] | np.dtype) -> np.ndarray:
+    """Replace every value by its entry of a table.
+
+    Parameters
+    ----------
+    x : ndarray of int8 or uint8
+    entries : array_like of int, shape (256,)
+        For the least value of x's type, the next one, and so on.
+    dtype : integer type
+        Of the entries; must hold them.
+
+    Returns
+    -------
+    ndarray of `dtype`, x's shape
+    """
+    return np.asarray(entries).astype(dtype)[x.astype(np.int64) - np.iinfo(x.dtype).min]
 
 
 def _requantize(

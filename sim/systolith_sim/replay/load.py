@@ -36,14 +36,14 @@ __all__ = ["LOAD", "mine", "offer", "start", "step"]
 
 _IDLE, _BUSY, _MEMORY, _COMPUTE, _STORE = range(len(ENGINE_STATES[Engine.LOAD]))
 (
-    _OPCODE, _COMPUTED, _DRAINED, _STORED, _BUFFER, _PLANES, _WORDS,
+    _OPCODE, _COMPUTED, _DRAINED, _STORED, _BUFFER, _PLANES, _WORDS, _ENTRIES,
     _TILE_ROWS, _TILE_COLUMNS, _TOP, _BOTTOM, _LEFT, _RIGHT, _PER_WORD,
 ) = (
     COLUMNS.index(name)
     for name in (
         "opcode", "after_first", "after_second", "after_third", "buffer", "planes", "words",
-        "tile_rows", "tile_columns", "body_top", "body_bottom", "body_left", "body_right",
-        "per_word",
+        "entries", "tile_rows", "tile_columns", "body_top", "body_bottom", "body_left",
+        "body_right", "per_word",
     )
 )  # fmt: skip
 _ACT = int(Buffer.ACT)
@@ -52,7 +52,8 @@ LOAD = registers(
     numbers=(
         "gate_row",
         *("run_left", "run_take", "run_end", "run_buffer"),  # the run whose beats come
-        *("words_buffer", "words_left"),  # the words of weights or parameters
+        # The words of weights, parameters or a table, and entries of the word at hand.
+        *("words_buffer", "words_left", "word_entries", "entries_left"),
         *("tile_row", "tile_waits", "line", "column", "planes_left", "packed_left"),
         "sink_row",
         *("beats", "state"),  # within a cycle: what it offers
@@ -113,8 +114,14 @@ def offer(s, f, table, items, tokens, read):
     s.column_ends = s.tile_steps and s.column == table[s.tile_row, _TILE_COLUMNS] - 1
     s.row_ends = s.column_ends and s.line == table[s.tile_row, _TILE_ROWS] - 1
     s.tile_ends = s.row_ends and s.planes_left == 0
-    s.words_step = s.words_active and items.fill[s.words_buffer] >= items.word[s.words_buffer]
-    s.words_end = s.words_step and s.words_left == 1
+    s.words_step = (
+        s.words_active
+        and s.entries_left == 0
+        and items.fill[s.words_buffer] >= items.word[s.words_buffer]
+    )
+    s.words_end = (s.words_step and s.words_left == 1 and s.word_entries == 1) or (
+        s.entries_left == 1 and s.words_left == 0
+    )
     s.free = not s.words_active and not s.tile_active
     s.takes_job = s.jobs[READY] != 0 and s.free
 
@@ -142,7 +149,7 @@ def offer(s, f, table, items, tokens, read):
         s.runs, f.load_runs
     )
 
-    if s.words_step or s.tile_steps:
+    if s.words_step or s.tile_steps or s.entries_left != 0:
         s.state = _BUSY
     elif not s.free or s.jobs[READY] != 0:
         s.state = _MEMORY
@@ -185,7 +192,10 @@ def _take(s, f, table, items, times, now):
         s.tile_active = False
     if s.tile_waits != 0:
         s.tile_waits -= 1
+    if s.entries_left != 0:
+        s.entries_left -= 1
     if s.words_step:
+        s.entries_left = s.word_entries - 1
         s.words_left -= 1
         items.fill[s.words_buffer] -= items.word[s.words_buffer]
     if s.words_end:
@@ -217,6 +227,7 @@ def _take(s, f, table, items, times, now):
             s.words_active = True
             s.words_buffer = table[job, _BUFFER]
             s.words_left = table[job, _WORDS]
+            s.word_entries = table[job, _ENTRIES]
 
 
 @compiled

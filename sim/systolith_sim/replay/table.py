@@ -31,6 +31,7 @@ COLUMNS = (
     "planes",
     "plane_pitch",
     "words",  # of the region
+    "entries",  # LOAD: of a word, each of which takes a cycle
     "tile_rows",  # of a plane in the buffer, padding included
     "tile_columns",  # steps of a row, padding and unfolding included
     "body_top",
@@ -84,6 +85,7 @@ def make_table(
         Buffer.ACT: ("activations", config.block),
         Buffer.WEIGHT: ("weights", config.cols),
         Buffer.PARAM: ("parameters", PARAM_BYTES),
+        Buffer.TABLE: ("parameters", PARAM_BYTES),
     }
     read = {name: 0 for name, _ in kinds.values()}
     used = {"activations": 0, "weights": 0, "parameters": 0, "accumulators": 0}
@@ -130,15 +132,18 @@ def make_table(
                 "after_first": f["after_computed"],
                 "after_second": f["after_drained"],
                 "after_third": f["after_stored"],
-                "buffer": f["buffer"],
+                # The words of a table go through the unpacker of parameters.
+                "buffer": min(f["buffer"], int(Buffer.PARAM)),
                 "word_bytes": size,
+                "entries": PARAM_BYTES if f["buffer"] == Buffer.TABLE else 1,
             }
             words = row["words"]
             if f["buffer"] == Buffer.ACT:
                 row |= _tile(f, config)
                 kept = row["tile_columns"] - row["first_written"]
                 words = f["planes"] * row["tile_rows"] * kept
-            used[name] = max(used[name], f["dest"] + words)
+            if f["buffer"] != Buffer.TABLE:
+                used[name] = max(used[name], f["dest"] + words)
             read[name] += _beats(row, config.bus_bytes)
         rows.append([row[name] for name in COLUMNS])
     read["instructions"] = len(rows) * (INSTRUCTION_BYTES // config.bus_bytes)

@@ -189,11 +189,12 @@ def test_winograd_widens_the_array_and_its_sums():
 
 def test_an_option_that_is_left_out_is_not_hashed():
     fields = PRESETS["tiny"].to_dict()
-    del fields["name"], fields["winograd"]
+    del fields["name"], fields["winograd"], fields["functions"]
     text = json.dumps(fields, sort_keys=True)
     digest = hashlib.sha256(text.encode()).digest()[:8]
     assert PRESETS["tiny"].fingerprint == int.from_bytes(digest, "little")
     assert config(winograd=4, acc_depth=144).fingerprint != config(acc_depth=144).fingerprint
+    assert config(functions=1).fingerprint != config().fingerprint
 
 
 def test_the_memories_of_winograd_hold_two_chunks_and_two_strips():

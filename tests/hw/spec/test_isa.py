@@ -12,15 +12,17 @@ from systolith_hw.spec.isa import (
     FIELDS,
     INSTRUCTION_BYTES,
     OPCODE_WIDTH,
+    Buffer,
     Instruction,
     Opcode,
+    buffers_of,
     decode,
     walk_steps,
 )
 from systolith_hw.spec.presets import PRESETS
 
 SMALL = PRESETS["tiny"]
-WITH_ALL = replace(SMALL, addr_width=48, acc_depth=144, winograd=4)
+WITH_ALL = replace(SMALL, addr_width=48, acc_depth=144, winograd=4, functions=1)
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
@@ -45,6 +47,16 @@ def test_a_field_of_an_option_that_is_left_out_is_reserved(opcode):
     data = Instruction(opcode, {"winograd": 1}).encode()
     assert decode(data, WITH_ALL)["winograd"] == 1
     assert decode(data, SMALL) == Instruction(opcode, {})
+
+
+def test_only_a_configuration_with_functions_has_tables():
+    assert buffers_of(SMALL) == (Buffer.ACT, Buffer.WEIGHT, Buffer.PARAM)
+    assert buffers_of(WITH_ALL) == buffers_of() == tuple(Buffer)
+    load = Instruction(Opcode.LOAD, {"buffer": int(Buffer.TABLE)})
+    assert decode(load.encode(), WITH_ALL) == load
+    store = Instruction(Opcode.STORE, {"table": 1})
+    assert decode(store.encode(), WITH_ALL) == store
+    assert decode(store.encode(), SMALL) == Instruction(Opcode.STORE, {})
 
 
 @pytest.mark.parametrize("opcode", Opcode)

@@ -97,4 +97,4 @@ def test_the_patches_of_a_tile_are_the_product_of_its_counts(most):
 
 
 def test_words_have_the_size_of_their_buffer():
-    assert [word_bytes(buffer, CONFIG) for buffer in Buffer] == [4, 4, 8]
+    assert [word_bytes(buffer, CONFIG) for buffer in Buffer] == [4, 4, 8, 8]

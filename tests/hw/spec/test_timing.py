@@ -1,5 +1,7 @@
 """The timing that the specification states is the sum of what the gateware's blocks take."""
 
+from dataclasses import replace
+
 import pytest
 
 from systolith_hw.compute.accumulator import AccumulatorColumn
@@ -12,6 +14,7 @@ from systolith_hw.memory.skewed import SkewedMemory
 from systolith_hw.spec import timing
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.store.lanes import PostLanes
+from systolith_hw.store.lookup import Lookup
 from systolith_hw.store.requantize import Requantizer
 from systolith_sim.testing.configs import small_config
 
@@ -30,6 +33,9 @@ def test_latency_of_the_drain_is_that_of_its_blocks(preset):
     config = PRESETS[preset]
     assert timing.drain_latency(config) == PostLanes.latency(config) + 1
     assert timing.POST == DrainRead.LATENCY + Requantizer.LATENCY + 2
+    with_tables = replace(config, functions=1)
+    assert timing.drain_latency(with_tables) == PostLanes.latency(with_tables) + 1
+    assert Lookup.LATENCY == timing.TABLE
 
 
 def test_blocks_take_their_constants_from_the_specification():

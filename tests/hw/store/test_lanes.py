@@ -17,8 +17,10 @@ OUTPUT = (-3, -100, 90)
 SHAPES = [(4, 1), (4, 2), (4, 4), (8, 4)]
 
 
-def make_dut(block, lanes):
-    return PostLanes(small_config(block, block, post_lanes=lanes, param_depth=4 * block))
+def make_dut(block, lanes, functions=0):
+    return PostLanes(
+        small_config(block, block, post_lanes=lanes, param_depth=4 * block, functions=functions)
+    )
 
 
 def random_entry(random):
@@ -53,7 +55,7 @@ async def play(ctx, dut, reads):
     return words
 
 
-def random_reads(dut, random, words, window, pause):
+def random_reads(dut, random, words, window, pause, function=lambda value: value):
     """Return reads, and the words they give with the cycles of their last reads."""
     block, lanes = dut.config.block, dut.config.post_lanes
     groups = block // lanes
@@ -77,8 +79,10 @@ def random_reads(dut, random, words, window, pause):
                 reads.append((flags, list(zip(sums, entries, strict=True))))
                 values.append(
                     [
-                        requantize(
-                            total, entry["bias"], entry["multiplier"], entry["shift"], *OUTPUT
+                        function(
+                            requantize(
+                                total, entry["bias"], entry["multiplier"], entry["shift"], *OUTPUT
+                            )
                         )
                         for total, entry in zip(sums, entries, strict=True)
                     ]
@@ -100,6 +104,32 @@ def test_a_word_holds_each_windows_maximum_latency_cycles_after_its_last_read(
     got = []
 
     async def bench(ctx):
+        got.extend(await play(ctx, dut, reads))
+
+    simulate(dut, bench)
+    late = dut.latency(dut.config)
+    assert got == [(cycle + late, word) for cycle, word in expected]
+
+
+@pytest.mark.parametrize(("block", "lanes"), SHAPES)
+@pytest.mark.parametrize("use", [0, 1])
+def test_values_are_looked_up_before_the_maximum(block, lanes, use):
+    dut = make_dut(block, lanes, functions=1)
+    random = Random(block)
+    table = [random.randint(-128, 127) for _ in range(256)]
+    reads, expected = random_reads(
+        dut, random, 12, 4, 0.3, lambda value: table[value + 128] if use else value
+    )
+    got = []
+
+    async def bench(ctx):
+        for place, entry in enumerate(table):
+            ctx.set(dut.table.addr, place)
+            ctx.set(dut.table.data[0], entry & 255)
+            ctx.set(dut.table.en, 1)
+            await ctx.tick()
+        ctx.set(dut.table.en, 0)
+        ctx.set(dut.use_table, use)
         got.extend(await play(ctx, dut, reads))
 
     simulate(dut, bench)

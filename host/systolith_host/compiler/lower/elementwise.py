@@ -1,5 +1,7 @@
 """Lowering of layers without weights: pools, sums, and concatenations that need a copy."""
 
+from typing import Any
+
 import numpy as np
 
 from systolith_host.compiler.lower.operation import LARGEST_TAPS, Operation
@@ -13,11 +15,40 @@ from systolith_host.compiler.lower.pack import (
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.compiler.shortage import ShortageError, depth_change
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QAdd, QConcat, QGraph, QMaxPool, QTensor
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import TABLE_ENTRIES
 from systolith_hw.spec.numerics import device_offset, fits_signed
 
-__all__ = ["check_same_numbers", "lower_add", "lower_gather", "lower_pool"]
+__all__ = ["check_same_numbers", "device_result", "lower_add", "lower_gather", "lower_pool"]
+
+
+def device_result(
+    layer: QConv | QAdd, target: QTensor, config: AcceleratorConfig
+) -> dict[str, Any]:
+    """Return zero point, clamp and table of a layer's results, as they are in the accelerator."""
+    table = layer.table
+    sums = table or target
+    offset = device_offset(sums.unsigned)
+    found = {
+        "zero_point": sums.zero_point - offset,
+        "low": layer.low - offset,
+        "high": layer.high - offset,
+    }
+    if table is None:
+        return found
+    if not config.functions:
+        raise SystolithError(
+            f"{layer.name}: its {table.function} needs the stage that looks functions up, which "
+            f"{config.name} leaves out; build with functions 1"
+        )
+    entries = np.array(table.values, np.int64) - device_offset(target.unsigned)
+    if entries.shape != (TABLE_ENTRIES,) or entries.min() < -128 or entries.max() > 127:
+        raise SystolithError(
+            f"{layer.name}: the table of its {table.function} must have {TABLE_ENTRIES} values of "
+            "the output's type; quantise the network again"
+        )
+    return {**found, "table": entries.astype(np.int8)}
 
 
 def lower_pool(qgraph: QGraph, config: AcceleratorConfig, layer: QMaxPool) -> Operation:
@@ -99,7 +130,6 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
     weights = np.concatenate(
         [diagonal * np.int8(factor) for half in halves for factor in half], axis=1
     )
-    offset = device_offset(target.unsigned)
     return Operation(
         name=layer.name,
         kind="add",
@@ -114,9 +144,7 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
         out_width=width,
         reach=identity_reach(channels, config),
         sweeps=((0, False), (1, False), (0, True), (1, False)),
-        zero_point=target.zero_point - offset,
-        low=layer.low - offset,
-        high=layer.high - offset,
+        **device_result(layer, target, config),
         weights=weights,
         params=entries(config, np.full(channels, bias), *numbers),
         macs=0,

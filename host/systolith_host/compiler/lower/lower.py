@@ -2,6 +2,7 @@
 
 from systolith_host.compiler.lower.elementwise import (
     check_same_numbers,
+    device_result,
     lower_add,
     lower_gather,
     lower_pool,
@@ -166,12 +167,10 @@ def _lower_conv(
 ) -> Operation:
     source = qgraph.tensors[layer.input]
     target = qgraph.tensors[pool.output if pool else layer.output]
-    sums = qgraph.tensors[layer.output]
     channels, height, width = source.shape
     kernel = layer.weight.shape[2:]
     extent = tuple((k - 1) * d + 1 for k, d in zip(kernel, layer.dilation, strict=True))
     window = pool.kernel if pool else (1, 1)
-    offset = device_offset(target.unsigned)
     zero_point = source.zero_point - device_offset(source.unsigned)
     reach: tuple[int, ...] = ()
     if layer.groups > 1:
@@ -220,9 +219,7 @@ def _lower_conv(
         pixel_bytes=pixel_bytes,
         reach=reach,
         sweeps=((0, False),),
-        zero_point=sums.zero_point - offset,
-        low=layer.low - offset,
-        high=layer.high - offset,
+        **device_result(layer, qgraph.tensors[layer.output], config),
         weights=weights,
         params=conv_params(layer, config, zero_point),
         macs=macs,

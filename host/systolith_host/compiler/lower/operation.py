@@ -56,7 +56,9 @@ class Operation:
         Terms of the sum, in order: the number of an input, all of whose blocks in reach go through
         the array, and whether the sums are shifted before (see CONV's `shift`).
     zero_point, low, high : int
-        Of the output, as int8 in the accelerator.
+        Of the output, or of the values before the function, as int8 in the accelerator.
+    table : ndarray of int8, shape (256,), optional
+        The function's results for the values from -128 on, as they are in the accelerator.
     weights : ndarray of int8, shape (weight groups, passes, vertical, horizontal, rows, cols)
         Passes are input blocks in reach, for one sweep after the other. Weight groups repeat over
         the output blocks.
@@ -98,6 +100,7 @@ class Operation:
     macs: int
     activations: int
     weight_elements: int
+    table: np.ndarray | None = None
 
     def compulsory_bytes(self, batch: int = 1) -> int:
         """Return the least traffic: bytes that must be read or written, once.

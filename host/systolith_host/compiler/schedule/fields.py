@@ -135,6 +135,7 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
         "zero_point": operation.zero_point,
         "low": operation.low,
         "high": operation.high,
+        "table": int(operation.table is not None),
     }
 
 

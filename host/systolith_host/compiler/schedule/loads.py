@@ -4,7 +4,7 @@ from systolith_host.compiler.schedule.chunks import Chunk
 from systolith_host.compiler.schedule.geometry import Span
 from systolith_host.compiler.schedule.tables import BLOCK
 from systolith_host.compiler.schedule.work import Work, params_start
-from systolith_hw.spec.isa import PARAM_BYTES, Buffer
+from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES, Buffer
 
 __all__ = ["load_fields"]
 
@@ -21,7 +21,12 @@ def load_fields(work: Work, item: int) -> list[dict[str, int]]:
     words, _, _, _, first, *_ = tables.items[item].tolist()
     if item >= tables.bounds[Buffer.PARAM, 0]:
         start = params_start(work, int(tables.stores[first, BLOCK]))
-        return [_linear(Buffer.PARAM, addresses.params + start * PARAM_BYTES, words)]
+        params = _linear(Buffer.PARAM, addresses.params + start * PARAM_BYTES, words)
+        if work.operation.table is None or item > tables.bounds[Buffer.PARAM, 0]:
+            return [params]
+        # The table comes with the first parameters, in front of every STORE.
+        words = TABLE_ENTRIES // PARAM_BYTES
+        return [_linear(Buffer.TABLE, addresses.table, words), params]
     tile, *_, number = tables.steps[first].tolist()
     chunk = work.chunks.chunks[number]
     if item >= tables.bounds[Buffer.WEIGHT, 0]:

@@ -9,6 +9,7 @@ from systolith_host.compiler.schedule.tables import (
     LOADS,
     OPENS,
     PARAM,
+    RUN,
     TILE,
     WEIGHT,
     Tables,
@@ -41,10 +42,6 @@ PIPELINE = 16
 
 START = 110
 """Cycles from the start to the first LOAD, and from the last write to the end."""
-
-RUN = 2
-"""Cycles that a run of words is assumed to cost in addition to its words."""
-
 
 PATCH_LEAD = 57
 """Cycles from a CONV's first patches, all read, to its first pass with their transforms."""

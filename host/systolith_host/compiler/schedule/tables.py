@@ -25,6 +25,7 @@ __all__ = [
     "OPENS",
     "PARAM",
     "ROW",
+    "RUN",
     "RUNS",
     "SIZE",
     "STEP_COLUMNS",
@@ -42,6 +43,9 @@ WORDS, SIZE, LOADS, RUNS, FIRST, LAST, ADDRESS, AFTER = range(ITEM_COLUMNS)
 """Words of the buffer, bytes read, LOADs, runs of words read, and the numbers of its first and last
 CONV (STORE, for parameters). The last two are set when room is allocated: the first word, and the
 last user of the words' former contents (-1 if none)."""
+
+RUN = 2
+"""Cycles that a run of words is assumed to cost in addition to its words."""
 
 STEP_COLUMNS = 6
 """Of a step, which is a CONV."""
@@ -67,8 +71,9 @@ class Tables:
     ----------
     items : ndarray of int64, shape (room, ITEM_COLUMNS)
         Buffer by buffer in the order of their first use; rows outside of the bounds are void.
-    bounds : ndarray of int64, shape (len(Buffer), 2)
-        First item of each buffer, and the one after its last.
+    bounds : ndarray of int64, shape (3, 2)
+        First item of each buffer (but the tables, which come with the first parameters), and the
+        one after its last.
     steps : ndarray of int64, shape (CONVs, STEP_COLUMNS)
     stores : ndarray of int64, shape (STOREs, STORE_COLUMNS)
     gathered : int
@@ -89,5 +94,5 @@ class Tables:
     @property
     def instructions(self) -> int:
         """Number of instructions."""
-        loads = sum(int(self.items_of(buffer)[:, LOADS].sum()) for buffer in Buffer)
+        loads = sum(int(self.items[first:end, LOADS].sum()) for first, end in self.bounds)
         return loads + len(self.steps) + len(self.stores)

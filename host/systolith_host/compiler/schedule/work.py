@@ -8,10 +8,10 @@ from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.chunks import Chunks, find_chunks
 from systolith_host.compiler.schedule.cuts import Cuts, Part, make_cuts
 from systolith_host.compiler.schedule.schedule import LayerSchedule
-from systolith_host.compiler.schedule.tables import IMAGES, Tables
+from systolith_host.compiler.schedule.tables import IMAGES, LOADS, RUN, RUNS, SIZE, Tables
 from systolith_host.program.program import Place
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.isa import PARAM_BYTES
+from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES, Buffer
 from systolith_hw.spec.winograd import LANES
 
 __all__ = [
@@ -31,12 +31,13 @@ _LIFETIMES = {"layer": 0, "tile": 1, "stream": 2}
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where an operation finds its inputs, weights and parameters, and puts its output."""
+    """Where an operation finds its inputs, weights, parameters and table, and puts its output."""
 
     sources: tuple[Place, ...]
     target: Place
     weights: int
     params: int
+    table: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,12 @@ def make_work(
 
     gathered = schedule.pixels if schedule.winograd else 0
     tables = Tables(*tabulate(*arguments), gathered=gathered)
+    if operation.table is not None:
+        first = tables.items[tables.bounds[Buffer.PARAM, 0]]
+        first[LOADS] += 1
+        first[SIZE] += TABLE_ENTRIES
+        # An entry is written in a cycle, and a run counts for several.
+        first[RUNS] += TABLE_ENTRIES // RUN
     return Work(
         operation, config, addresses, chunks, cuts, tables, schedule.linear, schedule.winograd
     )

@@ -10,7 +10,7 @@ from systolith_hw.interface.core import DrainRead
 from systolith_hw.primitives.delay import delay
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.winograd import LANES, OUTPUTS, PATCH
-from systolith_hw.store.requantize import Requantizer
+from systolith_hw.store.lanes import PostLanes
 from systolith_hw.store.winograd.lane import OutputLane
 from systolith_hw.store.winograd.output import OutputTransform
 from systolith_hw.store.winograd.pool import PatchPool
@@ -42,7 +42,7 @@ class PatchPath(wiring.Component):
     sum : In, the core's sums, signed(sum_width) for each lane
     exact : Out, an exact sum for each lane, signed(acc_width)
     exact_valid : Out, a bit for each lane
-    value : In, int8 results, aligned: Requantizer.LATENCY cycles after the last lane's ``exact``
+    value : In, int8 results, aligned: PostLanes.result_latency after the last lane's ``exact``
     room : In, a word may be read from the staging memory
     reading : Out, a word is read
     word, word_valid, word_last : Out, see :class:`Staging`; Staging.LATENCY cycles later
@@ -100,7 +100,7 @@ class PatchPath(wiring.Component):
     def latency(config: AcceleratorConfig) -> int:
         """Return the cycles from the read of a strip's last sum to the first read of its words."""
         last_exact = OutputLane.LATENCY + PATCH * (OUTPUTS - 1) + OUTPUTS - LANES
-        aligned = last_exact + config.post_lanes - 1 + Requantizer.LATENCY
+        aligned = last_exact + config.post_lanes - 1 + PostLanes.result_latency(config)
         return 1 + DrainRead.LATENCY + aligned + PatchPool.LATENCY + Staging.DELAY
 
     def elaborate(self, platform: object) -> Module:
@@ -112,7 +112,8 @@ class PatchPath(wiring.Component):
         connect(m, strips.strip, staging.strip)
 
         ahead = 1 + DrainRead.LATENCY - OutputTransform.LEAD
-        valid = delay(m, transform.valid[-1], Requantizer.LATENCY, "value_valid", reset=True)
+        latency = PostLanes.result_latency(self.config)
+        valid = delay(m, transform.valid[-1], latency, "value_valid", reset=True)
         m.d.comb += [
             transform.start.eq(delay(m, self.group_first, ahead, "start", reset=True)),
             transform.i.eq(self.sum),
