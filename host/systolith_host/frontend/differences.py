@@ -10,7 +10,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import Reference
 from systolith_host.network.forward import run_node
-from systolith_host.network.graph import Clip, LayerWeights, Node, Relu, Weights
+from systolith_host.network.graph import Clip, Function, LayerWeights, Node, Relu, Weights
 
 __all__ = ["FAULT", "node_differences", "share", "walk"]
 
@@ -95,7 +95,7 @@ def node_differences(path: Path, model: OnnxModel, x: np.ndarray) -> Iterator[tu
 def _size(node: Node, weights: Weights, inputs: list[np.ndarray]) -> float:
     """Return how large a node's output would be if its terms had random signs."""
     squares = [values * values for values in inputs]
-    if isinstance(node, Relu | Clip):
+    if isinstance(node, Relu | Clip | Function):
         return float(np.sqrt(squares[0].max()))
     if node.name in weights:
         made = weights[node.name]

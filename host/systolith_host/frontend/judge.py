@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,8 @@ class Agreement:
         Compared, and unequal.
     largest : int
         Largest difference.
+    step : int
+        Largest difference that one step before the layer's function can make; 1 without one.
     """
 
     layer: str
@@ -84,6 +86,7 @@ class Agreement:
     values: int
     different: int
     largest: int
+    step: int = 1
 
     def __add__(self, other: "Agreement") -> "Agreement":
         """Return both together."""
@@ -93,6 +96,7 @@ class Agreement:
             self.values + other.values,
             self.different + other.different,
             max(self.largest, other.largest),
+            max(self.step, other.step),
         )
 
     @property
@@ -104,7 +108,7 @@ class Agreement:
         is four standard deviations above that half, and eight values for the smallest tensors.
         """
         limit = self.values / 2 + 2 * math.sqrt(self.values)
-        return self.largest <= 1 and self.different <= max(8, limit)
+        return self.largest <= self.step and self.different <= max(8, limit)
 
 
 def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
@@ -282,7 +286,10 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
 
     start = {qgraph.input: first if wanted is None else wanted.reshape(first.shape)}
     for layer, _, found, wanted in walk(qgraph.layers, start, compute, theirs.take):
-        yield _agreement(layer.name, getattr(layer, "kind", type(layer).__name__), found, wanted)
+        row = _agreement(layer.name, getattr(layer, "kind", type(layer).__name__), found, wanted)
+        table = getattr(layer, "table", None)
+        steps = np.abs(np.diff(table.values)).max() if table is not None else 1
+        yield replace(row, step=max(1, int(steps)))
 
 
 class _Integers:

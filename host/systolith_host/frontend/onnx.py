@@ -13,6 +13,7 @@ from systolith_host.frontend.absorb import absorb
 from systolith_host.frontend.entry import input_shape, set_shape, wants_channels_last
 from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.form import Form
+from systolith_host.frontend.functions import FUNCTIONS, final_sigmoids, tabulate
 from systolith_host.frontend.hosted import WEIGHTED, Hosted
 from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
@@ -100,7 +101,11 @@ class OnnxModel:
 
 
 def read_onnx(
-    path: Path, size: Sequence[int] | None = None, *, host_nodes: bool = False
+    path: Path,
+    size: Sequence[int] | None = None,
+    *,
+    host_nodes: bool = False,
+    functions: bool = False,
 ) -> OnnxModel:
     """Read a network.
 
@@ -111,13 +116,15 @@ def read_onnx(
         Of the input for one image, in the file's order of axes; the file's own if not given.
     host_nodes : bool
         Whether the host may compute the nodes that the array cannot.
+    functions : bool
+        Whether the array has tables, for functions of one number.
 
     Raises
     ------
     SystolithError
         If the file is damaged or has something that is not supported; the message has all of it.
     """
-    model, problems = inspect_onnx(path, size, host_nodes=host_nodes)
+    model, problems = inspect_onnx(path, size, host_nodes=host_nodes, functions=functions)
     if model is None:
         listed = "; ".join(map(str, problems[:_NAMED]))
         count = len(problems)
@@ -128,7 +135,11 @@ def read_onnx(
 
 
 def inspect_onnx(
-    path: Path, size: Sequence[int] | None = None, *, host_nodes: bool = False
+    path: Path,
+    size: Sequence[int] | None = None,
+    *,
+    host_nodes: bool = False,
+    functions: bool = False,
 ) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """Read a network, or return every node that stands in the way; parameters as of read_onnx.
 
@@ -140,7 +151,7 @@ def inspect_onnx(
     file = open_onnx(path)
     try:
         with np.errstate(all="ignore"):  # values that overflow are found and named afterwards
-            return _convert(path, file, size, host_nodes)
+            return _convert(path, file, size, host_nodes, functions)
     except SystolithError:
         raise
     except MemoryError:
@@ -162,6 +173,7 @@ class _Entry:
     last: bool
     shapes: Mapping[str, tuple[int, ...]]
     kinds: Mapping[str, int]
+    functions: bool
 
     def reader(self, forced: Mapping[int, str] | None) -> Reader:
         """Return a reader of the file; the host takes nothing if `forced` is None."""
@@ -173,17 +185,18 @@ class _Entry:
             shape,
             dict(self.file.constants),
             self.shapes,
-            HANDLERS,
+            HANDLERS | FUNCTIONS if self.functions else HANDLERS,
             opset_version(proto) or READ,
             None if forced is None else Hosted(proto, self.kinds, forced),
         )
+        reader.final = final_sigmoids(proto.graph) if self.functions else frozenset()
         if self.last:
             reader.layouts[reader.input] = CHANNELS_LAST
         return reader
 
 
 def _convert(
-    path: Path, file: OnnxFile, size: Sequence[int] | None, host_nodes: bool
+    path: Path, file: OnnxFile, size: Sequence[int] | None, host_nodes: bool, functions: bool
 ) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     graph, constants = file.proto.graph, file.constants
     inputs = [value for value in graph.input if value.name not in constants]
@@ -195,7 +208,7 @@ def _convert(
     shape = input_shape(path, inputs[0], size)
     last = wants_channels_last(graph, inputs[0].name, shape, constants)
     shapes, kinds = _infer(path, file.proto, inputs[0].name, shape)
-    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds)
+    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds, functions)
     if not host_nodes:
         return _read(entry, entry.reader(None))
     forced: dict[int, str] = {}
@@ -240,7 +253,10 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
         return None, tuple(reader.problems)
     if refused and not any(isinstance(node, Conv | Linear) for node in build(reader).nodes):
         return None, _no_layer(refused)
-    network, values, problems = absorb(build(reader), reader.weights, reader.scales)
+    network, problems = tabulate(build(reader), reader.weights, reader.scales)
+    if problems:
+        return None, tuple(problems)
+    network, values, problems = absorb(network, reader.weights, reader.scales)
     if reader.scales and not problems:
         problems = _inherit_scales(network, reader.scales)
     if problems:
@@ -281,6 +297,9 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
     if graph.input not in scales:
         missing.append(Problem(graph.input, "input", _UNSCALED))
     for layer in fold(graph, scales):
+        if layer.steps and layer.before not in scales:
+            missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
+            continue
         if layer.output in scales:
             continue
         if isinstance(layer.node, MaxPool) and layer.input in scales:

@@ -226,7 +226,10 @@ def _refuse(reason: str) -> Handler:
     return handler
 
 
-_SLOPED = "is not a clamp: the accelerator clamps after requantising and has no slopes; use Relu"
+_SLOPED = (
+    "is not a clamp: it runs only where the accelerator looks functions up in tables "
+    "(functions 1 in the configuration); use Relu"
+)
 
 OPERATORS: dict[str, Handler] = {
     "Add": arithmetic,

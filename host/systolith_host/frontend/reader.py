@@ -84,6 +84,8 @@ class Reader:
     handlers: Mapping[str, "Handler"]
     opset: int
     hosted: Hosted | None = None
+    final: frozenset[str] = frozenset()
+    """ONNX's names of what Sigmoids at the very end give; those are the host's."""
     nodes: list[Node] = field(default_factory=list)
     weights: dict[str, LayerWeights] = field(default_factory=dict)
     epilogue: list[str] = field(default_factory=list)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from systolith_host.errors import SystolithError
+from systolith_host.network.functions import Step
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -12,6 +13,7 @@ from systolith_host.network.graph import (
     Concat,
     Conv,
     Flatten,
+    Function,
     Graph,
     Host,
     Linear,
@@ -22,7 +24,7 @@ from systolith_host.network.graph import (
 
 __all__ = ["FoldedLayer", "fold"]
 
-_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Host | Relu | Clip
+_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Host | Relu | Clip | Function
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,17 @@ class FoldedLayer:
     Parameters
     ----------
     node : Node
-        A ReLU or Clip only where it follows nothing that could clamp for it.
+        A ReLU, Clip or function only where it follows nothing that could do it as well.
     inputs : tuple of str
         Tensors that it reads: outputs of other folded layers, or the network's input.
     output : str
-        Tensor that it makes; the clamp's if there is one.
+        Tensor that it makes; the clamp's or the function's if there is one.
     low, high : float
-        Clamp of the result; infinite where there is none.
+        Clamp of the result, or before the function; infinite where there is none.
+    steps : tuple of Step
+        Of the function; empty if there is none.
+    before : str
+        Tensor before the function; the last input of a function that is a layer of its own.
     """
 
     node: _Kind
@@ -46,6 +52,8 @@ class FoldedLayer:
     output: str
     low: float = -math.inf
     high: float = math.inf
+    steps: tuple[Step, ...] = ()
+    before: str = ""
 
     @property
     def input(self) -> str:
@@ -54,16 +62,16 @@ class FoldedLayer:
 
     @property
     def relu(self) -> bool:
-        """Whether the output is never below 0."""
-        return self.low == 0.0
+        """Whether the output is never below 0 because of its clamp."""
+        return self.low == 0.0 and not self.steps
 
 
 def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[FoldedLayer, ...]:
     """Return the layers in order, each clamp in its layer and each flattening in its input.
 
     Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
-    layers' outputs. A clamp stays a layer of its own where its input has other users, or comes
-    from a pool, a concatenation or the host.
+    layers' outputs. A clamp or function stays a layer of its own where its input has other users,
+    or comes from a pool, a concatenation or the host; and so does what follows a function.
 
     Parameters
     ----------
@@ -88,13 +96,23 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
             stands_for[node.output] = stands_for[node.input]
             continue
         low, high = _clamp(node)
+        steps = node.steps if isinstance(node, Function) else ()
         index = made_by.get(node.inputs[0])
+        if steps and index is not None and users[node.input] == 1:
+            last = layers[index]
+            if not last.steps and not isinstance(last.node, MaxPool | Concat | Host):
+                layers[index] = replace(
+                    last, output=node.output, steps=steps, before=stands_for[node.input]
+                )
+                made_by[node.output] = index
+                stands_for[node.output] = node.output
+                continue
         if isinstance(node, Relu | Clip) and index is not None and users[node.input] == 1:
             last = layers[index]
             own = scales is not None and scales.get(node.input, scales.get(node.output)) != (
                 scales.get(node.output)
             )
-            if not own and not isinstance(last.node, MaxPool | Concat | Host):
+            if not own and not last.steps and not isinstance(last.node, MaxPool | Concat | Host):
                 # Values between the old limits end between the images of those limits.
                 low, high = (min(max(limit, low), high) for limit in (last.low, last.high))
                 layers[index] = replace(last, output=node.output, low=low, high=high)
@@ -105,7 +123,8 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
             raise SystolithError(f"{node.name}: {type(node).__name__} is not supported")
         inputs = tuple(stands_for[name] for name in node.inputs)
         made_by[node.output] = len(layers)
-        layers.append(FoldedLayer(node, inputs, node.output, low, high))
+        before = inputs[0] if steps else ""
+        layers.append(FoldedLayer(node, inputs, node.output, low, high, steps, before))
         stands_for[node.output] = node.output
     return tuple(layers)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from systolith_host.network.functions import evaluate
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -13,6 +14,7 @@ from systolith_host.network.graph import (
     Concat,
     Conv,
     Flatten,
+    Function,
     Graph,
     Host,
     Linear,
@@ -92,6 +94,8 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
         return np.maximum(x, 0)
     if isinstance(node, Clip):
         return np.clip(x, node.low, node.high).astype(np.float32)
+    if isinstance(node, Function):
+        return evaluate(node.steps, x).astype(np.float32)
     if isinstance(node, Add):
         return x + inputs[1]
     if isinstance(node, Concat):

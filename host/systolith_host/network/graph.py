@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_host.network.functions import Step
 from systolith_host.program.part import HostPart
 from systolith_sim.golden.ops import conv_output_size
 
@@ -15,6 +16,7 @@ __all__ = [
     "Concat",
     "Conv",
     "Flatten",
+    "Function",
     "Graph",
     "GraphBuilder",
     "Host",
@@ -104,6 +106,13 @@ class Clip(Node):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Function(Node):
+    """A function of each value: what its steps give (see :mod:`~.functions`)."""
+
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,9 @@ class _Inputs:
     def __init__(
         self, qgraph: QGraph, layer: QConv, node: Conv | Linear, values: np.ndarray
     ) -> None:
-        self._source, self._target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
+        # Before a function: biases are compared there.
+        self._source = qgraph.tensors[layer.input]
+        self._target = layer.table or qgraph.tensors[layer.output]
         self._node, self._values = node, values
         self._groups = node.groups if isinstance(node, Conv) else 1
         # Real value of a step of the sums, which is that of the inputs times that of the weights.

@@ -13,6 +13,7 @@ from systolith_host.network.graph import (
     Concat,
     Conv,
     Flatten,
+    Function,
     Graph,
     Host,
     Linear,
@@ -33,12 +34,12 @@ from systolith_host.network.qgraph import (
 )
 from systolith_host.network.scales import (
     ActivationScale,
-    activation_scale,
     quantize_weight,
     requantisation,
 )
 from systolith_host.quantize.calibrate import Calibration
 from systolith_host.quantize.factors import mean_factors, sum_factors
+from systolith_host.quantize.shared import Result, result_of, shared_scales, table_for
 
 __all__ = ["quantize", "quantize_input", "quantize_scaled"]
 
@@ -75,7 +76,7 @@ def quantize(
     SystolithError
         If the graph has something that is not supported, or a scale that cannot be expressed.
     """
-    scales = _shared_scales(graph, fold(graph), calibration.ranges)
+    scales = shared_scales(graph, fold(graph), calibration.ranges)
     return quantize_scaled(graph, weights, scales, multiplier_width, progress)
 
 
@@ -91,7 +92,7 @@ def quantize_scaled(
     Parameters
     ----------
     scales : mapping of str to ActivationScale
-        Of the graph's input and of every folded layer's output.
+        Of the graph's input, of every folded layer's output, and of the tensor before its function.
     others
         As in :func:`quantize`.
 
@@ -128,28 +129,6 @@ def quantize_input(qgraph: QGraph, x: np.ndarray) -> np.ndarray:
     """
     tensor = qgraph.tensors[qgraph.input]
     return _scale_of(tensor).quantize(x).reshape(len(x), *tensor.shape)
-
-
-def _shared_scales(
-    graph: Graph, layers: tuple[FoldedLayer, ...], ranges: Mapping[str, tuple[float, float]]
-) -> dict[str, ActivationScale]:
-    """Return scales from ranges; pools and concatenations join those of inputs and outputs."""
-    leader = {name: name for name in [graph.input, *(layer.output for layer in layers)]}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
-    for layer in layers:
-        if isinstance(layer.node, MaxPool | Concat):
-            for name in layer.inputs:
-                leader[find(name)] = find(layer.output)
-    joined: dict[str, tuple[float, float]] = {}
-    for name in leader:
-        low, high = joined.get(find(name), ranges[name])
-        joined[find(name)] = (min(low, ranges[name][0]), max(high, ranges[name][1]))
-    return {name: activation_scale(*joined[find(name)]) for name in leader}
 
 
 def _scale_of(tensor: QTensor) -> ActivationScale:
@@ -213,7 +192,7 @@ class _Builder:
         sources = [self.tensors[self.names[name]] for name in layer.inputs]
         self.names[layer.output] = node.name
         scale = self.scales[layer.output]
-        if isinstance(node, Relu | Clip | Add):
+        if isinstance(node, Relu | Clip | Add | Function):
             shape = sources[0].shape
         else:
             shape = _image(self.graph.shapes[layer.output])
@@ -224,15 +203,23 @@ class _Builder:
         elif isinstance(node, Add):
             self._add(layer, sources, shape, scale)
         elif isinstance(node, AveragePool):
-            self._mean(layer, node, sources[0], shape, scale)
+            self._mean(layer, node, sources[0], shape)
         elif isinstance(node, Host):
             names = tuple(source.name for source in sources)
             self.layers.append(QHost(node.name, names, node.name, node.part))
             self._tensor(node.name, shape, scale)
         elif isinstance(node, Conv | Linear):
             self._convolution(layer, node, sources[0], shape, scale)
+        elif isinstance(node, Function):
+            # A layer of its own leaves its input's numbers as they are.
+            before = _scale_of(sources[0])
+            result = Result(
+                scale, before, *before.limits(-np.inf, np.inf), table_for(layer, self.scales)
+            )
+            self._scaled_ones(node.name, sources[0], shape, result, (1, 1))
         else:
-            self._rescale(node.name, sources[0], scale, layer.low, layer.high)
+            result = result_of(layer, self.scales)
+            self._scaled_ones(node.name, sources[0], shape, result, (1, 1))
 
     def _tensor(self, name: str, shape: tuple[int, int, int], scale: ActivationScale) -> QTensor:
         if name in self.tensors:
@@ -250,7 +237,8 @@ class _Builder:
         high: float = np.inf,
     ) -> QTensor:
         """Append a layer that expresses a tensor in another scale, clamped."""
-        self._scaled_ones(name, source, source.shape, scale, scale.limits(low, high), (1, 1))
+        result = Result(scale, scale, *scale.limits(low, high), None)
+        self._scaled_ones(name, source, source.shape, result, (1, 1))
         return self.tensors[name]
 
     def _scaled_ones(
@@ -258,8 +246,7 @@ class _Builder:
         name: str,
         source: QTensor,
         shape: tuple[int, int, int],
-        scale: ActivationScale,
-        limits: tuple[int, int],
+        result: Result,
         kernel: tuple[int, int],
         stride: tuple[int, int] = (1, 1),
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
@@ -267,7 +254,7 @@ class _Builder:
         """Append the mean of windows: all weights are the same, and the multiplier divides."""
         channels = source.shape[0]
         taps = kernel[0] * kernel[1]
-        ratio = source.scale / scale.scale / taps
+        ratio = source.scale / result.sums.scale / taps
         weight, multiplier, shift = mean_factors(ratio, taps, self.multiplier_width, name)
         self.layers.append(
             QConv(
@@ -279,13 +266,15 @@ class _Builder:
                 np.zeros(channels, np.int32),
                 np.full(channels, multiplier),
                 np.full(channels, shift),
-                *limits,
+                result.low,
+                result.high,
                 stride,
                 padding,
                 groups=channels,
+                table=result.table,
             )
         )
-        self._tensor(name, shape, scale)
+        self._tensor(name, shape, result.scale)
 
     def _mean(
         self,
@@ -293,11 +282,15 @@ class _Builder:
         node: AveragePool,
         source: QTensor,
         shape: tuple[int, int, int],
-        scale: ActivationScale,
     ) -> None:
-        limits = scale.limits(layer.low, layer.high)
         self._scaled_ones(
-            node.name, source, shape, scale, limits, node.kernel, node.stride, node.padding
+            node.name,
+            source,
+            shape,
+            result_of(layer, self.scales),
+            node.kernel,
+            node.stride,
+            node.padding,
         )
 
     def _max_pool(
@@ -346,7 +339,8 @@ class _Builder:
             raise SystolithError(
                 f"{name}: adds {first.shape} and {second.shape}; flatten both or neither"
             )
-        ratios = (first.scale / scale.scale, second.scale / scale.scale)
+        result = result_of(layer, self.scales)
+        ratios = (first.scale / result.sums.scale, second.scale / result.sums.scale)
         factors, multiplier, shift = sum_factors(ratios, self.multiplier_width, name)
         self.layers.append(
             QAdd(
@@ -356,7 +350,9 @@ class _Builder:
                 factors,
                 multiplier,
                 shift,
-                *scale.limits(layer.low, layer.high),
+                result.low,
+                result.high,
+                result.table,
             )
         )
         self._tensor(name, shape, scale)
@@ -373,9 +369,11 @@ class _Builder:
         weight, bias, weight_scale = quantize_weight(
             real.weight, real.bias, source.scale, real.scale
         )
+        result = result_of(layer, self.scales)
+        sums = result.sums.scale
         if real.scale is not None:
             # A bias that the file keeps in floats: nothing else of it is rounded.
-            lost = np.abs(real.bias - bias * (source.scale * weight_scale)).max() / scale.scale
+            lost = np.abs(real.bias - bias * (source.scale * weight_scale)).max() / sums
             if lost > _LOST_STEPS:
                 raise SystolithError(
                     f"{node.name}: its bias in floats would be off by {lost:.2f} steps of the "
@@ -383,14 +381,16 @@ class _Builder:
                     "or give the output a coarser scale"
                 )
         multiplier, shift = requantisation(
-            source.scale * weight_scale / scale.scale, self.multiplier_width, node.name
+            source.scale * weight_scale / sums, self.multiplier_width, node.name
         )
-        numbers = (bias, multiplier, shift, *scale.limits(layer.low, layer.high))
+        numbers = (bias, multiplier, shift, result.low, result.high)
+        names = (node.name, source.name, node.name)
+        table = result.table
         if isinstance(node, Conv):
             place = (node.stride, node.padding, node.dilation, node.groups)
-            made = QConv(node.name, source.name, node.name, "conv", weight, *numbers, *place)
+            made = QConv(*names, "conv", weight, *numbers, *place, table=table)
         else:
             weight = weight.reshape(len(weight), *source.shape)
-            made = QConv(node.name, source.name, node.name, "fc", weight, *numbers)
+            made = QConv(*names, "fc", weight, *numbers, table=table)
         self.layers.append(made)
         self._tensor(node.name, shape, scale)

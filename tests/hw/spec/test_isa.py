@@ -105,7 +105,7 @@ def test_defaults_are_legal(opcode):
         (Opcode.CONV, {"bank": 2}, "CONV bank must be between 0 and 1, not 2"),
         (Opcode.CONV, {"x_count": -1}, "CONV x_count must be between 1 and 65535, not -1"),
         (Opcode.CONV, {"c_count": 0}, "CONV c_count must be between 1 and 65535, not 0"),
-        (Opcode.LOAD, {"buffer": 3}, "LOAD buffer must be between 0 and 2, not 3"),
+        (Opcode.LOAD, {"buffer": 4}, "LOAD buffer must be between 0 and 3, not 4"),
         (Opcode.STORE, {"low": 128}, "STORE low must be between -128 and 127, not 128"),
         (
             Opcode.LOAD,
