@@ -13,9 +13,10 @@ from systolith_hw.interface.buffers import (
 )
 from systolith_hw.interface.layouts import PARAM_LAYOUT
 from systolith_hw.load.linear import LinearWriter
+from systolith_hw.load.table import TableWriter
 from systolith_hw.load.tiles import TileWriter
 from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.isa import FIELDS, Buffer, Opcode
+from systolith_hw.spec.isa import FIELDS, TABLE_ENTRIES, Buffer, Opcode
 from systolith_hw.spec.legal import word_bytes
 from systolith_sim.testing.configs import small_config
 
@@ -32,12 +33,15 @@ def test_groups_that_do_not_divide_the_lanes_are_refused(lanes, groups):
 def test_a_word_of_memory_fills_the_group_that_is_written(rows, cols, lanes, buffer):
     config = small_config(rows, cols, post_lanes=lanes, param_depth=4 * cols)
     shape = buffer_shape(buffer, config)
-    assert shape.group_layout.size == 8 * word_bytes(buffer, config)
+    # The bytes of a table's words are written one by one.
+    bits = 8 if buffer is Buffer.TABLE else 8 * word_bytes(buffer, config)
+    assert shape.group_layout.size == bits
     assert shape.word_layout.size == shape.groups * shape.group_layout.size
     words = {
         Buffer.ACT: config.act_depth * config.row_groups,
         Buffer.WEIGHT: config.weight_depth,
         Buffer.PARAM: config.param_depth,
+        Buffer.TABLE: TABLE_ENTRIES,
     }
     assert shape.groups * shape.depth == words[buffer]
 
@@ -52,8 +56,9 @@ def test_the_memory_offers_both_sides():
 
 @pytest.mark.parametrize("buffer", Buffer)
 def test_every_buffer_has_a_sink(buffer):
-    config = small_config()
-    sink = TileWriter(config) if buffer is Buffer.ACT else LinearWriter(buffer, config)
+    config = small_config(functions=1)
+    others = {Buffer.ACT: TileWriter, Buffer.TABLE: TableWriter}
+    sink = others[buffer](config) if buffer in others else LinearWriter(buffer, config)
     assert WordSink(buffer, word_bytes(buffer, config), config).is_compliant(sink)
 
 
