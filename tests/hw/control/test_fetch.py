@@ -385,14 +385,12 @@ def test_a_program_of_no_instructions_asks_for_nothing():
 
 def test_an_instruction_every_four_cycles_when_a_beat_holds_one():
     config = small_config(bus_bytes=64, burst_beats=16, out_depth=1024)
-    program = random_program(Random(7), 24, config)
-    bench = Bench(config, b"".join(instruction.encode() for instruction in program), 0)
-    cycles = []
+    words = (instruction.encode() for instruction in random_program(Random(7), 24, config))
+    bench, cycles = Bench(config, b"".join(words), 0), []
 
     async def test(ctx):
         await bench.start(ctx, 24)
-        cycle = 0
-        seen = 0
+        cycle = seen = 0
         while seen < 24:
             _, _, fetched = await ctx.tick().sample(bench.dut.fetched)
             if fetched != seen:
