@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from systolith_host.cli import options, pixels
-from systolith_host.cli.output import check_targets, show
+from systolith_host.cli.output import STANDARD_OUTPUT, check_targets, give, show
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
@@ -36,7 +36,11 @@ def compile_(
     ] = None,
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Also write the explanation as JSON."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Also write the explanation as JSON; - prints it instead.",
+        ),
     ] = None,
     image: options.ImageOption = None,
     calibrate: options.CalibrateOption = None,
@@ -66,6 +70,8 @@ def compile_(
         raise SystolithError("compile needs --out FILE for the program, or --explain LAYER")
     if json is not None and explain is None:
         raise SystolithError("--json is for the explanation of a layer: add --explain LAYER")
+    if json == STANDARD_OUTPUT and out is not None:
+        raise SystolithError("--json - prints nothing else: leave --out out")
     check_targets(out, json)
     size = options.size_of(shape)
     target = load_config(config or "default")
@@ -113,7 +119,7 @@ def _explain(
     json: Path | None,
 ) -> None:
     need("--explain", "explore")
-    from systolith_host.cli.views.explanation import explanation_page, save_explanation
+    from systolith_host.cli.views.explanation import explanation_page
     from systolith_host.cost.explain import explain_layer
 
     with ProgressLog(error_console()) as log:
@@ -129,6 +135,4 @@ def _explain(
             batch,
             memory=memory,
         )
-    if json is not None:
-        save_explanation(explanation, json)
-    show(explanation_page(explanation))
+    give(explanation_page(explanation), explanation.to_dict(), json)

@@ -19,7 +19,7 @@ from systolith_host.cli.options import (
     TurnaroundOption,
     size_of,
 )
-from systolith_host.cli.output import check_targets, show
+from systolith_host.cli.output import check_targets, give
 from systolith_host.cli.views.report import report_table
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
@@ -46,7 +46,10 @@ def estimate(
         int, typer.Option(min=1, max=256, help="Layers that are replayed in parallel.")
     ] = 2,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Also write the report as JSON; - prints it instead."
+        ),
     ] = None,
 ) -> None:
     """Show every layer's cycles, bytes and stalls in seconds, from the network's shapes alone.
@@ -74,6 +77,4 @@ def estimate(
             workers=jobs,
             log=log,
         )
-    if json is not None:
-        report.save(json)
-    show(report_table(report))
+    give(report_table(report), report.to_dict(), json)

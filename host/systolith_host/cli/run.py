@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from systolith_host.cli import options, pixels
-from systolith_host.cli.output import MISMATCH, check_targets, complain, show
+from systolith_host.cli.output import MISMATCH, STANDARD_OUTPUT, check_targets, complain, give, show
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request
@@ -76,7 +76,10 @@ def run(
         ),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the report as JSON.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Also write the report as JSON; - prints it instead."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -179,10 +182,8 @@ def run(
     with ProgressLog(error_console()) as log:
         finished = run_request(request, log)
     report = finished.report
-    if json is not None:
-        report.save(json)
-    show(report_table(report))
-    if noise:
+    give(report_table(report), report.to_dict(), json)
+    if noise and json != STANDARD_OUTPUT:
         show(noise_table(finished.prepared.noise))
     if report.groups["all"].mismatches:
         if program is not None:

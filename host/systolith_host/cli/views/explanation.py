@@ -1,18 +1,14 @@
 """The page of `systolith compile --explain` about one layer."""
 
-import json
-from pathlib import Path
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT
 from systolith_host.cost.explain import Alternative, BufferUse, Explanation
-from systolith_host.errors import SystolithError
 from systolith_hw.spec.winograd import LANES
 
-__all__ = ["explanation_page", "save_explanation"]
+__all__ = ["explanation_page"]
 
 
 def explanation_page(explanation: Explanation) -> RenderableType:
@@ -32,20 +28,6 @@ def explanation_page(explanation: Explanation) -> RenderableType:
         Text(),
         *map(Text, _limits(explanation)),
     )
-
-
-def save_explanation(explanation: Explanation, path: Path) -> None:
-    """Write an explanation as JSON.
-
-    Raises
-    ------
-    SystolithError
-        If the file cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(explanation.to_dict(), indent=2) + "\n")
-    except OSError as error:
-        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _title(e: Explanation) -> str:
