@@ -14,7 +14,7 @@ CODE = "from systolith_host.cli.app import main; main()"
 
 @pytest.fixture
 def systolith(tmp_path):
-    """Run the command line in a process whose locale knows ASCII alone; return that, and a folder."""
+    """Return a folder, and a function that runs the command line there in an ASCII locale."""
     folder = tmp_path / "Größe und Maß"
     (folder / "tmp dir").mkdir(parents=True)
     environment = {
