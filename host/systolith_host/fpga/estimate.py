@@ -13,7 +13,7 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_hw.primitives.ecp5_blocks import block_rams
 from systolith_hw.spec.config import DISTRIBUTED_BITS, AcceleratorConfig
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Opcode, fields_of
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, TABLE_ENTRIES, Opcode, fields_of
 
 __all__ = [
     "GRID_FILE",
@@ -194,6 +194,7 @@ def _block_rams(config: AcceleratorConfig) -> int:
         + config.cols * block_rams(config.weight_depth, 8)
         + config.post_lanes * block_rams(config.param_depth // config.post_lanes, 8 * PARAM_BYTES)
         + 2 * config.cols * block_rams(config.acc_depth, config.sum_width)
+        + config.functions * config.post_lanes * block_rams(TABLE_ENTRIES, 8)
         + _transformed_rams(config)
     )
 
@@ -222,6 +223,16 @@ def _in_transforms(resource: str, config: AcceleratorConfig) -> int:
     return sum(each * count for each, count in zip(_TRANSFORMS[resource], lanes, strict=True))
 
 
+_TABLES = {"LUT": (9, 135), "FF": (37, 102)}
+"""LUTs and FFs of the tables of functions, for each requantiser and at all: syntheses of the units
+alone. The grid has no configuration with them."""
+
+
+def _in_tables(resource: str, config: AcceleratorConfig) -> int:
+    lane, writer = _TABLES[resource]
+    return config.functions * (lane * config.post_lanes + writer)
+
+
 _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
     "DSP": _multipliers,
     "block RAM": _block_rams,
@@ -243,7 +254,8 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
         if resource in _COUNTED:
             found[resource] = _COUNTED[resource](config)
         else:
-            found[resource] = round(_fitted(resource, _coefficients(resource), config))
+            fitted = round(_fitted(resource, _coefficients(resource), config))
+            found[resource] = fitted + _in_tables(resource, config)
     return found
 
 

@@ -55,6 +55,16 @@ def test_more_takes_more():
             assert larger[resource] >= count, (change, resource)
 
 
+def test_tables_of_functions_are_a_block_ram_for_each_lane():
+    base = PRESETS["ecp5-85f"]
+    found, plain = (
+        estimate(dataclasses.replace(base, functions=functions)) for functions in (1, 0)
+    )
+    assert found["block RAM"] == plain["block RAM"] + base.post_lanes
+    assert found["DSP"] == plain["DSP"]
+    assert 0 < found["LUT"] - plain["LUT"] < 400
+
+
 def test_a_fit_errs_where_a_sample_is_unlike_the_others(tmp_path):
     samples = read_grid()
     spoilt = dict(samples[0].used) | {"LUT": 3 * samples[0].used["LUT"]}
