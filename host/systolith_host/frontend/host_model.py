@@ -33,6 +33,9 @@ def host_part(reader: "Reader", hosted: "Hosted", name: str) -> HostPart:
         shapes.append(shape)
         edge = _Edge(given, steps, values)
         edge.lay_out(reader.layouts.get(cut), shape)
+        whole = reader.whole_shape(cut)
+        if whole is not None and len(whole) != 1 + len(shape):  # a vector with sides of 1
+            edge.add("Reshape", np.array(whole, np.int64))
         _into_kind(reader, hosted.kinds.get(cut, TensorProto.FLOAT), cut, edge)
         edge.end(cut)
     used = dict.fromkeys(source for node in nodes for source in reads(node))

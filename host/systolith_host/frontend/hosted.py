@@ -231,6 +231,7 @@ class Hosted:
                     schema, proto, known, small, opset_imports=self.opsets
                 )
             except Exception as error:  # it has several kinds of errors of its own
+                self._types |= dict.fromkeys(proto.output)  # asked again, nobody knows
                 raise InvalidError(f"is not valid: {one_line(error)}") from None
         for output in proto.output:
             self._types[output] = found.get(output) or self._inferred(reader, output)

@@ -288,7 +288,7 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
 def _no_layer(refused: Sequence[Problem]) -> tuple[Problem, ...]:
     """Return why the array has nothing to do: its own layers that the host would have to take."""
     layers = tuple(problem for problem in refused if problem.operator in WEIGHTED)
-    return layers or tuple(refused)
+    return layers or (Problem("network", "graph", "has no convolution and no linear layer"),)
 
 
 def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:

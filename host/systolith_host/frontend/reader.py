@@ -117,8 +117,7 @@ class Reader:
         """Take in a node, or note why that cannot be done."""
         self._count += 1
         name = self._unique(proto)
-        operator = proto.op_type
-        number = self._count - 1
+        operator, number = proto.op_type, self._count - 1
         if self.hosted is not None:
             self.hosted.note(proto, number, name)
         if proto.domain not in ("", "ai.onnx", "com.microsoft"):
@@ -355,6 +354,9 @@ class Reader:
         if name not in self.alias:
             return None
         shape, layout = self.shapes[self.alias[name]], self.layouts.get(name)
+        found = self.inferred.get(name, shape)  # of a vector that has got sides of 1
+        if len(found) != len(shape) and math.prod(found) == math.prod(shape):
+            return (1, *found)
         return (1, *(shape if layout is None else layout.shape(shape)))
 
     def _leave(self, proto: onnx.NodeProto, name: str, reason: str) -> None:

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
+from systolith_host.lab.random_onnx_host import HOST
 from systolith_host.lab.random_onnx_layers import LAYERS, linear
 from systolith_host.lab.random_onnx_moves import MOVES
 
@@ -32,10 +33,16 @@ def _log_softmax(y: np.ndarray) -> np.ndarray:
 STEPS = (*LAYERS, *MOVES)
 
 
-def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
+def random_onnx(rng: random.Random, *, host: bool = False) -> tuple[onnx.ModelProto, str]:
     """Return a network, and which of ENDINGS it ends with.
 
     Most of them can run. Images are at most 12x12 with 8 channels, vectors as small.
+
+    Parameters
+    ----------
+    rng : Random
+    host : bool
+        Whether some nodes are beyond the array.
     """
     net = OnnxDraft(rng, rng.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21]))
     shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
@@ -47,8 +54,9 @@ def random_onnx(rng: random.Random) -> tuple[onnx.ModelProto, str]:
     if kind > 0.92:
         given = (*shape[1:], shape[0])
         net.tensors = [(net.node("Transpose", ["x"], perm=[0, 3, 1, 2]), shape)]
+    steps = (*STEPS, *HOST) if host else STEPS
     for _ in range(rng.randint(2, 14)):
-        (step,) = rng.choices([each for _, each in STEPS], [often for often, _ in STEPS])
+        (step,) = rng.choices([each for _, each in steps], [often for often, _ in steps])
         step(net)
     if rng.random() < 0.4:
         _join(net)

@@ -240,6 +240,22 @@ def test_the_integers_are_near_onnxruntimes_floats(file, make, parts):
     assert decibels(wanted, run.output.reshape(wanted.shape)) > 25
 
 
+@pytest.mark.rtl
+def test_the_rtl_and_the_host_take_turns(file):
+    saved(file, forks)
+    program = sy.load(file, calibrate=IMAGES).compile("tiny")
+    rtl, model = (
+        program.run(IMAGES[:1], device, judge=True, sequential=True) for device in ("rtl", "model")
+    )
+    assert rtl.report.mismatches == 0
+    assert [part.mismatches for part in rtl.report.host] == [0, 0]
+    assert {one.name: one.cycles for one in rtl.report.layers} == {
+        one.name: one.cycles for one in model.report.layers
+    }
+    for name, tensor in rtl.tensors.items():
+        assert np.array_equal(tensor, model.tensors[name]), name
+
+
 @pytest.mark.parametrize("make", [silu, squeeze_excite, channels_last, attention])
 def test_halves_are_computed_as_halves(file, make):
     saved(file, make, np.float16)

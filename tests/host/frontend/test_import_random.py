@@ -10,7 +10,7 @@ import os
 import random
 import secrets
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -18,7 +18,9 @@ import onnxruntime
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
+from systolith_host.flow.host import run_in_turn
 from systolith_host.frontend.judge import judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx
 from systolith_host.lab.random_onnx import ENDINGS, random_onnx
@@ -32,12 +34,16 @@ from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.quantize import quantize, quantize_input
+from systolith_host.runtime.backend import Observer
+from systolith_host.runtime.emulator import EmulatorBackend
+from systolith_hw.spec.presets import PRESETS
 
 CASES = int(os.environ.get("SYSTOLITH_FUZZ", "300"))
 FIRST = os.environ.get("SYSTOLITH_FUZZ_FIRST")
 SHARDS = 10
 IMAGES = 4
 WIDTH = 16
+TINY = replace(PRESETS["tiny"], multiplier_width=WIDTH)
 
 
 def seeds(shard):
@@ -105,6 +111,62 @@ def one_case(seed, path):
     corrected, _ = correct(graph, weights, qgraph, images, rounding=False)
     better = run_golden(corrected, quantize_input(corrected, images))
     check_correction(graph, weights, corrected, better, images)
+    return "ran"
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_network_with_nodes_on_the_host_is_onnxruntimes(shard, tmp_path):
+    outcomes: Counter[str] = Counter()
+    for seed in seeds(shard):
+        outcomes[one_hosted(seed, tmp_path / "net.onnx")] += 1
+    print(dict(outcomes))
+    count = sum(outcomes.values())
+    if count >= 30:
+        assert outcomes["ran"] >= 0.7 * count, outcomes
+        assert outcomes["invalid"] <= 0.1 * count, outcomes
+
+
+def one_hosted(seed, path):
+    """Return the outcome of a network that the host computes parts of, as one_case does.
+
+    Every tenth is compiled, too: its layers and parts run one after the other on the emulator.
+    """
+    proto, _ = random_onnx(random.Random(seed), host=True)
+    onnx.save(proto, path)
+    try:
+        model, problems = inspect_onnx(path, host_nodes=True)
+    except SystolithError:
+        return "refused"
+    if model is None:
+        assert problems
+        return "refused"
+    graph = model.graph
+    numbers = np.random.default_rng(seed)
+    images = numbers.standard_normal((IMAGES, *graph.shapes[graph.input])).astype(np.float32)
+    try:
+        line = judge_float(path, model, images[:1]).line
+    except SystolithError as error:
+        if "computes something else" in str(error) or "fault of Systolith" in str(error):
+            raise
+        return "invalid"
+    if "whose output is not finite" in line or "which cannot run the file" in line:
+        return "invalid"
+    assert line.startswith("float network "), line
+    weights, _ = equalise(graph, model.weights, images)
+    try:
+        qgraph = quantize(graph, weights, calibrate(graph, weights, images), WIDTH)
+    except SystolithError:
+        return "refused"
+    golden = run_golden(qgraph, quantize_input(qgraph, images))
+    Integers(graph, weights, qgraph, golden).check()
+    if seed % 10 == 0:
+        program = compile_network(qgraph, TINY, IMAGES)
+        backend = EmulatorBackend()
+        found = run_in_turn(program, {qgraph.input: golden[qgraph.input]}, backend, Observer())
+        outputs = {one.name: one.output for one in (*program.layers, *program.host)}
+        assert {one.layer for one in found} == outputs.keys()
+        for one in found:
+            assert np.array_equal(one.output, golden[outputs[one.layer]]), one.layer
     return "ran"
 
 
