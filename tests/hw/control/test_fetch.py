@@ -26,11 +26,9 @@ def highest(field, addr_width):
 
 def random_program(random, count, config):
     """Return instructions that fetch hands on, with random values in all fields."""
-    program = []
-    before = {"loaded": 0, "computed": 0, "drained": 0, "stored": 0}
+    program, before = [], dict.fromkeys(("loaded", "computed", "drained", "stored"), 0)
     for _ in range(count):
         opcode = random.choice(list(Opcode))
-        # Where a field is reserved, any bits are ignored.
         present = {field.name: field for field in fields_of(opcode, config)}
         fields = {
             field.name: random.randint(field.low, highest(field, config.addr_width))
