@@ -112,7 +112,7 @@ def run(config, jobs, seed=0, **options):
         (8, 4, (1, 1, 5)),
         (4, 8, (2, 3, 2)),
         (3, 6, (1, 1, 1)),
-        (12, 2, (1, 2, 7)),
+        (10, 2, (1, 2, 4)),
     ],
 )
 def test_lanes_give_the_plain_convolution(rows, cols, shape):
@@ -126,12 +126,12 @@ def test_lanes_give_the_plain_convolution(rows, cols, shape):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("rows", "cols", "patches"), [(4, 4, 6), (2, 6, 4), (8, 4, 9)])
+@pytest.mark.parametrize(("rows", "cols", "patches"), [(4, 4, 6), (2, 6, 4), (6, 3, 7)])
 def test_convs_of_both_kinds_follow_each_other_in_any_order(rows, cols, patches, seed):
     random = Random(seed)
     print(f"seed {seed}")
     config = winograd_config(rows, cols, patches)
-    jobs = random_jobs(config, random, 6, direct=(0.0, 0.5, 0.5, 0.8)[seed])
+    jobs = random_jobs(config, random, 5, direct=(0.0, 0.5, 0.5, 0.8)[seed])
     run(config, jobs, seed=seed, stall=(0.0, 0.98)[seed % 2])
 
 
@@ -163,9 +163,9 @@ def test_tokens_that_come_late_at_random_change_no_sum(seed):
     [
         (4, (1, 2, 2), 4),
         (4, (1, 1, 5), 14),
-        (8, (2, 2, 2), 8),
-        (12, (1, 2, 7), 14),
-        (12, (1, 1, 6), 14),
+        (6, (2, 1, 3), 6),
+        (6, (1, 1, 7), 7),
+        (6, (1, 1, 3), 7),
     ],
 )
 def test_a_conv_takes_36_passes_a_chunk_and_convs_follow_without_a_pause(rows, shape, most):
