@@ -26,7 +26,7 @@ def highest(field, addr_width):
 
 def random_program(random, count, config):
     """Return instructions that fetch hands on, with random values in all fields."""
-    program, before = [], dict.fromkeys(("loaded", "computed", "drained", "stored"), 0)
+    program, before = [], {"loaded": 0, "computed": 0, "drained": 0, "stored": 0}
     for _ in range(count):
         opcode = random.choice(list(Opcode))
         present = {field.name: field for field in fields_of(opcode, config)}
