@@ -1,5 +1,7 @@
 """Functions of one number: as onnxruntime in floats and integers, on the accelerator as tables."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -14,6 +16,7 @@ from systolith_host.network.fold import fold
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Function
+from systolith_host.network.qgraph import QConv
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.noise import decibels
 from systolith_host.quantize.quantize import quantize, quantize_input, quantize_scaled
@@ -30,7 +33,7 @@ class Net:
         self.rng = np.random.default_rng(seed)
         self.nodes, self.constants, self.count = [], [], 0
 
-    def value(self, values, kind=np.float32):
+    def value(self, values, kind: Any = np.float32):
         name = f"k{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
         return name
@@ -129,7 +132,9 @@ def test_it_is_one_table_behind_a_layer_and_equals_onnxruntime(name, tmp_path):
     assert judge_float(path, model, x[:1]).line.startswith("float network equals onnxruntime")
     qgraph = quantize(model.graph, model.weights, calibrate(model.graph, model.weights, x), 16)
     golden = check_exact(qgraph, quantize_input(qgraph, x))
-    assert qgraph.layers[0].table is not None
+    first = qgraph.layers[0]
+    assert isinstance(first, QConv)
+    assert first.table is not None
     target = qgraph.tensors[qgraph.output]
     real = (golden[target.name].astype(float) - target.zero_point) * target.scale
     wanted = dict(run_float(model.graph, model.weights, x))[model.graph.output]
