@@ -73,7 +73,7 @@ def networks(folder: Path, seeds: int) -> Iterator[Network]:
                 yield title, model.graph, weights, calibration, held_out
     subprocess.run([sys.executable, str(EXAMPLE), "--out", str(folder)], check=True)
     model = read_onnx(folder / "digits.onnx")
-    images = np.load(folder / "calibration.npy"), np.load(folder / "images.npy")
+    images = np.load(folder / "calibration.npy"), np.load(folder / "held-out.npz")["images"]
     yield "digits", model.graph, model.weights, *images
 
 

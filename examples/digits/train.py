@@ -163,8 +163,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     export(parameters, options.out / "digits.onnx")
     np.save(options.out / "calibration.npy", images[:200])
-    np.save(options.out / "images.npy", held_out)
-    np.save(options.out / "labels.npy", held_out_labels)
+    np.savez(options.out / "held-out.npz", images=held_out, labels=held_out_labels)
     print(f"float accuracy on {HELD_OUT} held-out digits: {accuracy:.2%}")
 
 

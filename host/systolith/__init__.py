@@ -15,6 +15,7 @@ From a network and an accelerator to what it computes and what it costs::
 * :func:`load` returns a :class:`Network`, whose ``compile`` returns a :class:`Compiled` program,
   whose ``run`` returns a :class:`Run` with its :class:`Report`. ``Network.estimate`` returns the
   same report from shapes alone, and ``Compiled.load`` a program that was saved.
+  ``Compiled.evaluate`` counts how often the network is right, in an :class:`Evaluation`.
 * :class:`Memory`: the external memory. :class:`Form`: what a network expects of photographs.
 * :func:`explore` compares many accelerators and memories in a :class:`Sweep`.
 
@@ -30,6 +31,7 @@ from systolith.network import Network, load
 from systolith.report import Report
 from systolith.run import Guess, Run
 from systolith_host.errors import SystolithError
+from systolith_host.flow.evaluate import Evaluation
 from systolith_host.frontend.form import Form
 from systolith_host.version import version
 from systolith_hw.spec.memory import Memory
@@ -37,6 +39,7 @@ from systolith_hw.spec.memory import Memory
 __all__ = [
     "Accelerator",
     "Compiled",
+    "Evaluation",
     "Form",
     "Guess",
     "Memory",

@@ -8,6 +8,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.flow.labels import Labels, labels_for
 from systolith_host.frontend.form import Form
+from systolith_host.runtime.choose import DeviceOptions
 from systolith_hw.spec.memory import Memory
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "MOST_WORKERS",
     "choice_of",
     "clock_of",
+    "described",
+    "device_options",
     "form_of",
     "labels_of",
     "memory_of",
@@ -117,3 +120,31 @@ def size_of(shape: Any) -> tuple[int, ...] | None:
             f"{shape!r}"
         )
     return sizes
+
+
+def device_options(
+    memory: Memory, workers: Any, simulator: Any, board: Any, scheduler: str | None = None
+) -> DeviceOptions:
+    """Return the options of a device, as :meth:`systolith.Compiled.run` explains them.
+
+    Raises
+    ------
+    SystolithError
+        If one has another value.
+    """
+    return DeviceOptions(
+        memory=memory,
+        workers=whole_of("workers", workers, 1, MOST_WORKERS),
+        simulator=choice_of("simulator", simulator, ("verilator", "icarus")),
+        board=None if board is None else Path(board),
+        scheduler=scheduler,
+    )
+
+
+def described(x: Any) -> str:
+    """Return in words where inputs came from."""
+    if isinstance(x, str | os.PathLike):
+        return os.fspath(x)
+    if isinstance(x, list | tuple) and all(isinstance(one, str | os.PathLike) for one in x):
+        return ", ".join(map(os.fspath, x))
+    return "arrays"

@@ -9,9 +9,9 @@ import numpy as np
 
 from systolith.accelerator import Accelerator
 from systolith.arguments import (
-    MOST_WORKERS,
-    choice_of,
     clock_of,
+    described,
+    device_options,
     form_of,
     labels_of,
     memory_of,
@@ -22,21 +22,22 @@ from systolith.progress import Progress, log_of
 from systolith.report import Report
 from systolith.run import Run
 from systolith_host.errors import SystolithError
+from systolith_host.flow.dataset import open_dataset
+from systolith_host.flow.evaluate import Evaluation, evaluate_program
 from systolith_host.flow.inputs import gather_inputs
 from systolith_host.flow.judge import make_report
 from systolith_host.flow.labels import Labels
 from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
-from systolith_host.flow.outputs import left_tensors, named_outputs
+from systolith_host.flow.outputs import integers, left_tensors, named_outputs
 from systolith_host.flow.prepare import Quantised, golden_tensors
 from systolith_host.flow.run import execute
 from systolith_host.flow.select import select_layers
 from systolith_host.frontend.form import Form
 from systolith_host.network.golden import run_golden
-from systolith_host.network.scales import ActivationScale
 from systolith_host.program.program import Program
 from systolith_host.quantize.quantize import quantize_input
-from systolith_host.runtime.choose import DeviceOptions, choose_backend
+from systolith_host.runtime.choose import choose_backend
 from systolith_hw.spec.memory import Memory
 
 __all__ = ["Compiled"]
@@ -274,20 +275,14 @@ class Compiled:
         if scheduler is not None and sequential:
             raise SystolithError("scheduler spreads layers, sequential does not: choose one")
         clock_mhz = clock_of(clock_mhz)
-        options = DeviceOptions(
-            memory=self.memory,
-            workers=whole_of("workers", workers, 1, MOST_WORKERS),
-            simulator=choice_of("simulator", simulator, ("verilator", "icarus")),
-            board=None if board is None else Path(board),
-            scheduler=scheduler,
-        )
+        options = device_options(self.memory, workers, simulator, board, scheduler)
         judged_by = self._origin("judge=True") if judge else None
         program = self.program
         backend = choose_backend(str(device), options)
         selected = select_layers(program, layers)
         with log_of(progress) as log:
             inputs = self._inputs(x, log)
-            tensors = {program.input: self._integers(inputs)}
+            tensors = {program.input: integers(program.places[program.input], inputs)}
             golden = float_output = None
             if judged_by is not None:
                 loaded, quantised = judged_by
@@ -304,17 +299,60 @@ class Compiled:
                 golden=golden,
                 float_output=float_output,
                 labels=self._labels,
-                sources={"weights": self._weights(), "images": _described(x)},
+                sources={"weights": self._weights(), "images": described(x)},
                 wall_seconds=seconds,
             )
         found = left_tensors(program, outcomes, {program.input: tensors[program.input]})
         outputs = named_outputs(self._network[0], self.quantised.qgraph) if self._network else None
         return Run(program, found, Report.of(report), self._labels, outputs)
 
-    def _integers(self, inputs: np.ndarray) -> np.ndarray:
-        place = self.program.places[self.program.input]
-        scale = ActivationScale(place.unsigned, place.scale, place.zero_point)
-        return scale.quantize(inputs).reshape(place.shape)
+    def evaluate(
+        self,
+        data: Any,
+        device: str = "model",
+        *,
+        limit: int | None = None,
+        simulator: Literal["verilator", "icarus"] = "verilator",
+        board: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
+    ) -> Evaluation:
+        """Count how often the network is right: in floats, in integers, and on a device.
+
+        Floats are onnxruntime's where the network came from a file and it is installed. A program
+        from a file has no network: then the device is evaluated alone.
+
+        Parameters
+        ----------
+        data : path or (images, labels)
+            A folder with one for each class, whose name is that of the class or its index; a NumPy
+            file (.npz) with the arrays images and labels; or two arrays: inputs as of :meth:`run`,
+            (N, *input_shape), and N whole numbers.
+        device, simulator, board
+            As of :meth:`run`.
+        limit : int, optional
+            Most images, spread evenly over the data.
+        progress : callable or bool, optional
+            See :mod:`systolith.progress`.
+
+        Returns
+        -------
+        Evaluation
+
+        Raises
+        ------
+        SystolithError
+            If data or options cannot be used, a package is missing, or the device fails.
+        """
+        if limit is not None:
+            limit = whole_of("limit", limit, 1, 1 << 31)
+        options = device_options(self.memory, 1, simulator, board)
+        backend = choose_backend(str(device), options)
+        classes = int(np.prod(self.output_shape))
+        with log_of(progress) as log:
+            dataset = open_dataset(data, self.input_shape, classes, self._labels, self._form)
+            return evaluate_program(
+                self.program, self._network, dataset.limited(limit), backend, log
+            )
 
     def _weights(self) -> str:
         """Return in words where the weights came from."""
@@ -353,12 +391,3 @@ class Compiled:
             f"{self.name}, batch {self.batch}, for {self.program.config.name}: "
             f"{self.program.memory_size:,} bytes of memory",
         )
-
-
-def _described(x: Any) -> str:
-    """Return in words where inputs came from."""
-    if isinstance(x, str | os.PathLike):
-        return os.fspath(x)
-    if isinstance(x, list | tuple) and all(isinstance(one, str | os.PathLike) for one in x):
-        return ", ".join(map(os.fspath, x))
-    return "arrays"

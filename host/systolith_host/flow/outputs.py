@@ -10,12 +10,14 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.flow.load import Loaded
 from systolith_host.network.qgraph import QGraph
+from systolith_host.network.scales import ActivationScale
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_host.runtime.jobs import Outcome
 
 __all__ = [
     "check_layers",
     "check_output",
+    "integers",
     "left_tensors",
     "named_outputs",
     "real",
@@ -29,6 +31,12 @@ FORMS = (".npy", ".npz")
 def real(place: Place, values: np.ndarray) -> np.ndarray:
     """Return a tensor's integers dequantised: ndarray of float32 of the same shape."""
     return ((values.astype(np.float64) - place.zero_point) * place.scale).astype(np.float32)
+
+
+def integers(place: Place, values: np.ndarray) -> np.ndarray:
+    """Return real values as the integers of a tensor, of its shape and type."""
+    scale = ActivationScale(place.unsigned, place.scale, place.zero_point)
+    return scale.quantize(values).reshape(place.shape)
 
 
 def left_tensors(

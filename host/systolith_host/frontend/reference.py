@@ -1,4 +1,4 @@
-"""onnxruntime on an ONNX file: any of its tensors, for one image."""
+"""onnxruntime on an ONNX file: any of its tensors, for some images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from systolith_host.frontend.entry import set_shape
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.stored import read_skeleton
 
-__all__ = ["HALF", "CannotRunError", "Reference"]
+__all__ = ["HALF", "CannotRunError", "Reference", "Session"]
 
 HALF = TensorProto.FLOAT16
 """Type of a file's input whose numbers have 11 bits."""
@@ -29,8 +29,8 @@ class CannotRunError(Exception):
     """Why onnxruntime gives no result, in words."""
 
 
-class Reference:
-    """Tensors of a network as onnxruntime computes them.
+class Session:
+    """A network in onnxruntime, node by node as the file has it.
 
     It reads large weights where they lie in the file; tensors that are no outputs are made outputs.
 
@@ -38,9 +38,10 @@ class Reference:
     ----------
     path : Path
         The ONNX file.
-    x : ndarray of float32, shape (1, channels, height, width) or (1, features)
+    shape : tuple of int
+        Of its input for one image here: (channels, height, width) or (features,).
     names : sequence of str
-        ONNX's names of the tensors that will be wanted, in the order of their use.
+        ONNX's names of the tensors that will be wanted.
     layouts : mapping of str to Layout, optional
         Of ONNX's tensors with another order of axes; all come and go in this network's.
 
@@ -55,15 +56,13 @@ class Reference:
     def __init__(
         self,
         path: Path,
-        x: np.ndarray,
+        shape: tuple[int, ...],
         names: Sequence[str],
         layouts: Mapping[str, Layout] | None = None,
     ) -> None:
         need("a comparison with onnxruntime", "judge")
         import onnxruntime  # a moment, and only where something is compared
 
-        self._names = list(dict.fromkeys(names))
-        self._known: dict[str, np.ndarray] = {}
         self._layouts = layouts or {}
         proto = read_skeleton(path)
         options = onnxruntime.SessionOptions()
@@ -85,32 +84,93 @@ class Reference:
             "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
         )
         present = {output.name for output in proto.graph.output}
-        missing = [name for name in self._names if name not in present]
+        missing = [name for name in dict.fromkeys(names) if name not in present]
         proto.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in missing)
         given = {entry.name for entry in proto.graph.initializer}
         (value,) = [entry for entry in proto.graph.input if entry.name not in given]
         kind = value.type.tensor_type
         self.half = kind.elem_type == HALF
-        values = np.moveaxis(x, 1, -1) if value.name in self._layouts else x
+        self._input = value.name
+        own = (*shape[1:], shape[0]) if value.name in self._layouts else shape
         images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
         if images > _MOST_IMAGES:
             raise CannotRunError(f"it takes {images:,} images at once, above {_MOST_IMAGES}")
-        if [dim.dim_value for dim in kind.shape.dim][1:] != list(values.shape[1:]):
-            set_shape(value, (images, *values.shape[1:]))  # the user's: the others follow from it
+        if [dim.dim_value for dim in kind.shape.dim][1:] != list(own):
+            set_shape(value, (images, *own))  # the user's: the others follow from it
             del proto.graph.value_info[:]
             for output in proto.graph.output:
                 output.type.tensor_type.ClearField("shape")
-        self._inputs = {
-            value.name: np.repeat(values, images, axis=0).astype(
-                helper.tensor_dtype_to_np_dtype(kind.elem_type)
-            )
-        }
+        self._images = images
+        self._type = helper.tensor_dtype_to_np_dtype(kind.elem_type)
         try:
             self._session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # protobuf's and onnxruntime's own kinds
             raise CannotRunError(_one_line(error)) from None
+
+    def run(self, names: Sequence[str], x: np.ndarray) -> list[np.ndarray]:
+        """Return tensors, shape (N, ...), in this network's order of axes.
+
+        Parameters
+        ----------
+        names : sequence of str
+        x : ndarray of float32, shape (N, channels, height, width) or (N, features)
+
+        Raises
+        ------
+        CannotRunError
+            If onnxruntime fails.
+        """
+        values = np.moveaxis(x, 1, -1) if self._input in self._layouts else x
+        made = []
+        for first in range(0, len(values), self._images):
+            part = values[first : first + self._images]
+            filled = part[np.arange(self._images) % len(part)].astype(self._type)
+            try:
+                results = self._session.run(list(names), {self._input: filled})
+            except Exception as error:  # onnxruntime's own kinds
+                raise CannotRunError(_one_line(error)) from None
+            made.append([np.asarray(result)[: len(part)] for result in results])
+        whole = [
+            parts[0] if len(parts) == 1 else np.concatenate(parts)
+            for parts in zip(*made, strict=True)
+        ]
+        return [
+            self._layouts[name].into(values) if name in self._layouts else values
+            for name, values in zip(names, whole, strict=True)
+        ]
+
+
+class Reference:
+    """Tensors of a network as onnxruntime computes them for one image.
+
+    Parameters
+    ----------
+    path, layouts
+        As of :class:`Session`.
+    x : ndarray of float32, shape (1, channels, height, width) or (1, features)
+    names : sequence of str
+        ONNX's names of the tensors that will be wanted, in the order of their use.
+
+    Raises
+    ------
+    MissingExtraError, CannotRunError
+        As of :class:`Session`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        x: np.ndarray,
+        names: Sequence[str],
+        layouts: Mapping[str, Layout] | None = None,
+    ) -> None:
+        self._names = list(dict.fromkeys(names))
+        self._known: dict[str, np.ndarray] = {}
+        self._x = x
+        self._session = Session(path, x.shape[1:], self._names, layouts)
+        self.half = self._session.half
 
     def take(self, name: str) -> np.ndarray:
         """Return a tensor, shape (1, ...), for the last time.
@@ -123,13 +183,8 @@ class Reference:
         if name not in self._known:
             first = self._names.index(name)
             group = self._names[first : first + _GROUP]
-            try:
-                results = self._session.run(group, self._inputs)
-            except Exception as error:  # onnxruntime's own kinds
-                raise CannotRunError(_one_line(error)) from None
-            self._known = {n: np.asarray(y)[:1] for n, y in zip(group, results, strict=True)}
-        values = self._known.pop(name)
-        return self._layouts[name].into(values) if name in self._layouts else values
+            self._known = dict(zip(group, self._session.run(group, self._x), strict=True))
+        return self._known.pop(name)
 
 
 def _one_line(error: Exception) -> str:

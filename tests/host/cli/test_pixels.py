@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,7 +69,7 @@ def test_the_networks_input_follows_the_options(command, folder, options):
     status, _, err = command(*arguments, *options.split())
     assert status == 0, err
     wanted = np.array([OPTIONS[options]], np.float32)
-    np.testing.assert_allclose(np.load(out), wanted, atol=np.ptp(wanted) / 40)
+    np.testing.assert_allclose(np.load(out), wanted, atol=float(np.ptp(wanted)) / 40)
 
 
 def test_what_the_file_tells_is_followed_and_said(command, folder):
@@ -198,7 +199,8 @@ def test_the_api_takes_the_same(folder, tmp_path):
     found = again.run(folder / "p.png", "emulator")
     assert np.array_equal(found.output, run.output)
     assert found.top(1)[0][0].name == "red"
-    for mistake in ({"form": 3}, {"labels": ["a"]}, {"form": sy.Form(std=(1, 2))}):
+    mistakes: list[dict[str, Any]] = [{"form": 3}, {"labels": ["a"]}, {"form": sy.Form(std=(1, 2))}]
+    for mistake in mistakes:
         with pytest.raises(sy.SystolithError):
             sy.Compiled.load(tmp_path / "p", **mistake)
         with pytest.raises(sy.SystolithError):
