@@ -362,8 +362,7 @@ class Reader:
     def _leave(self, proto: onnx.NodeProto, name: str, reason: str) -> None:
         """Let the host compute a node, or note why nobody can."""
         if self.hosted is None:
-            self._fail(proto, name, reason)
-            return
+            return self._fail(proto, name, reason)
         try:
             self.hosted.take(self, proto, self._count - 1, name, reason)
         except UnsupportedError as error:
@@ -392,10 +391,8 @@ Handler = Callable[[Reader, onnx.NodeProto, str], None]
 
 
 def _unknown(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    raise UnsupportedError(
-        "has no counterpart on the accelerator, which computes convolutions, linear layers, pools, "
-        "sums, concatenations and clamps"
-    )
+    can = "convolutions, linear layers, pools, sums, concatenations and clamps"
+    raise UnsupportedError(f"has no counterpart on the accelerator, which computes {can}")
 
 
 def _text(shape: tuple[int, ...]) -> str:
