@@ -14,6 +14,7 @@ from systolith_host.frontend.entry import input_shape, set_shape, wants_channels
 from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.form import Form
 from systolith_host.frontend.functions import FUNCTIONS, final_sigmoids, tabulate
+from systolith_host.frontend.host import end
 from systolith_host.frontend.hosted import WEIGHTED, Hosted
 from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
@@ -25,7 +26,7 @@ from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
 from systolith_host.frontend.result import build, finish, own_names
 from systolith_host.network.fold import fold
-from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear, MaxPool, node_macs
+from systolith_host.network.graph import Conv, Graph, Host, LayerWeights, Linear, MaxPool, node_macs
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
@@ -248,7 +249,7 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
         reader.read(node)
     finish(reader, outputs)
     reader.problems += narrowed(nodes, outputs, reader)
-    refused = () if reader.hosted is None else tuple(reader.hosted.refused.values())
+    refused = _refused(reader, nodes) if reader.hosted is not None else ()
     if reader.problems:
         return None, tuple(reader.problems)
     if refused and not any(isinstance(node, Conv | Linear) for node in build(reader).nodes):
@@ -283,6 +284,27 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
         ),
         (),
     )
+
+
+def _refused(reader: Reader, nodes: Sequence[onnx.NodeProto]) -> tuple[Problem, ...]:
+    """Return the nodes of the host, without the end that it computes of any network."""
+    hosted = reader.hosted
+    assert hosted is not None
+    parts = [] if reader.problems else [n for n in build(reader).nodes if isinstance(n, Host)]
+    inside = {
+        hosted.numbers[node.output[0]]
+        for part in parts
+        for node in hosted.within(reader, [part.output])
+    }
+    found, ended = [], set()
+    for number, problem in sorted(hosted.refused.items()):
+        node = nodes[number]
+        given = [name for name in node.input if name not in reader.constants]
+        if number not in inside and (HANDLERS.get(node.op_type) is end or ended.issuperset(given)):
+            ended.update(node.output)
+        else:
+            found.append(problem)
+    return tuple(found)
 
 
 def _no_layer(refused: Sequence[Problem]) -> tuple[Problem, ...]:
