@@ -1,4 +1,4 @@
-"""Compares the golden model with onnxruntime, layer by layer, on models that it quantised."""
+"""Compares the golden model with onnxruntime, by layers or whole, on models that it quantised."""
 
 import argparse
 import logging
@@ -14,10 +14,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from systolith_host.frontend.judge import Agreement, agreements
 from systolith_host.frontend.onnx import read_onnx
+from systolith_host.frontend.reference import Session
 from systolith_host.frontend.zoo import ZOO, build_onnx
-from systolith_host.quantize.quantize import quantize_scaled
+from systolith_host.network.golden import run_golden
+from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
-__all__ = ["compare", "quantized_model"]
+__all__ = ["compare", "compare_whole", "quantized_model"]
 
 CALIBRATION_IMAGES = 4
 
@@ -64,6 +66,20 @@ def compare(path: Path, x: np.ndarray, multiplier_width: int) -> Iterator[Agreem
     yield from agreements(path, model, qgraph, x)
 
 
+def compare_whole(path: Path, x: np.ndarray, multiplier_width: int) -> Iterator[Agreement]:
+    """Yield the agreement of the network's output, each side from its own layers; as `compare`."""
+    model = read_onnx(path)
+    graph = model.graph
+    qgraph = quantize_scaled(graph, model.weights, model.scales, multiplier_width)
+    found = run_golden(qgraph, quantize_input(qgraph, x))[qgraph.output]
+    name = model.names[graph.output]
+    session = Session(path, tuple(x.shape[1:]), [name], model.layouts)
+    wanted = model.scales[graph.output].quantize(session.run([name], x)[0])
+    difference = np.abs(found.reshape(-1).astype(int) - wanted.reshape(-1))
+    different = int(np.count_nonzero(difference))
+    yield Agreement("", "network", difference.size, different, int(difference.max()))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -71,6 +87,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 18, 24])
     parser.add_argument("--networks", nargs="+", default=sorted(ZOO))
+    parser.add_argument(
+        "--whole", action="store_true", help="networks, whose errors add up, instead of layers"
+    )
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     onnxruntime.set_default_logger_severity(3)
@@ -88,7 +107,7 @@ def main() -> None:
                     shape = (1, 3, options.size, options.size)
                     x = np.random.default_rng(1000 + seed).standard_normal(shape, np.float32)
                     for width, found in rows.items():
-                        found += compare(path, x, width)
+                        found += (compare_whole if options.whole else compare)(path, x, width)
             for width, found in rows.items():
                 values = sum(row.values for row in found)
                 different = sum(row.different for row in found)
