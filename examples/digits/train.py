@@ -3,6 +3,7 @@
 import argparse
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +22,7 @@ Parameters = dict[str, np.ndarray]
 
 def load_data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return training images and labels, then held-out ones; images (N, 1, 8, 8) from 0 to 1."""
-    digits = load_digits()
+    digits: Any = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     images = (digits.images[order, None] / 16).astype(np.float32)
     labels = digits.target[order]
@@ -131,7 +132,7 @@ def export(parameters: Parameters, path: Path) -> None:
         nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"], f"relu{number}"))
         x = f"r{number}"
         if number > 1:
-            sides = {"kernel_shape": [2, 2], "strides": [2, 2]}
+            sides: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
             nodes.append(helper.make_node("MaxPool", [x], [f"p{number}"], f"pool{number}", **sides))
             x = f"p{number}"
     nodes.append(helper.make_node("Flatten", [x], ["flat"], "flatten"))
