@@ -1,6 +1,7 @@
 """What several folders need: the form of reports, and netlists of components."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,12 @@ from systolith_hw.generate import component_rtlil
 from systolith_hw.primitives.ecp5 import Ecp5
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "reference" / "report.schema.json"
+
+
+def pytest_configure(config):
+    # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; the
+    # commands that tests start have to end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
