@@ -1,4 +1,4 @@
-"""The load engine: regions of a memory into pictures of the three buffers."""
+"""The load engine: regions of a memory into pictures of the buffers."""
 
 from collections import deque
 from random import Random
@@ -8,19 +8,28 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.load.engine import LoadEngine
+from systolith_hw.spec import isa
 from systolith_hw.spec.isa import FIELDS, PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate, stream_put
 
 STATES = ENGINE_STATES[Engine.LOAD]
-CONFIGS = [(4, 4, 8, 4), (8, 4, 16, 2), (3, 6, 4, 1), (12, 12, 16, 4), (4, 8, 64, 4)]
+CONFIGS = [
+    (4, 4, 8, 4, 0),
+    (8, 4, 16, 2, 1),
+    (3, 6, 4, 1, 0),
+    (3, 6, 4, 1, 1),
+    (12, 12, 16, 4, 0),
+    (4, 8, 64, 4, 1),
+]
 MEMORY_BYTES = 1 << 14
 
 
-def make_config(rows, cols, bus, lanes):
+def make_config(rows, cols, bus, lanes, functions=0):
     depths = {"act_depth": 512, "param_depth": 8 * cols, "out_depth": 256}
-    return small_config(rows, cols, bus_bytes=bus, post_lanes=lanes, **depths)
+    return small_config(rows, cols, bus_bytes=bus, post_lanes=lanes, functions=functions, **depths)
 
 
 def load(**fields):
@@ -29,10 +38,6 @@ def load(**fields):
 
 def payload(instruction):
     return {field.name: instruction[field.name] for field in FIELDS[Opcode.LOAD]}
-
-
-def word_bytes(config, buffer):
-    return {Buffer.ACT: config.block, Buffer.WEIGHT: config.cols, Buffer.PARAM: PARAM_BYTES}[buffer]
 
 
 def region(memory, job, size):
@@ -52,8 +57,10 @@ def region(memory, job, size):
 def apply(config, memory, job, buffers):
     """Do in NumPy what a LOAD does; `buffers` are ndarrays of bytes, one row a word."""
     buffer = Buffer(job["buffer"])
-    size = word_bytes(config, buffer)
+    size = word_bytes(buffer, config)
     words = region(memory, job, size).reshape(-1, size)
+    if buffer is Buffer.TABLE:  # a word has eight entries
+        words = words.reshape(-1, 1)
     if buffer is not Buffer.ACT:
         buffers[buffer][job["dest"] : job["dest"] + len(words)] = words
         return
@@ -70,8 +77,8 @@ def apply(config, memory, job, buffers):
 
 
 def random_job(random, config):
-    buffer = random.choice(list(Buffer))
-    size = word_bytes(config, buffer)
+    buffer = random.choice(isa.buffers_of(config))
+    size = word_bytes(buffer, config)
     pixels, rows, planes = random.randint(1, 6), random.randint(1, 4), random.randint(1, 2)
     pitch = pixels * size + random.choice([0, size, 3 * size])
     fields = {
@@ -97,12 +104,16 @@ def random_job(random, config):
         if random.random() < 0.4:  # the rows as one run
             fields |= {"run_words": pixels * rows, "runs": 1}
     else:
-        depth = config.weight_depth if buffer is Buffer.WEIGHT else config.param_depth
+        places = {
+            Buffer.WEIGHT: config.weight_depth - 12,
+            Buffer.PARAM: config.param_depth - 12,
+            Buffer.TABLE: isa.TABLE_ENTRIES - 12 * PARAM_BYTES,
+        }
         fields["planes"] = 1
         fields["pixels"] = 1
         fields["run_words"] = random.randint(1, 4)
         fields["runs"] = random.randint(1, 3)
-        fields["dest"] = random.randrange(depth - 12)
+        fields["dest"] = random.randrange(places[buffer])
     return load(**fields)
 
 
@@ -129,6 +140,7 @@ class Bench:
             Buffer.ACT: np.zeros((config.act_depth, config.rows), np.uint8),
             Buffer.WEIGHT: np.zeros((config.weight_depth, config.cols), np.uint8),
             Buffer.PARAM: np.zeros((config.param_depth, PARAM_BYTES), np.uint8),
+            Buffer.TABLE: np.zeros((isa.TABLE_ENTRIES, 1), np.uint8),
         }
 
     async def reads(self, ctx):
@@ -152,22 +164,7 @@ class Bench:
     async def writes(self, ctx):
         dut, config = self.dut, self.config
         while True:
-            (
-                _,
-                _,
-                act,
-                weight,
-                param,
-                done,
-                state,
-                fault,
-                at,
-                miscount,
-                number,
-            ) = await ctx.tick().sample(
-                dut.act.en,
-                dut.weight.en,
-                dut.param.en,
+            _, _, done, state, fault, at, miscount, number = await ctx.tick().sample(
                 dut.status.done,
                 dut.status.state,
                 dut.status.fault,
@@ -199,6 +196,9 @@ class Bench:
                 word = ctx.get(dut.param.data.as_value()).to_bytes(PARAM_BYTES, "little")
                 entry = ctx.get(dut.param.addr) * config.post_lanes + lane
                 self.buffers[Buffer.PARAM][entry] = list(word)
+            if config.functions and ctx.get(dut.table.en):
+                entry = ctx.get(dut.table.data.as_value())
+                self.buffers[Buffer.TABLE][ctx.get(dut.table.addr)] = entry
 
     def run(self, *tests, reset=None):
         dut = self.dut
@@ -208,10 +208,10 @@ class Bench:
         simulate(whole, *tests, background=[self.reads, self.writes], watch=watch, limit=20_000)
 
 
-@pytest.mark.parametrize(("rows", "cols", "bus", "lanes"), CONFIGS)
+@pytest.mark.parametrize(("rows", "cols", "bus", "lanes", "functions"), CONFIGS)
 @pytest.mark.parametrize("stall", [0.0, 0.6])
-def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, stall):
-    config = make_config(rows, cols, bus, lanes)
+def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, functions, stall):
+    config = make_config(rows, cols, bus, lanes, functions)
     random = Random(rows + bus)
     jobs = [random_job(random, config) for _ in range(25)]
     bench = Bench(config, seed=bus, stall=stall)
