@@ -11,6 +11,9 @@ from systolith_host.lab.random_networks import random_config, random_qgraph
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.memory import Memory
 
+TILED = (Buffer.ACT, Buffer.WEIGHT, Buffer.PARAM)
+"""The buffers that hold parts of an operation; a function's table is loaded once."""
+
 
 def rated(seed, count):
     """Yield operations, candidates, and the tables of their work."""
@@ -44,7 +47,7 @@ def test_traffic_is_that_of_the_loads_and_stores():
     exact = checked = 0
     for _, schedule, tables in rated(2, 40):
         assert schedule.write_bytes == tables.stores[:, BYTES].sum()
-        read = sum(tables.items_of(buffer)[:, SIZE].sum() for buffer in Buffer)
+        read = sum(tables.items_of(buffer)[:, SIZE].sum() for buffer in TILED)
         assert schedule.read_bytes > 0.7 * read
         checked += 1
         exact += schedule.read_bytes == read
