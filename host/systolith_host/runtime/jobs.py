@@ -88,14 +88,18 @@ def plan_jobs(
         inputs = {}
         for layer in layers:
             for name in layer.inputs:
-                if not _is_made(name, made, parts or {}):
-                    inputs[name] = tensors[name]
+                for given in _given(name, made, parts or {}):
+                    inputs[given] = tensors[given]
             made.add(layer.output)
         return [Job(tuple(layers), inputs)]
     jobs = [Job((layer,), {name: tensors[name] for name in layer.inputs}) for layer in layers]
     return sorted(jobs, key=lambda job: job.cost, reverse=True)
 
 
-def _is_made(name: str, made: set[str], parts: Mapping[str, tuple[str, ...]]) -> bool:
+def _given(name: str, made: set[str], parts: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return what no layer makes of a tensor: itself, or some of the tensors inside of it."""
+    if name in made:
+        return []
     inside = parts.get(name, ())
-    return name in made or (bool(inside) and all(_is_made(part, made, parts) for part in inside))
+    missing = [given for part in inside for given in _given(part, made, parts)]
+    return [name] if missing == list(inside) else missing

@@ -101,6 +101,28 @@ def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkey
         EmulatorBackend().run(program, [job], Observer())
 
 
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [
+        ((), {"joined"}),
+        (("a",), {"inner"}),
+        (("b",), {"a", "c"}),
+        (("b", "c"), {"a"}),
+        (("a", "b", "c"), set()),
+        (("joined",), set()),
+    ],
+)
+def test_of_a_joined_tensor_the_rest_is_given(case, made, given):
+    """Layers may make some of the tensors inside, also of those that stand inside of another."""
+    parts = {"joined": ("a", "inner"), "inner": ("b", "c")}
+    first = case[0].layers[0]
+    makers = [dataclasses.replace(first, output=name) for name in made]
+    reader = dataclasses.replace(first, input="joined", output="y")
+    tensors = {name: np.zeros(1) for name in ("joined", "a", "inner", "b", "c", first.input)}
+    (job,) = plan_jobs([*makers, reader], tensors, sequential=True, parts=parts)
+    assert job.inputs.keys() - {first.input} == given
+
+
 def test_waves_are_written_of_one_layer_alone(case):
     layers = case[0].layers
     parts = rtl._split(layers, layers[2].name)
