@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape, input_span, patches, split
+from systolith_host.compiler.schedule.lanes import read_row
 from systolith_host.compiler.schedule.order import (
     LATENCY,
     PATCH_LEAD,
@@ -172,16 +173,15 @@ class RoughModel:
         passes = shape.out_blocks * self.sweeps * self.blocks * self.taps
         region_rows = min(rows * cut.stack, height)
         _, read_rows, held_rows = self.spans(0, region_rows)
-        _, read_columns, held_columns = self.spans(1, columns)
+        _, read_words, held_columns = self.spans(1, columns)
         regions = costs.across * -(-height // region_rows)
         times = 1 if cut.resident else shape.out_blocks
         blocks = self.sources * shape.source_blocks
         if operation.reach and not cut.resident:
             reached = min(self.blocks * config.row_groups, shape.source_blocks)
             times, blocks = 1, self.sources * reached * shape.out_blocks
-        per_pixel = operation.pixel_bytes or config.block
         # In memory, lanes of blocks that do not exist are not read.
-        act_read = self.batch * read_rows * read_columns * per_pixel * blocks * times
+        act_read = self.batch * read_rows * read_words * config.block * blocks * times
         act_held = self.batch * held_rows * held_columns * blocks * times
         if columns < width:
             runs = self.batch * read_rows * costs.strips * blocks
@@ -233,7 +233,9 @@ class RoughModel:
         )
 
     def spans(self, axis: int, count: int) -> tuple[int, int, int]:
-        """Return pixels in the buffer of the largest tile, and pixels read and held by all.
+        """Return pixels in the buffer of the largest tile, and what all read and hold.
+
+        They read rows, or the memory words of a row; what they hold are pixels.
 
         Parameters
         ----------
@@ -244,15 +246,16 @@ class RoughModel:
         """
         key = (axis, count)
         if key not in self._spans:
-            operation = self.operation
+            operation, block = self.operation, self.config.block
             size = (operation.out_height, operation.out_width)[axis]
+            per_pixel = operation.pixel_bytes if axis == 1 and operation.pixel_bytes else block
             spans = [
                 input_span(operation, axis, first, number, self.config, winograd=self.winograd)
                 for first, number in split(size, count)
             ]
             self._spans[key] = (
                 max(span.size for span in spans),
-                sum(span.length for span in spans),
+                sum(read_row(span.length, per_pixel, block, 0)[0] for span in spans),
                 sum(span.size for span in spans),
             )
         return self._spans[key]

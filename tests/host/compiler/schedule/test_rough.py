@@ -44,15 +44,12 @@ def test_the_cycles_of_the_array_are_those_of_the_convs():
 
 
 def test_traffic_is_that_of_the_loads_and_stores():
-    exact = checked = far = 0
+    exact = checked = 0
     for _, schedule, tables in rated(2, 40):
         assert schedule.write_bytes == tables.stores[:, BYTES].sum()
         read = sum(tables.items_of(buffer)[:, SIZE].sum() for buffer in TILED)
-        # Some tiles of one output pixel read more of their halo than the model counts.
-        assert schedule.read_bytes > 0.4 * read
-        far += schedule.read_bytes <= 0.7 * read
+        assert schedule.read_bytes > 0.7 * read
         checked += 1
         exact += schedule.read_bytes == read
     assert checked > 400
-    assert exact > 0.75 * checked
-    assert far < 0.01 * checked
+    assert exact > 0.85 * checked
