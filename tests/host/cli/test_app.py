@@ -13,26 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from systolith_host.cli import app as cli
 from systolith_host.frontend.images import sample_images
 from systolith_host.frontend.vgg import build_network, torchvision_keys
 from systolith_host.frontend.weights import random_weights
 from systolith_hw.spec.presets import PRESETS
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process; return status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
-
 
 PROGRESS = re.compile(r"^[a-z ]+: \d+%, ")
 """A line that a slow machine prints, where standard error is no terminal."""

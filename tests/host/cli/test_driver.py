@@ -3,11 +3,9 @@
 import random
 import shutil
 import subprocess
-import sys
 
 import pytest
 
-from systolith_host.cli import app as cli
 from systolith_host.compiler import compile_network
 from systolith_host.drivers.device_tree import device_tree
 from systolith_host.drivers.header import c_header
@@ -15,20 +13,6 @@ from systolith_host.drivers.image import program_image
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.package.zynq import ZYNQ_BOARDS
 from systolith_hw.spec.presets import PRESETS
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process; return status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 def test_the_header_goes_to_standard_output_or_a_file(command, tmp_path):

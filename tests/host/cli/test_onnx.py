@@ -1,7 +1,6 @@
 """The command line with ONNX files: check, export, run, and what is refused."""
 
 import re
-import sys
 
 import numpy as np
 import onnx
@@ -13,20 +12,6 @@ from systolith_host.cli import app as cli
 from systolith_host.frontend.onnx import HANDLERS
 from systolith_host.lab.onnx_models import onnx_model, onnx_node, onnxruntime_output
 from systolith_host.network.graph import Add
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process; return status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What goes into `run` and comes out: pixels, names, files of outputs; and the same by the API."""
 
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,25 +11,10 @@ from onnx import helper
 from PIL import Image
 
 import systolith as sy
-from systolith_host.cli import app as cli
 from systolith_host.lab.onnx_models import onnx_model, onnx_node
 
 DEVICE = ("--config", "tiny", "--device", "emulator")
 RED, GREEN, BLUE = 51, 153, 255
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process; return status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 def channels(*, last=False):

@@ -1,30 +1,13 @@
 """`--shape` and `input_shape`: where a file leaves the input's size open, or has another."""
 
-import sys
-
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import systolith as sy
-from systolith_host.cli import app as cli
 
 N = helper.make_node
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process; return status, standard output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code, output.out, output.err
-
-    return run
 
 
 def network(folder, shape):
