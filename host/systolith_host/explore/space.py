@@ -160,9 +160,9 @@ class Point:
 
     @property
     def multipliers(self) -> int:
-        """Those of the array and two for each lane that requantises."""
+        """Those of the array and of the lanes that requantise."""
         assert self.config is not None
-        return self.config.multipliers + 2 * self.config.post_lanes
+        return self.config.dsps()
 
     @property
     def memory_bytes(self) -> int:

@@ -145,10 +145,6 @@ def _coefficients(resource: str) -> np.ndarray:
     return _fit(resource, [sample.config for sample in samples], counts)
 
 
-def _multipliers(config: AcceleratorConfig) -> int:
-    return config.multipliers + 2 * config.post_lanes
-
-
 def _queue(depth: int, width: int) -> int:
     """Return the block RAMs of a queue: none if it is small, or where Yosys finds that cheaper.
 
@@ -234,7 +230,7 @@ def _in_tables(resource: str, config: AcceleratorConfig) -> int:
 
 
 _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
-    "DSP": _multipliers,
+    "DSP": AcceleratorConfig.dsps,
     "block RAM": _block_rams,
 }
 

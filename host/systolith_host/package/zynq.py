@@ -10,6 +10,9 @@ __all__ = ["ZYNQ_BOARDS", "ProcessingSystem", "ZynqBoard", "check_board", "load_
 
 _BLOCK_RAM_BITS = 36 * 1024
 
+_DSP48 = 24
+"""Bits of the larger unsigned operand of a DSP48E1 or DSP48E2."""
+
 _ULTRA_RAM_WORDS = 4096
 """Of 72 bits: an int8 buffer leaves most of them empty."""
 
@@ -227,7 +230,7 @@ def check_board(config: AcceleratorConfig, board: ZynqBoard) -> None:
     if config.rows * -(-config.act_depth // _ULTRA_RAM_WORDS) > board.ultra_rams:
         size += config.act_bytes
     for what, need, there in (
-        ("DSP", config.multipliers, board.dsps),
+        ("DSP", config.dsps(_DSP48), board.dsps),
         ("block RAM", -(-8 * size // _BLOCK_RAM_BITS), board.block_rams),
     ):
         if need > there:

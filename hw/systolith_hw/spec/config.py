@@ -232,6 +232,20 @@ class AcceleratorConfig:
         """Multiply-accumulates of the array per cycle."""
         return self.rows * self.cols
 
+    def dsps(self, operand: int = 18) -> int:
+        """Return the multipliers that an FPGA needs: those of the array, and of requantisation.
+
+        A lane multiplies two parts of a sum. Each of them takes a second multiplier if
+        `multiplier_width` has more bits than an operand; one bit more is logic for one of them.
+
+        Parameters
+        ----------
+        operand : int
+            Bits of the larger unsigned operand: 18 of an ECP5's, 24 of AMD's DSP48E1 and DSP48E2.
+        """
+        lane = 2 + min(max(self.multiplier_width - operand, 0), 2)
+        return self.multipliers + lane * self.post_lanes
+
     @property
     def burst_bytes(self) -> int:
         """Bytes of the longest burst."""

@@ -149,7 +149,7 @@ def test_model_of_vivado_notices_an_open_pin_and_a_wrong_bus(start_vivado, core,
         (
             "default",
             "pynq-z2",
-            r"^default does not fit PYNQ-Z2: at least 256 DSP needed, 220 there$",
+            r"^default does not fit PYNQ-Z2: at least 272 DSP needed, 220 there$",
         ),
         ("large", "zcu104", r"^large does not fit ZCU104: at least 390 block RAM needed, 312 t"),
     ],

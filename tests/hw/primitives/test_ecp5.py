@@ -143,6 +143,13 @@ def test_a_requantiser_gives_the_same_values(tmp_path):
     assert text.count("MULT18X18D") == 2
 
 
+@pytest.mark.parametrize("width", [16, 18, 19, 20, 24])
+def test_a_requantiser_takes_the_multipliers_that_are_counted(width, ecp5_netlist):
+    config = small_config(rows=2, cols=2, post_lanes=1, multiplier_width=width)
+    _, cells = ecp5_netlist(Requantizer(config))
+    assert cells["MULT18X18D"] == config.dsps() - config.multipliers
+
+
 def test_sites_of_an_array_are_different_and_exist():
     config = PRESETS["ecp5-85f"]
     platform = Ecp5("85F")
