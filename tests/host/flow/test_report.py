@@ -110,6 +110,19 @@ def test_table_shows_layers_totals_and_remarks():
     assert "DRAM traffic 1,200 bytes, 1.200 times the compulsory 1,000" in shown
 
 
+@pytest.mark.parametrize(
+    ("network", "what"),
+    [
+        ("vgg16", "classes (ImageNet indices)"),
+        ("mini", "outputs (by index)"),  # it has ten
+        ("net", "outputs (by index)"),
+    ],
+)
+def test_only_networks_of_imagenet_have_its_indices(network, what):
+    made = dataclasses.replace(report(), network=network)
+    assert f"top 2 {what}: 3" in text(report_table(made))
+
+
 def test_device_without_cycles_has_empty_columns():
     row = dataclasses.replace(CONV, cycles=None, states={})
     data = report(row, device="emulator").to_dict()

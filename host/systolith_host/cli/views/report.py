@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from systolith_host.flow.labels import IMAGENET
 from systolith_host.flow.report import BUSY, HostReport, LayerReport, Report, Totals
 from systolith_host.frontend.vgg import NETWORKS
 from systolith_hw.spec.memory import Memory
@@ -100,7 +101,7 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
         what = "outputs (by index)"
         if report.names:
             what = "classes"
-        elif report.network in NETWORKS:
+        elif (vgg := NETWORKS.get(report.network)) and vgg.classes == IMAGENET:
             what = "classes (ImageNet indices)"
         lines.append(f"top {len(report.top)} {what}: {top}")
         first = report.float_top[:1] == (report.top[0][0],)
