@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ _SMALL = {
     "addr_width": 32,
     "multiplier_width": 16,
 }
+
+_LONG_BURSTS = AcceleratorConfig(
+    name="8x8-long-bursts",
+    rows=8,
+    cols=8,
+    weight_depth=1024,
+    post_lanes=8,
+    bus_bytes=8,
+    burst_beats=64,
+    outstanding_reads=4,
+    outstanding_writes=2,
+    queue_depth=16,
+    **_SMALL,
+)
 
 CONFIGS = (
     PRESETS["tiny"],
@@ -73,19 +88,7 @@ CONFIGS = (
         queue_depth=3,
         **{**_SMALL, "param_depth": 18},
     ),
-    AcceleratorConfig(
-        name="8x8-long-bursts",
-        rows=8,
-        cols=8,
-        weight_depth=1024,
-        post_lanes=8,
-        bus_bytes=8,
-        burst_beats=64,
-        outstanding_reads=4,
-        outstanding_writes=2,
-        queue_depth=16,
-        **_SMALL,
-    ),
+    _LONG_BURSTS,
     AcceleratorConfig(
         name="4x4-patches",
         rows=4,
@@ -129,20 +132,7 @@ CONFIGS = (
         winograd=20,
         **{**_SMALL, "param_depth": 36, "acc_depth": 1000},
     ),
-    AcceleratorConfig(
-        name="8x8-lanes",
-        rows=8,
-        cols=8,
-        weight_depth=1024,
-        post_lanes=8,
-        bus_bytes=8,
-        burst_beats=64,
-        outstanding_reads=4,
-        outstanding_writes=2,
-        queue_depth=16,
-        winograd=16,
-        **{**_SMALL, "acc_depth": 576, "acc_width": 28},
-    ),
+    replace(_LONG_BURSTS, name="8x8-lanes", winograd=16, acc_depth=576, acc_width=28),
     AcceleratorConfig(
         name="6x3-functions",
         rows=6,
