@@ -18,7 +18,7 @@ from systolith_host.drivers.link import REQUEST, REQUESTS
 from systolith_host.errors import SystolithError
 from systolith_host.lab.c_driver import compile_run_image, linked_simulation
 from systolith_host.lab.fault_table import faulty_instructions
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.random_networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.driver import Driver
@@ -57,14 +57,18 @@ def simulation(config, folder, memory_size, timing=TIMING, **options):
 
 def case(rng, config, batch=2):
     """Return a random network, its program and its images."""
-    while True:
+
+    def draw():
         qgraph = random_qgraph(rng)
         try:
             program = compile_network(qgraph, config, batch)
         except ShortageError:
-            continue
+            return None
         if sum(layer.predicted_cycles for layer in program.layers) < LONGEST:
             return qgraph, program, random_input(rng, qgraph, batch)
+        return None
+
+    return sought(draw)
 
 
 def as_c_names_them(counted):
@@ -127,7 +131,8 @@ def test_a_program_at_another_base_does_the_same(run_image, tmp_path):
 
 def one_layer(config, rng):
     """Return a network, a program of its first layer alone, and images; it has all instructions."""
-    for _ in range(300):
+
+    def draw():
         qgraph, program, images = case(rng, config, 1)
         layer = program.layers[0]
         instructions = layer_instructions(program, layer)
@@ -135,7 +140,9 @@ def one_layer(config, rng):
         kinds = {i.opcode for i in instructions}
         if kinds == set(Opcode) and buffers == set(buffers_of(config)) and len(instructions) < 30:
             return qgraph, replace(program, layers=(layer,), output=layer.output), images
-    raise AssertionError("no such program among 300")
+        return None
+
+    return sought(draw)
 
 
 class LinkedDevice:

@@ -14,7 +14,7 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.lab.c_driver import compile_run_image, linked_simulation
 from systolith_host.lab.faulty_programs import Run, random_layers, simulate_runs
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.random_networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw import accelerator
@@ -120,14 +120,18 @@ def test_without_that_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch
 @pytest.mark.parametrize("options", [(), ("--poll",)], ids=["interrupt", "poll"])
 def test_the_c_driver_reports_them_and_runs_the_next_program(options, tmp_path, monkeypatch):
     rng = random.Random(4)
-    while True:
+
+    def draw():
         qgraph = random_qgraph(rng)
         program = compile_network(qgraph, CONFIG, 1)
         layer = program.layers[0]
         instructions = layer_instructions(program, layer)
         stores = [i for i in instructions if i.opcode is Opcode.STORE and i["run_words"] > 1]
         if stores and len(instructions) < 30:
-            break
+            return qgraph, program, layer, instructions, stores
+        return None
+
+    qgraph, program, layer, instructions, stores = sought(draw)
     images = random_input(rng, qgraph, 1)
     last = stores[-1]
     fewer = Instruction(last.opcode, {**last.fields, "run_words": last["run_words"] - 1})

@@ -2,8 +2,9 @@
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,10 @@ __all__ = [
     "random_qgraph",
     "random_small_config",
     "run_program",
+    "sought",
 ]
+
+Drawn = TypeVar("Drawn")
 
 LARGEST_WORK = 80_000
 """Multiply-accumulates of a random layer, more or less."""
@@ -82,6 +86,20 @@ def random_small_config(rng: random.Random) -> AcceleratorConfig:
         post_lanes=rng.choice([lanes for lanes in (1, 2, 4) if block % lanes == 0]),
         out_depth=least_out_depth(config.bus_bytes, config.burst_beats, block) + rng.choice([0, 3]),
     )
+
+
+def sought(draw: Callable[[], Drawn | None], tries: int = 1000) -> Drawn:
+    """Return the first draw that gives something, of so many at most.
+
+    Raises
+    ------
+    LookupError
+        If none does.
+    """
+    for _ in range(tries):
+        if (found := draw()) is not None:
+            return found
+    raise LookupError(f"none of {tries} draws gives what is sought")
 
 
 def random_qgraph(rng: random.Random, *, functions: bool = False) -> QGraph:

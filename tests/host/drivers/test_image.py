@@ -26,7 +26,7 @@ from systolith_host.drivers.layout import (
     TENSOR,
 )
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_host.lab.random_networks import random_config, random_qgraph, sought
 from systolith_host.program.program import Program
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import VERSION
@@ -43,11 +43,13 @@ def image_of(program):
 
 
 def random_program(rng):
-    while True:
+    def draw():
         try:
             return compile_network(random_qgraph(rng), random_config(rng), rng.choice([1, 2, 3]))
         except ShortageError:
-            continue
+            return None
+
+    return sought(draw)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from systolith_host.lab.random_networks import (
     random_input,
     random_qgraph,
     run_program,
+    sought,
 )
 from systolith_host.network.golden import run_golden
 from systolith_hw.spec.presets import PRESETS
@@ -67,13 +68,15 @@ class Logged(Emulator):
 
 
 def random_case(rng):
-    while True:
+    def draw():
         qgraph, batch = random_qgraph(rng), rng.choice([1, 2, 3])
         try:
             program = compile_network(qgraph, random_config(rng), batch)
         except ShortageError:
-            continue
+            return None
         return qgraph, program, random_input(rng, qgraph, batch)
+
+    return sought(draw)
 
 
 @pytest.fixture(scope="module")

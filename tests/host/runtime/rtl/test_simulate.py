@@ -8,7 +8,7 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.random_networks import random_qgraph, sought
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl import simulate as module
 from systolith_host.runtime.rtl.simulate import Progress, run_layers, simulate
@@ -25,10 +25,13 @@ CONFIG = PRESETS["tiny"]
 @pytest.fixture(scope="module")
 def program() -> Program:
     rng = random.Random(4)
-    while True:
+
+    def draw():
         compiled = compile_network(random_qgraph(rng), CONFIG)
-        if sum(layer.predicted_cycles for layer in compiled.layers) < 20_000:
-            return compiled
+        short = sum(layer.predicted_cycles for layer in compiled.layers) < 20_000
+        return compiled if short else None
+
+    return sought(draw)
 
 
 @pytest.fixture
