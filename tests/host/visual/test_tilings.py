@@ -122,7 +122,6 @@ def test_a_roof_for_winograd_is_four_times_as_high(data):
 
 def test_both_roofs_reach_the_end_of_the_axis(data):
     figure = roofline(data.points, [], 4096, 8.0, winograd=True)
-    made = figure.to_dict()
-    ends = [float(trace["x"][-1]) for trace in made["data"] if "roof" in trace.get("name", "")]
-    end = 10 ** made["layout"]["xaxis"]["range"][1]
+    ends = [trace.x[-1] for trace in figure.data if "roof" in (trace.name or "")]
+    end = 10 ** figure.layout.xaxis.range[1]
     assert ends == pytest.approx([end, end])

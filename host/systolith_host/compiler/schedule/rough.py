@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape, input_span, patches, split
-from systolith_host.compiler.schedule.lanes import read_row
 from systolith_host.compiler.schedule.order import (
     LATENCY,
     PATCH_LEAD,
@@ -246,6 +245,9 @@ class RoughModel:
         """
         key = (axis, count)
         if key not in self._spans:
+            # numba takes a second to import.
+            from systolith_host.compiler.schedule.lanes import read_row
+
             operation, block = self.operation, self.config.block
             size = (operation.out_height, operation.out_width)[axis]
             per_pixel = operation.pixel_bytes if axis == 1 and operation.pixel_bytes else block
