@@ -14,7 +14,21 @@ from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["BurstSplitter", "RegionWalker"]
+__all__ = ["BurstSplitter", "RegionWalker", "single_burst"]
+
+
+def _at_most(power: int, value: Any, place: Any) -> Any:
+    """Return whether ``value + place``, with `place` below the power of two, is at most that."""
+    bits = power.bit_length() - 1
+    # Only the low bits are added: a sum of all bits would delay the comparison.
+    low = value[: bits + 1] + place
+    return ~value[bits + 1 :].any() & (low <= power)
+
+
+def single_burst(config: AcceleratorConfig, size: Any, addr: Any) -> Any:
+    """Return whether `size` bytes from `addr` on, at least one, are a run of a single burst."""
+    window = config.burst_beats * config.bus_bytes
+    return _at_most(window, size, addr % window)
 
 
 def _times(value: Any, factor: int) -> Any:
@@ -96,6 +110,7 @@ class RegionWalker(wiring.Component):
                     run.beats.eq((size + (offset + (bus - 1))) >> shift),
                     run.skip.eq(offset),
                     run.end.eq(low_end + 1),
+                    run.short.eq(single_burst(self.config, size, addr)),
                     run.last.eq(last),
                 ]
                 next_plane = (plane_addr + region.plane_pitch)[: len(addr)]
@@ -164,21 +179,14 @@ class BurstSplitter(wiring.Component):
             self.burst.p.last.eq(final & last),
         ]
         taken = self.burst.valid & self.burst.ready
-        place_bits = longest.bit_length() - 1
-
-        def at_most_longest(beats: Any, place: Any) -> Any:
-            # Only the low bits are added: a sum of all bits would delay the comparison.
-            low = beats[: place_bits + 1] + place
-            return ~beats[place_bits + 1 :].any() & (low <= longest)
-
         with m.If(taken):
-            whole = rest[place_bits:].any()
+            whole = rest[longest.bit_length() - 1 :].any()
             m.d.sync += [
                 addr.eq(addr + (beats << shift)),
                 beats.eq(Mux(whole, longest, rest)),
                 length.eq(Mux(whole, longest - 1, rest - 1)),
                 rest.eq(rest - longest),
-                final.eq(at_most_longest(rest, 0)),
+                final.eq(_at_most(longest, rest, 0)),
             ]
             with m.If(final):
                 m.d.sync += active.eq(0)
@@ -190,7 +198,7 @@ class BurstSplitter(wiring.Component):
             place.eq((self.run.p.addr >> shift) & (longest - 1)),
             reach.eq(longest - place),
         ]
-        short = at_most_longest(self.run.p.beats, place)
+        short = self.run.p.short
         # Nothing reads these registers before `active`, so they load the payload, valid or not.
         with m.If(self.run.ready):
             m.d.sync += [

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from systolith_hw.bus.bursts import BurstSplitter
+from systolith_hw.bus.bursts import BurstSplitter, single_burst
 from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import (
     COUNTER_BITS,
@@ -98,11 +98,16 @@ class Fetch(wiring.Component):
         # A program larger than the memory is read up to the memory's end, where it is refused.
         total = Signal(splitter.run.p.beats.shape(), reset_less=True)
         needed = self.count * beats
-        m.d.sync += total.eq(Mux(needed >> len(total) == 0, needed, ~0))
+        short = Signal(reset_less=True)
+        m.d.sync += [
+            total.eq(Mux(needed >> len(total) == 0, needed, ~0)),
+            short.eq(single_burst(config, self.count * INSTRUCTION_BYTES, self.addr)),
+        ]
         m.d.comb += [
             splitter.run.valid.eq(pending),
             splitter.run.p.addr.eq(self.addr),
             splitter.run.p.beats.eq(total),
+            splitter.run.p.short.eq(short),
             splitter.run.p.last.eq(1),
         ]
 

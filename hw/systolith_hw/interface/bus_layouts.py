@@ -29,7 +29,8 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Return the layout of a run: a contiguous piece of memory, seen as bus beats.
 
     ``addr`` is that of the first beat, ``skip`` the bytes of it that do not belong to the run,
-    ``end`` the bytes of the last beat up to the run's end.
+    ``end`` the bytes of the last beat up to the run's end. ``short`` says that the run is a single
+    burst: it does not cross a multiple of the longest one.
     """
     return data.StructLayout(
         {
@@ -37,6 +38,7 @@ def run_layout(config: AcceleratorConfig) -> data.StructLayout:
             "beats": beat_bits(config),
             "skip": range(config.bus_bytes),
             "end": range(config.bus_bytes + 1),
+            "short": 1,
             "last": 1,
         }
     )

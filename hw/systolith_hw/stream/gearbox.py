@@ -158,12 +158,15 @@ class Packer(wiring.Component):
         lead = Signal(range(max(out_units, 2)))
         flush = Signal()
 
-        full_beat = fill >= out_units
+        # Registers say where the fill count stands: much logic waits for either side.
+        some = Signal()
+        full_beat = Signal()
+        room = Signal(init=1)
         m.d.comb += [
-            self.o.valid.eq(full_beat | (flush & (fill != 0))),
+            self.o.valid.eq(full_beat | (flush & some)),
             self.o.p.data.eq(held[: out_units * unit]),
-            self.i.ready.eq((fill <= size - in_units) & ~flush),
-            self.empty.eq((fill == 0) & ~flush),
+            self.i.ready.eq(room & ~flush),
+            self.empty.eq(~some & ~flush),
         ]
         m.d.comb += self.o.p.strb.eq(
             Cat(
@@ -196,6 +199,11 @@ class Packer(wiring.Component):
         m.d.sync += [
             held.eq(Mux(pop, next_held[True], next_held[False])),
             fill.eq(Mux(pop, next_fill[True], next_fill[False])),
+            some.eq(Mux(pop, next_fill[True] != 0, next_fill[False] != 0)),
+            full_beat.eq(Mux(pop, next_fill[True] >= out_units, next_fill[False] >= out_units)),
+            room.eq(
+                Mux(pop, next_fill[True] <= size - in_units, next_fill[False] <= size - in_units)
+            ),
         ]
         empties = ~full_beat | (fill == out_units)
         with m.If(pop):
@@ -205,6 +213,6 @@ class Packer(wiring.Component):
             m.d.sync += lead.eq(self.i.p.skip)
         with m.If(push & self.i.p.last):
             m.d.sync += flush.eq(1)
-        with m.Elif(flush & Mux(pop, empties, fill == 0)):
+        with m.Elif(flush & Mux(pop, empties, ~some)):
             m.d.sync += flush.eq(0)
         return m

@@ -89,6 +89,7 @@ def test_walker_gives_every_run_as_beats(bus, beats, stall_in, stall_out):
         assert run.beats == (addr + size - 1) // bus - first + 1
         assert run.skip == addr % bus
         assert run.end == (addr + size - 1) % bus + 1
+        assert run.short == (first // beats == (addr + size - 1) // bus // beats)
     ends = [run.last for run in runs]
     assert ends == [
         index == region["runs"] * region["planes"] - 1
@@ -155,7 +156,7 @@ def test_addresses_have_their_full_width(addr_width):
 def test_a_run_of_many_bursts_gives_one_a_cycle():
     config = small_config(bus_bytes=8, burst_beats=4)
     dut = BurstSplitter(config)
-    run = {"addr": 0, "beats": 40, "skip": 0, "end": 8, "last": 1}
+    run = {"addr": 0, "beats": 40, "skip": 0, "end": 8, "short": 0, "last": 1}
     finished = []
 
     async def feed(ctx):

@@ -147,7 +147,8 @@ class WinogradCore(wiring.Component):
         m.d.comb += [
             sequencer.job.valid.eq(pixel.valid),
             pixel.ready.eq(sequencer.job.ready),
-            parts.patches.load.eq(pixel.valid & pixel.ready),
+            # Nothing reads it before the sequencer has an instruction, so `valid` does not matter.
+            parts.patches.load.eq(pixel.ready),
             parts.patches.patches.eq(pixel.p.patches),
             parts.lanes.job.valid.eq(lane.valid),
             lane.ready.eq(parts.lanes.job.ready),

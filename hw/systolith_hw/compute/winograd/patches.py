@@ -64,7 +64,7 @@ class PatchSource(wiring.Component):
                 "load": In(1),
                 "patches": In(8),
                 "pixel": In(1),
-                "ready": Out(1),
+                "ready": Out(1, init=1),  # pyright: ignore[reportCallIssue]  # not in the stubs
                 "i": In(data.ArrayLayout(8, config.rows)),
                 "full": Out(1),
                 "start": In(1),
@@ -84,10 +84,9 @@ class PatchSource(wiring.Component):
         place = Signal(range(LANES))
         chunk_start = Signal(init=1)
         begins = self.pixel & (place == 0)
-        m.d.comb += [
-            self.ready.eq(~chunk_start | ring.free),
-            ring.take.eq(begins & chunk_start),
-        ]
+        m.d.comb += ring.take.eq(begins & chunk_start)
+        # A register that is always equal to `~chunk_start | ring.free`.
+        m.d.sync += self.ready.eq(Mux(begins, ~left.last, ~chunk_start) | ring.will_be_free)
         with m.If(self.pixel):
             m.d.sync += place.eq(Mux(place == LANES - 1, 0, place + 1))
         with m.If(begins):

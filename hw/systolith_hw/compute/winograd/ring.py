@@ -47,6 +47,8 @@ class Ring(wiring.Component):
     -------
     free : Out
         The writer can take a half for the next chunk.
+    will_be_free : Out
+        ``free`` in the next cycle.
     take : In, pulse
         The writer takes a half.
     begin : In, pulse
@@ -66,6 +68,7 @@ class Ring(wiring.Component):
     """
 
     free: Signal
+    will_be_free: Signal
     take: Signal
     begin: Signal
     last: Signal
@@ -82,6 +85,7 @@ class Ring(wiring.Component):
         super().__init__(
             {
                 "free": Out(1),
+                "will_be_free": Out(1),
                 "take": In(1),
                 "begin": In(1),
                 "last": In(1),
@@ -99,7 +103,11 @@ class Ring(wiring.Component):
         items = half // LANES
         free = Signal(range(3), init=2)
         full = Signal(range(3))
-        m.d.comb += [self.free.eq(free != 0), self.full.eq(full != 0)]
+        m.d.comb += [
+            self.free.eq(free != 0),
+            self.will_be_free.eq(self.release | Mux(self.take, free[1], free != 0)),
+            self.full.eq(full != 0),
+        ]
         m.d.sync += [
             free.eq(free + self.release - self.take),
             full.eq(full + (self.begin & self.last) - self.start),

@@ -81,7 +81,9 @@ def test_two_halves_can_be_taken_and_two_read():
     async def pulse(ctx, *signals):
         for signal in signals:
             ctx.set(signal, 1)
+        foreseen = ctx.get(dut.will_be_free)
         await ctx.tick()
+        assert ctx.get(dut.free) == foreseen
         for signal in signals:
             ctx.set(signal, 0)
         return ctx.get(dut.free), ctx.get(dut.full)
@@ -95,5 +97,11 @@ def test_two_halves_can_be_taken_and_two_read():
         assert await pulse(ctx, dut.begin, dut.last) == (0, 1)
         assert await pulse(ctx, dut.start) == (0, 1)
         assert await pulse(ctx, dut.start, dut.release) == (1, 0)
+        assert await pulse(ctx, dut.take, dut.release) == (1, 0)
+        assert await pulse(ctx, dut.take) == (0, 0)
+        assert await pulse(ctx) == (0, 0)
+        assert await pulse(ctx, dut.release) == (1, 0)
+        assert await pulse(ctx, dut.release) == (1, 0)
+        assert await pulse(ctx, dut.take, dut.release) == (1, 0)
 
     simulate(dut, bench)
