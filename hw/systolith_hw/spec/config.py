@@ -3,20 +3,17 @@
 import dataclasses
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from systolith_hw.spec.check import ConfigError, check_fields, least_out_depth
 from systolith_hw.spec.compat import tomllib
-from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES
 from systolith_hw.spec.timing import least_pass
 from systolith_hw.spec.winograd import (
     DATA_WIDTH,
     LANES,
-    LEAST_PATCHES,
-    MOST_PATCHES,
     OUTPUTS,
     STRIP_PATCHES,
     WEIGHT_WIDTH,
@@ -34,28 +31,8 @@ __all__ = [
 DISTRIBUTED_BITS = 4096
 """Largest queue, in bits, that is distributed memory: a block RAM is slow to read and far away."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-"""Names go into Tcl, Verilog, XML, HTML and file names: no character may have a meaning there."""
-
-
-_OPTIONS = ("winograd", "functions")
+_OPTIONS = ("winograd", "functions", "gather")
 """Fields that add units. Where one is 0, the units are left out and the field is not hashed."""
-
-
-class ConfigError(SystolithError, ValueError):
-    """A configuration cannot be built; the message names the field, the rule and the value."""
-
-
-def _is_power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0
-
-
-def least_out_depth(bus_bytes: int, burst_beats: int, block: int) -> int:
-    """Return the smallest ``out_depth``, in words of `block` bytes: a burst and four words.
-
-    A burst of a single beat counts as two, since the queue behind it holds at least two beats.
-    """
-    return -(-bus_bytes * max(2, burst_beats) // block) + 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +82,9 @@ class AcceleratorConfig:
     functions : int
         1 for the stage that looks results up in a table, between requantisation and pooling, or 0
         to leave it out. Each of the :attr:`post_lanes` then has a table of 256 bytes.
+    gather : int
+        Inputs of the largest layer that gathers its weights, a multiple of :attr:`block` up to
+        65,535, or 0 to leave out the units that gather. Activations then have 9 bits at the array.
 
     Raises
     ------
@@ -131,76 +111,10 @@ class AcceleratorConfig:
     queue_depth: int = 16
     winograd: int = 0
     functions: int = 0
+    gather: int = 0
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            wanted = str if field.name == "name" else int
-            if type(value) is not wanted:
-                raise ConfigError(f"{field.name} must be of type {wanted.__name__}, not {value!r}")
-        if not _NAME.fullmatch(self.name):
-            raise ConfigError(
-                "name must be at most 64 letters, digits, '.', '_', '+' and '-' and begin with a "
-                f"letter or digit, not {self.name[:80]!r}"
-            )
-        self._check_range("rows", 2, 128)
-        self._check_range("cols", 2, 128)
-        if max(self.rows, self.cols) % min(self.rows, self.cols):
-            raise ConfigError(
-                "cols must be a multiple or a divisor of rows, "
-                f"not {self.cols} with {self.rows} rows"
-            )
-        self._check_range("act_depth", 16, 1 << 20)
-        self._check_range("weight_depth", 2 * self.rows, 1 << 20)
-        self._check_range("param_depth", 2 * self.cols, 1 << 16)
-        if self.param_depth % self.cols:
-            raise ConfigError(
-                f"param_depth must be a multiple of cols ({self.cols}), not {self.param_depth}"
-            )
-        self._check_range("acc_depth", 4, 1 << 15)
-        self._check_range("acc_width", 20, 32)
-        self._check_range("post_lanes", 1, self.block)
-        if self.block % self.post_lanes:
-            raise ConfigError(
-                f"post_lanes must divide the channel block ({self.block}), not {self.post_lanes}"
-            )
-        self._check_range("multiplier_width", 8, 24)
-        self._check_range("bus_bytes", 4, 64)
-        self._check_range("burst_beats", 1, 256)
-        for field_name in ("post_lanes", "bus_bytes", "burst_beats"):
-            if not _is_power_of_two(getattr(self, field_name)):
-                raise ConfigError(
-                    f"{field_name} must be a power of two, not {getattr(self, field_name)}"
-                )
-        if self.burst_bytes > 4096:
-            raise ConfigError(
-                "burst_beats must keep a burst within 4096 bytes, "
-                f"not {self.burst_beats} beats of {self.bus_bytes} bytes"
-            )
-        self._check_range("addr_width", 16, 48)
-        self._check_range("outstanding_reads", 1, 64)
-        self._check_range("outstanding_writes", 1, 64)
-        self._check_range("queue_depth", 1, 64)
-        self._check_range("out_depth", 4, 1 << 16)
-        least = least_out_depth(self.bus_bytes, self.burst_beats, self.block)
-        if self.out_depth < least:
-            raise ConfigError(
-                f"out_depth must hold a burst and four words ({least} words), not {self.out_depth}"
-            )
-        if self.winograd:
-            self._check_range("winograd", LEAST_PATCHES, MOST_PATCHES)
-            if LANES * self.winograd > self.acc_depth:
-                raise ConfigError(
-                    f"winograd needs {LANES} pixels of acc_depth a patch: at most "
-                    f"{self.acc_depth // LANES} with acc_depth {self.acc_depth}, "
-                    f"not {self.winograd}"
-                )
-        self._check_range("functions", 0, 1)
-
-    def _check_range(self, field_name: str, low: int, high: int) -> None:
-        value = getattr(self, field_name)
-        if not low <= value <= high:
-            raise ConfigError(f"{field_name} must be between {low} and {high}, not {value}")
+        check_fields(self)
 
     @property
     def block(self) -> int:
@@ -303,14 +217,21 @@ class AcceleratorConfig:
         """Bytes of the tables of functions: one in each lane, all alike."""
         return TABLE_ENTRIES * self.post_lanes * self.functions
 
+    @property
+    def mask_words(self) -> int:
+        """Words of the mask memory, of :attr:`block` bits each: a bit for each input."""
+        return self.gather // self.block
+
     def sum_bytes(self, pixels: int) -> int:
         """Return the bytes of the sums of `pixels` pixels, of :attr:`sum_width` bits each."""
         return -(-pixels * self.cols * self.sum_width // 8)
 
     @property
     def act_width(self) -> int:
-        """Bits of an activation at the array: 8, or those of a transformed one."""
-        return DATA_WIDTH if self.winograd else 8
+        """Bits of an activation at the array: 8, those of a difference, or of a transformed one."""
+        if self.winograd:
+            return DATA_WIDTH
+        return 9 if self.gather else 8
 
     @property
     def weight_width(self) -> int:
@@ -327,6 +248,7 @@ class AcceleratorConfig:
         """Bits of a partial sum inside the array, which adds up to ``rows`` products."""
         if self.winograd:
             return psum_bound(self.rows).bit_length() + 1
+        # A product is at most 128 * 128, or 255 * 128 of a difference.
         return 15 + (self.rows - 1).bit_length() + 1
 
     @property

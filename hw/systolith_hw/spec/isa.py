@@ -34,7 +34,9 @@ region has exactly the words of the tile that a LOAD makes of it, or of the wind
   ``ceil(pixels * pixel_bytes / block)`` words of memory, and the buffer's word for pixel x holds
   the ``block // pixel_bytes`` pixels x, x + 1, ... (``pad_value`` beyond the padded row), so that
   kernel taps fill the rows of the array.
-- ``WEIGHT``: words of ``cols`` bytes go to successive words, from word ``dest`` on.
+  With ``scan`` the words are those of the region, without padding or lanes (see below).
+- ``WEIGHT``: words of ``cols`` bytes go to successive words, from word ``dest`` on; with ``gather``
+  see below.
 - ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries, from ``dest`` on.
 - ``TABLE``, only with ``functions``: words of 8 bytes go to successive entries of the table, a byte
   each, from ``dest`` on. Entry i is the result for the value i - 128. Results are looked up after
@@ -55,6 +57,21 @@ r the images, and ``patches`` is n * s * r. For each c the weight words are thos
 with 3x3 taps: ``weight_base + (c * 9 + tap) * rows + i``. Patch b adds lane k to the sum at
 ``acc_base + k * patches + b`` of ``bank``, modulo 2**(acc_width + 6).
 
+**Gathering**, only with ``gather``, leaves out inputs that are zero. A LOAD ACT with ``scan``
+compares the bytes of its region with ``pad_value``. The *active* ones, which differ, go less
+``pad_value`` (modulo 256) to the activation buffer, ``rows`` to a word from ``dest`` on; zeros fill
+the last word. If none differs, the region's last byte is active. The mask memory gets a bit for
+each byte. A LOAD WEIGHT with ``gather`` has a run for each byte scanned, in a single plane, and
+reads those whose bit is set. ``rows`` of these runs are a *unit*, the last one may have fewer. Word
+w of run i of unit u goes to ``dest + (u % units) * rows * run_words + w * rows + i``: a unit is
+``run_words`` weight blocks, and the buffer holds a ring of ``units`` units. A CONV with ``gather``
+takes the units in their order from the same ring, which begins at ``weight_base``: c counts the
+words that the last scan wrote, s the ``run_words`` blocks of a unit, and pass s adds to the sum at
+``acc_base + s``. ``clear`` overwrites in the passes of the first unit. The LOAD waits while all
+units of the ring are in use, the CONV until its next unit is complete. So the CONV comes right
+behind its LOAD and waits for the scan, not for that LOAD. With ``unsigned`` activations are 0..255
+instead of -128..127.
+
 **STORE** drains a bank: for b in ``blocks`` (channel blocks of the columns), for n, for y, for x,
 the maximum of the requantised sums in the window of dy by dx becomes one word of ``block`` bytes.
 The words go to the region in that order. The bank address of the first window is ``acc_base``, for
@@ -62,6 +79,9 @@ each b anew; the steps of x, y and n lead from window to window, and those of dx
 sum within a window (all modulo 2**16). Column ``b * block + i`` takes parameter entry
 ``param_base + b * block + i``. With ``table`` each requantised sum is replaced by its entry of the
 table before the maximum is taken.
+
+With ``stacked`` block b is drained at ``acc_base + b // (cols / block)``, from the columns of block
+b % (cols / block): a single sum of each channel.
 
 With ``winograd`` a window is the 36 lanes of a patch: dx counts its 6 vertical points, dy its 6
 horizontal points, x the patches across, y the patches down, n the images. The patches of an image
@@ -182,6 +202,9 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pad_right", 8, "ACT: padding pixels to the right"),
         Field("pad_value", 8, "ACT: what padding holds", signed=True),
         Field("pixel_bytes", 8, "ACT: bytes of a packed pixel, 0 for a whole word"),
+        Field("scan", 1, "ACT: bytes that differ from pad_value", option="gather"),
+        Field("gather", 1, "WEIGHT: runs of the bytes that do", option="gather"),
+        Field("units", 4, "gather: units of the ring", option="gather"),
     ),
     Opcode.CONV: (
         _after("loaded", "_act"),
@@ -201,6 +224,9 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("shift", 1, "the first pass shifts the sums left by SHIFT_BITS before it adds"),
         Field("winograd", 1, "pixels are those of 6x6 patches", option="winograd"),
         Field("patches", 8, "winograd: patches of the tile, n x s x r", option="winograd"),
+        Field("gather", 1, "weights are those of a gathering LOAD", option="gather"),
+        Field("unsigned", 1, "gather: activations are 0..255", option="gather"),
+        Field("units", 4, "gather: units of the ring", option="gather"),
     ),
     Opcode.STORE: (
         _after("computed"),
@@ -213,7 +239,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         *_level("x", 16, 16),
         *_level("y", 16, 16),
         *_level("n", 16, 16),
-        Field("blocks", 8, "channel blocks drained, 1 to cols / block", least=1),
+        Field("blocks", 8, "channel blocks drained, up to cols / block or stacked", least=1),
         Field("param_base", 16, "parameter entry of the first channel, a multiple of post_lanes"),
         Field("zero_point", 8, "added after the shift", signed=True),
         Field("low", 8, "lower clamp", signed=True),
@@ -223,6 +249,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("width", 8, "winograd: sums of a row that the patches give", option="winograd"),
         Field("height", 8, "winograd: rows of sums of an image", option="winograd"),
         Field("table", 1, "results are looked up in the table", option="functions"),
+        Field("stacked", 1, "the sums of each block are one address further", option="gather"),
     ),
 }
 

@@ -58,15 +58,19 @@ def _aligned(unit: int) -> Callable[[Mapping[str, Any]], Any]:
 def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
     """Return the rules for instructions of this opcode."""
     if opcode is Opcode.CONV:
-        return _patch_rules(config) if config.winograd else []
+        return [
+            *(_patch_rules(config) if config.winograd else []),
+            *(_unit_rules(config) if config.gather else []),
+        ]
     if opcode is Opcode.STORE:
         unit = gcd(config.bus_bytes, config.block)
         return [
             *(_result_rules() if config.winograd else []),
+            *(_stacked_rules(config) if config.gather else []),
             Rule(f"addr and pitches must be multiples of {unit}", _aligned(unit)),
             Rule(
                 f"blocks must be at most {config.col_groups}",
-                lambda f: f["blocks"] <= config.col_groups,
+                lambda f: (f["blocks"] <= config.col_groups) | f.get("stacked", 0),
             ),
             Rule(
                 f"param_base must be a multiple of {config.post_lanes}",
@@ -90,7 +94,7 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
 
         text = f"addr and pitches must be multiples of {unit} for {buffer.name}"
         table.append(Rule(text, kept))
-    return table
+    return table + (_gather_rules() if config.gather else [])
 
 
 def _product(a: Any, b: Any, bits: int) -> Any:
@@ -152,10 +156,56 @@ def _result_rules() -> list[Rule]:
     return [Rule(text, _where_winograd(kept)) for text, kept in texts.items()]
 
 
-def _where_winograd(
-    kept: Callable[[Mapping[str, Any]], Any],
-) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda f: (f["winograd"] == 0) | kept(f)
+def _gather_rules() -> list[Rule]:
+    """Return the rules for LOADs of a configuration with ``gather``."""
+    gathers = _where("gather")
+    return [
+        Rule("scan takes activations", _where("scan")(lambda f: f["buffer"] == int(Buffer.ACT))),
+        Rule("gather takes weights", gathers(lambda f: f["buffer"] == int(Buffer.WEIGHT))),
+        Rule("gather takes a single plane", gathers(lambda f: f["planes"] == 1)),
+        Rule("gather takes a ring of units", gathers(lambda f: f["units"] != 0)),
+    ]
+
+
+def _unit_rules(config: AcceleratorConfig) -> list[Rule]:
+    """Return the rules for CONVs of a configuration with ``gather``."""
+    gathers = _where("gather")
+    single = ("x_count", "y_count", "n_count", "r_count", "c_count")
+    table = [
+        Rule(
+            "gather takes passes of one pixel, s_count for each unit",
+            gathers(lambda f: reduce(and_, [f[name] == 1 for name in single])),
+        ),
+        Rule("gather takes a ring of units", gathers(lambda f: f["units"] != 0)),
+        Rule("gather takes no shift", gathers(lambda f: f["shift"] == 0)),
+        Rule("unsigned takes gather", _where("unsigned")(lambda f: f["gather"] == 1)),
+    ]
+    if config.winograd:
+        table.append(Rule("gather takes no winograd", gathers(lambda f: f["winograd"] == 0)))
+    return table
+
+
+def _stacked_rules(config: AcceleratorConfig) -> list[Rule]:
+    """Return the rules for STOREs of a configuration with ``gather``."""
+    single = [f"{level}_count" for level in ("dx", "dy", "x", "y", "n")]
+    stacked = _where("stacked")
+    table = [
+        Rule(
+            "stacked drains single sums",
+            stacked(lambda f: reduce(and_, [f[name] == 1 for name in single])),
+        )
+    ]
+    if config.winograd:
+        table.append(Rule("stacked takes no winograd", stacked(lambda f: f["winograd"] == 0)))
+    return table
+
+
+def _where(option: str) -> Callable[[Callable[[Mapping[str, Any]], Any]], Any]:
+    """Return what makes a test hold for instructions with a flag only."""
+    return lambda kept: lambda f: (f[option] == 0) | kept(f)
+
+
+_where_winograd = _where("winograd")
 
 
 def broken_rule(instruction: Instruction, config: AcceleratorConfig) -> Rule | None:

@@ -21,7 +21,8 @@ from systolith_hw.spec.registers import (
     ErrorCode,
     Register,
 )
-from systolith_sim.emulator.engines import Engines, Fault, TooManyStepsError
+from systolith_sim.emulator.access import Fault, TooManyStepsError
+from systolith_sim.emulator.engines import Engines
 from systolith_sim.emulator.hazards import HazardChecker, HazardError
 
 __all__ = ["Emulator", "EmulatorError"]
@@ -183,6 +184,8 @@ class Emulator:
             else:
                 self._values["DRAINED"] += 1
                 self._values["STORED"] += 1
+        if engines.units is not None:
+            raise Fault(ErrorCode.WATCHDOG, Engine.LOAD, 0, "no CONV takes the weights gathered")
 
     def _check_legal(self, number: int, instruction: Instruction) -> None:
         """Raise a Fault if this configuration refuses an instruction whose fields are legal."""

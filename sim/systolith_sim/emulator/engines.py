@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,80 +10,17 @@ from systolith_hw.spec.isa import PARAM_BYTES, SHIFT_BITS, TABLE_ENTRIES, Buffer
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
 from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
+from systolith_sim.emulator import gather
+from systolith_sim.emulator.access import Access, Fault, check_end, check_steps, walk
 from systolith_sim.emulator.winograd import lane_sums, patch_sums, wrap
 
-__all__ = ["Access", "Engines", "Fault", "TooManyStepsError", "walk"]
+__all__ = ["Engines"]
 
 EXACT_TERMS = 1023
 """Products of two int8 whose sum a float32 holds exactly: 1023 * 2**14 < 2**24."""
 
 GATHER_BYTES = 32 << 20
 """Memory for the activations gathered for one matrix product."""
-
-MOST_STEPS = 1 << 26
-"""Steps of an instruction's walk: no buffer has room for more, but a damaged one may ask."""
-
-
-class TooManyStepsError(Exception):
-    """An instruction is larger than the emulator follows; hardware may take minutes for it."""
-
-
-class Fault(Exception):
-    """An error as the accelerator's error registers would report it.
-
-    `wrong` describes the fault of the program in words, where no hardware could run it correctly.
-    """
-
-    def __init__(self, code: ErrorCode, engine: Engine, info: int, wrong: str = "") -> None:
-        super().__init__(wrong or f"{code.name} error of {engine.name}: {info:#x}")
-        self.wrong = wrong
-        self.code = code
-        self.engine = engine
-        self.info = info
-
-
-@dataclass
-class Access:
-    """The data that an instruction touched, for the check of dependencies.
-
-    `reads` and `writes` hold the words of each buffer, `regions` the byte ranges of external
-    memory, shape (count, 2).
-    """
-
-    reads: dict[str, np.ndarray] = field(default_factory=dict)
-    writes: dict[str, np.ndarray] = field(default_factory=dict)
-    regions: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-
-
-def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray:
-    """Return the addresses of a walk, one axis per level, outermost level first.
-
-    Parameters
-    ----------
-    base : int
-        Address at which the walk starts.
-    levels : sequence of (count, step)
-        Innermost level first; a step is added when its level advances and those inside restart.
-    width : int
-        Bits of an address.
-    """
-    _check_steps([count for count, _ in levels])
-    addresses = np.array(base, np.int64)
-    inner = 0
-    for count, step in levels:
-        # Going back to the start of the inner levels is part of the step.
-        stride = step + inner
-        axis = np.arange(count, dtype=np.int64) * stride
-        addresses = axis.reshape(-1, *[1] * addresses.ndim) + addresses
-        inner += (count - 1) * stride
-    return addresses & ((1 << width) - 1)
-
-
-def _check_steps(counts: Sequence[int]) -> None:
-    """Raise a TooManyStepsError for sizes that no program needs, before memory is allocated."""
-    steps = math.prod(counts)
-    if steps > MOST_STEPS:
-        raise TooManyStepsError(f"takes {steps} steps, more than {MOST_STEPS}")
 
 
 def _levels(instruction: Instruction, names: str | Sequence[str]) -> list[tuple[int, int]]:
@@ -117,6 +53,8 @@ class Engines:
         """Begin a program: count from zero."""
         self.bytes_read = self.bytes_written = 0
         self.loads = self.stores = 0
+        self.scanned: gather.Scanned | None = None
+        self.units: gather.Units | None = None
 
     def check_region(self, start: int, end: int, engine: Engine) -> None:
         """Raise a Fault if a range of bytes is outside the window or the memory."""
@@ -131,14 +69,18 @@ class Engines:
         bus = self.config.bus_bytes
         return (-(-end // bus) - start // bus) * bus
 
-    def _runs(self, instruction: Instruction, size: int, engine: Engine) -> np.ndarray:
-        """Return first and last+1 byte of every run, shape (planes * runs, 2)."""
-        _check_steps([instruction[name] for name in ("planes", "runs", "run_words")])
+    def _runs(
+        self, instruction: Instruction, size: int, engine: Engine, mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return first and last+1 byte of every run, shape (planes * runs, 2), or of a mask's."""
+        check_steps([instruction[name] for name in ("planes", "runs", "run_words")])
         starts = (
             instruction["addr"]
             + np.arange(instruction["planes"])[:, None] * instruction["plane_pitch"]
             + np.arange(instruction["runs"]) * instruction["run_pitch"]
         ).reshape(-1)
+        if mask is not None:
+            starts = starts[mask]
         regions = np.stack([starts, starts + instruction["run_words"] * size], axis=1)
         for start, end in regions.tolist():
             self.check_region(start, end, engine)
@@ -149,10 +91,14 @@ class Engines:
         buffer = instruction["buffer"]
         config = self.config
         size = word_bytes(Buffer(buffer), config)
+        if instruction["gather"]:
+            return self._gather(instruction)
         regions = self._runs(instruction, size, Engine.LOAD)
         data = np.concatenate([self.memory[start:end] for start, end in regions])
         self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
         dest = instruction["dest"]
+        if instruction["scan"]:
+            return self._scan(instruction, data.view(np.int8), regions)
         if buffer == Buffer.ACT:
             words = self._activation_words(instruction, data)
             first = instruction["lane"] * config.block
@@ -197,7 +143,7 @@ class Engines:
         top, left = instruction["pad_top"], instruction["pad_left"]
         height = top + rows + instruction["pad_bottom"]
         width = left + pixels + instruction["pad_right"]
-        _check_steps([planes, height, width])
+        check_steps([planes, height, width])
         padded = np.full(
             (planes, height, width + per_word - 1, per_pixel), instruction["pad_value"], np.int8
         )
@@ -208,8 +154,89 @@ class Engines:
             )
         return padded.reshape(-1, block)
 
+    def _scan(self, instruction: Instruction, data: np.ndarray, regions: np.ndarray) -> Access:
+        """Execute a LOAD with ``scan`` of these bytes, int8."""
+        config, dest = self.config, instruction["dest"]
+        if data.size > config.gather:
+            raise Fault(ErrorCode.BUFFER, Engine.LOAD, config.mask_words)
+        self.scanned = gather.scan(data, instruction["pad_value"], config.rows)
+        words = self.scanned.words
+        if dest + len(words) > config.act_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.LOAD, max(dest, config.act_depth))
+        self.act[dest : dest + len(words)] = words
+        self.loads += 1
+        # Other inputs may write more words.
+        most = min(dest + -(-data.size // config.rows), config.act_depth)
+        return Access(
+            writes={"act": np.arange(dest, most), "active": np.zeros(1, np.int64)}, regions=regions
+        )
+
+    def _gather(self, instruction: Instruction) -> Access:
+        """Execute a LOAD with ``gather``."""
+        config = self.config
+        runs, blocks, units = (instruction[name] for name in ("runs", "run_words", "units"))
+        mask = np.zeros(0, bool) if self.scanned is None else self.scanned.mask
+        if runs != mask.size:
+            wrong = f"LOAD gathers from {runs} runs, but the last scan had {mask.size} bytes"
+            raise Fault(ErrorCode.COUNT, Engine.LOAD, self.loads, wrong)
+        if self.units is not None:
+            wrong = "LOAD gathers weights before a CONV has taken those of the one before"
+            raise Fault(ErrorCode.WATCHDOG, Engine.LOAD, 0, wrong)
+        regions = self._runs(instruction, config.cols, Engine.LOAD, mask)
+        check_steps([len(regions), blocks])
+        data = np.concatenate([self.memory[start:end] for start, end in regions]).view(np.int8)
+        self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
+        ring = (instruction["dest"], units, blocks)
+        places = gather.ring_places(len(regions), ring, config.rows)
+        check_end(places, config.weight_depth, Engine.LOAD)
+        weights = data.reshape(len(regions), blocks, config.cols)
+        self.units = gather.gather_units(weights, ring, config.rows)
+        last = max(0, len(places) - units * config.rows)
+        self.weight[places[last:]] = weights[last:]
+        self.loads += 1
+        # Other inputs may write more words.
+        most = min(-(-runs // config.rows), units) * config.rows * blocks
+        words = np.arange(ring[0], min(ring[0] + most, config.weight_depth))
+        return Access(writes={"weight": words}, regions=regions)
+
+    def _gathered(self, instruction: Instruction) -> Access:
+        """Execute a CONV with ``gather``."""
+        config = self.config
+        ring = tuple(instruction[name] for name in ("weight_base", "units", "s_count"))
+        if self.scanned is None or self.units is None or self.units.ring != ring:
+            wrong = "no LOAD before it gathers weights for its ring of units"
+            raise Fault(ErrorCode.WATCHDOG, Engine.COMPUTE, 0, wrong)
+        levels = _levels(instruction, "sr")
+        base, count = instruction["acc_base"], instruction["s_count"]
+        if base + count > config.acc_depth:
+            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(base, config.acc_depth))
+        most = -(-self.scanned.mask.size // config.rows)
+        steps = [*levels, (most, instruction["c_step"])]
+        addresses = walk(instruction["act_base"], steps, 24).reshape(most, count)
+        used = addresses[: len(self.scanned.words)]
+        check_end(used, config.act_depth, Engine.COMPUTE)
+        act = self.act[used].astype(np.int64)
+        if instruction["unsigned"]:
+            act &= 0xFF
+        sums = gather.gather_sums(act, self.units.weights)
+        self.units = None
+        bank = self.acc[instruction["bank"], base : base + count]
+        if not instruction["clear"]:
+            sums += bank
+        bank[:] = wrap(sums, config.sum_width)
+        words = ring[1] * ring[2] * config.rows
+        return Access(
+            reads={
+                "act": np.unique(addresses[addresses < config.act_depth]),
+                "active": np.zeros(1, np.int64),
+                "weight": np.arange(ring[0], min(ring[0] + words, config.weight_depth)),
+            }
+        )
+
     def conv(self, instruction: Instruction) -> Access:
         """Execute a CONV."""
+        if instruction["gather"]:
+            return self._gathered(instruction)
         config = self.config
         levels = _levels(instruction, "xynsrc")
         winograd = instruction["winograd"]
@@ -225,9 +252,7 @@ class Engines:
         if acc_base + pixels > config.acc_depth:
             raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, max(acc_base, config.acc_depth))
         addresses = walk(instruction["act_base"], levels, 24).reshape(passes, pixels)
-        if addresses.max() >= config.act_depth:
-            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.act_depth).argmax()])
-            raise Fault(ErrorCode.BUFFER, Engine.COMPUTE, info)
+        check_end(addresses, config.act_depth, Engine.COMPUTE)
         weights = self.weight[weight_base : weight_base + weight_words]
         if winograd:
             sums = lane_sums(self.act, addresses.reshape(passes, -1, PATCH, PATCH), weights)
@@ -286,12 +311,17 @@ class Engines:
         entries = np.arange(base, base + channels)
         windows = walk(instruction["acc_base"], _levels(instruction, "xyn"), 16)
         inside = walk(0, _levels(instruction, ("dx", "dy")), 16)
-        _check_steps([windows.size, inside.size])
+        check_steps([windows.size, inside.size])
         addresses = (windows.reshape(-1, 1) + inside.reshape(-1)) & 0xFFFF
-        if addresses.max() >= config.acc_depth:
-            info = int(addresses.reshape(-1)[(addresses.reshape(-1) >= config.acc_depth).argmax()])
-            raise Fault(ErrorCode.BUFFER, Engine.STORE, info)
-        bank = self.acc[instruction["bank"], :, :channels]
+        check_end(addresses, config.acc_depth, Engine.STORE)
+        bank = self.acc[instruction["bank"]]
+        if instruction["stacked"]:
+            count = -(-channels // config.cols)
+            places = instruction["acc_base"] + np.arange(count)
+            check_end(places, config.acc_depth, Engine.STORE)
+            # Those of one address after the other are like the channels of one.
+            bank, addresses = bank[places].reshape(1, -1), np.zeros((1, 1), np.int64)
+        bank = bank[:, :channels]
         make = self._patch_words if instruction["winograd"] else self._window_words
         result = make(instruction, bank, addresses, self.param[entries])
         words = result.reshape(-1, blocks, config.block).transpose(1, 0, 2)

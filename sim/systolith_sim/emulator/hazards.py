@@ -4,7 +4,7 @@ import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import TABLE_ENTRIES, Instruction, Opcode
-from systolith_sim.emulator.engines import Access
+from systolith_sim.emulator.access import Access
 
 __all__ = ["HazardChecker", "HazardError"]
 
@@ -35,10 +35,13 @@ class HazardChecker:
             "weight": config.weight_depth,
             "param": config.param_depth,
             "table": TABLE_ENTRIES,
+            "active": 1,  # the number of active inputs, and which they are
         }
         # The last LOAD that wrote a word, and the last CONV or STORE that read it.
         self._writer = {name: np.full(depth, -1) for name, depth in depths.items()}
         self._reader = {name: np.full(depth, -1) for name, depth in depths.items()}
+        # The LOAD before gathers weights, so a CONV has to take them.
+        self._awaited = False
         self._bank_writer = [-1, -1]
         self._bank_reader = [-1, -1]
         self._loaded = _Regions()
@@ -58,6 +61,11 @@ class HazardChecker:
         self._known[opcode].append(known)
         loaded, computed, drained, stored = known
         where = f"instruction {number} ({opcode.name} {index})"
+        gathers = opcode is Opcode.CONV and bool(instruction["gather"])
+        if gathers != self._awaited:
+            wrong = "no LOAD gathers weights for it" if gathers else "no CONV takes them"
+            raise HazardError(f"{where} comes where {wrong} right before")
+        self._awaited = opcode is Opcode.LOAD and bool(instruction["gather"])
         if opcode is Opcode.LOAD:
             for name, words in access.writes.items():
                 reader = "STORE" if name in ("param", "table") else "CONV"
@@ -74,6 +82,9 @@ class HazardChecker:
             self._loaded.add(access.regions, index)
             return
         for name, words in access.reads.items():
+            if gathers and name == "weight":  # it takes units as they come
+                self._reader[name][words] = index
+                continue
             writers = self._writer[name][words]
             if writers.min() < 0:
                 raise HazardError(f"{where} reads {name} words that this program never loaded")
@@ -84,6 +95,10 @@ class HazardChecker:
             self._reader[name][words] = index
         bank = instruction["bank"]
         if opcode is Opcode.CONV:
+            scan = int(self._writer["active"][0])
+            for name in ("after_loaded_act", "after_loaded_weight") if gathers else ():
+                if instruction[name] <= scan:
+                    raise HazardError(f"{where}: {name} does not wait for the scan, LOAD {scan}")
             if self._bank_reader[bank] >= drained:
                 raise HazardError(
                     f"{where} uses bank {bank}, which STORE {self._bank_reader[bank]} may drain"

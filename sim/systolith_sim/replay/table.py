@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
     PARAM_BYTES,
@@ -93,6 +94,8 @@ def make_table(
     rows = []
     for instruction in instructions:
         f = instruction.fields
+        if f.get("gather") or f.get("scan"):
+            raise SystolithError("layers that gather their weights cannot be replayed yet")
         row: dict[str, int] = dict.fromkeys(COLUMNS, 0)
         row["opcode"] = int(instruction.opcode)
         if instruction.opcode == Opcode.CONV:

@@ -62,6 +62,9 @@ def config(**changes):
             {"winograd": 4},
             "winograd needs 36 pixels of acc_depth a patch: at most 1 with acc_depth 64, not 4",
         ),
+        ({"gather": 3}, "gather must be between 4 and 65535, not 3"),
+        ({"gather": 65536}, "gather must be between 4 and 65535, not 65536"),
+        ({"gather": 66}, "gather must be a multiple of the channel block (4), not 66"),
         ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
         ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
         (
@@ -84,6 +87,8 @@ def test_a_broken_rule_is_named_with_its_value(changes, message):
         {"acc_width": 20, "multiplier_width": 24, "addr_width": 48},
         {"bus_bytes": 64, "burst_beats": 64, "out_depth": 1028},
         {"out_depth": 36},
+        {"gather": 4},
+        {"gather": 65532},
     ],
 )
 def test_the_limits_themselves_are_allowed(changes):
@@ -108,7 +113,7 @@ def test_partial_sums_hold_the_largest_products(rows):
     made = config(
         rows=rows, cols=rows, weight_depth=256, param_depth=4 * rows, post_lanes=1, out_depth=80
     )
-    assert rows * 128 * 128 < 1 << (made.psum_width - 1)
+    assert rows * 255 * 128 < 1 << (made.psum_width - 1)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +192,22 @@ def test_winograd_widens_the_array_and_its_sums():
     assert with_it.acc_bytes == -(-288 * 4 * 38 // 8)
 
 
+def test_gathering_takes_a_mask_and_differences_of_nine_bits():
+    with_it = config(gather=64)
+    assert (with_it.act_width, with_it.psum_width) == (9, config().psum_width)
+    assert with_it.mask_words == 16
+    assert config().mask_words == 0
+
+
 def test_an_option_that_is_left_out_is_not_hashed():
     fields = PRESETS["tiny"].to_dict()
-    del fields["name"], fields["winograd"], fields["functions"]
+    del fields["name"], fields["winograd"], fields["functions"], fields["gather"]
     text = json.dumps(fields, sort_keys=True)
     digest = hashlib.sha256(text.encode()).digest()[:8]
     assert PRESETS["tiny"].fingerprint == int.from_bytes(digest, "little")
     assert config(winograd=4, acc_depth=144).fingerprint != config(acc_depth=144).fingerprint
     assert config(functions=1).fingerprint != config().fingerprint
+    assert config(gather=64).fingerprint != config().fingerprint
 
 
 def test_the_memories_of_winograd_hold_two_chunks_and_two_strips():

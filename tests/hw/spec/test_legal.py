@@ -83,6 +83,59 @@ def test_instructions_with_patches_have_rules_of_their_own(opcode, fields, text)
     assert direct is None
 
 
+SCAN = {"scan": 1, "buffer": Buffer.ACT}
+RUNS = {"gather": 1, "buffer": Buffer.WEIGHT, "units": 3, "runs": 700}
+UNITS = {"gather": 1, "unsigned": 1, "units": 3, "s_count": 200}
+STACK = {"stacked": 1, "blocks": 255}
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields", "text"),
+    [
+        (Opcode.LOAD, SCAN, None),
+        (Opcode.LOAD, SCAN | {"buffer": Buffer.WEIGHT}, "scan takes activations"),
+        (Opcode.LOAD, RUNS, None),
+        (Opcode.LOAD, RUNS | {"buffer": Buffer.PARAM}, "gather takes weights"),
+        (Opcode.LOAD, RUNS | {"planes": 2}, "gather takes a single plane"),
+        (Opcode.LOAD, RUNS | {"units": 0}, "gather takes a ring of units"),
+        (Opcode.CONV, UNITS, None),
+        *(
+            (
+                Opcode.CONV,
+                UNITS | {f"{level}_count": 2},
+                "gather takes passes of one pixel, s_count for each unit",
+            )
+            for level in "xynrc"
+        ),
+        (Opcode.CONV, UNITS | {"units": 0}, "gather takes a ring of units"),
+        (Opcode.CONV, UNITS | {"shift": 1}, "gather takes no shift"),
+        (Opcode.CONV, {"unsigned": 1}, "unsigned takes gather"),
+        (
+            Opcode.CONV,
+            UNITS | {"winograd": 1, "patches": 1},
+            "winograd takes patches of 6 by 6 pixels",
+        ),
+        (Opcode.STORE, STACK, None),
+        (Opcode.STORE, STACK | {"stacked": 0}, "blocks must be at most 1"),
+        *(
+            (Opcode.STORE, STACK | {f"{level}_count": 2}, "stacked drains single sums")
+            for level in ("dx", "dy", "x", "y", "n")
+        ),
+        (
+            Opcode.STORE,
+            STACK | RESULTS | {"blocks": 1, "dx_count": 6},
+            "stacked drains single sums",
+        ),
+    ],
+)
+def test_instructions_that_gather_have_rules_of_their_own(opcode, fields, text):
+    config = small_config(
+        8, 4, bus_bytes=16, post_lanes=2, acc_depth=256, winograd=6, out_depth=1024, gather=64
+    )
+    rule = broken_rule(Instruction(opcode, fields), config)
+    assert (rule.text if rule else None) == text
+
+
 @pytest.mark.parametrize("most", [6, 28])
 def test_the_patches_of_a_tile_are_the_product_of_its_counts(most):
     config = small_config(4, 4, acc_depth=36 * most, winograd=most)

@@ -11,7 +11,8 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode, walk_steps
 from systolith_hw.spec.numerics import requantize
 from systolith_hw.spec.registers import Engine, ErrorCode
-from systolith_sim.emulator.engines import Engines, Fault, walk
+from systolith_sim.emulator.access import Fault, walk
+from systolith_sim.emulator.engines import Engines
 
 CONFIG = AcceleratorConfig(
     name="test",

@@ -5,7 +5,7 @@ import pytest
 
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.emulator.engines import Access
+from systolith_sim.emulator.access import Access
 from systolith_sim.emulator.hazards import HazardChecker, HazardError
 
 

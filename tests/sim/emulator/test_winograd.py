@@ -11,7 +11,8 @@ from systolith_hw.spec.isa import Instruction, Opcode, walk_steps
 from systolith_hw.spec.legal import broken_rule
 from systolith_hw.spec.registers import ErrorCode
 from systolith_hw.spec.winograd import A_T, B_T, LANES, OUTPUTS, PATCH, G
-from systolith_sim.emulator.engines import Engines, Fault
+from systolith_sim.emulator.access import Fault
+from systolith_sim.emulator.engines import Engines
 from systolith_sim.emulator.winograd import patch_sums
 from systolith_sim.golden.ops import conv2d, max_pool
 
