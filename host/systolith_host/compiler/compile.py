@@ -7,7 +7,7 @@ import numpy as np
 
 from systolith_host.compiler.allocate import MemoryMap, aligned, check_size, place_inside, place_of
 from systolith_host.compiler.emit import emit_layer
-from systolith_host.compiler.lower.lower import lower, placed_parts
+from systolith_host.compiler.lower.lower import arranged, lower
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
@@ -113,15 +113,15 @@ def _compile(
         parts.append((weight_address, param_address, table_address))
     places: dict[str, Place] = {}
     packed = max(op.pixel_bytes for op in operations)
-    inside = placed_parts(qgraph, config)
+    inside = arranged(qgraph, config).inside
     hosted = [layer for layer in qgraph.layers if isinstance(layer, QHost)]
     for name in dict.fromkeys(
         [
             qgraph.input,
             *(op.output for op in operations if op.output not in inside),
             *(layer.output for layer in hosted if layer.output not in inside),
-            *(parent for parent, _ in inside.values() if parent not in inside),
-            *reversed(inside),  # a part may have parts that come before it
+            *(parent for parent, _ in inside.values()),
+            *inside,
             qgraph.output,
         ]
     ):

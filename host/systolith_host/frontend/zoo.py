@@ -200,6 +200,36 @@ def _resnet50(b: _Builder, size: int, classes: int) -> str:
     return b.linear("fc", x, 2048, classes)
 
 
+def _densenet121(b: _Builder, size: int, classes: int) -> str:
+    def layer(tag: str, x: str, channels: int, kernel: int) -> str:
+        x = b.relu(f"{tag}.relu", b.norm(f"{tag}.norm", x))
+        return b.conv(f"{tag}.conv", x, channels, kernel, 1, kernel // 2, bias=False)
+
+    def join(tag: str, tensors: Sequence[str]) -> str:
+        if len(tensors) == 1:
+            return tensors[0]
+        x = b.node("Concat", tag, tensors, axis=1)
+        b.channels[x] = sum(b.channels[each] for each in tensors)
+        return x
+
+    x = b.conv("conv1", "input", 64, 7, 2, 3, bias=False)
+    x = b.max_pool("pool1", b.relu("relu1", b.norm("norm1", x)), 3, 2, 1)
+    for block, count in enumerate((6, 12, 24, 16), 1):
+        made = [x]
+        for number in range(1, count + 1):
+            tag = f"block{block}_{number}"
+            x = layer(f"{tag}.bottleneck", join(f"{tag}.join", made), 128, 1)
+            made.append(layer(f"{tag}.growth", x, 32, 3))
+        x = join(f"block{block}.join", made)
+        if block < 4:
+            x = layer(f"transition{block}", x, b.channels[x] // 2, 1)
+            x = b.node(
+                "AveragePool", f"transition{block}.pool", [x], kernel_shape=[2, 2], strides=[2, 2]
+            )
+    x = b.node("GlobalAveragePool", "mean", [b.relu("relu5", b.norm("norm5", x))])
+    return b.linear("fc", b.node("Flatten", "flatten", [x]), 1024, classes)
+
+
 def _mobilenet_v2(b: _Builder, size: int, classes: int) -> str:
     ends = [b.values("zero", np.array(0.0)), b.values("six", np.array(6.0))]
 
@@ -231,6 +261,7 @@ def _mobilenet_v2(b: _Builder, size: int, classes: int) -> str:
 
 ZOO: dict[str, tuple[Callable[[_Builder, int, int], str], str]] = {
     "alexnet": (_alexnet, "5 convolutions, 3 fully connected layers"),
+    "densenet121": (_densenet121, "120 convolutions, 58 nested concatenations, 121 normalisations"),
     "mobilenet_v2": (_mobilenet_v2, "52 convolutions, 17 of them depthwise, 10 sums, a mean"),
     "resnet18": (_resnet18, "20 convolutions, 8 residual sums, a mean"),
     "resnet50": (_resnet50, "53 convolutions, 16 residual sums, a mean"),

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
 from systolith_host.lab.random_onnx_host import HOST
+from systolith_host.lab.random_onnx_joins import JOINS
 from systolith_host.lab.random_onnx_layers import LAYERS, linear
 from systolith_host.lab.random_onnx_moves import MOVES
 
@@ -33,7 +34,9 @@ def _log_softmax(y: np.ndarray) -> np.ndarray:
 STEPS = (*LAYERS, *MOVES)
 
 
-def random_onnx(rng: random.Random, *, host: bool = False) -> tuple[onnx.ModelProto, str]:
+def random_onnx(
+    rng: random.Random, *, host: bool = False, joins: bool = False
+) -> tuple[onnx.ModelProto, str]:
     """Return a network, and which of ENDINGS it ends with.
 
     Most of them can run. Images are at most 12x12 with 8 channels, vectors as small.
@@ -43,6 +46,8 @@ def random_onnx(rng: random.Random, *, host: bool = False) -> tuple[onnx.ModelPr
     rng : Random
     host : bool
         Whether some nodes are beyond the array.
+    joins : bool
+        Whether tensors stand in several concatenations.
     """
     net = OnnxDraft(rng, rng.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21]))
     shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
@@ -54,7 +59,7 @@ def random_onnx(rng: random.Random, *, host: bool = False) -> tuple[onnx.ModelPr
     if kind > 0.92:
         given = (*shape[1:], shape[0])
         net.tensors = [(net.node("Transpose", ["x"], perm=[0, 3, 1, 2]), shape)]
-    steps = (*STEPS, *HOST) if host else STEPS
+    steps = (*STEPS, *(HOST if host else ()), *(JOINS if joins else ()))
     for _ in range(rng.randint(2, 14)):
         (step,) = rng.choices([each for _, each in steps], [often for often, _ in steps])
         step(net)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 from systolith_host.errors import SystolithError
 from systolith_host.program.check import check, record, shape, whole
 from systolith_host.program.host import HostStep
+from systolith_host.program.inside import pieces_inside
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import VERSION
 
@@ -273,14 +275,11 @@ class Program:
     output_shape: tuple[int, ...]
     host: tuple[HostStep, ...] = ()
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """The tensors that stand inside others, by those, in the order of their channels."""
-        result: dict[str, tuple[str, ...]] = {}
-        for place in sorted(self.places.values(), key=lambda place: place.address):
-            if place.parent:
-                result[place.parent] = (*result.get(place.parent, ()), place.tensor)
-        return result
+        """The concatenations that nothing makes as a whole, and what they consist of, in order."""
+        made = {step.output for step in (*self.layers, *self.host)}
+        return pieces_inside(self.places, made)
 
     def save(self, path: Path | str) -> None:
         """Write the program to one file (safetensors).

@@ -1,4 +1,4 @@
-"""Integer factors of sums and means, chosen together with multiplier and shift."""
+"""Integer factors of sums and means, chosen together with multiplier and shift; biases."""
 
 import math
 
@@ -7,7 +7,10 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.network.scales import requantisation
 
-__all__ = ["LARGEST_FACTOR", "mean_factors", "sum_factors"]
+__all__ = ["LARGEST_FACTOR", "check_bias", "mean_factors", "sum_factors"]
+
+_LOST_STEPS = 0.5
+"""Steps of an output by which the rounding of a quantised file's bias may move it."""
 
 LARGEST_FACTOR = 127 * 257
 """Of a sum: the largest number of two signed bytes, (127, 127)."""
@@ -102,3 +105,14 @@ def _multipliers(
     # If none does, the largest has the error.
     factors = factors[fits] if fits.any() else factors.max(keepdims=True)
     return factors, *requantisation(ratio / factors, multiplier_width, layer)
+
+
+def check_bias(name: str, bias: np.ndarray, rounded: np.ndarray, step: float) -> None:
+    """Refuse a layer whose bias would move the output by more than half a step when rounded."""
+    lost = np.abs(bias - rounded).max() / step
+    if lost > _LOST_STEPS:
+        raise SystolithError(
+            f"{name}: its bias in floats would be off by {lost:.2f} steps of the output as "
+            "integers of input scale times weight scale; quantise the bias, too, or give the "
+            "output a coarser scale"
+        )

@@ -22,6 +22,7 @@ from systolith_host.network.graph import (
     Weights,
     weight_shape,
 )
+from systolith_host.network.joins import copied_parts
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -38,7 +39,7 @@ from systolith_host.network.scales import (
     requantisation,
 )
 from systolith_host.quantize.calibrate import Calibration
-from systolith_host.quantize.factors import mean_factors, sum_factors
+from systolith_host.quantize.factors import check_bias, mean_factors, sum_factors
 from systolith_host.quantize.shared import Result, result_of, shared_scales, table_for
 
 __all__ = ["quantize", "quantize_input", "quantize_scaled"]
@@ -140,10 +141,6 @@ def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return channels, height, width
 
 
-_LOST_STEPS = 0.5
-"""Steps of an output by which the rounding of a quantised file's bias may move it."""
-
-
 class _Builder:
     """The integer network while layers are added to it."""
 
@@ -161,13 +158,12 @@ class _Builder:
         self.layers: list[QLayer] = []
         self.tensors: dict[str, QTensor] = {}
         self.names = {graph.input: graph.input}
-        self.parts: set[str] = set()
-        """Tensors that stand inside a concatenation's output already."""
         self._tensor(graph.input, _image(graph.shapes[graph.input]), scales[graph.input])
 
     def build(self) -> QGraph:
         if not self.layers:
             raise SystolithError(f"{self.graph.name}: has no layers")
+        self.layers = self._with_copies()
         flattened = {
             node.output: node.input for node in self.graph.nodes if isinstance(node, Flatten)
         }
@@ -318,13 +314,26 @@ class _Builder:
                     f"{node.name}: joins flattened images, which is not supported; "
                     "concatenate before flattening"
                 )
-            fits = scale == _scale_of(source) and source.name != self.graph.input
-            if not fits or source.name in self.parts:
+            if scale != _scale_of(source):
                 source = self._rescale(f"{node.name}.part{number}", source, scale)
-            self.parts.add(source.name)
             parts.append(source.name)
         self.layers.append(QConcat(node.name, tuple(parts), node.name))
         self._tensor(node.name, shape, scale)
+
+    def _with_copies(self) -> list[QLayer]:
+        """Return the layers; concatenations take copies of what cannot stand in all of them."""
+        layers, self.layers = self.layers, []
+        joins = {layer.name: layer.inputs for layer in layers if isinstance(layer, QConcat)}
+        channels = {name: tensor.shape[0] for name, tensor in self.tensors.items()}
+        copies = copied_parts(joins, channels, {self.graph.input})
+        for layer in layers:
+            for number in copies.get(layer.name, ()):
+                source = self.tensors[layer.inputs[number]]
+                copy = self._rescale(f"{layer.name}.part{number}", source, _scale_of(source))
+                parts = (*layer.inputs[:number], copy.name, *layer.inputs[number + 1 :])
+                layer = QConcat(layer.name, parts, layer.output)
+            self.layers.append(layer)
+        return self.layers
 
     def _add(
         self,
@@ -373,13 +382,7 @@ class _Builder:
         sums = result.sums.scale
         if real.scale is not None:
             # A bias that the file keeps in floats: nothing else of it is rounded.
-            lost = np.abs(real.bias - bias * (source.scale * weight_scale)).max() / sums
-            if lost > _LOST_STEPS:
-                raise SystolithError(
-                    f"{node.name}: its bias in floats would be off by {lost:.2f} steps of the "
-                    "output as integers of input scale times weight scale; quantise the bias, too, "
-                    "or give the output a coarser scale"
-                )
+            check_bias(node.name, real.bias, bias * (source.scale * weight_scale), sums)
         multiplier, shift = requantisation(
             source.scale * weight_scale / sums, self.multiplier_width, node.name
         )

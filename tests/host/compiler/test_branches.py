@@ -114,6 +114,39 @@ def test_concatenations_inside_one_another():
     assert job.inputs.keys() == {"x"}
 
 
+def test_concatenations_that_begin_alike_are_one_place():
+    names, layers, channels = ["a"], [conv("a", "x", 2 * BLOCK, 4)], {"x": 4, "a": 2 * BLOCK}
+    for number in range(3):
+        source = names[0]
+        if number:
+            source = f"j{number}"
+            layers.append(QConcat(source, tuple(names), source))
+            channels[source] = sum(channels[name] for name in names)
+        names.append(f"c{number}")
+        layers.append(conv(names[-1], source, BLOCK, channels[source], 3))
+        channels[names[-1]] = BLOCK
+    layers.append(QConcat("k", tuple(names), "k"))
+    qgraph = network(layers, "k", **channels, k=5 * BLOCK)
+    program = check(qgraph)
+    assert [layer.name for layer in program.layers] == names
+    assert {place.parent for name, place in program.places.items() if name not in "kx"} == {"k"}
+    assert program.places["j2"].address == program.places["k"].address
+    assert program.parts == {
+        "j1": ("a", "c0"),
+        "j2": ("a", "c0", "c1"),
+        "k": ("a", "c0", "c1", "c2"),
+    }
+    # A choice of layers needs what the others would have left.
+    tensors = run_golden(qgraph, random_input(random.Random(1), qgraph, 2))
+    last = program.layers[2:]
+    (job,) = plan_jobs(last, tensors, sequential=True, parts=program.parts)
+    assert job.inputs.keys() == {"j1", "a", "c0"}
+    (job,) = plan_jobs(last[1:], tensors, sequential=True, parts=program.parts)
+    assert job.inputs.keys() == {"j2"}
+    (job,) = plan_jobs(program.layers, tensors, sequential=True, parts=program.parts)
+    assert job.inputs.keys() == {"x"}
+
+
 def test_parts_survive_a_file(tmp_path):
     program = compile_network(joined(BLOCK, BLOCK), TINY)
     program.save(tmp_path / "p")

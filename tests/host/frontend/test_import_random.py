@@ -21,6 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.host import run_in_turn
+from systolith_host.flow.outputs import left_tensors
 from systolith_host.frontend.judge import judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx
 from systolith_host.lab.random_onnx import ENDINGS, random_onnx
@@ -71,9 +72,12 @@ def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
 
 
 def one_case(seed, path):
-    """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
+    """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it.
+
+    Every second has tensors in several concatenations, and every tenth runs on the emulator, too.
+    """
     rng = random.Random(seed)
-    proto, ending = random_onnx(rng)
+    proto, ending = random_onnx(rng, joins=seed % 2 == 0)
     onnx.save(proto, path)
     try:
         model, problems = inspect_onnx(path)
@@ -108,6 +112,8 @@ def one_case(seed, path):
         return "refused"
     golden = run_golden(qgraph, quantize_input(qgraph, images))
     Integers(graph, weights, qgraph, golden).check()
+    if seed % 10 == 0:
+        check_emulator(qgraph, golden)
     corrected, _ = correct(graph, weights, qgraph, images, rounding=False)
     better = run_golden(corrected, quantize_input(corrected, images))
     check_correction(graph, weights, corrected, better, images)
@@ -131,7 +137,7 @@ def one_hosted(seed, path):
 
     Every tenth is compiled, too: its layers and parts run one after the other on the emulator.
     """
-    proto, _ = random_onnx(random.Random(seed), host=True)
+    proto, _ = random_onnx(random.Random(seed), host=True, joins=seed % 2 == 0)
     onnx.save(proto, path)
     try:
         model, problems = inspect_onnx(path, host_nodes=True)
@@ -160,14 +166,23 @@ def one_hosted(seed, path):
     golden = run_golden(qgraph, quantize_input(qgraph, images))
     Integers(graph, weights, qgraph, golden).check()
     if seed % 10 == 0:
-        program = compile_network(qgraph, TINY, IMAGES)
-        backend = EmulatorBackend()
-        found = run_in_turn(program, {qgraph.input: golden[qgraph.input]}, backend, Observer())
-        outputs = {one.name: one.output for one in (*program.layers, *program.host)}
-        assert {one.layer for one in found} == outputs.keys()
-        for one in found:
-            assert np.array_equal(one.output, golden[outputs[one.layer]]), one.layer
+        check_emulator(qgraph, golden)
     return "ran"
+
+
+def check_emulator(qgraph, golden):
+    """Run a network, layer by layer with the host's parts, and compare all that is made."""
+    program = compile_network(qgraph, TINY, IMAGES)
+    backend = EmulatorBackend()
+    found = run_in_turn(program, {qgraph.input: golden[qgraph.input]}, backend, Observer())
+    outputs = {one.name: one.output for one in (*program.layers, *program.host)}
+    assert {one.layer for one in found} == outputs.keys()
+    for one in found:
+        assert np.array_equal(one.output, golden[outputs[one.layer]]), one.layer
+    left = left_tensors(program, found, {qgraph.input: golden[qgraph.input]})
+    assert left.keys() == program.places.keys()
+    for name, values in left.items():
+        assert np.array_equal(values, golden[name]), name
 
 
 class Samples(CalibrationDataReader):
@@ -211,7 +226,7 @@ def test_a_bias_in_floats_that_integers_would_move_is_refused(tmp_path):
 def one_quantised(seed, folder):
     """Return the outcome of a network that onnxruntime quantised."""
     rng = random.Random(seed)
-    proto, _ = random_onnx(rng)
+    proto, _ = random_onnx(rng, joins=seed % 2 == 0)
     plain, path = folder / "plain.onnx", folder / "net.onnx"
     onnx.save(proto, plain)
     try:

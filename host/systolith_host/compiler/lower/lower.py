@@ -11,11 +11,12 @@ from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, 
 from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.errors import SystolithError
+from systolith_host.network.joins import Arrangement, arrange
 from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QHost, QLayer, QMaxPool
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset
 
-__all__ = ["LARGEST_SIDE", "Operation", "lower", "placed_parts"]
+__all__ = ["LARGEST_SIDE", "Operation", "arranged", "lower"]
 
 
 def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) -> list[Operation]:
@@ -23,7 +24,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 
     Zero points of inputs are folded into biases. Weights and parameters are packed as the array
     takes them. A pool joins the convolution before it where that is possible. A concatenation is an
-    operation only if :func:`placed_parts` does not return its parts. The host's are none.
+    operation only if :func:`arranged` has it copied. The host's parts are none.
 
     Raises
     ------
@@ -38,18 +39,19 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
             users.setdefault(name, []).append(layer)
         _check_shapes(qgraph, layer)
     pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
-    placed = {parent for parent, _ in placed_parts(qgraph, config).values()}
+    gathered = arranged(qgraph, config).gathered
     fused: set[str] = set()
     operations = []
     for layer in qgraph.layers:
-        if layer.name in fused or layer.output in placed or isinstance(layer, QHost):
+        if layer.name in fused or isinstance(layer, QHost):
             continue
         if isinstance(layer, QMaxPool):
             operations.append(lower_pool(qgraph, config, layer))
         elif isinstance(layer, QAdd):
             operations.append(lower_add(qgraph, config, layer))
         elif isinstance(layer, QConcat):
-            operations.append(lower_gather(qgraph, config, layer))
+            if layer.output in gathered:
+                operations.append(lower_gather(qgraph, config, layer))
         else:
             pool = None
             followers = users.get(layer.output, [])
@@ -65,24 +67,17 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     return operations
 
 
-def placed_parts(qgraph: QGraph, config: AcceleratorConfig) -> dict[str, tuple[str, int]]:
-    """Return, for tensors that are written straight into a concatenation, its name and the channel.
+def arranged(qgraph: QGraph, config: AcceleratorConfig) -> Arrangement:
+    """Return which tensors are written straight into concatenations, and which those copy.
 
-    This needs whole channel blocks before each part, and parts that stand nowhere else.
+    Parts begin at whole channel blocks. The network's input stands alone: it may be packed.
     """
-    parts: dict[str, tuple[str, int]] = {}
-    for layer in qgraph.layers:
-        if not isinstance(layer, QConcat):
-            continue
-        offsets, first = {}, 0
-        for name in layer.inputs:
-            offsets[name] = (layer.output, first)
-            first += qgraph.tensors[name].shape[0]
-        taken = qgraph.input in offsets or any(name in parts for name in layer.inputs)
-        whole = all(channel % config.block == 0 for _, channel in offsets.values())
-        if whole and not taken and len(offsets) == len(layer.inputs):
-            parts |= offsets
-    return parts
+    return arrange(
+        {layer.output: layer.inputs for layer in qgraph.layers if isinstance(layer, QConcat)},
+        {name: tensor.shape[0] for name, tensor in qgraph.tensors.items()},
+        {qgraph.input},
+        config.block,
+    )
 
 
 def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
