@@ -9,7 +9,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from systolith_hw.load.engine import LoadEngine
 from systolith_hw.spec import isa
-from systolith_hw.spec.isa import FIELDS, PARAM_BYTES, Buffer, Instruction, Opcode
+from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Instruction, Opcode, fields_of
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_sim.testing.configs import small_config
@@ -37,7 +37,7 @@ def load(**fields):
 
 
 def payload(instruction):
-    return {field.name: instruction[field.name] for field in FIELDS[Opcode.LOAD]}
+    return {field.name: instruction[field.name] for field in fields_of(Opcode.LOAD, small_config())}
 
 
 def region(memory, job, size):
