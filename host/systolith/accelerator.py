@@ -14,7 +14,7 @@ from systolith_host.extras import need
 from systolith_host.fpga.estimate import estimate
 from systolith_host.fpga.parts import PARTS, Part, check_fits
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
-from systolith_hw.spec.presets import PRESETS, load_config
+from systolith_hw.spec.presets import PRESETS, load_config, read_config
 
 __all__ = ["Accelerator", "Resources", "part_of"]
 
@@ -107,7 +107,7 @@ class Accelerator:
         SystolithError
             If it cannot be read, or holds no configuration that can be built.
         """
-        return cls(**AcceleratorConfig.from_toml(Path(path)).to_dict())
+        return cls(**read_config(Path(path)).to_dict())
 
     @classmethod
     def of(cls, given: "Accelerator | AcceleratorConfig | str | os.PathLike[str]") -> "Accelerator":

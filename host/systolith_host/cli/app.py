@@ -1,5 +1,6 @@
 """The command line: the short commands, and how the others are named and ended."""
 
+import json
 import signal
 import sys
 import threading
@@ -38,6 +39,7 @@ from systolith_host.cli.package import package
 from systolith_host.cli.report import report
 from systolith_host.cli.run import run
 from systolith_host.cli.timing import timing
+from systolith_host.cli.views.config_form import config_schema, config_toml
 from systolith_host.cli.views.configs import config_table
 from systolith_host.cli.views.network import network_table
 from systolith_host.errors import SystolithError
@@ -232,10 +234,29 @@ app.command()(board_commands.serve)
 app.add_typer(lab)
 
 
-@app.command()
-def configs() -> None:
-    """List the configurations that have a name."""
-    show(config_table(PRESETS.values()))
+@app.command(
+    epilog="Examples:\n\n"
+    "  systolith configs --show default > mine.toml\n\n"
+    "  systolith configs --schema > config.schema.json"
+)
+def configs(
+    shown: Annotated[
+        str | None,
+        typer.Option(
+            "--show", metavar="CONFIG", help="Print one as a TOML file that explains each field."
+        ),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of such files, for editors.")
+    ] = False,
+) -> None:
+    """List the configurations that have a name, or print one as a file to change."""
+    if shown is not None:
+        print(config_toml(load_config(shown)), end="")
+    elif schema:
+        print(json.dumps(config_schema(), indent=2))
+    else:
+        show(config_table(PRESETS.values()))
 
 
 def main() -> None:

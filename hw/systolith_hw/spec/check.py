@@ -10,13 +10,36 @@ from systolith_hw.spec.winograd import LANES, LEAST_PATCHES, MOST_PATCHES
 if TYPE_CHECKING:  # the configuration checks itself by these rules
     from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["MOST_INPUTS", "ConfigError", "check_fields", "least_out_depth"]
+__all__ = ["MOST_INPUTS", "RANGES", "ConfigError", "check_fields", "least_out_depth"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Names go into Tcl, Verilog, XML, HTML and file names: no character may have a meaning there."""
 
 MOST_INPUTS = (1 << 16) - 1
 """Most inputs of a layer that gathers its weights: a LOAD has so many runs."""
+
+RANGES = {
+    "rows": (2, 128),
+    "cols": (2, 128),
+    "act_depth": (16, 1 << 20),
+    "weight_depth": (4, 1 << 20),
+    "param_depth": (4, 1 << 16),
+    "acc_depth": (4, 1 << 15),
+    "acc_width": (20, 32),
+    "post_lanes": (1, 128),
+    "multiplier_width": (8, 24),
+    "out_depth": (4, 1 << 16),
+    "bus_bytes": (4, 64),
+    "addr_width": (16, 48),
+    "burst_beats": (1, 256),
+    "outstanding_reads": (1, 64),
+    "outstanding_writes": (1, 64),
+    "queue_depth": (1, 64),
+    "winograd": (0, MOST_PATCHES),
+    "functions": (0, 1),
+    "gather": (0, MOST_INPUTS),
+}
+"""Least and largest value of each field, whatever the others are; some rules are narrower."""
 
 
 class ConfigError(SystolithError, ValueError):
@@ -53,30 +76,30 @@ def check_fields(config: "AcceleratorConfig") -> None:
             "name must be at most 64 letters, digits, '.', '_', '+' and '-' and begin with a "
             f"letter or digit, not {config.name[:80]!r}"
         )
-    _check_range(config, "rows", 2, 128)
-    _check_range(config, "cols", 2, 128)
+    narrower = {
+        "weight_depth": (2 * config.rows, RANGES["weight_depth"][1]),
+        "param_depth": (2 * config.cols, RANGES["param_depth"][1]),
+        "post_lanes": (1, config.block),
+        "winograd": (LEAST_PATCHES if config.winograd else 0, MOST_PATCHES),
+        "gather": (config.block if config.gather else 0, MOST_INPUTS),
+    }
+    for field_name, (low, high) in (RANGES | narrower).items():
+        value = getattr(config, field_name)
+        if not low <= value <= high:
+            raise ConfigError(f"{field_name} must be between {low} and {high}, not {value}")
     if max(config.rows, config.cols) % min(config.rows, config.cols):
         raise ConfigError(
             "cols must be a multiple or a divisor of rows, "
             f"not {config.cols} with {config.rows} rows"
         )
-    _check_range(config, "act_depth", 16, 1 << 20)
-    _check_range(config, "weight_depth", 2 * config.rows, 1 << 20)
-    _check_range(config, "param_depth", 2 * config.cols, 1 << 16)
     if config.param_depth % config.cols:
         raise ConfigError(
             f"param_depth must be a multiple of cols ({config.cols}), not {config.param_depth}"
         )
-    _check_range(config, "acc_depth", 4, 1 << 15)
-    _check_range(config, "acc_width", 20, 32)
-    _check_range(config, "post_lanes", 1, config.block)
     if config.block % config.post_lanes:
         raise ConfigError(
             f"post_lanes must divide the channel block ({config.block}), not {config.post_lanes}"
         )
-    _check_range(config, "multiplier_width", 8, 24)
-    _check_range(config, "bus_bytes", 4, 64)
-    _check_range(config, "burst_beats", 1, 256)
     for field_name in ("post_lanes", "bus_bytes", "burst_beats"):
         if not _is_power_of_two(getattr(config, field_name)):
             raise ConfigError(
@@ -87,35 +110,17 @@ def check_fields(config: "AcceleratorConfig") -> None:
             "burst_beats must keep a burst within 4096 bytes, "
             f"not {config.burst_beats} beats of {config.bus_bytes} bytes"
         )
-    _check_range(config, "addr_width", 16, 48)
-    _check_range(config, "outstanding_reads", 1, 64)
-    _check_range(config, "outstanding_writes", 1, 64)
-    _check_range(config, "queue_depth", 1, 64)
-    _check_range(config, "out_depth", 4, 1 << 16)
     least = least_out_depth(config.bus_bytes, config.burst_beats, config.block)
     if config.out_depth < least:
         raise ConfigError(
             f"out_depth must hold a burst and four words ({least} words), not {config.out_depth}"
         )
-    if config.winograd:
-        _check_range(config, "winograd", LEAST_PATCHES, MOST_PATCHES)
-        if LANES * config.winograd > config.acc_depth:
-            raise ConfigError(
-                f"winograd needs {LANES} pixels of acc_depth a patch: at most "
-                f"{config.acc_depth // LANES} with acc_depth {config.acc_depth}, "
-                f"not {config.winograd}"
-            )
-    _check_range(config, "functions", 0, 1)
-    if config.gather:
-        _check_range(config, "gather", config.block, MOST_INPUTS)
-        if config.gather % config.block:
-            raise ConfigError(
-                f"gather must be a multiple of the channel block ({config.block}), "
-                f"not {config.gather}"
-            )
-
-
-def _check_range(config: "AcceleratorConfig", field_name: str, low: int, high: int) -> None:
-    value = getattr(config, field_name)
-    if not low <= value <= high:
-        raise ConfigError(f"{field_name} must be between {low} and {high}, not {value}")
+    if LANES * config.winograd > config.acc_depth:
+        raise ConfigError(
+            f"winograd needs {LANES} pixels of acc_depth a patch: at most "
+            f"{config.acc_depth // LANES} with acc_depth {config.acc_depth}, not {config.winograd}"
+        )
+    if config.gather % config.block:
+        raise ConfigError(
+            f"gather must be a multiple of the channel block ({config.block}), not {config.gather}"
+        )

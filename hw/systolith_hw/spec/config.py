@@ -4,11 +4,9 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from systolith_hw.spec.check import ConfigError, check_fields, least_out_depth
-from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES
 from systolith_hw.spec.timing import least_pass
 from systolith_hw.spec.winograd import (
@@ -43,7 +41,7 @@ class AcceleratorConfig:
     ----------
     name : str
         Name in reports: up to 64 letters, digits and ``. _ + -``, the first a letter or digit.
-        The name is not part of :attr:`fingerprint`.
+        It changes nothing but reports: it is not part of the :attr:`fingerprint`.
     rows, cols : int
         Size of the systolic array, 2 to 128 each; the larger is a multiple of the smaller. Rows
         take input channels, columns give output channels.
@@ -60,11 +58,13 @@ class AcceleratorConfig:
     acc_width : int
         Bits of a sum, 20 to 32.
     post_lanes : int
-        Channels requantised per cycle, a power of two that divides :attr:`block`.
+        Channels requantised per cycle, a power of two that divides the smaller of ``rows`` and
+        ``cols``.
     multiplier_width : int
         Bits of the unsigned requantisation multiplier, 8 to 24.
     out_depth : int
-        Words of the output buffer, of :attr:`block` bytes each: :func:`least_out_depth` to 65,536.
+        Words of the output buffer, of min(``rows``, ``cols``) bytes each: a burst and four words
+        (:func:`least_out_depth`) to 65,536.
     bus_bytes : int
         Bytes of the AXI4 data bus, a power of two from 4 to 64.
     addr_width : int
@@ -78,7 +78,7 @@ class AcceleratorConfig:
     winograd : int
         Patches of the largest Winograd tile, 4 to 128, or 0 to leave out the units for Winograd's
         convolution. A patch takes 36 pixels of an accumulator bank, so that 36 * ``winograd`` is at
-        most ``acc_depth``; sums then have :attr:`sum_width` bits.
+        most ``acc_depth``; sums are then wider (:attr:`sum_width`).
     functions : int
         1 for the stage that looks results up in a table, between requantisation and pooling, or 0
         to leave it out. Each of the :attr:`post_lanes` then has a table of 256 bytes.
@@ -303,20 +303,3 @@ class AcceleratorConfig:
             return cls(**fields)
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
-
-    @classmethod
-    def from_toml(cls, path: Path) -> "AcceleratorConfig":
-        """Read a TOML file whose keys are the fields; the name defaults to the file's stem.
-
-        Raises
-        ------
-        ConfigError
-            If the file cannot be read, is not TOML, or does not describe a configuration.
-        """
-        try:
-            fields = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ConfigError(f"{path}: not TOML: {error}") from None
-        return cls.from_dict({"name": path.stem, **fields}, str(path))

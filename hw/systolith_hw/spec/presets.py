@@ -3,9 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError
 
-__all__ = ["PRESETS", "load_config"]
+__all__ = ["PRESETS", "load_config", "read_config"]
 
 _DEFAULT = AcceleratorConfig(
     name="default-direct",
@@ -124,7 +125,31 @@ def load_config(name_or_path: str) -> AcceleratorConfig:
         return PRESETS[name_or_path]
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.exists():
-        return AcceleratorConfig.from_toml(path)
+        return read_config(path)
     raise ConfigError(
         f"config must be one of {', '.join(PRESETS)} or a TOML file, not {name_or_path!r}"
     )
+
+
+def read_config(path: Path) -> AcceleratorConfig:
+    """Read a TOML file whose keys are the fields; the name defaults to the file's stem.
+
+    With ``base``, a preset's name, fields that are missing are the preset's.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not TOML, or does not describe a configuration.
+    """
+    try:
+        fields = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    base = fields.pop("base", None)
+    if base is not None:
+        if not isinstance(base, str) or base not in PRESETS:
+            raise ConfigError(f"{path}: base must be one of {', '.join(PRESETS)}, not {base!r}")
+        fields = PRESETS[base].to_dict() | {"name": path.stem} | fields
+    return AcceleratorConfig.from_dict({"name": path.stem, **fields}, str(path))

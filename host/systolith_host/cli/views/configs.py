@@ -35,6 +35,6 @@ def config_table(configs: Iterable[AcceleratorConfig]) -> RenderableType:
         "activations, weights: on-chip buffers; accumulators: pixels of the two banks; winograd: "
         "patches of the largest tile; channels: entries of the parameter buffer; bus: bytes per "
         "cycle; multiplier: of the requantiser.",
-        "A TOML file with the same fields serves as a configuration, too: --config my.toml",
+        "A TOML file serves as a configuration, too: systolith configs --show default > mine.toml",
     )
     return Group(table, Text(), *map(Text, lines))
