@@ -71,7 +71,9 @@ class WeightLoader(wiring.Component):
         last_beat = Signal()
         full = Signal()
 
-        issue = active & (~first_beat | ~full | self.swap)
+        # A register that is always equal to `first_beat & full`: the next block waits for a swap.
+        held = Signal()
+        issue = active & (~held | self.swap)
         # One cycle late: a block has at least two rows, and the counters move with its last one.
         last_block = Signal(reset_less=True)
         m.d.sync += last_block.eq(s.last & r.last & c.last)
@@ -96,7 +98,10 @@ class WeightLoader(wiring.Component):
         # A register that is always equal to `full | last_beat`.
         fills = issue & last_beat
         still_full = fills | (full & ~self.swap)
-        m.d.sync += self.ready.eq(still_full | Mux(issue, beat == 1, last_beat))
+        m.d.sync += [
+            self.ready.eq(still_full | Mux(issue, beat == 1, last_beat)),
+            held.eq(still_full & Mux(issue, last_beat, first_beat)),
+        ]
         with m.If(fills):
             m.d.sync += full.eq(1)
         with m.Elif(self.swap):

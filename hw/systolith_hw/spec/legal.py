@@ -113,11 +113,21 @@ def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
     def across_and_down(f: Mapping[str, Any]) -> Any:
         return _product(low(f, "n_count"), low(f, "s_count"), bits)
 
+    def quotients(f: Mapping[str, Any]) -> Any:
+        # Bit k: there are k times r_count patches. So no second product follows the first one.
+        r_is = [f["r_count"] == r for r in range(most + 1)]
+        patches_are = [f["patches"] == patches for patches in range(most + 1)]
+        return reduce(
+            or_,
+            [
+                reduce(or_, [r_is[r] & patches_are[k * r] for r in range(1, most // k + 1)]) << k
+                for k in range(1, most + 1)
+            ],
+        )
+
     def patches(f: Mapping[str, Any]) -> Any:
-        # No count is 0, so n x s is not larger than all patches.
-        small = [f[name] <= most for name in ("n_count", "s_count", "r_count", "n x s", "patches")]
-        product = _product(low(f, "n x s"), low(f, "r_count"), bits)
-        return reduce(and_, small) & (product == f["patches"])
+        fits = ((f["patches / r"] >> f["n x s"]) & 1) == 1
+        return (f["n_count"] <= most) & (f["s_count"] <= most) & fits
 
     return [
         Rule(
@@ -127,7 +137,7 @@ def _patch_rules(config: AcceleratorConfig) -> list[Rule]:
         Rule(
             f"winograd takes n x s x r patches, at most {most}",
             _where_winograd(patches),
-            {"n x s": across_and_down},
+            {"n x s": across_and_down, "patches / r": quotients},
         ),
         Rule("winograd takes no shift", _where_winograd(lambda f: f["shift"] == 0)),
     ]
