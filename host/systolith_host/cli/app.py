@@ -113,9 +113,19 @@ app.command(
 
 
 @app.command()
-def info(network: NetworkArgument = "vgg16", shape: ShapeOption = None) -> None:
-    """Show a network's layers: activations, weights and multiply-accumulates, and their totals."""
-    show(network_table(load_graph(network, size_of(shape))))
+def info(
+    network: NetworkArgument = "vgg16",
+    shape: ShapeOption = None,
+    host_nodes: HostNodesOption = True,
+    config: AcceleratorOption = "default",
+) -> None:
+    """Show a network's layers: activations, weights and multiply-accumulates, and their totals.
+
+    An accelerator that looks functions up in tables takes them in; without it the host has them.
+    """
+    functions = bool(load_config(config).functions)
+    graph = load_graph(network, size_of(shape), host_nodes=host_nodes, functions=functions)
+    show(network_table(graph))
 
 
 @app.command()

@@ -154,7 +154,8 @@ def explore(
         need("--scheduler", "cluster")
     if confirm:
         need("--confirm", "sim")
-    shape_network(network)
+    base = load_config(config)
+    shape_network(network, functions=bool(base.functions))
     axes = read_sweep(sweep) if sweep else {}
     axes |= {name: parse_values(name, text) for name, text in given.items() if text is not None}
     if not axes:
@@ -163,7 +164,7 @@ def explore(
     if search is not None and sample is not None:
         raise SystolithError("--sample and --search exclude each other: give one of them")
     part = load_part(fits) if fits is not None else None
-    space = Space(load_config(config), axes, max_multipliers, memory, part)
+    space = Space(base, axes, max_multipliers, memory, part)
     count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
     console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=_WIDTH)
@@ -278,7 +279,7 @@ def _confirm(
     from systolith_host.cost.confirm import compare  # takes a second to import
 
     good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
-    qgraph = shape_network(network)
+    qgraph = shape_network(network, functions=bool(space.base.functions))
     table = Table(box=None, pad_edge=False)
     for name in ("point", "layer", "estimate", "replay", "RTL", "estimate's error", "traffic"):
         table.add_column(name, justify="right")

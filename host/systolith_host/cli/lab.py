@@ -115,7 +115,7 @@ def traffic(
     values = [int(size) for size in parse_values("sizes", sizes)]
     check_targets(json)
     need("lab traffic", "explore")
-    shape_network(network)
+    shape_network(network, functions=bool(base.functions))
     from systolith_host.cli.views.traffic import traffic_table
     from systolith_host.lab.traffic import AIMS, save_traffic, splits, traffic_by_size
 

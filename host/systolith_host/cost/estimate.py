@@ -67,7 +67,7 @@ def estimate_network(
     qgraph = network
     if isinstance(qgraph, str):
         log.stage("reading the network")
-        qgraph = shape_network(qgraph)
+        qgraph = shape_network(qgraph, functions=bool(config.functions))
     log.stage("compiling")
     program = compile_network(
         qgraph,

@@ -78,7 +78,7 @@ def evaluate(
         If the network cannot run on this accelerator.
     """
     rate = memory.rate(config.bus_bytes)
-    qgraph = shape_network(network)
+    qgraph = shape_network(network, functions=bool(config.functions))
     found = []
     for operation in operations_of(network, config):
         schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
@@ -137,7 +137,7 @@ _operations: dict[tuple, tuple[Operation, ...]] = {}
 
 def operations_of(network: str, config: AcceleratorConfig) -> tuple[Operation, ...]:
     """Return the operations of a network, their weights without memory of their own."""
-    qgraph = shape_network(network)
+    qgraph = shape_network(network, functions=bool(config.functions))
     key = (network, *_lowering_fields(qgraph, config))
     if key not in _operations:
         zero = np.zeros((), np.int8)

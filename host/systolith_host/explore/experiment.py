@@ -96,7 +96,7 @@ class Experiment:
             schema=SCHEMA,
             tool=describe(),
             network=Path(network).stem if network.endswith(".onnx") else network,
-            network_digest=network_digest(shape_network(network)),
+            network_digest=network_digest(shape_network(network, functions=bool(base.functions))),
             batch=batch,
             base=base.name,
             base_fingerprint=f"{base.fingerprint:016x}",

@@ -150,7 +150,7 @@ def _moved(network: str, config: AcceleratorConfig, aim: str) -> tuple[list[int]
         costs = evaluate(network, config, Memory())
         moved = [cost.estimated_read_bytes + cost.estimated_write_bytes for cost in costs]
         return moved, sum(cost.estimated_cycles for cost in costs)
-    qgraph = shape_network(network)
+    qgraph = shape_network(network, functions=bool(config.functions))
     return [
         least_schedule(operation, config, places_of(qgraph, operation, config, 1))
         for operation in operations_of(network, config)
@@ -207,7 +207,7 @@ def traffic_at(
     if best is None:
         raise SystolithError(f"{network}: does not run with {size:,} bytes on the chip: {reason}")
     _, cycles, split, moved, config = best
-    qgraph = shape_network(network)
+    qgraph = shape_network(network, functions=bool(config.functions))
     traffic, bound, compulsory = ({group: 0 for group in GROUPS} for _ in range(3))
     layers = []
     for operation, number in zip(operations_of(network, config), moved, strict=True):

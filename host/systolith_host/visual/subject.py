@@ -92,4 +92,5 @@ def load_subject(
         If it cannot be used.
     """
     log.stage("reading the network")
-    return Subject(network_name(network), shape_network(network), config, memory, batch)
+    qgraph = shape_network(network, functions=bool(config.functions))
+    return Subject(network_name(network), qgraph, config, memory, batch)

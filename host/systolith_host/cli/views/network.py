@@ -10,6 +10,7 @@ from systolith_host.network.graph import (
     Clip,
     Conv,
     Flatten,
+    Function,
     Graph,
     Linear,
     Relu,
@@ -37,7 +38,7 @@ def network_table(graph: Graph) -> RenderableType:
     linear_weights = 0
     table.add_row("input", _shape(graph.shapes[graph.input]), f"{activations:,}", "", "", "")
     for node in graph.nodes:
-        if isinstance(node, Relu | Clip | Flatten):
+        if isinstance(node, Relu | Clip | Flatten | Function):
             continue
         count = _size(weight_shape(graph, node)) if isinstance(node, Conv | Linear) else 0
         macs = node_macs(graph, node)
