@@ -29,7 +29,7 @@ from systolith_host.flow.judge import make_report
 from systolith_host.flow.labels import Labels
 from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
-from systolith_host.flow.outputs import integers, left_tensors, named_outputs
+from systolith_host.flow.outputs import integers, left_tensors, named_outputs, outputs_of
 from systolith_host.flow.prepare import Quantised, golden_tensors
 from systolith_host.flow.run import execute
 from systolith_host.flow.select import select_layers
@@ -303,7 +303,7 @@ class Compiled:
                 wall_seconds=seconds,
             )
         found = left_tensors(program, outcomes, {program.input: tensors[program.input]})
-        outputs = named_outputs(self._network[0], self.quantised.qgraph) if self._network else None
+        outputs = outputs_of(self._network[0], self.quantised.qgraph) if self._network else None
         return Run(program, found, Report.of(report), self._labels, outputs)
 
     def evaluate(

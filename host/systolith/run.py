@@ -10,7 +10,7 @@ import numpy as np
 from systolith.report import Report
 from systolith_host.errors import SystolithError
 from systolith_host.flow.labels import Labels
-from systolith_host.flow.outputs import check_output, real, save_outputs
+from systolith_host.flow.outputs import Outputs, check_output, real, save_outputs
 from systolith_host.program.program import Place, Program
 
 __all__ = ["Guess", "Run"]
@@ -44,7 +44,7 @@ class Run:
         tensors: Mapping[str, np.ndarray],
         report: Report,
         labels: Labels | None = None,
-        outputs: Mapping[str, tuple[str, tuple[int, ...]]] | None = None,
+        outputs: Outputs | None = None,
     ) -> None:
         self.tensors = dict(tensors)
         self.scales: dict[str, Place] = {name: program.places[name] for name in self.tensors}
@@ -52,13 +52,15 @@ class Run:
         self._output = program.output
         self._output_shape = program.output_shape
         self._labels = labels
-        self._outputs = outputs or {program.output: (program.output, program.output_shape)}
+        name = program.output
+        self._outputs = outputs or Outputs((name,), {name: (name, program.output_shape)})
 
     @property
     def output(self) -> np.ndarray:
         """The network's output, dequantised: ndarray of float32, shape (N, *output_shape).
 
-        Operators at the end that the host would compute, as softmax, are not in it.
+        Operators at the end that the host computes, as softmax, are not in it, but in
+        :attr:`outputs`.
 
         Raises
         ------
@@ -67,6 +69,21 @@ class Run:
         """
         values = self.real(self._output)
         return values.reshape(len(values), *self._output_shape)
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs of the network's file by their names, the host's end included.
+
+        Those that the device leaves in memory are dequantised, float32 of shape (N, ...), channels
+        first; those that the host makes of them have the file's types, shapes and orders of axes.
+        A program from a file has its first output alone, without the end.
+
+        Raises
+        ------
+        SystolithError
+            If an output's layer did not run, or the host fails.
+        """
+        return self._outputs.make(self.scales, self.tensors)
 
     def real(self, name: str) -> np.ndarray:
         """Return a tensor dequantised: ndarray of float32, shape (N, C, H, W).
@@ -100,7 +117,7 @@ class Run:
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network's outputs, dequantised, as ``systolith run --output`` does.
+        """Write the network's :attr:`outputs`, as ``systolith run --output`` does.
 
         Parameters
         ----------
@@ -112,12 +129,8 @@ class Run:
         SystolithError
             If the file has another ending or cannot be written, or an output's layer did not run.
         """
-        check_output(file := Path(path), len(self._outputs))
-        made = {
-            name: (values := self.real(tensor)).reshape(len(values), *shape)
-            for name, (tensor, shape) in self._outputs.items()
-        }
-        save_outputs(file, made)
+        check_output(file := Path(path), len(self._outputs.names))
+        save_outputs(file, self.outputs)
 
     def __repr__(self) -> str:
         cycles = self.report.cycles

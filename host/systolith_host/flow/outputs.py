@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,15 +12,18 @@ from systolith_host.errors import SystolithError
 from systolith_host.flow.load import Loaded
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
+from systolith_host.program.part import HostEnd
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_host.runtime.jobs import Outcome
 
 __all__ = [
+    "Outputs",
     "check_layers",
     "check_output",
     "integers",
     "left_tensors",
     "named_outputs",
+    "outputs_of",
     "real",
     "save_outputs",
 ]
@@ -85,6 +89,79 @@ def named_outputs(loaded: Loaded, qgraph: QGraph) -> dict[str, tuple[str, tuple[
     made = dict(zip(graph.outputs, qgraph.outputs, strict=True))
     names = {qgraph.output: graph.output} if loaded.model is None else loaded.model.outputs
     return {name: (made[tensor], tuple(graph.shapes[tensor])) for name, tensor in names.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """The outputs of a network's file, and what makes them.
+
+    Parameters
+    ----------
+    names : tuple of str
+        In the file's order.
+    tensors : mapping of str to (str, tuple of int)
+        As of :func:`named_outputs`, for the outputs that the device leaves in memory.
+    end : HostEnd, optional
+        Makes the others, of tensors of the program.
+    """
+
+    names: tuple[str, ...]
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    end: HostEnd | None = None
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The tensors of the program that they are made of."""
+        direct = [tensor for tensor, _ in self.tensors.values()]
+        return tuple(dict.fromkeys([*direct, *(self.end.inputs if self.end else ())]))
+
+    def make(
+        self, places: Mapping[str, Place], left: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs by name: real numbers, or what the file has at the host's end.
+
+        Parameters
+        ----------
+        places : mapping of str to Place
+            Of the program.
+        left : mapping of str to ndarray of uint8 or int8, shape (N, C, H, W)
+            Tensors that are in memory.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (N, ...)
+
+        Raises
+        ------
+        SystolithError
+            If a tensor is missing, or the host fails.
+        """
+        for tensor in self.needed:
+            if tensor not in left:
+                raise SystolithError(
+                    f"the run has left no tensor {tensor!r}; there are {', '.join(left)}"
+                )
+        made = {
+            name: real(places[tensor], left[tensor]).reshape(-1, *shape)
+            for name, (tensor, shape) in self.tensors.items()
+        }
+        if self.end is not None:
+            made |= self.end.run([real(places[name], left[name]) for name in self.end.inputs])
+        return {name: made[name] for name in self.names}
+
+
+def outputs_of(loaded: Loaded, qgraph: QGraph) -> Outputs:
+    """Return the outputs of a network, by the tensors of its programs."""
+    named, model = named_outputs(loaded, qgraph), loaded.model
+    if model is None:
+        return Outputs(tuple(named), named)
+    end = model.end
+    if end is not None:
+        made = dict(zip(loaded.graph.outputs, qgraph.outputs, strict=True))
+        end = replace(end, inputs=tuple(made[name] for name in end.inputs))
+    ends = end.outputs if end is not None else ()
+    direct = {name: named[name] for name in model.files if name not in ends}
+    return Outputs(model.files, direct, end)
 
 
 def check_output(path: Path, count: int) -> None:

@@ -19,8 +19,7 @@ from systolith_host.flow.outputs import (
     check_layers,
     check_output,
     left_tensors,
-    named_outputs,
-    real,
+    outputs_of,
     save_outputs,
 )
 from systolith_host.flow.prepare import Prepared, prepare
@@ -148,9 +147,9 @@ def run(request: Request, log: Log) -> Finished:
             check_names(loaded.graph, named)
     prepared, program = prepare_program(request, loaded, compiled, backend.memory, log)
     selected = select_layers(program, request.layers)
-    outputs = named_outputs(loaded, prepared.qgraph)
+    outputs = outputs_of(loaded, prepared.qgraph)
     if request.output is not None:
-        check_layers([tensor for tensor, _ in outputs.values()], selected, program)
+        check_layers(outputs.needed, selected, program)
     if request.waves is not None:
         backend = _traced(request.waves, program, selected, backend)
     outcomes, seconds = execute(
@@ -158,11 +157,7 @@ def run(request: Request, log: Log) -> Finished:
     )
     if request.output is not None:
         left = left_tensors(program, outcomes, {program.input: prepared.tensors[program.input]})
-        made = {
-            name: real(program.places[tensor], left[tensor]).reshape(request.batch, *shape)
-            for name, (tensor, shape) in outputs.items()
-        }
-        save_outputs(request.output, made)
+        save_outputs(request.output, outputs.make(program.places, left))
     report = make_report(
         program,
         outcomes,
@@ -266,8 +261,7 @@ def load_request(
     classes = int(np.prod(graph.shapes[graph.output]))
     labels = labels_for(request.labels, classes, guess=not loaded.random)
     if request.output is not None:
-        names = {graph.output} if loaded.model is None else loaded.model.outputs
-        check_output(request.output, len(names))
+        check_output(request.output, 1 if loaded.model is None else len(loaded.model.files))
     return loaded, labels
 
 

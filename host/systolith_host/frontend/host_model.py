@@ -1,6 +1,6 @@
 """An ONNX model of the nodes between two cuts, with this network's tensors at both ends."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +9,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.structure import reads
-from systolith_host.program.part import HostPart
+from systolith_host.program.part import HostEnd, HostPart
 
 if TYPE_CHECKING:
     from systolith_host.frontend.hosted import Hosted
     from systolith_host.frontend.reader import Reader
 
-__all__ = ["host_part"]
+__all__ = ["host_end", "host_part"]
 
 _OWN = "systolith_"
 """What the names of tensors begin with that the file does not have."""
@@ -23,42 +23,68 @@ _OWN = "systolith_"
 
 def host_part(reader: "Reader", hosted: "Hosted", name: str) -> HostPart:
     """Return the model that makes a tensor, by ONNX's name, of tensors of the array."""
-    nodes = hosted.within(reader, [name])
-    steps: list[onnx.NodeProto] = []
-    values: list[onnx.TensorProto] = []
-    inputs, shapes = [], []
-    for number, cut in enumerate(hosted.cuts(reader, name)):
-        given, shape = f"{_OWN}{number}", reader.shapes[reader.alias[cut]]
-        inputs.append(helper.make_tensor_value_info(given, TensorProto.FLOAT, (1, *shape)))
-        shapes.append(shape)
-        edge = _Edge(given, steps, values)
-        edge.lay_out(reader.layouts.get(cut), shape)
-        whole = reader.whole_shape(cut)
-        if whole is not None and len(whole) != 1 + len(shape):  # a vector with sides of 1
-            edge.add("Reshape", np.array(whole, np.int64))
-        _into_kind(reader, hosted.kinds.get(cut, TensorProto.FLOAT), cut, edge)
-        edge.end(cut)
-    used = dict.fromkeys(source for node in nodes for source in reads(node))
-    values += [
-        numpy_helper.from_array(np.ascontiguousarray(reader.constants[source]), source)
-        for source in used
-        if source in reader.constants
-    ]
-    steps += nodes
-    edge = _Edge(name, steps, values, f"{_OWN}out")
+    draft = _Draft(reader, hosted, [name])
+    edge = _Edge(name, draft.nodes, draft.values, f"{_OWN}out")
     edge.add("Cast", to=TensorProto.FLOAT)
     layout = reader.layouts.get(name)
     if layout is not None:
         edge.add("Transpose", perm=[0, *(1 + layout.axes.index(axis) for axis in range(3))])
     made = f"{_OWN}result"
     edge.end(made)
-    result = helper.make_tensor_value_info(made, TensorProto.FLOAT, (1, *reader.shapes[name]))
-    graph = helper.make_graph(steps, "host", inputs, [result], values)
-    model = helper.make_model(
-        graph, opset_imports=hosted.opsets, ir_version=hosted.version, producer_name="systolith"
-    )
-    operators = tuple(node.op_type for node in nodes)
-    return HostPart(model.SerializeToString(), operators, tuple(shapes))
+    shape = (1, *reader.shapes[name])
+    return draft.part([helper.make_tensor_value_info(made, TensorProto.FLOAT, shape)])
+
+
+def host_end(reader: "Reader", hosted: "Hosted", names: Sequence[str]) -> HostEnd:
+    """Return the model that makes outputs of the file, as the file has them."""
+    draft = _Draft(reader, hosted, names)
+    part = draft.part([helper.make_empty_tensor_value_info(name) for name in names])
+    return HostEnd(part, tuple(reader.alias[cut] for cut in draft.cuts), tuple(names))
+
+
+class _Draft:
+    """A model under construction: from the array's tensors to tensors of the host."""
+
+    def __init__(self, reader: "Reader", hosted: "Hosted", names: Sequence[str]) -> None:
+        found = [cut for name in names for cut in hosted.cuts(reader, name)]
+        self.cuts = tuple(dict.fromkeys(found))
+        self.nodes: list[onnx.NodeProto] = []
+        self.values: list[onnx.TensorProto] = []
+        self._hosted = hosted
+        self._inputs, self._shapes = [], []
+        for number, cut in enumerate(self.cuts):
+            given, shape = f"{_OWN}{number}", reader.shapes[reader.alias[cut]]
+            self._inputs.append(
+                helper.make_tensor_value_info(given, TensorProto.FLOAT, (1, *shape))
+            )
+            self._shapes.append(shape)
+            edge = _Edge(given, self.nodes, self.values)
+            edge.lay_out(reader.layouts.get(cut), shape)
+            whole = reader.whole_shape(cut)
+            if whole is not None and len(whole) != 1 + len(shape):  # a vector with sides of 1
+                edge.add("Reshape", np.array(whole, np.int64))
+            _into_kind(reader, hosted.kinds.get(cut, TensorProto.FLOAT), cut, edge)
+            edge.end(cut)
+        nodes = hosted.within(reader, names)
+        used = dict.fromkeys(source for node in nodes for source in reads(node))
+        self.values += [
+            numpy_helper.from_array(np.ascontiguousarray(reader.constants[source]), source)
+            for source in used
+            if source in reader.constants
+        ]
+        self.nodes += nodes
+        self._operators = tuple(node.op_type for node in nodes)
+
+    def part(self, outputs: Sequence[onnx.ValueInfoProto]) -> HostPart:
+        """Return the model with these outputs."""
+        graph = helper.make_graph(self.nodes, "host", self._inputs, outputs, self.values)
+        model = helper.make_model(
+            graph,
+            opset_imports=self._hosted.opsets,
+            ir_version=self._hosted.version,
+            producer_name="systolith",
+        )
+        return HostPart(model.SerializeToString(), self._operators, tuple(self._shapes))
 
 
 def _into_kind(reader: "Reader", kind: int, cut: str, edge: "_Edge") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.extras import MissingExtraError
 from systolith_host.frontend.differences import FAULT, node_differences, share, walk
+from systolith_host.frontend.judge_end import check_end
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.fold import fold
@@ -163,8 +164,9 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         return Judged(_too_large(graph))
     try:
         names = [model.names[output] for output in graph.outputs]
-        reference = Reference(path, x, names, model.layouts)
+        reference, ends = _with_end(path, model, x, names)
         theirs = [reference.take(name).astype(np.float32) for name in names]
+        wanted_ends = {name: reference.take(name) for name in ends}
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
         del reference
         if not all(np.isfinite(values).all() for values in theirs):
@@ -174,6 +176,14 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         found = {name: y for name, y in tensors if name in graph.outputs}
         pairs = zip(graph.outputs, theirs, strict=True)
         difference = max(share(found[output], values) for output, values in pairs)
+        if model.end is not None:
+            check_end(
+                path,
+                model.end,
+                dict(zip(graph.outputs, theirs, strict=True)),
+                wanted_ends,
+                rounding,
+            )
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
             return Judged(line, wanted, rounding)
@@ -234,12 +244,21 @@ def judge_integers(
     try:
         theirs = _Integers(path, model, qgraph, x, qgraph.outputs)
         whole = Agreement("", "", 0, 0, 0)
-        for name in qgraph.outputs:
+        given = {}
+        for name, output in zip(qgraph.outputs, model.graph.outputs, strict=True):
             wanted, found = theirs.take(name), golden[name]
             if wanted is None or wanted.size != found.size:
                 raise SystolithError(f"{path}: its output has another shape; {FAULT}")
             whole += _agreement("", "", found, wanted)
+            tensor = qgraph.tensors[name]
+            given[output] = (
+                wanted.astype(np.float32) - np.float32(tensor.zero_point)
+            ) * np.float32(tensor.scale)
         del theirs
+        if model.end is not None:
+            reference, ends = _with_end(path, model, x, [])
+            outputs = {name: reference.take(name) for name in ends}
+            check_end(path, model.end, given, outputs, ROUNDING)
         equal = whole.values - whole.different
         line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
         if not whole.different:
@@ -290,6 +309,15 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
         table = getattr(layer, "table", None)
         steps = np.abs(np.diff(table.values)).max() if table is not None else 1
         yield replace(row, step=max(1, int(steps)))
+
+
+def _with_end(
+    path: Path, model: OnnxModel, x: np.ndarray, names: Sequence[str]
+) -> tuple[Reference, tuple[str, ...]]:
+    """Return onnxruntime on tensors and the host's outputs, and the names of those."""
+    ends = model.end.outputs if model.end is not None else ()
+    layouts = {name: layout for name, layout in model.layouts.items() if name not in ends}
+    return Reference(path, x, [*names, *ends], layouts), ends
 
 
 class _Integers:

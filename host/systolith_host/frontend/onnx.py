@@ -24,10 +24,11 @@ from systolith_host.frontend.pixels import told_form
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
-from systolith_host.frontend.result import build, finish, own_names
+from systolith_host.frontend.result import build, end_of, finish, own_names
 from systolith_host.network.fold import fold
 from systolith_host.network.graph import Conv, Graph, Host, LayerWeights, Linear, MaxPool, node_macs
 from systolith_host.network.scales import ActivationScale
+from systolith_host.program.part import HostEnd
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
 
@@ -61,6 +62,10 @@ class OnnxModel:
     outputs : dict of str to str
         By ONNX's names of the outputs, the graph's; several may be the same tensor here. Where the
         host makes an output of several tensors, those stand here instead.
+    files : tuple of str
+        ONNX's names of the file's own outputs, in their order.
+    end : HostEnd, optional
+        What the host makes of the graph's outputs, where it makes some of the file's.
     form : Form
         What the file tells of the images that it wants.
     form_source : str
@@ -77,6 +82,8 @@ class OnnxModel:
     names: dict[str, str]
     layouts: dict[str, Layout]
     outputs: dict[str, str]
+    files: tuple[str, ...]
+    end: HostEnd | None = None
     form: Form = dataclasses.field(default_factory=Form)
     form_source: str = ""
     hosted: tuple[Problem, ...] = ()
@@ -211,12 +218,24 @@ def _convert(
     shapes, kinds = _infer(path, file.proto, inputs[0].name, shape)
     entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds, functions)
     if not host_nodes:
-        return _read(entry, entry.reader(None))
+        model, problems = _read(entry, entry.reader(None))
+        if model is None or not model.epilogue:
+            return model, problems
+        whole, _ = _read_with_host(entry)  # its end is the same, and it can be computed
+        if whole is None or whole.graph.outputs != model.graph.outputs:
+            return model, problems
+        return dataclasses.replace(model, end=whole.end), problems
+    return _read_with_host(entry)
+
+
+def _read_with_host(entry: _Entry) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
+    """Read a file until the host has all that the array cannot, or should not, compute."""
+    nodes = entry.file.proto.graph.node
     forced: dict[int, str] = {}
     while True:
         reader = entry.reader(forced)
         model, problems = _read(entry, reader)
-        more = _more_for_host(reader, graph.node, problems)
+        more = _more_for_host(reader, nodes, problems)
         if not more - forced.keys():
             return model, problems
         forced |= {number: more[number] for number in more - forced.keys()}
@@ -278,6 +297,8 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
             names,
             {name: reader.layouts[name] for name in own if name in reader.layouts},
             dict(reader.outputs),
+            outputs,
+            end_of(reader, outputs),
             form,
             source,
             refused,

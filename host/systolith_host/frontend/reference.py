@@ -131,7 +131,7 @@ class Session:
                 results = self._session.run(list(names), {self._input: filled})
             except Exception as error:  # onnxruntime's own kinds
                 raise CannotRunError(_one_line(error)) from None
-            made.append([np.asarray(result)[: len(part)] for result in results])
+            made.append([self._of_images(np.asarray(result), len(part)) for result in results])
         whole = [
             parts[0] if len(parts) == 1 else np.concatenate(parts)
             for parts in zip(*made, strict=True)
@@ -140,6 +140,10 @@ class Session:
             self._layouts[name].into(values) if name in self._layouts else values
             for name, values in zip(names, whole, strict=True)
         ]
+
+    def _of_images(self, values: np.ndarray, count: int) -> np.ndarray:
+        """Return the values of some images; whole, where they have no side for the images."""
+        return values[:count] if values.shape[:1] == (self._images,) else values
 
 
 class Reference:

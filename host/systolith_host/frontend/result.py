@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from systolith_host.frontend.host_model import host_part
+from systolith_host.frontend.host_model import host_end, host_part
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.reader import Reader
 from systolith_host.network.graph import Flatten, Graph, Host, Node
+from systolith_host.program.part import HostEnd
 
-__all__ = ["build", "finish", "own_names"]
+__all__ = ["build", "end_of", "finish", "own_names"]
 
 
 def finish(reader: Reader, outputs: Sequence[str]) -> None:
@@ -26,6 +27,13 @@ def finish(reader: Reader, outputs: Sequence[str]) -> None:
             reader.outputs[output] = reader.alias[output]
         elif not reader.problems:
             reader.problems.append(Problem(output, "output", "does not depend on the input"))
+
+
+def end_of(reader: Reader, outputs: Sequence[str]) -> HostEnd | None:
+    """Return what the host makes behind the last layers; None if all outputs are the array's."""
+    hosted = reader.hosted
+    ends = [] if hosted is None else [name for name in outputs if hosted.holds(reader, name)]
+    return host_end(reader, hosted, ends) if hosted is not None and ends else None
 
 
 def own_names(reader: Reader, own: Collection[str]) -> dict[str, str]:

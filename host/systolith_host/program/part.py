@@ -9,7 +9,7 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 
-__all__ = ["HostPart"]
+__all__ = ["HostEnd", "HostPart"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,10 @@ class HostPart:
         SystolithError
             If it does not accept the nodes, or fails.
         """
+        return np.concatenate([made[0] for made in self.images(inputs)])
+
+    def images(self, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """Return all outputs of each image, as the model has them; otherwise as :meth:`run`."""
         session = self._session()
         names = [entry.name for entry in session.get_inputs()]
         given = [
@@ -62,10 +66,10 @@ class HostPart:
         for image in range(len(given[0])):
             feed = {name: x[image : image + 1] for name, x in zip(names, given, strict=True)}
             try:
-                made.append(session.run(None, feed)[0])
+                made.append(session.run(None, feed))
             except Exception as error:  # onnxruntime's own kinds
                 raise self._failed(error) from None
-        return np.concatenate(made)
+        return made
 
     def _session(self) -> Any:
         found = self.__dict__.get("_made")
@@ -95,3 +99,51 @@ class HostPart:
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: a session cannot go to another process."""
         return {name: value for name, value in self.__dict__.items() if name != "_made"}
+
+
+@dataclass(frozen=True, eq=False)
+class HostEnd:
+    """The end of a network: what the host makes of the last tensors of the array.
+
+    Parameters
+    ----------
+    part : HostPart
+        With any number of outputs, of any type and shape.
+    inputs : tuple of str
+        The tensors that it takes, in its order.
+    outputs : tuple of str
+        The names in the network's file of what it makes, in its order.
+    """
+
+    part: HostPart
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by their names.
+
+        Parameters
+        ----------
+        inputs : sequence of ndarray, shape (N, ...)
+            Real values.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (N, ...)
+            In the file's types and orders of axes. What has no side for the images (as the boxes
+            of a non-maximum suppression) is that of the only image.
+
+        Raises
+        ------
+        SystolithError
+            If onnxruntime fails, or images cannot be told apart in an output.
+        """
+        images = self.part.images(inputs)
+        made = {}
+        for name, *values in zip(self.outputs, *images, strict=True):
+            if len(values) > 1 and any(value.shape[:1] != (1,) for value in values):
+                raise SystolithError(
+                    f"output {name} has no side for the images: run one image at a time"
+                )
+            made[name] = values[0] if len(values) == 1 else np.concatenate(values)
+        return made
