@@ -8,7 +8,7 @@ from pathlib import Path
 
 from systolith_host.explore.space import AXES
 from systolith_host.flow.load import shape_network
-from systolith_host.network.qgraph import QConv, QGraph, QMaxPool
+from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTake
 from systolith_host.version import describe
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -39,6 +39,8 @@ def network_digest(qgraph: QGraph) -> str:
             facts += (layer.dilation, layer.groups, even)
         elif isinstance(layer, QMaxPool):
             facts = (layer.kernel, layer.stride, layer.padding)
+        elif isinstance(layer, QTake):
+            facts = (layer.channels, layer.rows, layer.columns)
         inputs = [numbers[name] for name in layer.inputs]
         numbers[layer.output] = len(numbers)
         shape = qgraph.tensors[layer.output].shape

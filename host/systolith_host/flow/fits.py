@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QConcat, QGraph, QHost
+from systolith_host.network.qgraph import QConcat, QGraph, QHost, QTake
 from systolith_host.program.program import Program
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -57,8 +57,8 @@ def check_network(program: Program, path: Path, qgraph: QGraph) -> None:
         raise SystolithError(f"{wrong}: its input or output is another tensor")
     covered = [name for layer in program.layers for name in layer.covers]
     there = {layer.name for layer in qgraph.layers if not isinstance(layer, QHost)}
-    # A concatenation takes no work where its inputs are made inside of its output.
-    least = there - {layer.name for layer in qgraph.layers if isinstance(layer, QConcat)}
+    # Concatenations and parts of tensors take no work where they are ranges of memory.
+    least = there - {layer.name for layer in qgraph.layers if isinstance(layer, QConcat | QTake)}
     parts = [(layer.name, layer.output) for layer in qgraph.layers if isinstance(layer, QHost)]
     if [(step.name, step.output) for step in program.host] != parts:
         raise SystolithError(f"{wrong}: the host computes other parts of it")

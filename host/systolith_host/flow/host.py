@@ -9,6 +9,7 @@ import numpy as np
 from systolith_host.network.host import run_integers
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.host import HostStep
+from systolith_host.program.inside import put_together
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Backend, Observer
 from systolith_host.runtime.jobs import Outcome, plan_jobs
@@ -22,14 +23,14 @@ class HostOutcome(Outcome):
 
 
 class _Tensors(dict[str, np.ndarray]):
-    """Tensors by name; one that others stand inside of is put together from them."""
+    """Tensors by name; one that nothing makes is put together from others."""
 
     def __init__(self, program: Program, given: Mapping[str, np.ndarray]) -> None:
         super().__init__(given)
         self._parts = program.parts
 
     def __missing__(self, name: str) -> np.ndarray:
-        self[name] = np.concatenate([self[part] for part in self._parts[name]], axis=1)
+        self[name] = put_together(self._parts[name], self)
         return self[name]
 
 

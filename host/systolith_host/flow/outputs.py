@@ -12,6 +12,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.flow.load import Loaded
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
+from systolith_host.program.inside import put_together
 from systolith_host.program.part import HostEnd
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_host.runtime.jobs import Outcome
@@ -66,17 +67,10 @@ def left_tensors(
     layers = {step.name: step.output for step in (*program.layers, *program.host)}
     tensors = dict(others or {})
     tensors |= {layers[outcome.layer]: outcome.output for outcome in outcomes}
-    for name in program.parts:
-        _join(name, program.parts, tensors)
+    for name, parts in program.parts.items():
+        if name not in tensors and all(part.tensor in tensors for part in parts):
+            tensors[name] = put_together(parts, tensors)
     return tensors
-
-
-def _join(name: str, parts: Mapping[str, tuple[str, ...]], tensors: dict[str, np.ndarray]) -> bool:
-    """Put a tensor together from its parts, if all of them are there; return whether it is."""
-    inside = parts.get(name, ())
-    if name not in tensors and inside and all([_join(one, parts, tensors) for one in inside]):
-        tensors[name] = np.concatenate([tensors[one] for one in inside], axis=1)
-    return name in tensors
 
 
 def named_outputs(loaded: Loaded, qgraph: QGraph) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -205,11 +199,10 @@ def check_layers(
     """
     made = {program.input, *(layer.output for layer in layers)}
 
-    def is_made(name: str) -> bool:
-        inside = program.parts.get(name, ())
-        return name in made or (bool(inside) and all(map(is_made, inside)))
-
-    missing = [name for name in outputs if not is_made(name)]
+    whole = {
+        name for name, parts in program.parts.items() if all(part.tensor in made for part in parts)
+    }
+    missing = [name for name in outputs if name not in made | whole]
     if missing:
         raise SystolithError(f"--output: {missing[0]} is not made by the --layers that run")
 

@@ -6,7 +6,7 @@ import onnx
 
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.reader import Reader
-from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Relu
+from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Relu, Take
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["narrowed"]
@@ -93,6 +93,6 @@ def _may_be_negative(reader: Reader, root: str) -> bool:
         return False
     if isinstance(node, Clip):
         return node.low < 0
-    if isinstance(node, MaxPool | AveragePool | Concat | Add):
+    if isinstance(node, MaxPool | AveragePool | Concat | Add | Take):
         return not all(reader.never_negative(name) for name in node.inputs)
     return True

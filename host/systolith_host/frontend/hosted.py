@@ -109,7 +109,8 @@ class Hosted:
 
     def holds(self, reader: "Reader", name: str) -> bool:
         """Return whether a tensor exists on the host alone, or may be made there."""
-        return name in self.names or name in self._behind or name in reader.padded
+        moved = name in reader.padded or name in reader.factored
+        return moved or name in self.names or name in self._behind
 
     def cuts(self, reader: "Reader", name: str) -> tuple[str, ...]:
         """Return the tensors of the array, by ONNX's names, from which the host makes another."""

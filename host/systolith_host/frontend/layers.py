@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from systolith_host.frontend.layout import Padding
 from systolith_host.frontend.limits import LARGEST_SIDE
 from systolith_host.frontend.problems import InvalidError, UnsupportedError
-from systolith_host.frontend.reader import Padding, Reader
+from systolith_host.frontend.reader import Reader
 from systolith_host.frontend.wide import copied_image, copied_vector, copies, shared
 from systolith_host.network.graph import Conv, Linear
 

@@ -1,11 +1,11 @@
-"""Where the axes of a file's tensors lie in this network's, which has channels first."""
+"""Where the values of a file's tensors lie in this network's, which has channels first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CHANNELS_LAST", "Layout", "laid_out", "vector_layout"]
+__all__ = ["CHANNELS_LAST", "Factored", "Layout", "Padding", "laid_out", "vector_layout"]
 
 Shape = tuple[int, ...]
 
@@ -79,3 +79,40 @@ def vector_layout(layout: Layout | None, image: Shape) -> Layout | None:
         return None
     moved = [axis for axis in layout.axes if image[axis] != 1]
     return None if moved == sorted(moved) else Layout(layout.axes, image)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around an image that the layer behind has to take in.
+
+    Parameters
+    ----------
+    node : str
+        That puts them there.
+    sides : (top, bottom, left, right)
+    integers : bool
+        Whether it is a tensor of integers that is padded.
+    """
+
+    node: str
+    sides: tuple[int, int, int, int] = (0, 0, 0, 0)
+    integers: bool = False
+
+
+@dataclass(frozen=True)
+class Factored:
+    """Channels that a Reshape has taken apart into several axes.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Of the axes, as they lie in the tensor's channels.
+    order : tuple of int
+        Which of them the file has first, second, ...
+    integers : bool
+        Whether it is a tensor of integers.
+    """
+
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+    integers: bool

@@ -26,7 +26,16 @@ from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
 from systolith_host.frontend.result import build, end_of, finish, own_names
 from systolith_host.network.fold import fold
-from systolith_host.network.graph import Conv, Graph, Host, LayerWeights, Linear, MaxPool, node_macs
+from systolith_host.network.graph import (
+    Conv,
+    Graph,
+    Host,
+    LayerWeights,
+    Linear,
+    MaxPool,
+    Take,
+    node_macs,
+)
 from systolith_host.network.scales import ActivationScale
 from systolith_host.program.part import HostEnd
 
@@ -345,7 +354,7 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
             continue
         if layer.output in scales:
             continue
-        if isinstance(layer.node, MaxPool) and layer.input in scales:
+        if isinstance(layer.node, MaxPool | Take) and layer.input in scales:
             scales[layer.output] = scales[layer.input]
         else:
             missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))

@@ -18,6 +18,7 @@ from systolith_host.frontend.layers import (
     pair,
     windows,
 )
+from systolith_host.frontend.moves import slice_part, split
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Handler, Reader
 from systolith_host.frontend.reshape import flatten, reshape, squeeze, transpose
@@ -255,7 +256,9 @@ OPERATORS: dict[str, Handler] = {
     "Relu": _relu,
     "Reshape": reshape,
     "Sigmoid": end,
+    "Slice": slice_part,
     "Softmax": end,
+    "Split": split,
     "Squeeze": squeeze,
     "Sub": arithmetic,
     "Sum": total,

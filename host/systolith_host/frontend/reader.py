@@ -12,7 +12,7 @@ from systolith_host.frontend.constants import Constants
 from systolith_host.frontend.host import end, on_host
 from systolith_host.frontend.hosted import Hosted
 from systolith_host.frontend.integers import QuantizedConstant, followed
-from systolith_host.frontend.layout import Layout
+from systolith_host.frontend.layout import Factored, Layout, Padding
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.frontend.loading import all_finite
 from systolith_host.frontend.problems import InvalidError, Problem, UnsupportedError
@@ -28,28 +28,11 @@ from systolith_host.network.graph import (
     MaxPool,
     Node,
     Relu,
+    Take,
 )
 from systolith_host.network.scales import ActivationScale
 
-__all__ = ["Handler", "Padding", "Reader"]
-
-
-@dataclass(frozen=True)
-class Padding:
-    """Zeros around an image that the layer behind has to take in.
-
-    Parameters
-    ----------
-    node : str
-        That puts them there.
-    sides : (top, bottom, left, right)
-    integers : bool
-        Whether it is a tensor of integers that is padded.
-    """
-
-    node: str
-    sides: tuple[int, int, int, int] = (0, 0, 0, 0)
-    integers: bool = False
+__all__ = ["Handler", "Reader"]
 
 
 @dataclass(eq=False)
@@ -98,6 +81,8 @@ class Reader:
     ended: set[str] = field(default_factory=set)
     padded: dict[str, Padding] = field(default_factory=dict)
     """By ONNX's names of tensors, the zeros around them."""
+    factored: dict[str, Factored] = field(default_factory=dict)
+    """By ONNX's names of tensors, the axes that their channels were taken apart into."""
     layouts: dict[str, Layout] = field(default_factory=dict)
     """By ONNX's names of tensors, the order of their axes, where it is not this network's."""
     outputs: dict[str, str] = field(default_factory=dict)
@@ -179,6 +164,11 @@ class Reader:
                 f"takes the output of {self.padded[name].node}; only a convolution or a pool right "
                 "behind it can take the padding in"
             )
+        if name in self.factored:
+            raise UnsupportedError(
+                "takes channels in several axes; only a Transpose of those and a Reshape back to "
+                "an image can follow"
+            )
         if name in self.layouts and not moved:
             raise UnsupportedError(
                 f"takes {self.layouts[name]}, as a Transpose has made them; it must have channels, "
@@ -211,7 +201,7 @@ class Reader:
         """Return whether a tensor holds nothing below 0, as far as can be told."""
         found = {name for name, scale in self.scales.items() if scale.zero_point == scale.low}
         for node in self.nodes:
-            passes = isinstance(node, MaxPool | AveragePool | Concat | Add)
+            passes = isinstance(node, MaxPool | AveragePool | Concat | Add | Take)
             if (
                 isinstance(node, Relu)
                 or (isinstance(node, Clip) and node.low >= 0)
@@ -353,6 +343,10 @@ class Reader:
             return self.hosted.shape_of(self, name)
         if name not in self.alias:
             return None
+        if name in self.factored:
+            factored = self.factored[name]
+            axes = (factored.sizes[axis] for axis in factored.order)
+            return (1, *axes, *self.shapes[self.alias[name]][1:])
         shape, layout = self.shapes[self.alias[name]], self.layouts.get(name)
         found = self.inferred.get(name, shape)  # of a vector that has got sides of 1
         if len(found) != len(shape) and math.prod(found) == math.prod(shape):

@@ -6,6 +6,7 @@ import onnx
 
 from systolith_host.frontend.layers import attributes
 from systolith_host.frontend.layout import laid_out, vector_layout
+from systolith_host.frontend.moves import factor, reorder, unfactor
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Reader
 from systolith_host.network.graph import Flatten
@@ -24,7 +25,10 @@ def flatten(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 
 
 def reshape(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
-    """Append a Reshape to a vector, to the same shape, or one that moves sides of 1."""
+    """Append a Reshape to a vector or the same shape, or one that moves sides of 1 or channels."""
+    if proto.input[0] in reader.factored:
+        unfactor(reader, proto, name)
+        return
     shape = reader.file_shape(proto)
     count = math.prod(shape)
     values = reader.constant(proto, 1)
@@ -91,7 +95,7 @@ def _into(reader: Reader, proto: onnx.NodeProto, name: str, wanted: Shape) -> No
             reader.rename(proto, source)
         else:
             raise UnsupportedError("can only make a vector of an image; it asks for another shape")
-    else:
+    elif not factor(reader, proto, wanted):
         raise UnsupportedError("can only make a vector of an image; it asks for another shape")
 
 
@@ -101,6 +105,9 @@ def _without_ones(shape: Shape) -> list[int]:
 
 def transpose(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     """Append a Transpose: the layers behind it take their weights in another order."""
+    if proto.input[0] in reader.factored:
+        reorder(reader, proto)
+        return
     source, layout = reader.source(proto, padded=True, moved=True), reader.layout(proto)
     shape = (0, *reader.file_shape(proto))
     order = list(attributes(proto).get("perm") or reversed(range(len(shape))))

@@ -23,6 +23,9 @@ def finish(reader: Reader, outputs: Sequence[str]) -> None:
         elif output in reader.padded:
             reason = f"is padded by {reader.padded[output].node}; padding needs a layer behind it"
             reader.problems.append(Problem(output, "output", reason))
+        elif output in reader.factored:
+            reason = "has channels in several axes; reshape them to an image again"
+            reader.problems.append(Problem(output, "output", reason))
         elif output in reader.alias:
             reader.outputs[output] = reader.alias[output]
         elif not reader.problems:
@@ -41,7 +44,7 @@ def own_names(reader: Reader, own: Collection[str]) -> dict[str, str]:
 
     A layer that took in what follows it has the values of the last of its names.
     """
-    hidden = reader.ended | reader.padded.keys()
+    hidden = reader.ended | reader.padded.keys() | reader.factored.keys()
     found = {t: name for name, t in reader.alias.items() if name in own and name not in hidden}
     for node in reader.nodes:  # the values of a vector are those of its image
         if isinstance(node, Flatten) and node.input in found:

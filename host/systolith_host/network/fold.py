@@ -20,11 +20,15 @@ from systolith_host.network.graph import (
     MaxPool,
     Node,
     Relu,
+    Take,
 )
 
 __all__ = ["FoldedLayer", "fold"]
 
-_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Host | Relu | Clip | Function
+_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Take | Host | Relu | Clip | Function
+
+_Bare = MaxPool | Concat | Take | Host
+"""Kinds without a requantisation that could clamp."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
 
     Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
     layers' outputs. A clamp or function stays a layer of its own where its input has other users,
-    or comes from a pool, a concatenation or the host; and so does what follows a function.
+    or comes from a pool, a concatenation, a slice or the host; and so does what follows a
+    function.
 
     Parameters
     ----------
@@ -100,7 +105,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
         index = made_by.get(node.inputs[0])
         if steps and index is not None and users[node.input] == 1:
             last = layers[index]
-            if not last.steps and not isinstance(last.node, MaxPool | Concat | Host):
+            if not last.steps and not isinstance(last.node, _Bare):
                 layers[index] = replace(
                     last, output=node.output, steps=steps, before=stands_for[node.input]
                 )
@@ -112,7 +117,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
             own = scales is not None and scales.get(node.input, scales.get(node.output)) != (
                 scales.get(node.output)
             )
-            if not own and not last.steps and not isinstance(last.node, MaxPool | Concat | Host):
+            if not own and not last.steps and not isinstance(last.node, _Bare):
                 # Values between the old limits end between the images of those limits.
                 low, high = (min(max(limit, low), high) for limit in (last.low, last.high))
                 layers[index] = replace(last, output=node.output, low=low, high=high)

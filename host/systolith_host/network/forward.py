@@ -21,6 +21,7 @@ from systolith_host.network.graph import (
     MaxPool,
     Node,
     Relu,
+    Take,
     Weights,
     node_macs,
 )
@@ -100,6 +101,9 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
         return x + inputs[1]
     if isinstance(node, Concat):
         return np.concatenate(inputs, axis=1)
+    if isinstance(node, Take):
+        chosen = x[:, list(node.channels)]
+        return chosen if x.ndim == 2 else chosen[:, :, slice(*node.rows), slice(*node.columns)]
     if isinstance(node, AveragePool):
         windows = _windows(_pad(x, node.padding, 0), node.kernel, node.stride, (1, 1))
         return windows.mean(axis=(4, 5), dtype=np.float32)

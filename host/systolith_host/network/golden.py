@@ -13,6 +13,7 @@ from systolith_host.network.qgraph import (
     QHost,
     QLayer,
     QTable,
+    QTake,
     QTensor,
 )
 from systolith_sim.golden.ops import add, conv2d, look_up, max_pool
@@ -79,6 +80,9 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
         )
     elif isinstance(layer, QConcat):
         y = np.concatenate(inputs, axis=1)
+    elif isinstance(layer, QTake):
+        chosen = inputs[0][:, list(layer.channels)]
+        y = np.ascontiguousarray(chosen[:, :, slice(*layer.rows), slice(*layer.columns)])
     elif isinstance(layer, QHost):
         y = run_integers(layer.part, inputs, sources, target).reshape(-1, *target.shape)
     else:

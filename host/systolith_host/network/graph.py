@@ -25,6 +25,7 @@ __all__ = [
     "MaxPool",
     "Node",
     "Relu",
+    "Take",
     "Weights",
     "node_macs",
     "weight_shape",
@@ -132,6 +133,23 @@ class Add(Node):
 @dataclass(frozen=True)
 class Concat(Node):
     """Tensors one after the other along their channels."""
+
+
+@dataclass(frozen=True)
+class Take(Node):
+    """Some channels of a tensor, in some order, and a grid of its pixels.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Of the input, in the order of the output's.
+    rows, columns : (int, int, int)
+        First, end and step, as of a slice; (0, 1, 1) of a vector.
+    """
+
+    channels: tuple[int, ...]
+    rows: tuple[int, int, int]
+    columns: tuple[int, int, int]
 
 
 @dataclass(frozen=True)

@@ -1,129 +1,211 @@
-"""Where concatenations share memory: which tensors can stand inside of which others."""
+"""Where concatenations and slices share memory: which tensors can stand inside of which others."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["Arrangement", "arrange", "copied_parts"]
+from systolith_host.network.qgraph import QConcat, QLayer, QTake, QTensor
+
+__all__ = ["Arrangement", "Piece", "Views", "arrange", "copied_parts", "views_of"]
+
+
+class Piece(NamedTuple):
+    """Some channels of a tensor, one after the other."""
+
+    tensor: str
+    first: int
+    count: int
+
+
+Views = Mapping[str, Sequence[Piece]]
+"""The pieces, in the order of their channels, of each tensor that only puts others together."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """The tensors around a network's concatenations.
+    """The tensors around a network's concatenations and slices.
 
     Parameters
     ----------
     inside : mapping of str to (str, int)
         For each tensor that stands inside another: that one, which stands in none, and the channel
-        where it begins. Concatenations among them may have channels in common.
-    gathered : tuple of str
-        Concatenations that have to be copied from their inputs.
+        where it begins. Views among them may have channels in common.
+    copied : tuple of str
+        Views that have to be copied from their pieces.
     """
 
     inside: Mapping[str, tuple[str, int]]
-    gathered: tuple[str, ...]
+    copied: tuple[str, ...]
+
+
+def views_of(layers: Iterable[QLayer], tensors: Mapping[str, QTensor]) -> dict[str, list[Piece]]:
+    """Return the tensors that only put others together: concatenations, and ranges of channels."""
+    views: dict[str, list[Piece]] = {}
+    for layer in layers:
+        if isinstance(layer, QConcat):
+            views[layer.output] = [Piece(name, 0, tensors[name].shape[0]) for name in layer.inputs]
+        elif isinstance(layer, QTake):
+            first, count = layer.channels[0], len(layer.channels)
+            _, height, width = tensors[layer.input].shape
+            pixels = (range(*layer.rows), range(*layer.columns))
+            if layer.channels == tuple(range(first, first + count)) and pixels == (
+                range(height),
+                range(width),
+            ):
+                views[layer.output] = [Piece(layer.input, first, count)]
+    return views
 
 
 def arrange(
-    joins: Mapping[str, Sequence[str]],
-    channels: Mapping[str, int],
-    fixed: Collection[str],
-    block: int = 1,
+    views: Views, channels: Mapping[str, int], fixed: Collection[str], block: int = 1
 ) -> Arrangement:
-    """Return an arrangement in which most concatenations need no copy.
+    """Return an arrangement in which most views need no copy.
 
-    A tensor that is no concatenation stands in one place only. Larger concatenations come first:
-    their inputs are put one after the other, down to those of concatenations among them. A smaller
-    one is free where its inputs follow each other in a larger one, or belong to none.
+    A tensor that is no view stands in one place only. Larger views come first: whole tensors are
+    put one after the other, those of views among them, too. Another view is free where its
+    pieces follow each other already.
 
     Parameters
     ----------
-    joins : mapping of str to sequence of str
-        The inputs of each concatenation, in the network's order.
+    views : Views
+        In the network's order.
     channels : mapping of str to int
         Of each tensor.
     fixed : collection of str
         Tensors that cannot stand inside another.
     block : int
-        A tensor begins at a multiple of so many channels.
+        A tensor begins and ends at a multiple of so many channels; the last one inside of another
+        may end with it.
     """
-    gathered: set[str] = set()
+    copied: set[str] = set()
     while True:
-        leaves = _leaves(joins, gathered)
+        pieces = _apart(views, copied)
         inside: dict[str, tuple[str, int]] = {}
         failed: set[str] = set()
-        for name in sorted(joins.keys() - gathered, key=lambda name: (-channels[name], name)):
-            spots, first = [], 0
-            for leaf in leaves[name]:
-                spots.append((leaf, first))
-                first += channels[leaf]
-            root, start = inside.get(spots[0][0], ("", 0))
-            if root and all(inside.get(leaf) == (root, start + at) for leaf, at in spots):
-                inside[name] = (root, start)
-            elif (
-                len(set(leaves[name])) == len(spots)
-                and not any(leaf in inside or leaf in fixed for leaf in leaves[name])
-                and all(at % block == 0 for _, at in spots)
-            ):
-                inside |= {leaf: (name, at) for leaf, at in spots}
+        for name in sorted(views.keys() - copied, key=lambda name: (-channels[name], name)):
+            spot = _spot(pieces[name], inside)
+            if spot is not None and _fits(spot, channels, name, block):
+                inside[name] = spot
+            elif spot is None and _may_join(pieces[name], channels, inside, fixed, block):
+                first = 0
+                for piece in pieces[name]:
+                    inside[piece.tensor] = (name, first)
+                    first += piece.count
             else:
                 failed.add(name)
         if not failed:
-            return Arrangement(inside, tuple(name for name in joins if name in gathered))
-        # A copy is a tensor as any other: a concatenation of it may work out in the next round.
-        gathered |= {name for name in failed if not any(part in failed for part in joins[name])}
+            return Arrangement(inside, tuple(name for name in views if name in copied))
+        # A copy is a tensor as any other: a view of it may work out in the next round.
+        copied |= {
+            name for name in failed if not any(piece.tensor in failed for piece in views[name])
+        }
 
 
 def copied_parts(
-    joins: Mapping[str, Sequence[str]], channels: Mapping[str, int], fixed: Collection[str]
+    views: Views, channels: Mapping[str, int], fixed: Collection[str]
 ) -> dict[str, list[int]]:
-    """Return the inputs whose copies leave no concatenation to be copied as a whole.
+    """Return the pieces whose copies leave no view to be copied as a whole.
 
     Parameters are those of :func:`arrange`.
 
     Returns
     -------
     dict of str to list of int
-        For each concatenation that must take copies, the numbers of those inputs.
+        For each view that must take copies, the numbers of those pieces.
     """
-    current = {name: list(parts) for name, parts in joins.items()}
+    current = {name: list(pieces) for name, pieces in views.items()}
     sizes = dict(channels)
     found: dict[str, list[int]] = {}
 
     def copy(name: str, numbers: Sequence[int]) -> bool:
         for number in numbers:
-            part = current[name][number]
-            current[name][number] = fresh = f"{name} {len(sizes)}"
-            sizes[fresh] = sizes[part]
+            count = current[name][number].count
+            fresh = f"{name} {len(sizes)}"
+            sizes[fresh] = count
+            current[name][number] = Piece(fresh, 0, count)
             found.setdefault(name, []).append(number)
         return bool(numbers)
 
     while True:
         arrangement = arrange(current, sizes, fixed)
-        whole = arrangement.gathered
-        leaves = _leaves(current, whole)
-        for name in whole:
-            apart = [
-                [part] if part in whole else leaves.get(part, [part]) for part in current[name]
-            ]
+        for name in arrangement.copied:
             seen: set[str] = set()
-            repeated, taken = [], []
-            for number, inside in enumerate(apart):
-                if seen.intersection(inside) or current[name][number] in fixed:
-                    repeated.append(number)
-                elif any(leaf in arrangement.inside for leaf in inside):
+            always, taken = [], []
+            for number, piece in enumerate(current[name]):
+                parts = _apart({**current, name: [piece]}, arrangement.copied)[name]
+                if any(each.tensor in seen or each.tensor in fixed for each in parts):
+                    always.append(number)
+                elif any(
+                    each.tensor in arrangement.inside or each.count < sizes[each.tensor]
+                    for each in parts
+                ):
                     taken.append(number)
-                seen.update(inside)
-            if copy(name, repeated or taken):
+                seen.update(each.tensor for each in parts)
+            if copy(name, always or taken):
                 break
         else:
             return found
 
 
-def _leaves(joins: Mapping[str, Sequence[str]], gathered: Collection[str]) -> dict[str, list[str]]:
-    """Return what each concatenation consists of, those that need no copy taken apart."""
-    leaves: dict[str, list[str]] = {}
-    for name, parts in joins.items():
-        leaves[name] = []
-        for part in parts:
-            leaves[name] += [part] if part in gathered else leaves.get(part, [part])
-    return leaves
+def _apart(views: Views, copied: Collection[str]) -> dict[str, list[Piece]]:
+    """Return the pieces of each view, those of views that need no copy taken apart."""
+    apart: dict[str, list[Piece]] = {}
+    for name, pieces in views.items():
+        apart[name] = made = []
+        for piece in pieces:
+            if piece.tensor in copied or piece.tensor not in apart:
+                _append(made, piece)
+                continue
+            at = -piece.first
+            for part in apart[piece.tensor]:
+                low, high = max(at, 0), min(at + part.count, piece.count)
+                if low < high:
+                    _append(made, Piece(part.tensor, part.first + low - at, high - low))
+                at += part.count
+    return apart
+
+
+def _append(pieces: list[Piece], piece: Piece) -> None:
+    """Append a piece, or let the last one grow by it."""
+    if pieces and pieces[-1].tensor == piece.tensor:
+        last = pieces[-1]
+        if last.first + last.count == piece.first:
+            pieces[-1] = Piece(last.tensor, last.first, last.count + piece.count)
+            return
+    pieces.append(piece)
+
+
+def _spot(pieces: Sequence[Piece], inside: Mapping[str, tuple[str, int]]) -> tuple[str, int] | None:
+    """Return where pieces follow each other: in which tensor, from which channel."""
+    root, start = inside.get(pieces[0].tensor, (pieces[0].tensor, 0))
+    first = at = start + pieces[0].first
+    for tensor, begin, count in pieces:
+        there, base = inside.get(tensor, (tensor, 0))
+        if (there, base + begin) != (root, at):
+            return None
+        at += count
+    return root, first
+
+
+def _fits(spot: tuple[str, int], channels: Mapping[str, int], name: str, block: int) -> bool:
+    """Return whether a range of a tensor's channels is one of whole blocks."""
+    root, first = spot
+    end = first + channels[name]
+    return first % block == 0 and (end % block == 0 or end == channels[root])
+
+
+def _may_join(
+    pieces: Sequence[Piece],
+    channels: Mapping[str, int],
+    inside: Mapping[str, tuple[str, int]],
+    fixed: Collection[str],
+    block: int,
+) -> bool:
+    """Return whether the pieces are whole tensors that stand nowhere yet, in whole blocks."""
+    names = {piece.tensor for piece in pieces}
+    return (
+        len(names) == len(pieces)
+        and all(piece.count == channels[piece.tensor] for piece in pieces)
+        and not any(name in inside or name in fixed for name in names)
+        and all(piece.count % block == 0 for piece in pieces[:-1])
+    )

@@ -8,7 +8,18 @@ import numpy as np
 
 from systolith_host.program.part import HostPart
 
-__all__ = ["QAdd", "QConcat", "QConv", "QGraph", "QHost", "QLayer", "QMaxPool", "QTable", "QTensor"]
+__all__ = [
+    "QAdd",
+    "QConcat",
+    "QConv",
+    "QGraph",
+    "QHost",
+    "QLayer",
+    "QMaxPool",
+    "QTable",
+    "QTake",
+    "QTensor",
+]
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,31 @@ class QConcat:
 
 
 @dataclass(frozen=True)
+class QTake:
+    """Some channels of a tensor and a grid of its pixels, with the same scale and type.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Of the input, in the order of the output's.
+    rows, columns : (int, int, int)
+        First, end and step.
+    """
+
+    name: str
+    input: str
+    output: str
+    channels: tuple[int, ...]
+    rows: tuple[int, int, int]
+    columns: tuple[int, int, int]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The only input."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
 class QHost:
     """A part of the network that the host computes in floats.
 
@@ -189,7 +225,7 @@ class QHost:
     part: HostPart
 
 
-QLayer = QConv | QMaxPool | QAdd | QConcat | QHost
+QLayer = QConv | QMaxPool | QAdd | QConcat | QTake | QHost
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from systolith_host.network.qgraph import (
     QLayer,
     QMaxPool,
     QTable,
+    QTake,
     QTensor,
 )
 
@@ -26,7 +27,7 @@ __all__ = ["load_qgraph", "save_qgraph"]
 _FORMAT = "systolith integer network"
 _VERSION = 3
 _ARRAYS = ("weight", "bias", "multiplier", "shift")
-_KINDS = {"QConv": QConv, "QMaxPool": QMaxPool, "QAdd": QAdd, "QConcat": QConcat}
+_KINDS = {kind.__name__: kind for kind in (QConv, QMaxPool, QAdd, QConcat, QTake)}
 
 
 def save_qgraph(qgraph: QGraph, path: Path | str) -> None:

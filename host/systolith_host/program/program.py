@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from systolith_host.errors import SystolithError
 from systolith_host.program.check import check, record, shape, whole
 from systolith_host.program.host import HostStep
-from systolith_host.program.inside import pieces_inside
+from systolith_host.program.inside import Part, pieces_inside
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import VERSION
 
@@ -276,10 +276,10 @@ class Program:
     host: tuple[HostStep, ...] = ()
 
     @cached_property
-    def parts(self) -> dict[str, tuple[str, ...]]:
-        """The concatenations that nothing makes as a whole, and what they consist of, in order."""
+    def parts(self) -> dict[str, tuple[Part, ...]]:
+        """The tensors that nothing makes as a whole, and what they consist of, in order."""
         made = {step.output for step in (*self.layers, *self.host)}
-        return pieces_inside(self.places, made)
+        return pieces_inside(self.places, {self.input, *made})
 
     def save(self, path: Path | str) -> None:
         """Write the program to one file (safetensors).

@@ -19,10 +19,11 @@ from systolith_host.network.graph import (
     Linear,
     MaxPool,
     Relu,
+    Take,
     Weights,
     weight_shape,
 )
-from systolith_host.network.joins import copied_parts
+from systolith_host.network.joins import copied_parts, views_of
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -31,6 +32,7 @@ from systolith_host.network.qgraph import (
     QHost,
     QLayer,
     QMaxPool,
+    QTake,
     QTensor,
 )
 from systolith_host.network.scales import (
@@ -192,14 +194,15 @@ class _Builder:
             shape = sources[0].shape
         else:
             shape = _image(self.graph.shapes[layer.output])
-        if isinstance(node, MaxPool):
-            self._max_pool(node, sources[0], shape, scale)
+        if isinstance(node, MaxPool | Take):
+            self._chosen(node, sources[0], shape, scale)
         elif isinstance(node, Concat):
             self._concat(node, sources, shape, scale)
         elif isinstance(node, Add):
             self._add(layer, sources, shape, scale)
         elif isinstance(node, AveragePool):
-            self._mean(layer, node, sources[0], shape)
+            place = (node.kernel, node.stride, node.padding)
+            self._scaled_ones(node.name, sources[0], shape, result_of(layer, self.scales), *place)
         elif isinstance(node, Host):
             names = tuple(source.name for source in sources)
             self.layers.append(QHost(node.name, names, node.name, node.part))
@@ -272,33 +275,24 @@ class _Builder:
         )
         self._tensor(name, shape, result.scale)
 
-    def _mean(
+    def _chosen(
         self,
-        layer: FoldedLayer,
-        node: AveragePool,
+        node: MaxPool | Take,
         source: QTensor,
         shape: tuple[int, int, int],
+        scale: ActivationScale,
     ) -> None:
-        self._scaled_ones(
-            node.name,
-            source,
-            shape,
-            result_of(layer, self.scales),
-            node.kernel,
-            node.stride,
-            node.padding,
-        )
-
-    def _max_pool(
-        self, node: MaxPool, source: QTensor, shape: tuple[int, int, int], scale: ActivationScale
-    ) -> None:
+        """Append a layer whose results are some of its input's values."""
         same = scale == _scale_of(source)
         name = node.name if same else f"{node.name}.max"
-        pool = QMaxPool(name, source.name, name, node.kernel, node.stride, node.padding)
-        self.layers.append(pool)
-        pooled = self._tensor(name, shape, _scale_of(source))
+        names = (name, source.name, name)
+        if isinstance(node, MaxPool):
+            self.layers.append(QMaxPool(*names, node.kernel, node.stride, node.padding))
+        else:
+            self.layers.append(QTake(*names, node.channels, node.rows, node.columns))
+        chosen = self._tensor(name, shape, _scale_of(source))
         if not same:
-            self._rescale(node.name, pooled, scale)
+            self._rescale(node.name, chosen, scale)
 
     def _concat(
         self,
@@ -323,9 +317,8 @@ class _Builder:
     def _with_copies(self) -> list[QLayer]:
         """Return the layers; concatenations take copies of what cannot stand in all of them."""
         layers, self.layers = self.layers, []
-        joins = {layer.name: layer.inputs for layer in layers if isinstance(layer, QConcat)}
         channels = {name: tensor.shape[0] for name, tensor in self.tensors.items()}
-        copies = copied_parts(joins, channels, {self.graph.input})
+        copies = copied_parts(views_of(layers, self.tensors), channels, {self.graph.input})
         for layer in layers:
             for number in copies.get(layer.name, ()):
                 source = self.tensors[layer.inputs[number]]

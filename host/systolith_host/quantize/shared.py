@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from systolith_host.network.fold import FoldedLayer
 from systolith_host.network.functions import name_of, table_of, useful_range
-from systolith_host.network.graph import Concat, Graph, MaxPool
+from systolith_host.network.graph import Concat, Graph, MaxPool, Take
 from systolith_host.network.qgraph import QTable
 from systolith_host.network.scales import ActivationScale, activation_scale
 
@@ -29,7 +29,7 @@ class Result:
 def shared_scales(
     graph: Graph, layers: tuple[FoldedLayer, ...], ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, ActivationScale]:
-    """Return scales from ranges; pools and concatenations join those of inputs and outputs."""
+    """Return scales from ranges; pools, concatenations and slices join those of both sides."""
     leader = {name: name for name in [graph.input, *(layer.output for layer in layers)]}
 
     def find(name: str) -> str:
@@ -38,7 +38,7 @@ def shared_scales(
         return name
 
     for layer in layers:
-        if isinstance(layer.node, MaxPool | Concat):
+        if isinstance(layer.node, MaxPool | Concat | Take):
             for name in layer.inputs:
                 leader[find(name)] = find(layer.output)
     joined: dict[str, tuple[float, float]] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from systolith_host.program.counters import LayerCounters
+from systolith_host.program.inside import Part
 from systolith_host.program.program import LayerProgram
 
 __all__ = ["Job", "Outcome", "Ran", "plan_jobs"]
@@ -67,7 +68,7 @@ def plan_jobs(
     tensors: Mapping[str, np.ndarray],
     *,
     sequential: bool,
-    parts: Mapping[str, tuple[str, ...]] | None = None,
+    parts: Mapping[str, tuple[Part, ...]] | None = None,
 ) -> list[Job]:
     """Return the jobs, longest first: one for each layer, or one for all.
 
@@ -80,7 +81,7 @@ def plan_jobs(
     sequential : bool
         Whether each layer takes what its predecessors left in memory. Only tensors that none of
         them makes then come from the golden model.
-    parts : mapping of str to tuple of str, optional
+    parts : mapping of str to tuple of Part, optional
         Of a program: a tensor with parts is made when all of them are.
     """
     if sequential:
@@ -96,10 +97,10 @@ def plan_jobs(
     return sorted(jobs, key=lambda job: job.cost, reverse=True)
 
 
-def _given(name: str, made: set[str], parts: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return what no layer makes of a tensor: itself, or some of the tensors inside of it."""
+def _given(name: str, made: set[str], parts: Mapping[str, tuple[Part, ...]]) -> list[str]:
+    """Return what no layer makes of a tensor: itself, or some of those that it consists of."""
     if name in made:
         return []
-    inside = parts.get(name, ())
-    missing = [given for part in inside for given in _given(part, made, parts)]
-    return [name] if missing == list(inside) else missing
+    if name not in parts:
+        return [name]
+    return [part.tensor for part in parts[name] if part.tensor not in made]

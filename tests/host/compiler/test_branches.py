@@ -11,7 +11,7 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_input, run_program
 from systolith_host.network.golden import run_golden
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QTensor
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QTake, QTensor
 from systolith_host.program.program import Program
 from systolith_host.runtime.jobs import plan_jobs
 from systolith_hw.spec.presets import PRESETS
@@ -73,7 +73,7 @@ def test_parts_are_written_into_their_concatenation():
     parent, part = program.places["j"], program.places["b"]
     assert part.address == parent.address + 2 * parent.plane_bytes
     assert part.image_pitch == parent.image_bytes
-    assert program.parts == {"j": ("a", "b")}
+    assert program.parts == {"j": (("a", 0, 2 * BLOCK), ("b", 0, 3))}
 
 
 def test_channels_between_blocks_are_copied():
@@ -115,7 +115,8 @@ def test_concatenations_inside_one_another():
 
 
 def test_concatenations_that_begin_alike_are_one_place():
-    names, layers, channels = ["a"], [conv("a", "x", 2 * BLOCK, 4)], {"x": 4, "a": 2 * BLOCK}
+    names, channels = ["a"], {"x": 4, "a": 2 * BLOCK}
+    layers: list[QLayer] = [conv("a", "x", 2 * BLOCK, 4)]
     for number in range(3):
         source = names[0]
         if number:
@@ -131,20 +132,79 @@ def test_concatenations_that_begin_alike_are_one_place():
     assert [layer.name for layer in program.layers] == names
     assert {place.parent for name, place in program.places.items() if name not in "kx"} == {"k"}
     assert program.places["j2"].address == program.places["k"].address
-    assert program.parts == {
-        "j1": ("a", "c0"),
-        "j2": ("a", "c0", "c1"),
-        "k": ("a", "c0", "c1", "c2"),
-    }
+    parts = {name: tuple(part.tensor for part in each) for name, each in program.parts.items()}
+    assert parts == {"j1": ("a", "c0"), "j2": ("a", "c0", "c1"), "k": ("a", "c0", "c1", "c2")}
     # A choice of layers needs what the others would have left.
     tensors = run_golden(qgraph, random_input(random.Random(1), qgraph, 2))
     last = program.layers[2:]
     (job,) = plan_jobs(last, tensors, sequential=True, parts=program.parts)
-    assert job.inputs.keys() == {"j1", "a", "c0"}
+    assert job.inputs.keys() == {"a", "c0"}
     (job,) = plan_jobs(last[1:], tensors, sequential=True, parts=program.parts)
-    assert job.inputs.keys() == {"j2"}
+    assert job.inputs.keys() == {"a", "c0", "c1"}
     (job,) = plan_jobs(program.layers, tensors, sequential=True, parts=program.parts)
     assert job.inputs.keys() == {"x"}
+
+
+def take(name, source, channels, rows=(0, 6, 1), columns=(0, 5, 1)):
+    return QTake(name, source, name, tuple(channels), rows, columns)
+
+
+def test_channels_of_whole_blocks_are_ranges_of_memory():
+    layers = [
+        conv("a", "x", 3 * BLOCK, 4),
+        take("b", "a", range(BLOCK, 3 * BLOCK)),
+        take("d", "x", range(4)),
+        conv("c", "b", 4, 2 * BLOCK, 3),
+        QAdd("s", ("c", "d"), "s", (3, 5), 3000, 12, -128, 127),
+    ]
+    qgraph = network(layers, "s", x=4, a=3 * BLOCK, b=2 * BLOCK, c=4, d=4, s=4)
+    program = check(qgraph)
+    assert [layer.name for layer in program.layers] == ["a", "c", "s"]
+    assert program.places["b"].parent == "a"
+    assert program.parts == {"b": (("a", BLOCK, 3 * BLOCK),), "d": (("x", 0, 4),)}
+    tensors = run_golden(qgraph, random_input(random.Random(1), qgraph, 2))
+    (job,) = plan_jobs(program.layers[1:], tensors, sequential=True, parts=program.parts)
+    assert job.inputs.keys() == {"a", "x"}
+
+
+@pytest.mark.parametrize("config", [TINY, PRESETS["default"]])
+@pytest.mark.parametrize(
+    ("channels", "rows", "columns"),
+    [
+        (range(3, 9), (0, 6, 1), (0, 5, 1)),
+        (range(BLOCK), (1, 6, 1), (0, 5, 1)),
+        (range(2 * BLOCK), (0, 5, 2), (2, 4, 1)),
+        ([10, 0, 5, 7, 1, 2, 3], (5, 6, 3), (0, 5, 4)),
+    ],
+)
+def test_other_parts_of_tensors_are_copied(config, channels, rows, columns):
+    layers = [conv("a", "x", 3 * BLOCK, 4), take("b", "a", channels, rows, columns)]
+    qgraph = network(layers, "b", x=4, a=3 * BLOCK, b=len(channels))
+    shape = (len(channels), len(range(*rows)), len(range(*columns)))
+    tensors = {**qgraph.tensors, "b": replace(qgraph.tensors["b"], shape=shape)}
+    program = check(replace(qgraph, tensors=tensors), config)
+    assert [layer.kind for layer in program.layers] == ["conv", "copy"]
+
+
+def test_halves_joined_again_are_written_once():
+    layers = [
+        conv("a", "x", 2 * BLOCK, 4),
+        take("b", "a", range(BLOCK)),
+        take("d", "a", range(BLOCK, 2 * BLOCK)),
+        conv("e", "d", BLOCK, BLOCK, 3),
+        QConcat("j", ("b", "d", "e"), "j"),
+        conv("c", "j", 4, 3 * BLOCK),
+    ]
+    sizes = {"x": 4, "a": 2 * BLOCK, "b": BLOCK, "d": BLOCK, "e": BLOCK, "j": 3 * BLOCK, "c": 4}
+    program = check(network(layers, "c", **sizes))
+    assert [layer.name for layer in program.layers] == ["a", "e", "c"]
+
+
+def test_a_slice_of_other_numbers_is_refused():
+    qgraph = network([take("b", "x", [1, 0])], "b", x=4, b=2)
+    tensors = {**qgraph.tensors, "b": replace(qgraph.tensors["b"], zero_point=4)}
+    with pytest.raises(SystolithError, match=r"^b: input and output of a slice must share type"):
+        compile_network(replace(qgraph, tensors=tensors), TINY)
 
 
 def test_parts_survive_a_file(tmp_path):

@@ -15,12 +15,20 @@ from systolith_host.compiler.lower.pack import (
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.compiler.shortage import ShortageError, depth_change
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QMaxPool, QTensor
+from systolith_host.network.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QMaxPool,
+    QTake,
+    QTensor,
+)
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import TABLE_ENTRIES
 from systolith_hw.spec.numerics import device_offset, fits_signed
 
-__all__ = ["check_same_numbers", "device_result", "lower_add", "lower_gather", "lower_pool"]
+__all__ = ["check_same_numbers", "device_result", "lower_add", "lower_pool"]
 
 
 def device_result(
@@ -153,54 +161,9 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
     )
 
 
-def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> Operation:
-    """Return a concatenation by identity weights that move channels between blocks."""
-    sources = [qgraph.tensors[name] for name in layer.inputs]
-    target = qgraph.tensors[layer.output]
-    for source in sources:
-        check_same_numbers(layer, source, target)
-    channels, height, width = target.shape
-    rows, cols = config.rows, config.cols
-    widest = max(source.shape[0] for source in sources)
-    blocks, groups = -(-widest // rows), -(-channels // cols)
-    parts = sum(qgraph.tensors[name].shape[0] for name in set(layer.inputs))
-    moves = np.zeros((len(sources), blocks * rows, groups * cols), np.int8)
-    first = 0
-    for number, source in enumerate(sources):
-        count = source.shape[0]
-        moves[number, np.arange(count), first + np.arange(count)] = 1
-        first += count
-    weights = moves.reshape(len(sources) * blocks, rows, groups, cols).transpose(2, 0, 1, 3)
-    weights = weights.reshape(groups, len(sources) * blocks, 1, 1, rows, cols)
-    ones = np.ones(channels, np.int64)
-    return Operation(
-        name=layer.name,
-        kind="copy",
-        covers=(layer.name,),
-        inputs=layer.inputs,
-        output=layer.output,
-        channels=widest,
-        height=height,
-        width=width,
-        out_channels=channels,
-        out_height=height,
-        out_width=width,
-        reach=(),
-        sweeps=tuple((number, False) for number in range(len(sources))),
-        zero_point=0,
-        low=-128,
-        high=127,
-        weights=np.ascontiguousarray(weights),
-        params=entries(config, 0 * ones, 2 * ones, ones),
-        macs=0,
-        activations=(parts + channels) * height * width,
-        weight_elements=0,
-    )
-
-
-def check_same_numbers(layer: QMaxPool | QConcat, source: QTensor, target: QTensor) -> None:
+def check_same_numbers(layer: QMaxPool | QConcat | QTake, source: QTensor, target: QTensor) -> None:
     if (source.unsigned, source.zero_point) != (target.unsigned, target.zero_point):
-        what = "a pool" if isinstance(layer, QMaxPool) else "a concatenation"
+        what = {QMaxPool: "a pool", QConcat: "a concatenation", QTake: "a slice"}[type(layer)]
         raise SystolithError(
             f"{layer.name}: input and output of {what} must share type and zero point"
         )

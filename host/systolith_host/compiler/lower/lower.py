@@ -4,15 +4,24 @@ from systolith_host.compiler.lower.elementwise import (
     check_same_numbers,
     device_result,
     lower_add,
-    lower_gather,
     lower_pool,
 )
+from systolith_host.compiler.lower.moves import lower_gather, lower_take
 from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, Operation
 from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.errors import SystolithError
-from systolith_host.network.joins import Arrangement, arrange
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QHost, QLayer, QMaxPool
+from systolith_host.network.joins import Arrangement, arrange, views_of
+from systolith_host.network.qgraph import (
+    QAdd,
+    QConcat,
+    QConv,
+    QGraph,
+    QHost,
+    QLayer,
+    QMaxPool,
+    QTake,
+)
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.numerics import device_offset
 
@@ -23,8 +32,8 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     """Return the operations of a network, in its order.
 
     Zero points of inputs are folded into biases. Weights and parameters are packed as the array
-    takes them. A pool joins the convolution before it where that is possible. A concatenation is an
-    operation only if :func:`arranged` has it copied. The host's parts are none.
+    takes them. A pool joins the convolution before it where that is possible. Concatenations and
+    slices are operations only if :func:`arranged` has them copied. The host's parts are none.
 
     Raises
     ------
@@ -39,19 +48,21 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
             users.setdefault(name, []).append(layer)
         _check_shapes(qgraph, layer)
     pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
-    gathered = arranged(qgraph, config).gathered
+    places = arranged(qgraph, config)
+    views = views_of(qgraph.layers, qgraph.tensors).keys() - set(places.copied)
     fused: set[str] = set()
     operations = []
     for layer in qgraph.layers:
-        if layer.name in fused or isinstance(layer, QHost):
+        if layer.name in fused or layer.output in views or isinstance(layer, QHost):
             continue
         if isinstance(layer, QMaxPool):
             operations.append(lower_pool(qgraph, config, layer))
         elif isinstance(layer, QAdd):
             operations.append(lower_add(qgraph, config, layer))
         elif isinstance(layer, QConcat):
-            if layer.output in gathered:
-                operations.append(lower_gather(qgraph, config, layer))
+            operations.append(lower_gather(qgraph, config, layer))
+        elif isinstance(layer, QTake):
+            operations.append(lower_take(qgraph, config, layer))
         else:
             pool = None
             followers = users.get(layer.output, [])
@@ -68,12 +79,12 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 
 
 def arranged(qgraph: QGraph, config: AcceleratorConfig) -> Arrangement:
-    """Return which tensors are written straight into concatenations, and which those copy.
+    """Return which tensors stand inside others, and which have to be copied for that.
 
-    Parts begin at whole channel blocks. The network's input stands alone: it may be packed.
+    Parts begin at whole channel blocks. The network's input stands in no other: it may be packed.
     """
     return arrange(
-        {layer.output: layer.inputs for layer in qgraph.layers if isinstance(layer, QConcat)},
+        views_of(qgraph.layers, qgraph.tensors),
         {name: tensor.shape[0] for name, tensor in qgraph.tensors.items()},
         {qgraph.input},
         config.block,
@@ -84,7 +95,9 @@ def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
     shapes = [qgraph.tensors[name].shape for name in layer.inputs]
     target = qgraph.tensors[layer.output].shape
     channels, height, width = shapes[0]
-    if isinstance(layer, QAdd):
+    if isinstance(layer, QTake):
+        result = (len(layer.channels), len(range(*layer.rows)), len(range(*layer.columns)))
+    elif isinstance(layer, QAdd):
         result = shapes[0] if shapes[0] == shapes[1] else (0, 0, 0)
     elif isinstance(layer, QConcat):
         same = all(shape[1:] == (height, width) for shape in shapes)
