@@ -11,7 +11,7 @@ from systolith_host.frontend.layers import attributes, is_integer
 from systolith_host.frontend.layout import Factored, Layout
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Reader
-from systolith_host.network.graph import Take
+from systolith_host.network.graph import Add, Clip, Flatten, Function, Relu, Take
 
 __all__ = ["factor", "reorder", "slice_part", "split", "unfactor"]
 
@@ -109,11 +109,22 @@ def unfactor(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 def _source(reader: Reader, proto: onnx.NodeProto) -> tuple[str, Layout | None, Shape]:
     """Return a node's tensor, its layout, and its shape in the file with one image."""
     source, layout = reader.source(proto, moved=True), reader.layout(proto)
-    root = reader.root(source)
-    flat = len(reader.shapes[source]) == 1 and math.prod(reader.shapes[root][1:]) > 1
-    if flat or (layout is not None and layout.image is not None):
+    if _flattened(reader, source) or (layout is not None and layout.image is not None):
         raise UnsupportedError("takes a part of a flattened image")
     return source, layout, (1, *reader.file_shape(proto))
+
+
+def _flattened(reader: Reader, tensor: str) -> bool:
+    """Return whether a tensor is a vector of an image's pixels, which stay an image here."""
+    if len(reader.shapes[tensor]) == 3:
+        return False
+    makers = {node.output: node for node in reader.nodes}
+    while len(reader.shapes[tensor]) == 1 and tensor in makers:
+        node = makers[tensor]
+        if not isinstance(node, Flatten | Relu | Clip | Function | Add):
+            return False
+        tensor = node.inputs[0]
+    return len(reader.shapes[tensor]) == 3 and math.prod(reader.shapes[tensor][1:]) > 1
 
 
 def _numbers(reader: Reader, proto: onnx.NodeProto, index: int) -> list[int] | None:

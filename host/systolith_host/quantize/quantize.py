@@ -286,6 +286,9 @@ class _Builder:
         same = scale == _scale_of(source)
         name = node.name if same else f"{node.name}.max"
         names = (name, source.name, name)
+        vector = len(self.graph.shapes[node.output]) == 1
+        if isinstance(node, Take) and vector and source.shape[1:] != (1, 1):
+            raise SystolithError(f"{node.name}: takes a part of a flattened image; take it before")
         if isinstance(node, MaxPool):
             self.layers.append(QMaxPool(*names, node.kernel, node.stride, node.padding))
         else:

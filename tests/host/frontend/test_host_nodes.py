@@ -128,12 +128,12 @@ def attention(net):
 
 
 def shuffle(net):
-    """Channels in another order, by shapes that are computed; and halves that go two ways."""
+    """Channels and pixels in another order, by shapes that are computed; and halves that go two ways."""
     x = net.conv("x", 3, 8)
     shape = net.node("Shape", x)
     sides = net.node("Slice", shape, net.value([2], np.int64), net.value([4], np.int64))
     split = net.node("Concat", net.value([1, 2, 4], np.int64), sides, axis=0)
-    y = net.node("Transpose", net.node("Reshape", x, split), perm=[0, 2, 1, 3, 4])
+    y = net.node("Transpose", net.node("Reshape", x, split), perm=[0, 2, 1, 4, 3])
     y = net.node("Reshape", y, shape)
     a, b = net.node("Split", y, count=2, axis=1, num_outputs=2)
     return net.node("Concat", net.conv(a, 4, 4), net.conv(b, 4, 4), axis=1)

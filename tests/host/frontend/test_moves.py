@@ -131,6 +131,15 @@ REFUSED = {
         "y",
         "takes a part of a flattened image",
     ),
+    "a flattened image behind a clamp": (
+        [
+            N("Flatten", ["c"], ["f"], "f"),
+            N("Relu", ["f"], ["r"], "r"),
+            sliced("two", "seven", "one", source="r"),
+        ],
+        "y",
+        "takes a part of a flattened image",
+    ),
     "channels left apart": (
         [N("Reshape", ["c", "apart"], ["a"], "a"), N("Relu", ["a"], ["y"], "y")],
         "y",
