@@ -128,7 +128,7 @@ def attention(net):
 
 
 def shuffle(net):
-    """Channels and pixels in another order, by shapes that are computed; and halves that go two ways."""
+    """Channels and pixels in another order, by computed shapes; and halves that go two ways."""
     x = net.conv("x", 3, 8)
     shape = net.node("Shape", x)
     sides = net.node("Slice", shape, net.value([2], np.int64), net.value([4], np.int64))
