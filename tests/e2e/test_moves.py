@@ -38,8 +38,10 @@ class Net:
         name = f"conv{len(self.layers)}"
         numbers = (np.zeros(outputs, np.int32), np.full(outputs, 3000), np.full(outputs, 18))
         weight = rng.integers(-127, 128, (outputs, inputs, size, size)).astype(np.int8)
-        pads = (size // 2,) * 4
-        layer = QConv(name, source, name, "conv", weight, *numbers, -128, 127, padding=pads)
+        pad = size // 2
+        layer = QConv(
+            name, source, name, "conv", weight, *numbers, -128, 127, padding=(pad, pad, pad, pad)
+        )
         return self.add(layer, outputs, *sides)
 
     def join(self, *parts: str) -> str:

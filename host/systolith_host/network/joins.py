@@ -14,7 +14,7 @@ class Piece(NamedTuple):
 
     tensor: str
     first: int
-    count: int
+    size: int
 
 
 Views = Mapping[str, Sequence[Piece]]
@@ -90,7 +90,7 @@ def arrange(
                 first = 0
                 for piece in pieces[name]:
                     inside[piece.tensor] = (name, first)
-                    first += piece.count
+                    first += piece.size
             else:
                 failed.add(name)
         if not failed:
@@ -119,7 +119,7 @@ def copied_parts(
 
     def copy(name: str, numbers: Sequence[int]) -> bool:
         for number in numbers:
-            count = current[name][number].count
+            count = current[name][number].size
             fresh = f"{name} {len(sizes)}"
             sizes[fresh] = count
             current[name][number] = Piece(fresh, 0, count)
@@ -136,7 +136,7 @@ def copied_parts(
                 if any(each.tensor in seen or each.tensor in fixed for each in parts):
                     always.append(number)
                 elif any(
-                    each.tensor in arrangement.inside or each.count < sizes[each.tensor]
+                    each.tensor in arrangement.inside or each.size < sizes[each.tensor]
                     for each in parts
                 ):
                     taken.append(number)
@@ -158,10 +158,10 @@ def _apart(views: Views, copied: Collection[str]) -> dict[str, list[Piece]]:
                 continue
             at = -piece.first
             for part in apart[piece.tensor]:
-                low, high = max(at, 0), min(at + part.count, piece.count)
+                low, high = max(at, 0), min(at + part.size, piece.size)
                 if low < high:
                     _append(made, Piece(part.tensor, part.first + low - at, high - low))
-                at += part.count
+                at += part.size
     return apart
 
 
@@ -169,8 +169,8 @@ def _append(pieces: list[Piece], piece: Piece) -> None:
     """Append a piece, or let the last one grow by it."""
     if pieces and pieces[-1].tensor == piece.tensor:
         last = pieces[-1]
-        if last.first + last.count == piece.first:
-            pieces[-1] = Piece(last.tensor, last.first, last.count + piece.count)
+        if last.first + last.size == piece.first:
+            pieces[-1] = Piece(last.tensor, last.first, last.size + piece.size)
             return
     pieces.append(piece)
 
@@ -205,7 +205,7 @@ def _may_join(
     names = {piece.tensor for piece in pieces}
     return (
         len(names) == len(pieces)
-        and all(piece.count == channels[piece.tensor] for piece in pieces)
+        and all(piece.size == channels[piece.tensor] for piece in pieces)
         and not any(name in inside or name in fixed for name in names)
-        and all(piece.count % block == 0 for piece in pieces[:-1])
+        and all(piece.size % block == 0 for piece in pieces[:-1])
     )

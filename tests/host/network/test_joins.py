@@ -64,7 +64,7 @@ def random_views(rng):
                 first, end = first - first % 4, -(-end // 4) * 4
             made = [Piece(name, first, min(end, channels[name]) - first)]
         pieces[f"v{number}"] = made
-        channels[f"v{number}"] = sum(piece.count for piece in made)
+        channels[f"v{number}"] = sum(piece.size for piece in made)
     return pieces, channels
 
 
@@ -79,8 +79,8 @@ def test_every_view_reads_its_pieces(seed):
     for name, numbers in copies.items():
         assert len(pieces[name]) > 1  # a range is never copied for channels alone
         for number in numbers:
-            channels[f"{name} {number}"] = pieces[name][number].count
-            pieces[name][number] = Piece(f"{name} {number}", 0, pieces[name][number].count)
+            channels[f"{name} {number}"] = pieces[name][number].size
+            pieces[name][number] = Piece(f"{name} {number}", 0, pieces[name][number].size)
     assert not check(pieces, channels, fixed, 1).copied
 
 
@@ -89,7 +89,7 @@ def dense(count, growth, channels):
     names = list(sizes)
     joins = {f"j{number}": whole(sizes, names[: number + 2]) for number in range(count)}
     return joins, sizes | {
-        name: sum(piece.count for piece in pieces) for name, pieces in joins.items()
+        name: sum(piece.size for piece in pieces) for name, pieces in joins.items()
     }
 
 
