@@ -9,7 +9,7 @@ from litex.gen import LiteXModule
 from litex.soc.interconnect import axi, stream
 from migen import Array, ClockDomainsRenamer, If, Mux, Signal, log2_int
 
-__all__ = ["MemoryBridge"]
+__all__ = ["AxiCrossing", "MemoryBridge"]
 
 FIFO_DEPTH = 16
 """Depth of the crossings between the clocks: more than the round trip of their pointers."""
@@ -67,8 +67,10 @@ class AxiCrossing(LiteXModule):
             self.add_module(name=f"{name}_crossing", module=crossing)
             self.comb += crossing.source.connect(sink)
             if name == "w":
-                # Written data would go straight from one block RAM into that of the crossing.
-                stage = ClockDomainsRenamer(cd_from)(stream.Buffer(source.description))
+                # Written data would go straight from one block RAM into that of the crossing, and
+                # from the crossing's counters to the accelerator it is far.
+                stage = stream.Buffer(source.description, pipe_ready=True)
+                stage = ClockDomainsRenamer(cd_from)(stage)
                 self.add_module(name=f"{name}_stage", module=stage)
                 self.comb += [source.connect(stage.sink), stage.source.connect(crossing.sink)]
             else:
