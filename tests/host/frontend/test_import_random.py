@@ -72,10 +72,7 @@ def test_a_network_is_onnxruntimes_or_refused_by_name(shard, tmp_path):
 
 
 def one_case(seed, path):
-    """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it.
-
-    Every second has tensors in several concatenations, and every tenth runs on the emulator, too.
-    """
+    """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
     rng = random.Random(seed)
     proto, ending = random_onnx(rng, joins=seed % 2 == 0)
     onnx.save(proto, path)
