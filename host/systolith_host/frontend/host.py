@@ -32,7 +32,13 @@ def on_host(reader: "Reader", proto: onnx.NodeProto) -> bool:
     others = [name for name in proto.input if name in reader.alias and name not in behind]
     sources = {reader.alias[name] for name in behind}
     if proto.op_type in WEIGHTED or others or len(sources) > 1:
-        last = reader.epilogue[-1]
+        last = reader.ended[behind[0]]
+        if last == "Sigmoid" and {reader.alias[name] for name in others} == sources:
+            raise UnsupportedError(
+                "makes, with the Sigmoid before it, a function of one tensor: it runs only where "
+                "the accelerator looks functions up in tables (functions 1 in its configuration), "
+                "or on the host"
+            )
         raise UnsupportedError(f"follows {last}, which the host computes at the very end only")
     _leave(reader, proto, reader.alias[behind[0]])
     return True
@@ -44,4 +50,4 @@ def _leave(reader: "Reader", proto: onnx.NodeProto, source: str) -> None:
         if name:
             reader.alias[name] = source
             reader.layouts.pop(name, None)
-            reader.ended.add(name)
+            reader.ended[name] = proto.op_type

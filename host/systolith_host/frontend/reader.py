@@ -78,7 +78,8 @@ class Reader:
     integers: dict[str, str] = field(default_factory=dict)
     alias: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    ended: dict[str, str] = field(default_factory=dict)
+    """By ONNX's names of tensors behind the array's last, the operators that make them."""
     padded: dict[str, Padding] = field(default_factory=dict)
     """By ONNX's names of tensors, the zeros around them."""
     factored: dict[str, Factored] = field(default_factory=dict)

@@ -44,7 +44,7 @@ def own_names(reader: Reader, own: Collection[str]) -> dict[str, str]:
 
     A layer that took in what follows it has the values of the last of its names.
     """
-    hidden = reader.ended | reader.padded.keys() | reader.factored.keys()
+    hidden = reader.ended.keys() | reader.padded.keys() | reader.factored.keys()
     found = {t: name for name, t in reader.alias.items() if name in own and name not in hidden}
     for node in reader.nodes:  # the values of a vector are those of its image
         if isinstance(node, Flatten) and node.input in found:

@@ -304,3 +304,24 @@ def test_a_network_that_goes_on_behind_a_softmax_is_refused(tail, tmp_path):
     assert made is None
     assert [problem.name for problem in problems] == ["late"]
     assert "follows Softmax" in problems[0].reason
+
+
+def test_a_silu_without_tables_and_host_says_where_it_runs(tmp_path):
+    # A softmax that was read before it has nothing to do with it.
+    nodes = [
+        *HEAD[:1],
+        N("Softmax", ["c"], ["z"], "soft", axis=1),
+        N("Sigmoid", ["c"], ["s"], "sigmoid"),
+        N("Mul", ["c", "s"], ["m"], "silu"),
+        N("Conv", ["m", "v"], ["y"], "late"),
+    ]
+    constants = {"w": WEIGHT, "v": np.ones((2, 4, 1, 1), np.float32)}
+    proto = model(nodes, constants)
+    proto.graph.output.append(onnx.helper.make_empty_tensor_value_info("z"))
+    onnx.save(proto, tmp_path / "net.onnx")
+    made, problems = inspect_onnx(tmp_path / "net.onnx")
+    assert made is None
+    assert [problem.name for problem in problems] == ["silu"]
+    assert "with the Sigmoid before it, a function of one tensor" in problems[0].reason
+    assert "functions 1" in problems[0].reason
+    assert inspect_onnx(tmp_path / "net.onnx", host_nodes=True)[0] is not None
