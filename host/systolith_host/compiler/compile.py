@@ -7,8 +7,10 @@ import numpy as np
 
 from systolith_host.compiler.allocate import MemoryMap, aligned, check_size, place_inside, place_of
 from systolith_host.compiler.emit import emit_layer
+from systolith_host.compiler.gathered import choose_gathering, pack_gathered
 from systolith_host.compiler.lower.lower import arranged, lower
 from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.gather import instructions_of
 from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
 from systolith_host.compiler.schedule.tile import schedule_candidates
@@ -43,6 +45,7 @@ def compile_network(
     fuse_pool: bool = True,
     memory: Memory | None = None,
     progress: Progress | None = None,
+    density: float = 1.0,
 ) -> Program:
     """Compile a network.
 
@@ -59,6 +62,9 @@ def compile_network(
     progress : callable, optional
         Called with the name of each layer before it is scheduled, its number, and the number of
         layers.
+    density : float
+        Share of the inputs of fully connected layers that are expected to differ from their zero
+        points, 0 to 1: for the choice of the layers that gather their weights.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def compile_network(
     SystolithError
         If the network cannot run on this accelerator.
     """
-    program, _ = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), progress)
+    program, _ = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), progress, density)
     return program
 
 
@@ -81,9 +87,10 @@ def explain_network(
     *,
     fuse_pool: bool = True,
     memory: Memory | None = None,
+    density: float = 1.0,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
-    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), None)
+    _, schedules = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), None, density)
     return schedules
 
 
@@ -94,6 +101,7 @@ def _compile(
     fuse_pool: bool,
     memory: Memory,
     progress: Progress | None,
+    density: float,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
         raise SystolithError(f"batch must be at least 1, not {batch}")
@@ -104,6 +112,9 @@ def _compile(
     for operation in operations:
         weights = operation.weights.reshape(-1).view(np.uint8)
         params = operation.params.reshape(-1)
+        gathering = choose_gathering(operation, config, batch, memory, density)
+        if gathering is not None:
+            weights, params = pack_gathered(operation, gathering, config)
         weight_address = space.reserve(weights.size, "weights")
         param_address, table_address = space.reserve(params.size, "parameters"), 0
         data += [(weight_address, weights), (param_address, params)]
@@ -143,7 +154,9 @@ def _compile(
             places[operation.output],
             *parts[number],
         )
-        schedule, instructions, cycles = schedule_layer(operation, config, addresses, batch, memory)
+        schedule, instructions, cycles = schedule_layer(
+            operation, config, addresses, batch, memory, density
+        )
         schedules.append(replace(schedule, estimate=float(cycles)))
         address = space.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")
         code = b"".join(instruction.encode() for instruction in instructions)
@@ -185,6 +198,7 @@ def schedule_layer(
     addresses: Addresses,
     batch: int,
     memory: Memory,
+    density: float = 1.0,
 ) -> tuple[LayerSchedule, list[Instruction], int]:
     """Return the best schedule found, its instructions and the cycles they are expected to take.
 
@@ -193,7 +207,7 @@ def schedule_layer(
     SystolithError
         As :func:`choose_schedule`, or if a number does not fit its field.
     """
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory, density)
     instructions, cycles = emit_layer(operation, schedule, config, addresses, memory)
     return schedule, instructions, cycles
 
@@ -204,17 +218,22 @@ def choose_schedule(
     addresses: Addresses,
     batch: int,
     memory: Memory,
+    density: float = 1.0,
 ) -> tuple[LayerSchedule, int, int]:
     """Return the best schedule found, its number of instructions, and its expected cycles.
 
-    The most promising schedules of each kind, direct or by Winograd, are simulated; if none of
-    them fits the buffers, the next ones.
+    A layer gathers its weights if it had better do so. Otherwise the most promising schedules of
+    each kind, direct or by Winograd, are simulated; if none of them fits, the next ones.
 
     Raises
     ------
     ShortageError
         If no schedule fits the buffers, or only some of too many CONVs.
     """
+    gathering = choose_gathering(operation, config, batch, memory, density)
+    if gathering is not None:
+        count = instructions_of(operation, gathering, config)
+        return gathering, count, round(gathering.estimate)
     trials = Trials(operation, config, addresses)
     best: tuple[float, LayerSchedule, int, int] | None = None
     rate = memory.rate(config.bus_bytes)

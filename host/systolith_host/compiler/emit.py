@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from systolith_host.compiler.gathered import emit_gathered
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.fields import conv_fields, store_fields
 from systolith_host.compiler.schedule.loads import load_fields
@@ -37,10 +38,12 @@ def emit_layer(
     SystolithError
         If a number does not fit its field.
     """
-    work = make_work(operation, schedule, config, addresses)
-    allocate(work.tables, config)
-    order, cycles = simulate(work.tables, config, memory)
     try:
+        if schedule.units:
+            return emit_gathered(operation, schedule, config, addresses), round(schedule.estimate)
+        work = make_work(operation, schedule, config, addresses)
+        allocate(work.tables, config)
+        order, cycles = simulate(work.tables, config, memory)
         return list(_instructions(work, order)), cycles
     except ValueError as error:
         raise SystolithError(

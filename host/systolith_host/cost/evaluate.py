@@ -174,6 +174,7 @@ _SCHEDULING = (
     "post_lanes",
     "out_depth",
     "winograd",
+    "gather",
 )
 """The fields of a configuration on which schedules depend, apart from the memory's rate."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from systolith_host.compiler.compile import choose_schedule, compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.gather import param_slots
 from systolith_host.compiler.schedule.geometry import Shape
 from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
@@ -190,6 +191,8 @@ class Explanation:
 
 def loop_order(schedule: LayerSchedule) -> str:
     """Return in words what stays in the buffers while what goes by."""
+    if schedule.units:
+        return "gathered: active inputs stay, weights of active inputs once"
     kind = "Winograd: " if schedule.winograd else ""
     source = "input stays" if schedule.resident else "input again for each output block"
     weights = _WEIGHTS[schedule.weights]
@@ -235,6 +238,8 @@ def explain_layer(
     )
     part = next(one for one in program.layers if one.name == operation.name)
     found = schedule_candidates(operation, config, batch, memory)
+    if schedule.units:
+        found.insert(0, schedule)
     tried = list(_simulate(found, schedule, Trials(operation, config, addresses), memory, rate))
     best: dict[str, Alternative] = {}
     for one in sorted(tried, key=lambda one: one.score):
@@ -308,6 +313,12 @@ def _simulate(
 def _buffers(
     operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig, addresses: Addresses
 ) -> Iterator[BufferUse]:
+    tile = config.sum_bytes(schedule.pixels)
+    sums = BufferUse("accumulators", tile, tile, config.acc_bytes, 1, False)
+    if schedule.units:
+        yield from _ring_buffers(operation, schedule, config, addresses)
+        yield sums
+        return
     tables = make_work(operation, schedule, config, addresses).tables
     for buffer, name, depth, size in (
         (Buffer.ACT, "activations", config.act_depth, config.rows),
@@ -324,8 +335,20 @@ def _buffers(
             (depth - needed) // piece,
             int(items[:, WORDS].sum()) <= depth,
         )
-    tile = config.sum_bytes(schedule.pixels)
-    yield BufferUse("accumulators", tile, tile, config.acc_bytes, 1, False)
+    yield sums
+
+
+def _ring_buffers(
+    operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig, addresses: Addresses
+) -> Iterator[BufferUse]:
+    """Yield the use of buffers by a layer that gathers its weights, without an inactive input."""
+    inputs = -(-addresses.sources[0].data_bytes // config.rows) * config.rows
+    yield BufferUse("activations", inputs, inputs, config.act_bytes, 0, True)
+    unit = config.rows * schedule.pixels * config.cols
+    yield BufferUse("weights", unit, unit, config.weight_bytes, schedule.units - 1, False)
+    slots = param_slots(operation, schedule, config)
+    piece = schedule.pixels * config.cols * PARAM_BYTES
+    yield BufferUse("parameters", piece, piece, config.param_bytes, slots - 1, False)
 
 
 def _most(items: np.ndarray) -> int:

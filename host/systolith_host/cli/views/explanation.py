@@ -72,6 +72,8 @@ def _row(e: Explanation, one: Alternative) -> list[str]:
     share = f"{plan.chunk_blocks} blocks" if plan.chunk_blocks else f"{plan.chunk_taps} passes"
     if plan.linear:
         share = f"{plan.chunk_blocks} passes"
+    if plan.units:
+        share = f"{plan.units} units of {plan.pixels} blocks"
     cycles = one.estimated_cycles / e.chosen.estimated_cycles - 1
     traffic = one.traffic_bytes / e.chosen.traffic_bytes
     return [

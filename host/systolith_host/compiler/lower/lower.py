@@ -9,6 +9,7 @@ from systolith_host.compiler.lower.elementwise import (
 from systolith_host.compiler.lower.moves import lower_gather, lower_take
 from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, Operation
 from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
+from systolith_host.compiler.lower.ranges import value_ranges
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.errors import SystolithError
 from systolith_host.network.joins import Arrangement, arrange, views_of
@@ -50,6 +51,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
     places = arranged(qgraph, config)
     views = views_of(qgraph.layers, qgraph.tensors).keys() - set(places.copied)
+    ranges = value_ranges(qgraph)
     fused: set[str] = set()
     operations = []
     for layer in qgraph.layers:
@@ -72,7 +74,8 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
                 check_same_numbers(pool, qgraph.tensors[pool.input], qgraph.tensors[pool.output])
                 fused.add(pool.name)
             packed = pixel_bytes if layer.input == qgraph.input else 0
-            operations.append(_lower_conv(qgraph, config, layer, pool, packed))
+            values = ranges[layer.input]
+            operations.append(_lower_conv(qgraph, config, layer, pool, packed, values))
     for operation in operations:
         _check_fields(operation)
     return operations
@@ -172,6 +175,7 @@ def _lower_conv(
     layer: QConv,
     pool: QMaxPool | None,
     pixel_bytes: int,
+    values: tuple[int, int],
 ) -> Operation:
     source = qgraph.tensors[layer.input]
     target = qgraph.tensors[pool.output if pool else layer.output]
@@ -233,6 +237,7 @@ def _lower_conv(
         macs=macs,
         activations=channels * used[0] * used[1] + out_channels * out_height * out_width,
         weight_elements=min(elements, weights.size),
+        differences=(values[0] - zero_point, values[1] - zero_point),
     )
 
 

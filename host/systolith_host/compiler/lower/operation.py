@@ -57,6 +57,8 @@ class Operation:
         the array, and whether the sums are shifted before (see CONV's `shift`).
     zero_point, low, high : int
         Of the output, or of the values before the function, as int8 in the accelerator.
+    differences : (int, int)
+        Least and largest value of the first input less its zero point.
     table : ndarray of int8, shape (256,), optional
         The function's results for the values from -128 on, as they are in the accelerator.
     weights : ndarray of int8, shape (weight groups, passes, vertical, horizontal, rows, cols)
@@ -100,6 +102,7 @@ class Operation:
     macs: int
     activations: int
     weight_elements: int
+    differences: tuple[int, int] = (-255, 255)
     table: np.ndarray | None = None
 
     def compulsory_bytes(self, batch: int = 1) -> int:

@@ -50,6 +50,9 @@ class LayerSchedule:
         candidates by a rough model.
     winograd : bool
         Winograd's convolution gives the sums: a tile is a rectangle of patches.
+    units : int
+        Units of the ring of a layer that gathers its weights, else 0. `pixels` are then the blocks
+        of output channels of a slice.
     """
 
     name: str
@@ -68,3 +71,4 @@ class LayerSchedule:
     write_bytes: int
     estimate: float
     winograd: bool = False
+    units: int = 0

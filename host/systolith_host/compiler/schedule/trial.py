@@ -2,6 +2,7 @@
 
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.chunks import Chunks, find_chunks
+from systolith_host.compiler.schedule.gather import instructions_of
 from systolith_host.compiler.schedule.order import allocate, count_cycles
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses, Work, make_work
@@ -49,6 +50,9 @@ class Trials:
         TooManyStepsError
             If it has more than MOST_STEPS CONVs.
         """
+        if schedule.units:
+            count = instructions_of(self.operation, schedule, self.config)
+            return round(schedule.estimate), count
         tables = self._work(schedule).tables
         allocate(tables, self.config)
         cycles = count_cycles(tables, self.config, memory)

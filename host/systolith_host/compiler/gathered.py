@@ -1,0 +1,165 @@
+"""Layers that gather their weights: when they do, their layout in memory, their instructions."""
+
+import numpy as np
+
+from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.schedule.gather import gather_schedule, param_slots, slices_of
+from systolith_host.compiler.schedule.order import write_rate
+from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
+from systolith_host.compiler.schedule.tile import schedule_candidates
+from systolith_host.compiler.schedule.work import Addresses
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES, Buffer, Instruction, Opcode
+from systolith_hw.spec.memory import Memory
+
+__all__ = ["choose_gathering", "emit_gathered", "pack_gathered"]
+
+SLACK = 1.05
+"""Ratio to the dense path up to which a layer gathers: some of its inputs will be zero."""
+
+
+def choose_gathering(
+    operation: Operation,
+    config: AcceleratorConfig,
+    batch: int,
+    memory: Memory,
+    density: float = 1.0,
+) -> LayerSchedule | None:
+    """Return the schedule of an operation that had better gather its weights, else None.
+
+    Parameters
+    ----------
+    memory : Memory
+        That the program will run on.
+    density : float
+        Share of the inputs that are expected to differ from the zero point, 0 to 1.
+    """
+    found = gather_schedule(operation, config, memory, density) if batch == 1 else None
+    if found is None:
+        return None
+    dense = schedule_candidates(operation, config, batch, memory)
+    moved = found.read_bytes / memory.rate(config.bus_bytes)
+    moved += found.write_bytes / write_rate(config, memory)
+    score = found.estimate + TRAFFIC_WEIGHT * moved
+    return None if dense and score > SLACK * dense[0].estimate else found
+
+
+def pack_gathered(
+    operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and parameters of an operation that gathers, uint8 of one dimension.
+
+    For each slice, for each byte of the input in the order of memory: the weights of the slice's
+    blocks of output channels. The bias is the network's: no zero point is multiplied.
+    """
+    rows, cols, block = config.rows, config.cols, config.block
+    groups, blocks, *taps, _, _ = operation.weights.shape
+    sources = -(-operation.channels // block)
+    # (output blocks, blocks of rows, height, width, blocks of a row, block, cols)
+    split = operation.weights.reshape(groups, blocks, *taps, rows // block, block, cols)
+    by_input = split.transpose(1, 4, 2, 3, 5, 0, 6).reshape(-1, *taps, block, groups, cols)
+    by_input = by_input[:sources].reshape(-1, groups, cols)
+    weights = np.concatenate(
+        [
+            by_input[:, first : first + count].reshape(-1)
+            for first, count in slices_of(operation, schedule, config)
+        ]
+    )
+    params = operation.params.copy()
+    bias = params.reshape(-1, PARAM_BYTES)[:, :4].copy().view("<i4").reshape(-1)
+    sums = operation.weights.sum(axis=tuple(range(1, 5)), dtype=np.int64).reshape(-1)
+    whole = (bias + operation.pad_value * sums).astype(np.int64) & 0xFFFFFFFF
+    params.reshape(-1, PARAM_BYTES)[:, :4] = whole.astype("<u4").view(np.uint8).reshape(-1, 4)
+    return weights.view(np.uint8), params.reshape(-1)
+
+
+def emit_gathered(
+    operation: Operation,
+    schedule: LayerSchedule,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+) -> list[Instruction]:
+    """Return the instructions of a layer that gathers: a scan, then four for each slice.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit its field.
+    """
+    source, target = addresses.sources[0], addresses.target
+    slots = param_slots(operation, schedule, config)
+    low, high = operation.differences
+    made = [
+        _load(
+            Buffer.ACT,
+            source.address,
+            source.data_bytes // config.block,
+            scan=1,
+            pad_value=operation.pad_value,
+        )
+    ]
+    if operation.table is not None:
+        made.append(_load(Buffer.TABLE, addresses.table, TABLE_ENTRIES // PARAM_BYTES))
+    loads, weights = len(made), addresses.weights
+    single = dict.fromkeys(("x_count", "y_count", "n_count", "r_count", "c_count"), 1)
+    for number, (first, count) in enumerate(slices_of(operation, schedule, config)):
+        run_bytes = count * config.cols
+        blocks = min(count * config.col_groups, target.blocks - first * config.col_groups)
+        entries = number % slots * schedule.pixels * config.cols
+        loads += 2
+        conv = {
+            **single,
+            "s_count": count,
+            "c_step": 1,
+            "bank": number % 2,
+            "clear": 1,
+            "gather": 1,
+            "unsigned": int(low < -128 or high > 127),
+            "units": schedule.units,
+            "after_loaded_act": 1,
+            "after_loaded_weight": 1,
+            "after_drained": max(0, number - 1),
+        }
+        store = {
+            "addr": target.address + first * config.col_groups * config.block,
+            "run_words": blocks,
+            "bank": number % 2,
+            "blocks": blocks,
+            "stacked": 1,
+            "param_base": entries,
+            "zero_point": operation.zero_point,
+            "low": operation.low,
+            "high": operation.high,
+            "table": int(operation.table is not None),
+            "after_computed": number + 1,
+            "after_loaded": loads,
+        }
+        made += [
+            _load(
+                Buffer.WEIGHT,
+                weights,
+                count,
+                runs=source.data_bytes,
+                run_pitch=run_bytes,
+                gather=1,
+                units=schedule.units,
+                after_computed=number,
+            ),
+            Instruction(Opcode.CONV, conv),
+            _load(
+                Buffer.PARAM,
+                addresses.params + first * config.cols * PARAM_BYTES,
+                run_bytes,
+                dest=entries,
+                after_drained=max(0, number - slots + 1),
+            ),
+            Instruction(Opcode.STORE, store),
+        ]
+        weights += source.data_bytes * run_bytes
+    return made
+
+
+def _load(buffer: Buffer, address: int, words: int, **fields: int) -> Instruction:
+    return Instruction(
+        Opcode.LOAD, {"buffer": buffer, "addr": address, "run_words": words, **fields}
+    )
