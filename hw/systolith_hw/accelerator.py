@@ -20,7 +20,7 @@ from systolith_hw.interface.buffers import buffer_shape
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT
 from systolith_hw.load.engine import LoadEngine
 from systolith_hw.memory.skewed import SkewedMemory
-from systolith_hw.spec.config import AcceleratorConfig, ConfigError
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, Engine
 from systolith_hw.store.engine import StoreEngine
@@ -62,8 +62,6 @@ class Accelerator(wiring.Component):
     irq: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
-        if config.gather:
-            raise ConfigError(f"{config.name}: only the emulator gathers yet; build with gather 0")
         self.config = config
         members: dict[str, Any] = {
             f"m_axi_{name}": member for name, member in axi4_members(config).items()
@@ -138,6 +136,8 @@ class Accelerator(wiring.Component):
         connect(m, store.drain, core.drain)
         if config.functions:
             connect(m, load.table, store.table)
+        if config.gather:
+            connect(m, load.gathering, core.gathering)
 
         m.d.comb += resets[0].eq(parts.controller.engine_reset)
         self._build_progress(m, parts)

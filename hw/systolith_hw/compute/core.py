@@ -8,8 +8,8 @@ from amaranth.lib.wiring import connect
 
 from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.compute.mesh import Mesh
-from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
-from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
+from systolith_hw.compute.sequencer import PixelSequencer, pixel_job_layout
+from systolith_hw.compute.weights import WeightLoader, weight_job_layout
 from systolith_hw.interface.core import ConvCoreSignature
 from systolith_hw.interface.engine import ComputeState
 from systolith_hw.memory.skewed import SkewedMemory
@@ -19,9 +19,57 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.stream.deal import deal
 from systolith_hw.stream.gate import TokenGate
 
-__all__ = ["DirectCore", "chain_columns"]
+__all__ = [
+    "DirectCore",
+    "chain_columns",
+    "direct_values",
+    "join_gathering",
+    "weight_gate_layout",
+]
 
-_WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 24})
+
+def weight_gate_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return the layout of what the gate of weights holds."""
+    return data.StructLayout({**weight_job_layout(config).members, "after_loaded_weight": 24})
+
+
+def join_gathering(
+    m: Module, core: Any, loader: WeightLoader, sequencer: PixelSequencer
+) -> list[Any]:
+    """Connect a core's ``gathering`` with its loader and its sequencer, if it gathers.
+
+    Returns
+    -------
+    list of Value
+        Are set while no unit of weights is left over.
+    """
+    if not core.config.gather:
+        return []
+    gathering = core.gathering
+    m.d.comb += [
+        loader.words.eq(gathering.active.words),
+        sequencer.words.eq(gathering.active.words),
+        loader.complete.eq(gathering.complete),
+        gathering.free.eq(loader.free),
+    ]
+    return [~loader.holds]
+
+
+def direct_values(
+    m: Module, config: AcceleratorConfig, sequencer: PixelSequencer, values: Any
+) -> list[Any]:
+    """Return the activations from the buffer as the array takes them in direct convolutions.
+
+    ``unsigned`` travels from row to row with the activations.
+    """
+    if not config.gather:
+        return [value.as_signed() for value in values]
+    unsigned = delay(m, sequencer.unsigned, SkewedMemory.LATENCY, "unsigned")
+    found = []
+    for index, value in enumerate(values):
+        found.append(Cat(value, value[-1] & ~unsigned).as_signed())
+        unsigned = delay(m, unsigned, 1, f"unsigned_{index}")
+    return found
 
 
 def chain_columns(
@@ -90,6 +138,7 @@ class DirectCore(wiring.Component):
     weight: Any
     drain: Any
     status: Any
+    gathering: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -101,10 +150,11 @@ class DirectCore(wiring.Component):
         m.submodules.sequencer = sequencer = PixelSequencer(self.config)
         m.submodules.mesh = mesh = Mesh(self.config)
         m.submodules.weight_gate = weight_gate = TokenGate(
-            _WEIGHT_GATE, {"after_loaded_weight": "loaded"}
+            weight_gate_layout(self.config), {"after_loaded_weight": "loaded"}
         )
         m.submodules.pixel_gate = pixel_gate = TokenGate(
-            PIXEL_JOB, {"after_loaded_act": "loaded", "after_drained": "drained"}
+            pixel_job_layout(self.config),
+            {"after_loaded_act": "loaded", "after_drained": "drained"},
         )
 
         # Each gate takes a CONV as soon as it is free, without the other: the weights of short
@@ -117,10 +167,12 @@ class DirectCore(wiring.Component):
             loader.job.valid.eq(weight_gate.o.valid),
             weight_gate.o.ready.eq(loader.job.ready),
         ]
-        m.d.comb += [weight_gate.i.p[name].eq(self.conv.p[name]) for name in _WEIGHT_GATE.members]
-        m.d.comb += [pixel_gate.i.p[name].eq(self.conv.p[name]) for name in PIXEL_JOB.members]
-        m.d.comb += [loader.job.p[name].eq(weight_gate.o.p[name]) for name in WEIGHT_JOB.members]
+        for gate in (weight_gate, pixel_gate):
+            m.d.comb += [gate.i.p[name].eq(self.conv.p[name]) for name in gate.layout.members]
+        layout = weight_job_layout(self.config)
+        m.d.comb += [loader.job.p[name].eq(weight_gate.o.p[name]) for name in layout.members]
         connect(m, pixel_gate.o, sequencer.job)
+        no_units = join_gathering(m, self, loader, sequencer)
         m.d.comb += [
             sequencer.weights_ready.eq(loader.ready),
             loader.swap.eq(sequencer.swap),
@@ -148,6 +200,7 @@ class DirectCore(wiring.Component):
                 ~loader.ready,
                 ~sequencer.busy,
                 ~sequencer.wait_weights,
+                *no_units,
             ).all()
         )
         self._build_edges(m, loader, sequencer, mesh)
@@ -164,8 +217,12 @@ class DirectCore(wiring.Component):
         self, m: Module, loader: WeightLoader, sequencer: PixelSequencer, mesh: Mesh
     ) -> None:
         """Delay the flags, so that they reach the array's edge with the data read for them."""
+        if self.config.gather:
+            values = direct_values(m, self.config, sequencer, self.act.data)
+            m.d.comb += [port.eq(value) for port, value in zip(mesh.act, values, strict=True)]
+        else:
+            m.d.comb += mesh.act.eq(self.act.data)
         m.d.comb += [
-            mesh.act.eq(self.act.data),
             mesh.swap.eq(delay(m, sequencer.act_first, SkewedMemory.LATENCY, "swap")),
             mesh.weight.eq(self.weight.data),
             mesh.capture.eq(delay(m, loader.capture, SkewedMemory.LATENCY, "capture")),

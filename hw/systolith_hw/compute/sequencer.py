@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.compute.accumulator import AccumulatorColumn
 from systolith_hw.interface.core import accumulate_layout
+from systolith_hw.interface.gather import ACTIVE_LAYOUT
 from systolith_hw.interface.layouts import instruction_layout
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
@@ -16,7 +17,7 @@ from systolith_hw.primitives.walk import Level, walk
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import FIELDS, Opcode
 
-__all__ = ["PIXEL_JOB", "PixelSequencer"]
+__all__ = ["PIXEL_JOB", "PixelSequencer", "pixel_job_layout"]
 
 _PIXEL_LEVELS = ("x", "y", "n")
 _PASS_LEVELS = ("s", "r", "c")
@@ -32,6 +33,13 @@ PIXEL_JOB = data.StructLayout(
 """The fields of a CONV that the pixel sequencer needs."""
 
 
+def pixel_job_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Return :data:`PIXEL_JOB`, with ``gather`` in the configuration also how to do that."""
+    fields = instruction_layout(Opcode.CONV)
+    more = ("gather", "unsigned") if config.gather else ()
+    return data.StructLayout({**PIXEL_JOB.members, **{name: fields[name].shape for name in more}})
+
+
 def _first_clear(bits: Sequence[Any]) -> list[Any]:
     """Return one bit for each of `bits`, set at the first clear one, and a last: all are set."""
     return [Cat(*bits[:index]).all() & ~bit for index, bit in enumerate(bits)] + [Cat(*bits).all()]
@@ -43,13 +51,16 @@ class PixelSequencer(wiring.Component):
     A pass begins when its weight block is ready and the sums that it adds to are stored. Once begun
     it never waits. The address of a pixel follows two cycles after its issue.
 
+    In a job with ``gather`` c counts the words that the last scan has made. The pass s of each of
+    them adds to the sum s, so ``clear`` holds for the passes of the first word.
+
     Parameters
     ----------
     config : AcceleratorConfig
 
     Members
     -------
-    job : In, stream of :data:`PIXEL_JOB`
+    job : In, stream of :func:`pixel_job_layout`
     weights_ready : In, see WeightLoader
     swap : Out, see WeightLoader
     act_addr : Out, word of the activation buffer
@@ -59,6 +70,8 @@ class PixelSequencer(wiring.Component):
     wait_weights : Out, a pass waits for its weight block, or for the sums of the pass before
     fault : Out, pulse: an address lies beyond the end of the activation buffer or of the bank
     fault_addr : Out, with ``fault``: that address
+    words : In, only with ``gather``: the words that the last scan has made
+    unsigned : Out, only with ``gather``: the activation at ``act_addr`` is 0 to 255
     """
 
     job: stream.Interface
@@ -71,12 +84,19 @@ class PixelSequencer(wiring.Component):
     wait_weights: Signal
     fault: Signal
     fault_addr: Signal
+    words: Signal
+    unsigned: Signal
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         super().__init__(
             {
-                "job": In(stream.Signature(PIXEL_JOB)),
+                **(
+                    {"words": In(ACTIVE_LAYOUT["words"].shape), "unsigned": Out(1)}
+                    if config.gather
+                    else {}
+                ),
+                "job": In(stream.Signature(pixel_job_layout(config))),
                 "weights_ready": In(1),
                 "swap": Out(1),
                 "act_addr": Out(24),
@@ -92,7 +112,7 @@ class PixelSequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         active = Signal()
-        job = Signal(PIXEL_JOB, reset_less=True)
+        job: Any = Signal(pixel_job_layout(self.config), reset_less=True)
         left = {level: Countdown(PIXEL_JOB[f"{level}_count"].width, level) for level in _LEVELS}
         pass_start = Signal()
         first_pass = Signal(reset_less=True)
@@ -129,6 +149,15 @@ class PixelSequencer(wiring.Component):
         # Nothing reads these registers before `active`, so they load the payload, valid or not.
         # Nothing reads their values after the very last pixel either, so no level has to look at
         # the outer ones.
+        counts = {level: self.job.p[f"{level}_count"] for level in _LEVELS}
+        cleared, first_sum = last_pixel, pass_start
+        unit_start = None
+        if self.config.gather:
+            counts["c"] = Mux(self.job.p.gather, self.words, counts["c"])
+            cleared = last_pixel & (~job.gather | last["s"])
+            # A pass begins at the first sum, but those of a gathered unit each at their own.
+            unit_start = Signal(reset_less=True)
+            first_sum = pass_start & (~job.gather | unit_start)
         moves = ~active | issue
         renews = ~active | (last_pixel & last_pass)
         m.d.comb += self.job.ready.eq(moves & renews)
@@ -143,7 +172,7 @@ class PixelSequencer(wiring.Component):
         ]
         with m.If(moves):
             m.d.sync += [pass_start.eq(last_pixel), restart.eq(0)]
-            with m.If(last_pixel):
+            with m.If(cleared):
                 m.d.sync += first_pass.eq(0)
             walk(m, levels)
             with m.If(renews):
@@ -154,16 +183,15 @@ class PixelSequencer(wiring.Component):
                     first_pass.eq(1),
                     restart.eq(1),
                     step.eq(self.job.p.act_base),
-                    advances.eq(
-                        Cat(
-                            _first_clear(
-                                [self.job.p[f"{level}_count"] == 1 for level in _PASS_LEVELS]
-                            )
-                        )
-                    ),
+                    advances.eq(Cat(_first_clear([counts[level] == 1 for level in _PASS_LEVELS]))),
                 ]
                 for level in _LEVELS:
-                    m.d.sync += left[level].load(self.job.p[f"{level}_count"])
+                    m.d.sync += left[level].load(counts[level])
+            if unit_start is not None:
+                with m.If(last_pixel):
+                    m.d.sync += unit_start.eq(last["s"])
+                with m.If(renews):
+                    m.d.sync += unit_start.eq(1)
 
         # Stage 1: the step that leads to this pixel's address, and its flags.
         valid_1 = Signal()
@@ -175,6 +203,16 @@ class PixelSequencer(wiring.Component):
         shift_1 = Signal(reset_less=True)
         bank_1 = Signal(reset_less=True)
         acc_base = Signal(16, reset_less=True)
+        sums_1 = first_1
+        if self.config.gather:
+            sums_1 = Signal(reset_less=True)
+            unsigned_1 = Signal(reset_less=True)
+            unsigned = drive(m, self.unsigned, "unsigned_out")
+            m.d.sync += [
+                sums_1.eq(first_sum),
+                unsigned_1.eq(job.unsigned),
+                unsigned.eq(unsigned_1),
+            ]
         m.d.sync += [
             valid_1.eq(issue),
             delta.eq(step),
@@ -207,7 +245,7 @@ class PixelSequencer(wiring.Component):
         with m.If(valid_1):
             m.d.sync += [
                 act_addr.eq(Mux(absolute, 0, act_addr) + delta),
-                acc_addr.eq(Mux(first_1, acc_base, acc_addr + 1)),
+                acc_addr.eq(Mux(sums_1, acc_base, acc_addr + 1)),
             ]
         act_fault = act_addr >= self.config.act_depth
         m.d.comb += [

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from systolith_hw.interface.buffers import BufferRead, buffer_shape
 from systolith_hw.interface.engine import ComputeState, EngineStatus
+from systolith_hw.interface.gather import Gathering
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.interface.signature import NamedSignature
 from systolith_hw.spec.config import AcceleratorConfig
@@ -73,6 +74,7 @@ class ConvCoreSignature(NamedSignature):
     act, weight : Out, the buffers' read sides
     drain : In, :class:`DrainRead`
     status : Out, done with every CONV whose last sum is in its bank
+    gathering : In, only with ``gather``: :class:`Gathering`
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -84,5 +86,6 @@ class ConvCoreSignature(NamedSignature):
                 "weight": Out(BufferRead(buffer_shape(Buffer.WEIGHT, config))),
                 "drain": In(DrainRead(config)),
                 "status": Out(EngineStatus(ComputeState, regions=False)),
+                **({"gathering": In(Gathering())} if config.gather else {}),
             }
         )

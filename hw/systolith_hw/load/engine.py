@@ -10,10 +10,14 @@ from systolith_hw.bus.bursts import BurstSplitter, RegionWalker
 from systolith_hw.interface.buffers import SINK_JOB, BufferWrite, buffer_shape
 from systolith_hw.interface.bus_layouts import burst_layout, run_layout
 from systolith_hw.interface.engine import EngineStatus, LoadState
+from systolith_hw.interface.gather import Gathering
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
+from systolith_hw.load.active import ActiveRuns
 from systolith_hw.load.linear import LinearWriter
+from systolith_hw.load.scan import ScanWriter
 from systolith_hw.load.table import TableWriter
 from systolith_hw.load.tiles import TileWriter
+from systolith_hw.load.units import RING_FIELDS, UnitWriter
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
@@ -27,7 +31,11 @@ from systolith_hw.stream.queue import Queue
 
 __all__ = ["LoadEngine"]
 
-_JOB_FIELDS = (*SINK_JOB.members, "buffer", "run_words", "runs")
+
+def _job_fields(config: AcceleratorConfig) -> tuple[str, ...]:
+    """Return the fields of a LOAD that the side of the sinks needs."""
+    gathering = ("scan", *RING_FIELDS.members) if config.gather else ()
+    return (*SINK_JOB.members, "buffer", "run_words", "runs", *gathering)
 
 
 class LoadEngine(wiring.Component):
@@ -50,6 +58,7 @@ class LoadEngine(wiring.Component):
     act, weight, param : Out, the buffers' write sides
     table : Out, only with ``functions``: the tables' write side
     status : Out, done with every LOAD whose last word is on its way into its buffer
+    gathering : Out, only with ``gather``: :class:`Gathering`
     """
 
     load: stream.Interface
@@ -61,6 +70,7 @@ class LoadEngine(wiring.Component):
     param: Any
     table: Any
     status: Any
+    gathering: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -79,6 +89,7 @@ class LoadEngine(wiring.Component):
                     else {}
                 ),
                 "status": Out(EngineStatus(LoadState, regions=True)),
+                **({"gathering": Out(Gathering())} if config.gather else {}),
             }
         )
 
@@ -100,7 +111,8 @@ class LoadEngine(wiring.Component):
             data.StructLayout({"run": run_layout(config), "buffer": 2}), LOAD_RUNS
         )
         fields = instruction_layout(Opcode.LOAD, config)
-        queued_job = data.StructLayout({name: fields[name].shape for name in _JOB_FIELDS})
+        job_fields = _job_fields(config)
+        queued_job = data.StructLayout({name: fields[name].shape for name in job_fields})
         m.submodules.jobs = jobs = Queue(queued_job, LOAD_JOBS)
         connect(m, flipped(self.load), gate.i)
         connect(m, splitter.burst, flipped(self.burst))
@@ -115,18 +127,29 @@ class LoadEngine(wiring.Component):
             walker.region.p.kind.eq(gate.o.p.buffer),
         ]
         m.d.comb += [walker.region.p[name].eq(gate.o.p[name]) for name in REGION_FIELDS]
-        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in _JOB_FIELDS]
+        m.d.comb += [jobs.i.p[name].eq(gate.o.p[name]) for name in job_fields]
 
         kind = Signal(2, reset_less=True)
         with m.If(walker.region.valid & walker.region.ready):
             m.d.sync += kind.eq(walker.region.p.kind)
+        source, filter_ = walker.run, None
+        if config.gather:
+            m.submodules.active_runs = filter_ = ActiveRuns(config)
+            connect(m, walker.run, filter_.i)
+            m.d.comb += [
+                filter_.begin.eq(walker.region.valid & walker.region.ready),
+                filter_.gather.eq(gate.o.p.gather),
+                filter_.units.eq(gate.o.p.units),
+                filter_.free.eq(self.gathering.free),
+            ]
+            source = filter_.o
         fork = splitter.run.ready & runs.i.ready
         m.d.comb += [
-            walker.run.ready.eq(fork),
-            splitter.run.valid.eq(walker.run.valid & fork),
-            splitter.run.p.eq(walker.run.p),
-            runs.i.valid.eq(walker.run.valid & fork),
-            runs.i.p.run.eq(walker.run.p),
+            source.ready.eq(fork),
+            splitter.run.valid.eq(source.valid & fork),
+            splitter.run.p.eq(source.p),
+            runs.i.valid.eq(source.valid & fork),
+            runs.i.p.run.eq(source.p),
             runs.i.p.buffer.eq(kind),
         ]
 
@@ -136,7 +159,7 @@ class LoadEngine(wiring.Component):
             unpacker = Unpacker(config.bus_bytes, size)
             m.submodules[f"unpacker_{buffer.name.lower()}"] = unpackers[buffer] = unpacker
         active = self._build_unpacking(m, runs, unpackers)
-        idle = self._build_sinks(m, gate, jobs, unpackers)
+        idle = self._build_sinks(m, gate, jobs, unpackers, filter_)
         m.d.sync += self.status.rest.eq(
             Cat(
                 gate.i.ready,
@@ -202,21 +225,37 @@ class LoadEngine(wiring.Component):
         return active
 
     def _build_sinks(
-        self, m: Module, gate: TokenGate, jobs: Queue, unpackers: dict[Buffer, Unpacker]
+        self,
+        m: Module,
+        gate: TokenGate,
+        jobs: Queue,
+        unpackers: dict[Buffer, Unpacker],
+        filter_: ActiveRuns | None,
     ) -> Signal:
         """Let the words of one instruction after the other flow into its buffer's sink.
 
         Returns whether no instruction is under way.
         """
         config = self.config
-        sinks = {
-            Buffer.ACT: TileWriter(config),
-            Buffer.WEIGHT: LinearWriter(Buffer.WEIGHT, config),
-            Buffer.PARAM: LinearWriter(Buffer.PARAM, config),
+        # Each with the unpacker whose words it takes, and the condition of its jobs.
+        first = jobs.o.p
+        weights = UnitWriter(config) if config.gather else LinearWriter(Buffer.WEIGHT, config)
+        uses: dict[str, tuple[Any, Buffer, Any]] = {
+            "act": (TileWriter(config), Buffer.ACT, first.buffer == Buffer.ACT.value),
+            "weight": (weights, Buffer.WEIGHT, first.buffer == Buffer.WEIGHT.value),
+            "param": (
+                LinearWriter(Buffer.PARAM, config),
+                Buffer.PARAM,
+                first.buffer == Buffer.PARAM.value,
+            ),
         }
-        ports = {Buffer.ACT: self.act, Buffer.WEIGHT: self.weight, Buffer.PARAM: self.param}
+        if config.gather:
+            scans = uses["act"][2] & first.scan
+            uses["act"] = (*uses["act"][:2], uses["act"][2] & ~first.scan)
+            uses["scan"] = (ScanWriter(config), Buffer.ACT, scans)
         if config.functions:
-            sinks[Buffer.TABLE], ports[Buffer.TABLE] = TableWriter(config), self.table
+            table = first.buffer == Buffer.TABLE.value
+            uses["table"] = (TableWriter(config), Buffer.PARAM, table)
         # There is no current instruction. This is a register, since everything that begins one
         # waits for it: the end of the one before is known late in its cycle, and would have to
         # reach all of that.
@@ -224,30 +263,46 @@ class LoadEngine(wiring.Component):
         # The last word of a region, known from a register.
         final = Signal(reset_less=True)
         m.d.comb += jobs.o.ready.eq(idle)
-        for buffer, sink in sinks.items():
-            m.submodules[f"sink_{buffer.name.lower()}"] = sink
-            if config.functions and buffer in (Buffer.PARAM, Buffer.TABLE):
-                m.d.comb += [
-                    sink.word.valid.eq(unpackers[Buffer.PARAM].o.valid),
-                    sink.word.p.eq(unpackers[Buffer.PARAM].o.p),
-                ]
-            else:
-                connect(m, unpackers[buffer].o, sink.word)
-            connect(m, sink.write, flipped(ports[buffer]))
+        takers: dict[Buffer, list[Any]] = {}
+        for name, (sink, source, chosen) in uses.items():
+            m.submodules[f"sink_{name}"] = sink
+            takers.setdefault(source, []).append(sink)
             m.d.comb += [
-                sink.job.valid.eq(jobs.o.valid & (jobs.o.p.buffer == buffer.value) & idle),
+                sink.job.valid.eq(jobs.o.valid & chosen & idle),
                 sink.last.eq(final),
             ]
             m.d.comb += [sink.job.p[name].eq(jobs.o.p[name]) for name in SINK_JOB.members]
-        if config.functions:
-            both = sinks[Buffer.PARAM].word.ready | sinks[Buffer.TABLE].word.ready
-            m.d.comb += unpackers[Buffer.PARAM].o.ready.eq(both)
+        for source, those in takers.items():
+            words = unpackers[source].o
+            if len(those) == 1:
+                connect(m, words, those[0].word)
+                continue
+            for sink in those:
+                m.d.comb += [sink.word.valid.eq(words.valid), sink.word.p.eq(words.p)]
+            m.d.comb += words.ready.eq(Cat(sink.word.ready for sink in those).any())
+        sinks = {name: sink for name, (sink, _, _) in uses.items()}
+        self._build_writes(m, sinks)
+        if filter_ is not None:
+            scan, weights = sinks["scan"], sinks["weight"]
+            connect(m, scan.mask, filter_.mask)
+            m.d.comb += [weights.ring[name].eq(first[name]) for name in RING_FIELDS.members]
+            m.d.comb += [
+                filter_.asked.eq(gate.o.valid & gate.o.ready & gate.o.p.scan),
+                filter_.done.eq(scan.finish),
+                self.gathering.active.eq(scan.active),
+                self.gathering.complete.eq(weights.complete),
+            ]
         taken = Cat(sink.taken for sink in sinks.values()).any()
         finish = Cat(sink.finish for sink in sinks.values()).any()
         with m.If(finish):
             m.d.sync += idle.eq(1)
 
         # The words of a region are counted, whichever sink takes them.
+        counts = {name: first[name] for name in ("run_words", "runs", "planes")}
+        if config.gather:
+            # Of a gathering region's runs the active ones come.
+            active = self.gathering.active.inputs
+            counts["runs"] = Mux(first.gather, active, counts["runs"])
         sizes: Any = Signal(
             data.StructLayout({name: len(jobs.o.p[name]) for name in ("run_words", "runs")}),
             reset_less=True,
@@ -260,6 +315,8 @@ class LoadEngine(wiring.Component):
         next_words = Mux(words.last, sizes.run_words == 1, words.left == 1)
         next_runs = Mux(row_done, sizes.runs == 1, Mux(words.last, runs.left == 1, runs.last))
         next_planes = Mux(row_done, planes.left == 1, planes.last)
+        if config.gather:
+            m.d.comb += sinks["weight"].run_last.eq(words.last)
         with m.If(taken):
             m.d.sync += final.eq(next_words & next_runs & next_planes)
             walk(
@@ -269,15 +326,16 @@ class LoadEngine(wiring.Component):
             )
         # Nothing reads these before a word is taken, so they load the payload, valid or not.
         with m.If(idle):
-            first = jobs.o.p
             m.d.sync += [
                 idle.eq(~jobs.o.valid),
-                sizes.run_words.eq(first.run_words),
-                sizes.runs.eq(first.runs),
-                *words.load(first.run_words),
-                *runs.load(first.runs),
-                *planes.load(first.planes),
-                final.eq((first.run_words == 1) & (first.runs == 1) & (first.planes == 1)),
+                sizes.run_words.eq(counts["run_words"]),
+                sizes.runs.eq(counts["runs"]),
+                *words.load(counts["run_words"]),
+                *runs.load(counts["runs"]),
+                *planes.load(counts["planes"]),
+                final.eq(
+                    (counts["run_words"] == 1) & (counts["runs"] == 1) & (counts["planes"] == 1)
+                ),
             ]
 
         # A miscount: a sink wants a word after its region is spent, or ends before it is. `spent`
@@ -305,6 +363,9 @@ class LoadEngine(wiring.Component):
 
         with m.If(Cat(sink.busy for sink in sinks.values()).any()):
             m.d.comb += status.state.eq(LoadState.BUSY)
+        if filter_ is not None:
+            with m.Elif(filter_.waits):
+                m.d.comb += status.state.eq(LoadState.WAIT_COMPUTE)
         with m.Elif(~idle | jobs.o.valid):
             m.d.comb += status.state.eq(LoadState.WAIT_MEMORY)
         with m.Elif(gate.waiting[0]):
@@ -312,3 +373,23 @@ class LoadEngine(wiring.Component):
         with m.Elif(gate.waiting[1:].any()):
             m.d.comb += status.state.eq(LoadState.WAIT_STORE)
         return idle
+
+    def _build_writes(self, m: Module, sinks: dict[str, Any]) -> None:
+        """Connect each sink's writes with its buffer; two sinks write activations."""
+        connect(m, sinks["weight"].write, flipped(self.weight))
+        connect(m, sinks["param"].write, flipped(self.param))
+        if self.config.functions:
+            connect(m, sinks["table"].write, flipped(self.table))
+        tiles = sinks["act"].write
+        if not self.config.gather:
+            connect(m, tiles, flipped(self.act))
+            return
+        scans = sinks["scan"].write
+        addr = drive(m, self.act.addr, "act_addr_out")
+        value = drive(m, self.act.data, "act_data_out")
+        chosen = scans.en.any()
+        m.d.sync += [
+            addr.eq(Mux(chosen, scans.addr, tiles.addr)),
+            value.as_value().eq(Mux(chosen, scans.data.as_value(), tiles.data.as_value())),
+            self.act.en.eq(scans.en | tiles.en),
+        ]

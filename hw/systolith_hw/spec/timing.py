@@ -19,6 +19,7 @@ __all__ = [
     "DRAIN_WORDS",
     "LOAD_JOBS",
     "LOAD_RUNS",
+    "MASK_START",
     "PATCH_POST",
     "POST",
     "READ_BEATS",
@@ -81,6 +82,9 @@ LOAD_RUNS = 16
 
 LOAD_JOBS = 8
 """LOADs that the load engine may have requested and not yet begun to write to a buffer."""
+
+MASK_START = 3
+"""From the end of the last scan, or the begin of a gathering region, to its first mask bit."""
 
 READ_BEATS = 4
 """Beats of the queue behind the read channel."""

@@ -177,20 +177,26 @@ class Drain(wiring.Component):
             level("dy", addr.eq(addr + job.dy_step)),
         ]
         first_group = [group.eq(0), group_last.eq(groups == 1)]
-        next_group = [group.eq(group + 1), group_last.eq(group == groups - 2), addr.eq(base)]
+        following_group = [group.eq(group + 1), group_last.eq(group == groups - 2), addr.eq(base)]
         next_word = Mux(last_place, job.acc_base, base + step)[:16]
+        next_group = column_group + groups
+        if self.config.gather:
+            # The next block of stacked sums: in the next columns, or again in the first ones.
+            wraps = job.stacked & (column_group == self.config.cols // lanes - groups)
+            next_word = Mux(job.stacked, base + wraps, next_word)[:16]
+            next_group = Mux(wraps, 0, next_group)
         with m.If(issue):
             m.d.sync += [window_first.eq(window_last), word_first.eq(word_last)]
             walk(
                 m,
-                [*window, Level(group_last, first_group, next_group)],
+                [*window, Level(group_last, first_group, following_group)],
                 end=[addr.eq(next_word), base.eq(next_word)],
             )
             with m.If(word_last & last_place):
                 m.d.sync += [
                     *blocks.advance(),
                     param_word.eq(param_word + groups),
-                    column_group.eq(column_group + groups),
+                    column_group.eq(next_group),
                 ]
         with m.If(word_done):
             walk(m, [level("x"), level("y"), level("n")])

@@ -20,7 +20,7 @@ from systolith_hw.spec.winograd import LANES, OUTPUTS, PATCH
 from systolith_hw.store.drain import Drain
 from systolith_sim.testing.patches import direct_sums, lane_sums, random_patches
 
-__all__ = ["DrainBench", "DrainJob", "patches_job", "windows_job"]
+__all__ = ["DrainBench", "DrainJob", "patches_job", "stacked_job", "windows_job"]
 
 LEVELS = ("dx", "dy", "x", "y", "n")
 
@@ -43,12 +43,19 @@ class DrainJob:
             values |= {f"{level}_count": count, f"{level}_step": step % (1 << 16)}
         if config.winograd:
             values = {"winograd": 0, "pool": 0, "width": 0, "height": 0, **values}
+        if config.gather:
+            values = {"stacked": 0, **values}
         return values
 
 
 def windows_job(counts: Sequence[int], strides: Sequence[int], **fields: int) -> DrainJob:
     """Return a job of windows; fields that are not given change nothing."""
     return DrainJob(counts, strides, {**_DEFAULTS, **fields})
+
+
+def stacked_job(blocks: int, **fields: int) -> DrainJob:
+    """Return a job of `blocks` stacked blocks."""
+    return windows_job((1,) * 5, (0,) * 5, blocks=blocks, stacked=1, **fields)
 
 
 def patches_job(width: int, height: int, images: int = 1, **fields: int) -> DrainJob:
@@ -127,8 +134,16 @@ class DrainBench(wiring.Component):
                 ctx.set(drain.drain.sum[lane], int(self.banks[bank, addr, column]) if inside else 0)
 
     def words(self, job: DrainJob) -> list[tuple[int, ...]]:
-        """Return the words of a job of windows, as tuples of channels."""
-        fields = job.fields
+        """Return the words of a job of windows or of stacked blocks, as tuples of channels."""
+        fields, config = job.fields, self.config
+        if fields.get("stacked"):
+            sums = self.banks[fields["bank"], fields["acc_base"] :].reshape(-1)
+            channels = fields["blocks"] * config.block
+            values = [self._requantized(sums[i], i, job) for i in range(channels)]
+            return [
+                tuple(values[first : first + config.block])
+                for first in range(0, channels, config.block)
+            ]
         words = []
         for b in range(fields["blocks"]):
             for n, y, x in product(*(range(count) for count in job.counts[:1:-1])):

@@ -9,7 +9,7 @@ import pytest
 from systolith_hw.spec.timing import DRAIN_WORDS
 from systolith_hw.store.drain import Drain
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.drain_bench import DrainBench, windows_job
+from systolith_sim.testing.drain_bench import DrainBench, stacked_job, windows_job
 from systolith_sim.testing.streams import simulate, stream_get, stream_put, trace
 
 
@@ -44,9 +44,28 @@ CONFIGS = [(4, 4, 4), (4, 4, 1), (4, 8, 2), (8, 4, 2), (3, 6, 1)]
 @pytest.mark.parametrize(("stall_in", "stall_out"), [(0.0, 0.0), (0.95, 0.0), (0.0, 0.9)])
 def test_words_are_pooled_requantised_blocks(rows, cols, lanes, stall_in, stall_out):
     config = small_config(rows, cols, post_lanes=lanes)
-    bench = DrainBench(config, seed=cols)
+    check_words(config, example_jobs(config), stall_in, stall_out)
+
+
+@pytest.mark.parametrize(("rows", "cols", "lanes"), [(4, 4, 4), (4, 8, 2), (8, 4, 2), (3, 6, 1)])
+@pytest.mark.parametrize("stall_out", [0.0, 0.9])
+def test_stacked_blocks_are_one_address_further_each(rows, cols, lanes, stall_out):
+    config = small_config(rows, cols, post_lanes=lanes, gather=16 * min(rows, cols))
+    groups = config.col_groups
+    jobs = [
+        stacked_job(4 * groups, param_base=0, zero_point=5, low=-90, high=99),
+        windows_job((1, 1, 6, 1, 1), (0, 0, 1, 0, 0), blocks=groups, bank=1),
+        stacked_job(3 * groups - groups // 2, acc_base=7, bank=1, param_base=cols),
+        stacked_job(1, acc_base=63),
+        windows_job((2, 2, 2, 1, 1), (1, 2, 4, 0, 0), blocks=groups),
+    ]
+    check_words(config, jobs, 0.0, stall_out)
+
+
+def check_words(config, jobs, stall_in, stall_out):
+    """Check the words of jobs, their ends, and that every job is drained once."""
+    bench = DrainBench(config, seed=config.cols)
     drain = bench.drain
-    jobs = example_jobs(config)
     expected = [word for job in jobs for word in bench.words(job)]
     words, ends = [], []
     pulses = []

@@ -6,10 +6,15 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 
-from systolith_hw.compute.core import chain_columns
+from systolith_hw.compute.core import (
+    chain_columns,
+    direct_values,
+    join_gathering,
+    weight_gate_layout,
+)
 from systolith_hw.compute.mesh import Mesh
-from systolith_hw.compute.sequencer import PIXEL_JOB, PixelSequencer
-from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader
+from systolith_hw.compute.sequencer import PixelSequencer, pixel_job_layout
+from systolith_hw.compute.weights import WEIGHT_JOB, WeightLoader, weight_job_layout
 from systolith_hw.compute.winograd.kernels import KernelSource
 from systolith_hw.compute.winograd.lanes import LANE_JOB, LaneSequencer
 from systolith_hw.compute.winograd.patches import PatchSource
@@ -25,8 +30,6 @@ from systolith_hw.stream.gate import TokenGate
 
 __all__ = ["WinogradCore"]
 
-_WEIGHT_GATE = data.StructLayout({**WEIGHT_JOB.members, "after_loaded_weight": 24})
-_PIXEL_GATE = data.StructLayout({**PIXEL_JOB.members, "patches": LANE_JOB["patches"].shape})
 _LANE_GATE = data.StructLayout({**LANE_JOB.members, "after_loaded_act": 24, "after_drained": 24})
 
 
@@ -69,6 +72,7 @@ class WinogradCore(wiring.Component):
     weight: Any
     drain: Any
     status: Any
+    gathering: Any
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
@@ -78,9 +82,12 @@ class WinogradCore(wiring.Component):
         m = Module()
         config = self.config
         parts = _Parts(
-            weight_gate=TokenGate(_WEIGHT_GATE, {"after_loaded_weight": "loaded"}),
+            weight_gate=TokenGate(weight_gate_layout(config), {"after_loaded_weight": "loaded"}),
             pixel_gate=TokenGate(
-                _PIXEL_GATE, {"after_loaded_act": "loaded", "after_drained": "drained"}
+                data.StructLayout(
+                    {**pixel_job_layout(config).members, "patches": LANE_JOB["patches"].shape}
+                ),
+                {"after_loaded_act": "loaded", "after_drained": "drained"},
             ),
             lane_gate=TokenGate(
                 _LANE_GATE, {"after_loaded_act": "loaded", "after_drained": "drained"}
@@ -107,7 +114,8 @@ class WinogradCore(wiring.Component):
         accumulate = self._build_edges(m, parts, winograd)
         done = chain_columns(m, config, accumulate, parts.mesh, self.drain)
         m.d.comb += self.status.done.eq(done)
-        self._build_status(m, parts, given, winograd)
+        no_units = join_gathering(m, self, parts.loader, parts.sequencer)
+        self._build_status(m, parts, given, winograd, no_units)
         return m
 
     def _build_dispatch(
@@ -135,14 +143,15 @@ class WinogradCore(wiring.Component):
         with m.If(winograd):
             m.d.comb += [
                 loader.job.valid.eq(blocks.valid),
-                loader.job.p.eq(blocks.p),
+                *(loader.job.p[name].eq(blocks.p[name]) for name in WEIGHT_JOB.members),
                 blocks.ready.eq(loader.job.ready),
                 kernel_job.valid.eq(weight.valid),
                 weight.ready.eq(kernel_job.ready),
             ]
         with m.Else():
             m.d.comb += [loader.job.valid.eq(weight.valid), weight.ready.eq(loader.job.ready)]
-            m.d.comb += [loader.job.p[name].eq(weight.p[name]) for name in WEIGHT_JOB.members]
+            layout = weight_job_layout(self.config)
+            m.d.comb += [loader.job.p[name].eq(weight.p[name]) for name in layout.members]
         m.d.comb += [kernel_job.p[name].eq(weight.p[name]) for name in TAP_JOB.members]
         m.d.comb += [
             sequencer.job.valid.eq(pixel.valid),
@@ -153,7 +162,8 @@ class WinogradCore(wiring.Component):
             parts.lanes.job.valid.eq(lane.valid),
             lane.ready.eq(parts.lanes.job.ready),
         ]
-        m.d.comb += [sequencer.job.p[name].eq(pixel.p[name]) for name in PIXEL_JOB.members]
+        layout = pixel_job_layout(self.config)
+        m.d.comb += [sequencer.job.p[name].eq(pixel.p[name]) for name in layout.members]
         m.d.comb += [parts.lanes.job.p[name].eq(lane.p[name]) for name in LANE_JOB.members]
         return given
 
@@ -196,19 +206,26 @@ class WinogradCore(wiring.Component):
             mesh.swap.eq(delay(m, first, SkewedMemory.LATENCY, "swap")),
             mesh.capture.eq(delay(m, capture, SkewedMemory.LATENCY, "capture")),
         ]
+        acts = direct_values(m, self.config, sequencer, self.act.data)
+        weights = [value.as_signed() for value in self.weight.data]
         edge = delay(m, winograd, SkewedMemory.LATENCY, "edge")
         for name, port, direct, ring in (
-            ("row", mesh.act, self.act.data, parts.patches.read.data),
-            ("column", mesh.weight, self.weight.data, parts.kernels.read.data),
+            ("row", mesh.act, acts, parts.patches.read.data),
+            ("column", mesh.weight, weights, parts.kernels.read.data),
         ):
             chosen = edge
             for index, value in enumerate(port):
-                m.d.comb += value.eq(Mux(chosen, ring[index], direct[index].as_signed()))
+                m.d.comb += value.eq(Mux(chosen, ring[index], direct[index]))
                 chosen = delay(m, chosen, 1, f"edge_{name}_{index}")
         return accumulate
 
     def _build_status(
-        self, m: Module, parts: _Parts, given: dict[str, Signal], winograd: Signal
+        self,
+        m: Module,
+        parts: _Parts,
+        given: dict[str, Signal],
+        winograd: Signal,
+        no_units: list[Any],
     ) -> None:
         """Drive the status: the core's state, whether it is at rest, and addresses out of range."""
         status, loader, kernels = self.status, parts.loader, parts.kernels
@@ -239,6 +256,7 @@ class WinogradCore(wiring.Component):
                 ~lanes.busy,
                 ~lanes.wait_weights,
                 ~lanes.wait_chunk,
+                *no_units,
             ).all()
         )
         faults = (

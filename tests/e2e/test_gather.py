@@ -1,0 +1,87 @@
+"""Fully connected layers that gather their weights in the RTL: memory is the emulator's."""
+
+import os
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_gather import random_dense_qgraph, random_gather_config
+from systolith_host.lab.random_networks import random_input, run_program
+from systolith_host.network.golden import run_golden
+from systolith_host.program.instructions import layer_instructions
+from systolith_host.runtime.rtl.simulate import simulate
+from systolith_hw.spec.isa import Opcode
+from systolith_sim.emulator.device import Emulator
+from systolith_sim.memory.timing import MemoryTiming
+from systolith_sim.testing.configs import small_config
+
+SEED = os.environ.get("SYSTOLITH_SEED")
+
+
+def gathers(program):
+    return any(
+        one.opcode is Opcode.CONV and one["gather"]
+        for layer in program.layers
+        for one in layer_instructions(program, layer)
+    )
+
+
+def draw(rng, config=None):
+    """Return a random layer that gathers, its program and its image."""
+    for _ in range(200):
+        chosen = config or random_gather_config(rng)
+        qgraph = random_dense_qgraph(rng)
+        try:
+            program = compile_network(qgraph, chosen, density=0.01)
+        except ShortageError:
+            continue
+        if gathers(program) and sum(one.predicted_cycles for one in program.layers) < 8000:
+            return qgraph, program, random_input(rng, qgraph, 1)
+    raise AssertionError("none of 200 layers gathers")
+
+
+def check(rng, qgraph, program, images, simulator, folder):
+    emulator = Emulator(program.config, program.memory_size, strict=True)
+    run_program(program, emulator, images)
+    image = folder / "image"
+    program.write_image(image)
+    place = program.places[program.input]
+    with image.open("r+b") as file:
+        file.seek(place.address)
+        file.write(place.pack(images).tobytes())
+    timing = MemoryTiming(
+        latency=rng.choice([2, 5, 40]),
+        bytes_per_cycle=rng.choice([None, program.config.bus_bytes / 3]),
+        stalls=rng.choice([0.0, 0.3]),
+        seed=rng.randint(1, 1000),
+    )
+    counters = simulate(program, None, image, simulator=simulator, memory=timing)
+    memory = np.fromfile(image, np.uint8)
+    golden = run_golden(qgraph, images)
+    for name, place in program.places.items():
+        values = place.unpack(memory[place.address : place.address + place.size])
+        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    np.testing.assert_array_equal(memory, emulator.memory)
+    for layer, counted in zip(program.layers, counters, strict=True):
+        for engine, states in counted.states.items():
+            assert sum(states.values()) == counted.cycles, f"{layer.name}: {engine}"
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("number", range(2))
+def test_icarus_gathers_on_random_configurations(number, tmp_path):
+    seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
+    print(f"SYSTOLITH_SEED={seed}")
+    rng = random.Random(seed)
+    config = None
+    if number:
+        config = replace(
+            small_config(4, 4, gather=512, act_depth=1024, weight_depth=300, param_depth=64),
+            acc_depth=150,
+            winograd=4,
+        )
+    check(rng, *draw(rng, config), "icarus", tmp_path)
