@@ -153,41 +153,42 @@ class Controller(wiring.Component):
         idle_cycles = Signal(32)
 
         # Signals from all over the accelerator take a cycle to get here.
-        fetched = Signal(32, reset_less=True)
+        fetched = Signal()
         dispatched = Signal(len(self.dispatched))
         activity = Signal()
         m.d.sync += [
-            fetched.eq(self.fetched),
+            fetched.eq(self.fetched == self.count),
             dispatched.eq(self.dispatched),
             activity.eq(self.activity),
             broken.eq(self.broken),
         ]
 
         names = list(PROGRESS_LAYOUT.members)
-        queued = [Signal(COUNTER_BITS, name=f"queued_{index}") for index in range(3)]
         progress = {name: Signal(COUNTER_BITS, name=name) for name in names}
         for index, name in enumerate(names):
             with m.If(self.finished[index]):
                 m.d.sync += progress[name].eq(progress[name] + 1)
             m.d.comb += self.progress[name].eq(progress[name])
-        for index, counter in enumerate(queued):
-            with m.If(dispatched[index]):
-                m.d.sync += counter.eq(counter + 1)
+        # To compare counts takes too long: their difference is counted, and it is known to be 0.
+        open_work = {name: Signal(COUNTER_BITS, name=f"open_{name}") for name in names}
+        settled = {name: Signal(init=1, name=f"settled_{name}") for name in names}
+        queues = {"loaded": 0, "computed": 1, "drained": 2, "stored": 2}
+        for index, name in enumerate(names):
+            came, went = dispatched[queues[name]], self.finished[index]
+            with m.If(came & ~went):
+                m.d.sync += open_work[name].eq(open_work[name] + 1)
+                m.d.sync += settled[name].eq(open_work[name].all())
+            with m.Elif(went & ~came):
+                m.d.sync += open_work[name].eq(open_work[name] - 1)
+                m.d.sync += settled[name].eq(open_work[name] == 1)
         finished = Signal()
         counted = Signal()
         complete = Signal()
-        m.d.comb += finished.eq(
-            (fetched == self.count)
-            & (queued[0] == progress["loaded"])
-            & (queued[1] == progress["computed"])
-            & (queued[2] == progress["drained"])
-            & (queued[2] == progress["stored"])
-            & self.quiet
-        )
+        m.d.comb += finished.eq(fetched & Cat(settled.values()).all() & self.quiet)
         m.d.sync += [
             counted.eq(finished),
             complete.eq(finished & self.rest.all()),
-            self.stores_pending.eq(dispatched[2] | (queued[2] != progress["stored"])),
+            self.stores_pending.eq(dispatched[2] | ~settled["stored"]),
         ]
 
         expired = (self.watchdog != 0) & (idle_cycles >= self.watchdog)
@@ -243,7 +244,9 @@ class Controller(wiring.Component):
                         self.error_info.eq(0),
                         settle.eq(SETTLE),
                     ]
-                    m.d.sync += [signal.eq(0) for signal in (*queued, *progress.values())]
+                    counts = (*progress.values(), *open_work.values())
+                    m.d.sync += [signal.eq(0) for signal in counts]
+                    m.d.sync += [signal.eq(1) for signal in settled.values()]
                     m.next = "RUN"
             with m.State("RUN"):  # until everything is done, a fault, or a reset
                 # All is done, but an engine is not at rest: only pipelines may still be emptying.
