@@ -13,6 +13,7 @@ from systolith_host.frontend.images import image_batch
 from systolith_host.frontend.vgg import build_network
 from systolith_host.frontend.weights import random_weights
 from systolith_host.network.golden import run_golden
+from systolith_host.program.inside import Part
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize, quantize_input
 from systolith_host.runtime import emulator
@@ -104,8 +105,8 @@ def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkey
 @pytest.mark.parametrize(
     ("made", "given"),
     [
-        ((), {"joined"}),
-        (("a",), {"inner"}),
+        ((), {"a", "b", "c"}),
+        (("a",), {"b", "c"}),
         (("b",), {"a", "c"}),
         (("b", "c"), {"a"}),
         (("a", "b", "c"), set()),
@@ -113,12 +114,12 @@ def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkey
     ],
 )
 def test_of_a_joined_tensor_the_rest_is_given(case, made, given):
-    """Layers may make some of the tensors inside, also of those that stand inside of another."""
-    parts = {"joined": ("a", "inner"), "inner": ("b", "c")}
+    """Layers may make some of the tensors inside."""
+    parts = {"joined": tuple(Part(name, at, at + 1) for at, name in enumerate("abc"))}
     first = case[0].layers[0]
     makers = [dataclasses.replace(first, output=name) for name in made]
     reader = dataclasses.replace(first, input="joined", output="y")
-    tensors = {name: np.zeros(1) for name in ("joined", "a", "inner", "b", "c", first.input)}
+    tensors = {name: np.zeros(1) for name in ("joined", "a", "b", "c", first.input)}
     (job,) = plan_jobs([*makers, reader], tensors, sequential=True, parts=parts)
     assert job.inputs.keys() - {first.input} == given
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,7 @@ def test_a_roof_for_winograd_is_four_times_as_high(data):
 
 def test_both_roofs_reach_the_end_of_the_axis(data):
     figure = roofline(data.points, [], 4096, 8.0, winograd=True)
-    ends = [trace.x[-1] for trace in figure.data if "roof" in (trace.name or "")]
+    lines: Any = figure.data
+    ends = [line.x[-1] for line in lines if "roof" in (line.name or "")]
     end = 10 ** figure.layout.xaxis.range[1]
     assert ends == pytest.approx([end, end])
