@@ -213,3 +213,59 @@ def memory_efficiency(
         with ProgressLog(error_console()) as log:
             moved, pins = measure_efficiency(target, STAND_INS[name], log)
         show(f"{name}, {target.name}: {moved:.1f} of {pins:.0f} MB/s, {moved / pins:.1%}")
+
+
+@lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab metrics --check\n\n"
+    "  systolith lab metrics --check --no-synthesis\n\n"
+    "  systolith lab metrics --board build/ecpix5/report.json"
+)
+def metrics(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; say what differs from the file.")
+    ] = False,
+    synthesis: Annotated[
+        bool, typer.Option(help="Also count resources on an ECP5; some minutes.")
+    ] = True,
+    board: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="The report.json of a build, for its clocks; repeat it for more."
+        ),
+    ] = None,
+    file: Annotated[Path, typer.Option(metavar="FILE", help="The golden metrics.")] = Path(
+        "tests/golden_metrics.json"
+    ),
+) -> None:
+    """Measure the golden metrics: cycles and bytes of networks on each preset, and resources.
+
+    Clocks of boards come from builds. What is not measured stays in the file as it is.
+
+    Exit status: 1 if a figure differs with --check.
+    """
+    need("lab metrics", "explore")
+    if synthesis:
+        need("lab metrics", "sim", "amaranth", "pyosys")
+    from systolith_host.lab.metrics import (
+        SYNTHESISED,
+        differences,
+        measure,
+        read_metrics,
+        write_metrics,
+    )
+
+    wanted = read_metrics(file) if check or file.exists() else {}
+    check_targets(file)
+    with ProgressLog(error_console()) as log:
+        found = measure(PRESETS, SYNTHESISED if synthesis else (), board or (), log.stage)
+    changed = differences(wanted, found)
+    for line in changed:
+        show(line)
+    if check:
+        show(f"{len(changed)} figures differ from {file}")
+        if changed:
+            raise typer.Exit(MISMATCH)
+        return
+    write_metrics({part: wanted.get(part, {}) | found[part] for part in found}, file)
+    show(f"{file}: {len(changed)} figures changed")

@@ -13,7 +13,7 @@ from systolith_host.fpga.synthesis import resources, synthesise
 from systolith_hw.spec.config import AcceleratorConfig, least_out_depth
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["CONFIGS", "fill_grid", "gateware_hash", "write_grid"]
+__all__ = ["CONFIGS", "fill_grid", "gateware_hash", "synthesise_config", "write_grid"]
 
 _AXES = (
     "rows",
@@ -79,7 +79,8 @@ def gateware_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def _synthesise(config: AcceleratorConfig) -> tuple[dict[str, int], float]:
+def synthesise_config(config: AcceleratorConfig) -> tuple[dict[str, int], float]:
+    """Return the resources of an accelerator alone on an ECP5, and the seconds of its synthesis."""
     # Amaranth takes a second to import.
     from systolith_hw.accelerator import Accelerator
     from systolith_hw.generate import component_rtlil
@@ -125,7 +126,7 @@ def fill_grid(limit: int, again: bool, grid: Path, say: Callable[[str], None]) -
         if config.fingerprint not in found or (again and found[config.fingerprint].gateware != now)
     ]
     for number, config in enumerate(wanted[:limit], start=1):
-        used, seconds = _synthesise(config)
+        used, seconds = synthesise_config(config)
         found[config.fingerprint] = Sample(config, now, used)
         order = [found[one.fingerprint] for one in CONFIGS if one.fingerprint in found]
         write_grid(order, grid)
