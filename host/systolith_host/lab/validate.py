@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from systolith_host.compiler import compile_network
@@ -276,6 +277,7 @@ def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
     """
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_prop_cycle(color=colormaps["tab20"].colors)  # a colour for each of the groups
     for group in dict.fromkeys(name for _, _, name in points):
         mine = [(measured, model) for measured, model, name in points if name == group]
         axes.scatter(*zip(*mine, strict=True), s=14, alpha=0.6, label=group)
