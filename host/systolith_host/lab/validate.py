@@ -277,7 +277,7 @@ def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
     """
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_prop_cycle(color=colormaps["tab20"].colors)  # a colour for each of the groups
+    axes.set_prop_cycle(color=colormaps["tab20"](range(20)))  # a colour for each of the groups
     for group in dict.fromkeys(name for _, _, name in points):
         mine = [(measured, model) for measured, model, name in points if name == group]
         axes.scatter(*zip(*mine, strict=True), s=14, alpha=0.6, label=group)
