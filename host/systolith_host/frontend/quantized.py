@@ -23,6 +23,9 @@ _CONSTANTS = ("int8", "uint8", "int32", "int4", "uint4")
 _WEIGHTS = (np.int8, np.uint8)
 """Types that constants can be quantised to."""
 
+_LARGEST_STEP = 255
+"""Largest difference of an activation, or of a weight, and its zero point."""
+
 
 def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     if reader.is_constant(proto, 0):
@@ -168,24 +171,36 @@ def _kernel(reader: Reader, proto: onnx.NodeProto, axis: int) -> tuple[np.ndarra
 
 
 def _bias(
-    reader: Reader, proto: onnx.NodeProto, index: int, scale: np.ndarray
+    reader: Reader, proto: onnx.NodeProto, index: int, weight: np.ndarray, scale: np.ndarray
 ) -> np.ndarray | None:
+    """Return the bias as floats; weights are floats of shape (outputs, ...)."""
     bias = reader.constant(proto, index)
     if bias is None:
         return None
     if bias.dtype != np.int32 or bias.size not in (1, scale.size):
         raise UnsupportedError(f"its bias must be int32, one for each of {scale.size} outputs")
-    return (
-        bias.reshape(-1)
-        * scale
-        * reader.scales[reader.root(reader.source(proto, padded=True, moved=True))].scale
-    )
+    source = reader.scales[reader.root(reader.source(proto, padded=True, moved=True))]
+    _check_sums(bias.reshape(-1).astype(np.float64), weight.reshape(scale.size, -1), scale)
+    return bias.reshape(-1) * scale * source.scale
+
+
+def _check_sums(bias: np.ndarray, weight: np.ndarray, scale: np.ndarray) -> None:
+    """Refuse sums that 32 bits may not hold: the standard does not say what they become."""
+    for channel, start in enumerate(np.broadcast_to(bias, scale.shape)):
+        if abs(start) + weight.shape[1] * _LARGEST_STEP**2 < 2**31:
+            continue
+        size = np.abs(np.rint(weight[channel] / scale[channel])).sum()
+        if size and abs(start) + size * _LARGEST_STEP >= 2**31:
+            raise UnsupportedError(
+                f"the bias of output {channel}, {start:.0f}, and its products may exceed 32 bits; "
+                "quantise it with a coarser scale of the weights"
+            )
 
 
 def _conv(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     _expect(reader, proto, 0)
     weight, scale = _kernel(reader, proto, 0)
-    convolution(reader, proto, name, weight, _bias(reader, proto, 8, scale), scale)
+    convolution(reader, proto, name, weight, _bias(reader, proto, 8, weight, scale), scale)
     _result(reader, proto, 6)
 
 
@@ -205,8 +220,8 @@ def _gemm(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     _expect(reader, proto, 0)
     axis = 0 if found.get("transB") else 1
     weight, scale = _kernel(reader, proto, axis)
-    bias = _bias(reader, proto, 6, scale)
-    linear(reader, proto, name, weight if axis == 0 else weight.T, bias, scale)
+    weight = weight if axis == 0 else weight.T
+    linear(reader, proto, name, weight, _bias(reader, proto, 6, weight, scale), scale)
     _result(reader, proto, 7)
 
 

@@ -278,3 +278,42 @@ def test_the_float_network_saturates_where_a_relu_became_the_end_of_a_range(form
     tensors = run_golden(qgraph, quantize_input(qgraph, x))
     noise = layer_noise(model.graph, model.weights, qgraph, tensors, x, model.scales)
     assert min(noise.values()) > 30
+
+
+def gemm(bias, weight):
+    """Return a QGemm of 4 inputs and 2 outputs, and its input's and output's quantisation."""
+    fields = {
+        "scale": np.float32(0.1),
+        "zero": np.uint8(0),
+        "weight": np.array(weight, np.int8).reshape(4, 2),
+        "weight_zero": np.int8(0),
+        "bias": np.array(bias, np.int32),
+    }
+    names = ["q", "scale", "zero", "weight", "scale", "weight_zero", "bias", "scale", "zero"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("QGemm", names, ["made"], domain="com.microsoft", name="fc"),
+        helper.make_node("DequantizeLinear", ["made", "scale", "zero"], ["y"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "gemm",
+        [value("x", TensorProto.FLOAT, ["N", 4])],
+        [value("y", TensorProto.FLOAT, ["N", 2])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in fields.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def test_sums_beyond_32_bits_are_refused_by_name(tmp_path):
+    with pytest.raises(
+        SystolithError, match=r"fc.*: the bias of output 1, -2147483648, and its pr"
+    ):
+        read(tmp_path, gemm([5, -(2**31)], [[1, 1]] * 4))
+
+
+def test_a_bias_of_all_32_bits_without_weights_is_taken(tmp_path):
+    model = read(tmp_path, gemm([5, -(2**31)], [[1, 0]] * 4))
+    assert type(model.graph.nodes[0]).__name__ == "Linear"
