@@ -1,4 +1,4 @@
-"""Lowering of layers without weights: pools, sums, and concatenations that need a copy."""
+"""Lowering of layers without weights: pools and sums."""
 
 from typing import Any
 

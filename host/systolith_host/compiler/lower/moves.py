@@ -1,5 +1,8 @@
 """Passes that only move values: concatenations and parts of tensors that are copied."""
 
+import math
+from typing import Any
+
 import numpy as np
 
 from systolith_host.compiler.lower.elementwise import check_same_numbers
@@ -30,29 +33,15 @@ def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> O
         first += count
     weights = moves.reshape(len(sources) * blocks, rows, groups, cols).transpose(2, 0, 1, 3)
     weights = weights.reshape(groups, len(sources) * blocks, 1, 1, rows, cols)
-    ones = np.ones(channels, np.int64)
-    return Operation(
-        name=layer.name,
-        kind="copy",
-        covers=(layer.name,),
-        inputs=layer.inputs,
-        output=layer.output,
-        channels=widest,
-        height=height,
-        width=width,
-        out_channels=channels,
-        out_height=height,
-        out_width=width,
+    return _copy(
+        layer,
+        (widest, height, width),
+        target.shape,
+        config,
         reach=(),
         sweeps=tuple((number, False) for number in range(len(sources))),
-        zero_point=0,
-        low=-128,
-        high=127,
         weights=np.ascontiguousarray(weights),
-        params=entries(config, 0 * ones, 2 * ones, ones),
-        macs=0,
         activations=(parts + channels) * height * width,
-        weight_elements=0,
     )
 
 
@@ -60,10 +49,32 @@ def lower_take(qgraph: QGraph, config: AcceleratorConfig, layer: QTake) -> Opera
     """Return a copy of some channels and pixels: identity weights, and padding below zero."""
     source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
     check_same_numbers(layer, source, target)
-    channels, height, width = source.shape
-    outputs, out_height, out_width = target.shape
-    weights, reach = _chosen(np.array(layer.channels), channels, config)
-    ones = np.ones(outputs, np.int64)
+    weights, reach = _chosen(np.array(layer.channels), source.shape[0], config)
+    return _copy(
+        layer,
+        source.shape,
+        target.shape,
+        config,
+        stride=(layer.rows[2], layer.columns[2]),
+        padding=(-layer.rows[0], -layer.columns[0]),
+        reach=reach,
+        sweeps=((0, False),),
+        weights=weights,
+        activations=2 * math.prod(target.shape),
+    )
+
+
+def _copy(
+    layer: QConcat | QTake,
+    read: tuple[int, int, int],
+    made: tuple[int, int, int],
+    config: AcceleratorConfig,
+    **fields: Any,
+) -> Operation:
+    """Return an operation that multiplies nothing and keeps every value; `fields` say which."""
+    channels, height, width = read
+    out_channels, out_height, out_width = made
+    ones = np.ones(out_channels, np.int64)
     return Operation(
         name=layer.name,
         kind="copy",
@@ -73,21 +84,17 @@ def lower_take(qgraph: QGraph, config: AcceleratorConfig, layer: QTake) -> Opera
         channels=channels,
         height=height,
         width=width,
-        out_channels=outputs,
+        out_channels=out_channels,
         out_height=out_height,
         out_width=out_width,
-        stride=(layer.rows[2], layer.columns[2]),
-        padding=(-layer.rows[0], -layer.columns[0]),
-        reach=reach,
-        sweeps=((0, False),),
         zero_point=0,
         low=-128,
         high=127,
-        weights=weights,
+        # (2 * sum + 1) >> 1 is the sum.
         params=entries(config, 0 * ones, 2 * ones, ones),
         macs=0,
-        activations=2 * outputs * out_height * out_width,
         weight_elements=0,
+        **fields,
     )
 
 
