@@ -201,7 +201,7 @@ class _Entry:
             self.input,
             shape,
             dict(self.file.constants),
-            self.shapes,
+            dict(self.shapes),
             HANDLERS | FUNCTIONS if self.functions else HANDLERS,
             opset_version(proto) or READ,
             None if forced is None else Hosted(proto, self.kinds, forced),

@@ -63,7 +63,7 @@ class Reader:
     input: str
     shape: tuple[int, ...]
     constants: dict[str, np.ndarray]
-    inferred: Mapping[str, tuple[int, ...]]
+    inferred: dict[str, tuple[int, ...]]
     handlers: Mapping[str, "Handler"]
     opset: int
     hosted: Hosted | None = None
@@ -246,6 +246,10 @@ class Reader:
     ) -> None:
         """Append a node that makes the first output, in this order of axes."""
         self.append(node, shape)
+        if proto.op_type in ("Add", "Sum", "Sub", "Mul", "Div"):  # sides of 1 stay
+            known = max((self.inferred.get(name, ()) for name in proto.input), key=len)
+            if math.prod(known) == math.prod(shape):
+                self.inferred.setdefault(proto.output[0], known)
         self.call(proto.output[0], node.output, layout)
 
     def append(self, node: Node, shape: tuple[int, ...]) -> None:

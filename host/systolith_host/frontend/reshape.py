@@ -73,6 +73,7 @@ def _into(reader: Reader, proto: onnx.NodeProto, name: str, wanted: Shape) -> No
     source, layout = reader.source(proto, moved=True), reader.layout(proto)
     shape, here = reader.shapes[source], reader.file_shape(proto)
     count = math.prod(shape)
+    reader.inferred.setdefault(proto.output[0], wanted)
     if wanted == here:
         reader.keep(proto)
     elif wanted == (count,):
