@@ -236,6 +236,24 @@ class Hosted:
                 raise InvalidError(f"is not valid: {one_line(error)}") from None
         for output in proto.output:
             self._types[output] = found.get(output) or self._inferred(reader, output)
+        if any(entry.name == "ceil_mode" and entry.i for entry in proto.attribute):
+            self._correct_pool(proto, known)
+
+    def _correct_pool(self, proto: onnx.NodeProto, known: Mapping[str, onnx.TypeProto]) -> None:
+        """Take the shape of a pool from its windows: onnx counts those beyond the image, too."""
+        # Layers are read by the reader, which has this class.
+        from systolith_host.frontend.layers import attributes, windows
+
+        source = known.get(proto.input[0])
+        sides = None if source is None else _sides(source)
+        found = attributes(proto)
+        kernel = found.get("kernel_shape", ())
+        if source is None or sides is None or len(sides) != 4 or len(kernel) != 2:
+            return
+        *_, size = windows(found, (sides[2], sides[3]), (kernel[0], kernel[1]))
+        kind = source.tensor_type.elem_type
+        made = helper.make_tensor_type_proto(kind, (*sides[:2], *size))
+        self._types[proto.output[0]] = made
 
     def _inferred(self, reader: "Reader", name: str) -> onnx.TypeProto | None:
         shape = reader.inferred.get(name)

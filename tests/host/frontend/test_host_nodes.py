@@ -355,3 +355,18 @@ def test_an_estimate_names_the_hosts_parts_without_a_time(file):
     report = sy.load(file, calibrate=IMAGES).estimate("tiny")
     assert [(part.bytes_read, part.bytes_written) for part in report.host] == [(640, 640)] * 2
     assert {part.seconds for part in report.host} == {None}
+
+
+def test_a_pool_on_the_host_has_the_windows_that_begin_inside(file):
+    """At an opset where onnx counts one more; onnxruntime's shape is that of the integers, too."""
+
+    def pooled(net):
+        x = net.node("Sigmoid", net.node("Abs", "x"))
+        x = net.node("MaxPool", x, kernel_shape=[1, 1], strides=[1, 3], ceil_mode=1)
+        return net.node("GlobalAveragePool", net.conv(x, 3, 8, 1))
+
+    saved(file, pooled, opset=13)
+    model = read_onnx(file, host_nodes=True)
+    pool = next(node for node in model.graph.nodes if isinstance(node, Host))
+    assert model.graph.shapes[pool.output] == (3, 10, 3)
+    assert judge(file, model, 16).startswith("float network equals onnxruntime: ")
