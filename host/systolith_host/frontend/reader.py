@@ -16,6 +16,7 @@ from systolith_host.frontend.layout import Factored, Layout, Padding
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_ACTIVATIONS, LARGEST_SIDE
 from systolith_host.frontend.loading import all_finite
 from systolith_host.frontend.problems import InvalidError, Problem, UnsupportedError
+from systolith_host.frontend.structure import keep_sides
 from systolith_host.network.graph import (
     Add,
     AveragePool,
@@ -246,10 +247,8 @@ class Reader:
     ) -> None:
         """Append a node that makes the first output, in this order of axes."""
         self.append(node, shape)
-        if proto.op_type in ("Add", "Sum", "Sub", "Mul", "Div"):  # sides of 1 stay
-            known = max((self.inferred.get(name, ()) for name in proto.input), key=len)
-            if math.prod(known) == math.prod(shape):
-                self.inferred.setdefault(proto.output[0], known)
+        if len(shape) == 1:
+            keep_sides(proto, shape[0], self.inferred)
         self.call(proto.output[0], node.output, layout)
 
     def append(self, node: Node, shape: tuple[int, ...]) -> None:
@@ -313,7 +312,9 @@ class Reader:
 
     def keep(self, proto: onnx.NodeProto) -> None:
         """Let the first output be another name of the first input."""
-        self.rename(proto, self.source(proto, moved=True), self.layout(proto))
+        source = self.source(proto, moved=True)
+        keep_sides(proto, math.prod(self.shapes[source]), self.inferred)
+        self.rename(proto, source, self.layout(proto))
 
     def take(self, count: int, *, uniform: bool = False) -> None:
         """Count elements that are made of constants; refuse too many (UnsupportedError)."""

@@ -1,12 +1,13 @@
 """The graph of an ONNX file: whether it is one, and what its outputs need of it."""
 
+import math
 from pathlib import Path
 
 import onnx
 
 from systolith_host.errors import SystolithError
 
-__all__ = ["check_structure", "drop_unused", "reads"]
+__all__ = ["check_structure", "drop_unused", "keep_sides", "reads"]
 
 
 def reads(node: onnx.NodeProto) -> list[str]:
@@ -23,6 +24,13 @@ def reads(node: onnx.NodeProto) -> list[str]:
 
 
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def keep_sides(node: onnx.NodeProto, size: int, inferred: dict[str, tuple[int, ...]]) -> None:
+    """Let a node's output of so many values have the sides of 1 of an input, if onnx knows none."""
+    known = max((inferred.get(name, ()) for name in node.input), key=len)
+    if math.prod(known) == size:
+        inferred.setdefault(node.output[0], known)
 
 
 def check_structure(path: Path, graph: onnx.GraphProto) -> None:
