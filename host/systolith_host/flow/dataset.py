@@ -101,8 +101,7 @@ class Dataset:
         image = self.images[index]
         if isinstance(image, np.ndarray):
             return image
-        last = bool(self.form.channels_last)
-        values = load_inputs(image, self.shape, channels_last=last, form=self.form)
+        values = load_inputs(image, self.shape, form=self.form)
         if len(values) != 1:
             raise SystolithError(f"{image}: must hold one input, not {len(values)}")
         return values[0]
@@ -170,8 +169,7 @@ def _from_arrays(
             f"{source}: labels must be whole numbers, one for each image, not {numbers.dtype} of "
             f"shape {numbers.shape}"
         )
-    last = bool(form.channels_last)
-    inputs = check_inputs(np.asarray(images), shape, f"{source}: images", channels_last=last)
+    inputs = check_inputs(np.asarray(images), shape, f"{source}: images", form)
     if len(inputs) != len(numbers):
         raise SystolithError(f"{source}: has {len(inputs)} images, but {len(numbers)} labels")
     for number in numbers[(numbers < 0) | (numbers >= classes)][:1]:

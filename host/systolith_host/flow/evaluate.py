@@ -309,7 +309,8 @@ def _float_network(
         name = loaded.model.names[loaded.graph.output]
         shape = tuple(loaded.graph.shapes[loaded.graph.input])
         try:
-            session = Session(Path(loaded.network), shape, [name], loaded.model.layouts)
+            model = loaded.model
+            session = Session(Path(loaded.network), shape, [name], model.layouts, model.whole)
             session.run([name], np.zeros((1, *shape), np.float32))
         except (MissingExtraError, CannotRunError) as error:
             log.message(f"the float network is not onnxruntime's: {error}")

@@ -77,7 +77,7 @@ def gather_inputs(
     except Exception as error:  # whatever lists of lists, or other libraries' arrays, come to
         reason = " ".join(str(error).split())[:160]
         raise SystolithError(f"{what}: cannot be made an array: {reason}") from None
-    return check_inputs(values, shape, what, channels_last=_last(form))
+    return check_inputs(values, shape, what, form)
 
 
 def load_all(
@@ -107,17 +107,7 @@ def load_all(
     """
     overlaid: list[Path] = []
     images = np.concatenate(
-        [
-            load_inputs(
-                path,
-                shape,
-                overlaid.append,
-                channels_last=_last(form),
-                form=form,
-                piece=piece,
-            )
-            for path in paths
-        ]
+        [load_inputs(path, shape, overlaid.append, form=form, piece=piece) for path in paths]
     )
     if overlaid:
         more = f" and {len(overlaid) - 1} more" if overlaid[1:] else ""
@@ -165,7 +155,3 @@ def gather_samples(
         return found
     paths = find_inputs([Path(one) for one in several])
     return more_pieces(paths, shape, found, form)
-
-
-def _last(form: Form | None) -> bool:
-    return form is not None and bool(form.channels_last)

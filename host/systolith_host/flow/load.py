@@ -149,7 +149,9 @@ def load_values(
         log.stage("reading the network")
         model = read_onnx(Path(network), size, host_nodes=host_nodes, functions=functions)
         form.check(model.graph.shapes[model.graph.input])
-        whole = dataclasses.replace(model.form, channels_last=model.channels_last)
+        whole = dataclasses.replace(
+            model.form, channels_last=model.channels_last, whole=model.whole
+        )
         if model.form_source and not form.named:
             log.message(f"{network}: photographs as {model.form_source} tells: {model.form}")
         return Loaded(network, model.graph, model.weights, network, model, form=form.over(whole))

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from systolith_host.errors import SystolithError
+from systolith_host.frontend.integer_input import FLOATS
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_SIDE
 
 __all__ = ["input_shape", "set_shape", "wants_channels_last"]
@@ -41,10 +42,11 @@ def input_shape(
         If it is no input of images or vectors, too large, or open and not given.
     """
     kind = value.type.tensor_type
-    if kind.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
+    if kind.elem_type not in FLOATS:
         raise SystolithError(
             f"{path}: input {value.name!r} must be of floats, not "
-            f"{TensorProto.DataType.Name(kind.elem_type).lower()}"
+            f"{TensorProto.DataType.Name(kind.elem_type).lower()}, or of integers whose first "
+            "nodes are Cast to floats or DequantizeLinear, which say what they stand for"
         )
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     text = "x".join("?" if side is None else str(side) for side in dims) or "unknown shape"

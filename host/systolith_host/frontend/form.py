@@ -1,11 +1,12 @@
 """How a photograph's pixels become a network's input."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.frontend.whole import Whole
 
 __all__ = ["MEAN", "STD", "Form", "Piece"]
 
@@ -31,6 +32,8 @@ class Form:
         Whether the channels are blue, green, red.
     channels_last : bool, optional
         Whether arrays are (height, width, channels); by default as the network's file has them.
+    whole : Whole, optional
+        What integers stand for, where the network's file takes those; only the file tells it.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Form:
     scale: float | None = None
     bgr: bool | None = None
     channels_last: bool | None = None
+    whole: Whole | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Make tuples of numbers, and refuse those by which nothing can be normalised."""
@@ -134,6 +138,8 @@ class Form:
             std = std if self.std is not None else std[::-1]
         made = pixels.astype(np.float32) * np.float32(scale)
         made = (made - np.array(mean, np.float32)) / np.array(std, np.float32)
+        if self.whole is not None:
+            made = self.whole.real(self.whole.integers(made))
         return np.ascontiguousarray(made.transpose(2, 0, 1))
 
 

@@ -74,7 +74,6 @@ def load_inputs(
     shape: tuple[int, ...],
     overlaid: Callable[[Path], None] | None = None,
     *,
-    channels_last: bool = False,
     form: Form | None = None,
     piece: Piece | None = None,
 ) -> np.ndarray:
@@ -90,8 +89,6 @@ def load_inputs(
         Of the network's input for one image: (channels, height, width) or (features,).
     overlaid : callable, optional
         As in :func:`load_image`.
-    channels_last : bool
-        As in :func:`check_inputs`.
     form : Form, optional
         What the network expects; torchvision's normalisation if not given.
     piece : Piece, optional
@@ -112,7 +109,7 @@ def load_inputs(
         except (OSError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())
             raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
-        return check_inputs(values, shape, str(path), channels_last=channels_last)
+        return check_inputs(values, shape, str(path), form)
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise SystolithError(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
@@ -125,9 +122,9 @@ def load_inputs(
 
 
 def check_inputs(
-    values: np.ndarray, shape: tuple[int, ...], what: str, *, channels_last: bool = False
+    values: np.ndarray, shape: tuple[int, ...], what: str, form: Form | None = None
 ) -> np.ndarray:
-    """Return an array as inputs of a network, its numbers as they are.
+    """Return an array as inputs of a network, its numbers being those that the file takes.
 
     Parameters
     ----------
@@ -136,9 +133,10 @@ def check_inputs(
         Of the network's input for one image.
     what : str
         The name of the array in errors.
-    channels_last : bool
-        Whether the network's file has its images as (height, width, channels). Arrays of that
-        shape become channels first; if both fit, they are the file's.
+    form : Form, optional
+        What the network expects. If its file has images as (height, width, channels), arrays of
+        that shape become channels first; if both fit, they are the file's. Integers become the real
+        numbers that they stand for in the file.
 
     Returns
     -------
@@ -147,17 +145,23 @@ def check_inputs(
     Raises
     ------
     SystolithError
-        If shape or type are others, or numbers are not finite as float32.
+        If shape or type are others, or numbers are not finite as float32, or not integers where
+        the file takes those.
     """
+    form = form or Form()
+    channels_last = bool(form.channels_last)
     own = (*shape[1:], shape[0]) if channels_last else shape
     if channels_last and own in (values.shape, values.shape[1:]):
         values = np.moveaxis(values, -1, -3)
     several = values[None] if values.shape == shape else values
-    if several.shape[1:] != shape or several.size < 1 or several.dtype.kind not in "fiu":
+    kinds = "fiu" if form.whole is None else "bfiu"
+    if several.shape[1:] != shape or several.size < 1 or several.dtype.kind not in kinds:
         raise SystolithError(
             f"{what}: must hold numbers of shape {own}, or several of them, not "
             f"{values.dtype} of shape {values.shape}"
         )
+    if form.whole is not None:
+        return form.whole.check(several, what)
     with np.errstate(over="ignore"):
         several = np.ascontiguousarray(several, np.float32)
     if not np.isfinite(several).all():

@@ -134,7 +134,10 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     rng = np.random.default_rng(0)
     shape = (1, *model.graph.shapes[model.graph.input])
     if not model.scales:
-        return judge_float(path, model, rng.standard_normal(shape, np.float32)).line
+        x = rng.standard_normal(shape, np.float32)
+        if model.whole is not None:
+            x = model.whole.real(rng.integers(*model.whole.likely, shape, endpoint=True))
+        return judge_float(path, model, x).line
     scale = model.scales[model.graph.input]
     steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
     x = (steps * scale.scale).astype(np.float32)
@@ -317,7 +320,7 @@ def _with_end(
     """Return onnxruntime on tensors and the host's outputs, and the names of those."""
     ends = model.end.outputs if model.end is not None else ()
     layouts = {name: layout for name, layout in model.layouts.items() if name not in ends}
-    return Reference(path, x, [*names, *ends], layouts), ends
+    return Reference(path, x, [*names, *ends], layouts, model.whole), ends
 
 
 class _Integers:
@@ -336,7 +339,7 @@ class _Integers:
             if name in real and (real[name] in model.integers or real[name] in model.names)
         }
         wanted = list(self._sources.values())
-        self._reference = Reference(path, x, wanted, model.layouts)
+        self._reference = Reference(path, x, wanted, model.layouts, model.whole)
 
     def take(self, name: str) -> np.ndarray | None:
         """Return a tensor's integers in onnxruntime's shape; None if there is none."""

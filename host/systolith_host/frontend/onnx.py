@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, shape_inference
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.absorb import absorb
-from systolith_host.frontend.entry import input_shape, set_shape, wants_channels_last
+from systolith_host.frontend.entry import input_shape, wants_channels_last
 from systolith_host.frontend.forks import narrowed
 from systolith_host.frontend.form import Form
 from systolith_host.frontend.functions import FUNCTIONS, final_sigmoids, tabulate
 from systolith_host.frontend.host import end
 from systolith_host.frontend.hosted import WEIGHTED, Hosted
+from systolith_host.frontend.inference import infer
+from systolith_host.frontend.integer_input import FLOATS, take_integers
 from systolith_host.frontend.layout import CHANNELS_LAST, Layout
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.operators import OPERATORS
@@ -25,6 +26,7 @@ from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
 from systolith_host.frontend.result import build, end_of, finish, own_names
+from systolith_host.frontend.whole import Whole
 from systolith_host.network.fold import fold
 from systolith_host.network.graph import (
     Conv,
@@ -81,6 +83,8 @@ class OnnxModel:
         What in it tells that, in words; empty where nothing does.
     hosted : tuple of Problem
         The nodes that the host computes, and why the array does not.
+    whole : Whole, optional
+        What the input's integers stand for, if the file takes those.
     """
 
     graph: Graph
@@ -96,6 +100,7 @@ class OnnxModel:
     form: Form = dataclasses.field(default_factory=Form)
     form_source: str = ""
     hosted: tuple[Problem, ...] = ()
+    whole: Whole | None = None
 
     @property
     def channels_last(self) -> bool:
@@ -191,6 +196,7 @@ class _Entry:
     shapes: Mapping[str, tuple[int, ...]]
     kinds: Mapping[str, int]
     functions: bool
+    whole: Whole | None
 
     def reader(self, forced: Mapping[int, str] | None) -> Reader:
         """Return a reader of the file; the host takes nothing if `forced` is None."""
@@ -222,10 +228,13 @@ def _convert(
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs)
         raise SystolithError(f"{path}: a network must have one input, not {names}")
+    whole = None
+    if inputs[0].type.tensor_type.elem_type not in FLOATS:
+        whole = take_integers(graph, inputs[0], constants)
     shape = input_shape(path, inputs[0], size)
     last = wants_channels_last(graph, inputs[0].name, shape, constants)
-    shapes, kinds = _infer(path, file.proto, inputs[0].name, shape)
-    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds, functions)
+    shapes, kinds = infer(path, file.proto, inputs[0].name, shape)
+    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds, functions, whole)
     if not host_nodes:
         model, problems = _read(entry, entry.reader(None))
         if model is None or not model.epilogue:
@@ -294,15 +303,18 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
     own = file.tensors | {reader.input}
     form, source = Form(), ""
     if len(network.shapes[network.input]) == 3:
-        form, source = told_form(file.metadata, reader.scales.get(network.input))
+        form, source = told_form(file.metadata, reader.scales.get(network.input), entry.whole)
     names = own_names(reader, own)
+    integers = dict(reader.integers)
+    if entry.whole is not None and integers.get(reader.input) not in own:
+        integers[reader.input] = reader.input
     return (
         OnnxModel(
             network,
             weights,
             tuple(reader.epilogue),
             reader.scales,
-            reader.integers,
+            integers,
             names,
             {name: reader.layouts[name] for name in own if name in reader.layouts},
             dict(reader.outputs),
@@ -311,6 +323,7 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
             form,
             source,
             refused,
+            entry.whole,
         ),
         (),
     )
@@ -359,34 +372,3 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
         else:
             missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))
     return missing
-
-
-def _infer(
-    path: Path, proto: onnx.ModelProto, name: str, shape: tuple[int, ...]
-) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Have onnx check types and shapes; return the shapes for one image and the element types."""
-    skeleton = onnx.ModelProto()
-    skeleton.CopyFrom(proto)
-    for entry in skeleton.graph.input:
-        if entry.name == name:
-            set_shape(entry, (1, *shape))
-    del skeleton.graph.value_info[:]
-    for entry in skeleton.graph.output:
-        entry.type.tensor_type.ClearField("shape")
-    imported = {entry.domain for entry in skeleton.opset_import}
-    for domain in {node.domain for node in proto.graph.node} - imported:
-        skeleton.opset_import.append(helper.make_opsetid(domain, 1))
-    known = all(onnx.defs.has(node.op_type, node.domain) for node in proto.graph.node)
-    try:
-        result = shape_inference.infer_shapes(skeleton, check_type=known, strict_mode=False)
-    except Exception as error:  # it has several kinds of errors of its own
-        if not known:
-            return {}, {}  # operators that onnx does not know are listed later, by name
-        raise SystolithError(f"{path}: types or shapes do not fit: {one_line(error)}") from None
-    shapes, kinds = {}, {}
-    for entry in (*result.graph.value_info, *result.graph.input):
-        kinds[entry.name] = entry.type.tensor_type.elem_type
-        dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
-        if len(dims) in (2, 4) and min(dims[1:]) > 0:
-            shapes[entry.name] = tuple(dims[1:])
-    return shapes, kinds

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from systolith_host.frontend.form import Form
+from systolith_host.frontend.whole import Whole
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["told_form"]
@@ -26,7 +27,13 @@ _TOLERANCE = 0.1
 """Of an end, relative to the upper one: calibration images need not be black or white."""
 
 
-def told_form(metadata: Mapping[str, str], scale: ActivationScale | None) -> tuple[Form, str]:
+_BYTES = {"uint8": Form(mean=(0.0,), scale=255.0), "int8": Form(mean=(128.0,), scale=255.0)}
+"""Forms by the types of inputs whose integers stand for themselves: a pixel's bytes."""
+
+
+def told_form(
+    metadata: Mapping[str, str], scale: ActivationScale | None, whole: Whole | None = None
+) -> tuple[Form, str]:
     """Return what a file tells of its input, and by what, in words; empty ones for nothing.
 
     Parameters
@@ -36,6 +43,8 @@ def told_form(metadata: Mapping[str, str], scale: ActivationScale | None) -> tup
         case does not.
     scale : ActivationScale, optional
         Of the input of a file that was quantised before.
+    whole : Whole, optional
+        What the input's integers stand for, if the file takes those.
     """
     said = {key.casefold(): value.casefold() for key, value in metadata.items()}
     order = said.get("image.bitmappixelformat", "")
@@ -45,9 +54,14 @@ def told_form(metadata: Mapping[str, str], scale: ActivationScale | None) -> tup
     if name not in _RANGES:
         name = _range_of(scale)
         by = by if bgr is not None and not name else "the range of its input"
-    if not name and bgr is None:
+    plain = whole is not None and whole.scale == 1
+    if not name and bgr is None and not plain:
         return Form(), ""
     form = _RANGES.get(name, Form())
+    if plain and not name:
+        assert whole is not None
+        by = by if bgr is not None else "the type of its input"
+        form = _BYTES.get(whole.type, _BYTES["uint8"])
     return Form(form.mean, form.std, form.scale, bgr), by
 
 

@@ -10,6 +10,7 @@ from systolith_host.extras import need
 from systolith_host.frontend.entry import set_shape
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.stored import read_skeleton
+from systolith_host.frontend.whole import Whole
 
 __all__ = ["HALF", "CannotRunError", "Reference", "Session"]
 
@@ -44,6 +45,8 @@ class Session:
         ONNX's names of the tensors that will be wanted.
     layouts : mapping of str to Layout, optional
         Of ONNX's tensors with another order of axes; all come and go in this network's.
+    whole : Whole, optional
+        What its input's integers stand for, if it takes those.
 
     Raises
     ------
@@ -59,11 +62,12 @@ class Session:
         shape: tuple[int, ...],
         names: Sequence[str],
         layouts: Mapping[str, Layout] | None = None,
+        whole: Whole | None = None,
     ) -> None:
         need("a comparison with onnxruntime", "judge")
         import onnxruntime  # a moment, and only where something is compared
 
-        self._layouts = layouts or {}
+        self._layouts, self._whole = layouts or {}, whole
         proto = read_skeleton(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -126,7 +130,9 @@ class Session:
         made = []
         for first in range(0, len(values), self._images):
             part = values[first : first + self._images]
-            filled = part[np.arange(self._images) % len(part)].astype(self._type)
+            filled = part[np.arange(self._images) % len(part)]
+            whole = self._whole
+            filled = filled.astype(self._type) if whole is None else whole.integers(filled)
             try:
                 results = self._session.run(list(names), {self._input: filled})
             except Exception as error:  # onnxruntime's own kinds
@@ -151,7 +157,7 @@ class Reference:
 
     Parameters
     ----------
-    path, layouts
+    path, layouts, whole
         As of :class:`Session`.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
     names : sequence of str
@@ -169,11 +175,12 @@ class Reference:
         x: np.ndarray,
         names: Sequence[str],
         layouts: Mapping[str, Layout] | None = None,
+        whole: Whole | None = None,
     ) -> None:
         self._names = list(dict.fromkeys(names))
         self._known: dict[str, np.ndarray] = {}
         self._x = x
-        self._session = Session(path, x.shape[1:], self._names, layouts)
+        self._session = Session(path, x.shape[1:], self._names, layouts, whole)
         self.half = self._session.half
 
     def take(self, name: str) -> np.ndarray:
