@@ -9,7 +9,7 @@ from systolith_host.frontend.reader import Reader
 from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Relu, Take
 from systolith_host.network.scales import ActivationScale
 
-__all__ = ["narrowed"]
+__all__ = ["narrowed", "never_negative"]
 
 
 def narrowed(
@@ -94,5 +94,19 @@ def _may_be_negative(reader: Reader, root: str) -> bool:
     if isinstance(node, Clip):
         return node.low < 0
     if isinstance(node, MaxPool | AveragePool | Concat | Add | Take):
-        return not all(reader.never_negative(name) for name in node.inputs)
+        return not all(never_negative(reader, name) for name in node.inputs)
     return True
+
+
+def never_negative(reader: Reader, tensor: str) -> bool:
+    """Return whether a tensor holds nothing below 0, as far as can be told."""
+    found = {name for name, scale in reader.scales.items() if scale.zero_point == scale.low}
+    for node in reader.nodes:
+        passes = isinstance(node, MaxPool | AveragePool | Concat | Add | Take)
+        if (
+            isinstance(node, Relu)
+            or (isinstance(node, Clip) and node.low >= 0)
+            or (passes and found.issuperset(node.inputs))
+        ):
+            found.add(node.output)
+    return tensor in found

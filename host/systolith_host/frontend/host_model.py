@@ -89,9 +89,8 @@ class _Draft:
 
 def _into_kind(reader: "Reader", kind: int, cut: str, edge: "_Edge") -> None:
     """Make the file's type of real values: integers where the file has a tensor's integers."""
-    root = reader.root(reader.alias[cut])
-    if reader.integers.get(root) == cut:
-        scale = reader.scales[root]
+    if cut in reader.integer_names:
+        scale = reader.scales[reader.root(reader.alias[cut])]
         zero = np.array(scale.zero_point, np.uint8 if scale.unsigned else np.int8)
         edge.add("QuantizeLinear", np.array(scale.scale, np.float32), zero)
     elif kind != TensorProto.FLOAT:

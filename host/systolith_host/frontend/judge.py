@@ -167,7 +167,8 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         return Judged(_too_large(graph))
     try:
         names = [model.names[output] for output in graph.outputs]
-        reference, ends = _with_end(path, model, x, names)
+        ends = model.end.outputs if model.end is not None else ()
+        reference = _reference(path, model, x, names, ends)
         theirs = [reference.take(name).astype(np.float32) for name in names]
         wanted_ends = {name: reference.take(name) for name in ends}
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
@@ -245,7 +246,8 @@ def judge_integers(
     if _work(model.graph) > _MOST_WORK:
         return _too_large(model.graph)
     try:
-        theirs = _Integers(path, model, qgraph, x, qgraph.outputs)
+        ends = model.end.outputs if model.end is not None else ()
+        theirs = _Integers(path, model, qgraph, x, qgraph.outputs, ends)
         whole = Agreement("", "", 0, 0, 0)
         given = {}
         for name, output in zip(qgraph.outputs, model.graph.outputs, strict=True):
@@ -257,11 +259,9 @@ def judge_integers(
             given[output] = (
                 wanted.astype(np.float32) - np.float32(tensor.zero_point)
             ) * np.float32(tensor.scale)
-        del theirs
         if model.end is not None:
-            reference, ends = _with_end(path, model, x, [])
-            outputs = {name: reference.take(name) for name in ends}
-            check_end(path, model.end, given, outputs, ROUNDING)
+            check_end(path, model.end, given, theirs.take_ends(), ROUNDING)
+        del theirs
         equal = whole.values - whole.different
         line = f"integers equal onnxruntime's in {equal:,} of {whole.values:,} outputs"
         if not whole.different:
@@ -314,20 +314,29 @@ def agreements(path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray) -> I
         yield replace(row, step=max(1, int(steps)))
 
 
-def _with_end(
-    path: Path, model: OnnxModel, x: np.ndarray, names: Sequence[str]
-) -> tuple[Reference, tuple[str, ...]]:
-    """Return onnxruntime on tensors and the host's outputs, and the names of those."""
-    ends = model.end.outputs if model.end is not None else ()
+def _reference(
+    path: Path, model: OnnxModel, x: np.ndarray, names: Sequence[str], ends: Sequence[str]
+) -> Reference:
+    """Return onnxruntime on tensors, in this network's layouts, and on the host's outputs."""
     layouts = {name: layout for name, layout in model.layouts.items() if name not in ends}
-    return Reference(path, x, [*names, *ends], layouts, model.whole), ends
+    return Reference(path, x, [*names, *ends], layouts, model.whole)
 
 
 class _Integers:
-    """Tensors of an integer network as onnxruntime has them; parameters as of judge_integers."""
+    """Tensors of an integer network as onnxruntime has them; parameters as of judge_integers.
+
+    The host's outputs come from the same run: another one, which gives other tensors, may leave out
+    a QuantizeLinear, and saturated values that are equal here are not equal there.
+    """
 
     def __init__(
-        self, path: Path, model: OnnxModel, qgraph: QGraph, x: np.ndarray, names: Sequence[str]
+        self,
+        path: Path,
+        model: OnnxModel,
+        qgraph: QGraph,
+        x: np.ndarray,
+        names: Sequence[str],
+        ends: Sequence[str] = (),
     ) -> None:
         real = {model.graph.input: model.graph.input}
         real |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
@@ -339,7 +348,8 @@ class _Integers:
             if name in real and (real[name] in model.integers or real[name] in model.names)
         }
         wanted = list(self._sources.values())
-        self._reference = Reference(path, x, wanted, model.layouts, model.whole)
+        self._ends = ends
+        self._reference = _reference(path, model, x, wanted, ends)
 
     def take(self, name: str) -> np.ndarray | None:
         """Return a tensor's integers in onnxruntime's shape; None if there is none."""
@@ -349,6 +359,10 @@ class _Integers:
         if name not in self._whole:  # dequantised before a pool
             values = self._scales[name].quantize(values)
         return values
+
+    def take_ends(self) -> dict[str, np.ndarray]:
+        """Return the host's outputs."""
+        return {name: self._reference.take(name) for name in self._ends}
 
 
 def _agreement(layer: str, kind: str, found: np.ndarray, wanted: np.ndarray) -> Agreement:

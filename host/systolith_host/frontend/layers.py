@@ -66,7 +66,7 @@ def is_integer(reader: Reader, proto: onnx.NodeProto) -> bool:
     around = reader.padded.get(name)
     if around is not None:
         return around.integers
-    return reader.integers.get(reader.source(proto, moved=True)) == name
+    return name in reader.integer_names
 
 
 def pad(reader: Reader, proto: onnx.NodeProto, name: str) -> None:

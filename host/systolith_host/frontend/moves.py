@@ -176,7 +176,7 @@ def _append(
     reader.call(output, output, layout)
     if integers:  # a part of integers has their scale
         reader.scales[output] = reader.scales[source]
-        reader.integers[output] = output
+        reader.hold_integers(output, output)
 
 
 def _direct(reader: Reader, node: Take) -> Take:

@@ -30,6 +30,7 @@ from systolith_host.frontend.whole import Whole
 from systolith_host.network.fold import fold
 from systolith_host.network.graph import (
     Conv,
+    Flatten,
     Graph,
     Host,
     LayerWeights,
@@ -291,6 +292,8 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
         return None, tuple(reader.problems)
     if refused and not any(isinstance(node, Conv | Linear) for node in build(reader).nodes):
         return None, _no_layer(refused)
+    if all(isinstance(node, Flatten) for node in build(reader).nodes):
+        return None, (Problem(outputs[0], "output", "is the input as it is: there is no layer"),)
     network, problems = tabulate(build(reader), reader.weights, reader.scales)
     if problems:
         return None, tuple(problems)

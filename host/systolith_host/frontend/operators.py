@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from systolith_host.frontend.arithmetic import arithmetic, batch_normalization, total
+from systolith_host.frontend.forks import never_negative
 from systolith_host.frontend.host import end
 from systolith_host.frontend.layers import (
     attributes,
@@ -113,7 +114,7 @@ def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     found = attributes(proto)
     kernel = pair(found.get("kernel_shape"), 0, "kernel_shape")
     around = reader.padding(proto)
-    if any(around) and not reader.never_negative(source):
+    if any(around) and not never_negative(reader, source):
         raise UnsupportedError(
             f"takes the zeros of {reader.padded[proto.input[0]].node}, which never win only where "
             "nothing is below 0: put a Relu before it, or use the pads of the pool"
@@ -130,7 +131,7 @@ def _max_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     reader.add(proto, node, (channels, *size))
     if is_integer(reader, proto):  # a pool of integers gives integers
         reader.scales[node.output] = reader.scales[source]
-        reader.integers[node.output] = node.output
+        reader.hold_integers(node.output, node.output)
 
 
 def average_pool(reader: Reader, proto: onnx.NodeProto, name: str) -> None:

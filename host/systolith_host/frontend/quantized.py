@@ -43,7 +43,7 @@ def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         source = proto.output[0]
         reader.scales[source] = scale
     if proto.output[0] not in reader.padded:  # those have more values than the tensor
-        reader.integers[reader.root(source)] = proto.output[0]
+        reader.hold_integers(reader.root(source), proto.output[0])
 
 
 def _dequantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -158,7 +158,7 @@ def _expect(reader: Reader, proto: onnx.NodeProto, index: int) -> None:
 def _result(reader: Reader, proto: onnx.NodeProto, scale: int) -> None:
     name = reader.alias[proto.output[0]]
     reader.scales[name] = _scale(reader, proto, scale, scale + 1)
-    reader.integers[name] = proto.output[0]
+    reader.hold_integers(name, proto.output[0])
 
 
 def _kernel(reader: Reader, proto: onnx.NodeProto, axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,22 +18,18 @@ from systolith_host.frontend.loading import all_finite
 from systolith_host.frontend.problems import InvalidError, Problem, UnsupportedError
 from systolith_host.frontend.structure import keep_sides
 from systolith_host.network.graph import (
-    Add,
     AveragePool,
-    Clip,
-    Concat,
     Conv,
     Flatten,
     LayerWeights,
     Linear,
-    MaxPool,
     Node,
-    Relu,
-    Take,
 )
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["Handler", "Reader"]
+
+_REARRANGES = frozenset("Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
 
 
 @dataclass(eq=False)
@@ -77,6 +73,9 @@ class Reader:
     scales: dict[str, ActivationScale] = field(default_factory=dict)
     quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
     integers: dict[str, str] = field(default_factory=dict)
+    """By tensors, ONNX's first names of their integers."""
+    integer_names: set[str] = field(default_factory=set)
+    """ONNX's names of all tensors of integers."""
     alias: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
@@ -133,6 +132,8 @@ class Reader:
         try:
             if not on_host(self, proto):
                 handler(self, proto, name)
+                if operator in _REARRANGES and proto.input[0] in self.integer_names:
+                    self.integer_names.add(proto.output[0])
             if self.hosted is not None:
                 self.hosted.follow(self, proto)
         except InvalidError as error:
@@ -198,19 +199,6 @@ class Reader:
     def padding(self, proto: onnx.NodeProto, index: int = 0) -> tuple[int, int, int, int]:
         """Return the zeros around an input: top, bottom, left, right."""
         return self.padded.get(proto.input[index], Padding("")).sides
-
-    def never_negative(self, tensor: str) -> bool:
-        """Return whether a tensor holds nothing below 0, as far as can be told."""
-        found = {name for name, scale in self.scales.items() if scale.zero_point == scale.low}
-        for node in self.nodes:
-            passes = isinstance(node, MaxPool | AveragePool | Concat | Add | Take)
-            if (
-                isinstance(node, Relu)
-                or (isinstance(node, Clip) and node.low >= 0)
-                or (passes and found.issuperset(node.inputs))
-            ):
-                found.add(node.output)
-        return tensor in found
 
     def image(
         self, proto: onnx.NodeProto, index: int = 0, *, padded: bool = False, moved: bool = False
@@ -309,6 +297,11 @@ class Reader:
             raise UnsupportedError("its weights or biases are not finite")
         self.add(proto, node, shape, layout)
         self.weights[node.name] = LayerWeights(weight, values.astype(np.float64), scale)
+
+    def hold_integers(self, tensor: str, name: str) -> None:
+        """Note that a name in the file stands for the integers of a tensor."""
+        self.integers[tensor] = name
+        self.integer_names.add(name)
 
     def keep(self, proto: onnx.NodeProto) -> None:
         """Let the first output be another name of the first input."""

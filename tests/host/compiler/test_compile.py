@@ -10,7 +10,7 @@ import pytest
 from systolith_host.compiler import compile_network, explain_network
 from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
-from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTensor
+from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTake, QTensor
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode, decode
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
@@ -267,6 +267,12 @@ def test_a_pool_between_different_numbers_is_refused():
     tensors = {**graph.tensors, "y": QTensor("y", (4, 4, 4), True, 1.0, 0)}
     with pytest.raises(SystolithError, match=r"^p: input and output of a pool must share"):
         compile_network(dataclasses.replace(graph, tensors=tensors), TINY)
+
+
+def test_a_network_of_a_part_of_its_input_is_one_copy():
+    part = QTake("t", "x", "y", tuple(range(4)), (0, 8, 1), (0, 8, 1))
+    program = compile_network(network(part, x=(8, 8, 8), y=(4, 8, 8)), TINY)
+    assert [layer.kind for layer in program.layers] == ["copy"]
 
 
 def test_an_empty_network_and_an_empty_batch_are_refused():

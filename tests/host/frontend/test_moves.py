@@ -170,3 +170,9 @@ def test_the_host_computes_the_others(tmp_path):
     assert made is not None, problems
     x = np.random.default_rng(1).standard_normal((1, 3, 8, 9)).astype(np.float32)
     assert "equals onnxruntime" in judge_float(path, made, x).line
+
+
+def test_a_file_without_a_layer_is_refused(tmp_path):
+    _, made, (problem,) = read(model(N("Identity", ["x"], ["y"], "y")), tmp_path)
+    assert made is None
+    assert str(problem) == "y (output): is the input as it is: there is no layer"

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from systolith_host.errors import SystolithError
+from systolith_host.frontend.judge import judge
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
@@ -317,3 +318,39 @@ def test_sums_beyond_32_bits_are_refused_by_name(tmp_path):
 def test_a_bias_of_all_32_bits_without_weights_is_taken(tmp_path):
     model = read(tmp_path, gemm([5, -(2**31)], [[1, 0]] * 4))
     assert type(model.graph.nodes[0]).__name__ == "Linear"
+
+
+@pytest.mark.parametrize("between", ["Identity", "Transpose"])
+def test_integers_stay_integers_under_another_name_and_up_to_the_end(between, tmp_path):
+    rng = np.random.default_rng(3)
+    same = helper.make_node(between, ["c"], ["same"])
+    if between == "Transpose":
+        same.attribute.append(helper.make_attribute("perm", [0, 1, 2, 3]))
+    conv = ["xq", "xs", "zero", "w", "ws", "wz", "ys", "zero"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "zero"], ["xq"], "xq"),
+        helper.make_node("QLinearConv", conv, ["c"], "conv"),
+        same,
+        helper.make_node("MaxPool", ["same"], ["m"], "pool", kernel_shape=[2, 2]),
+        helper.make_node("Identity", ["m"], ["last"]),
+        helper.make_node("ArgMax", ["last"], ["y"], "best", axis=1),
+    ]
+    constants = {
+        "xs": np.float32(0.02),
+        "zero": np.uint8(128),
+        "w": rng.integers(-99, 100, (6, 3, 3, 3), np.int8),
+        "ws": np.float32(0.01),
+        "wz": np.int8(0),
+        "ys": np.float32(0.05),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 9, 9])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, None)],
+        [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = read(tmp_path, proto)
+    line = judge(tmp_path / "net.onnx", model, 16)
+    assert line == "integers equal onnxruntime's in 216 of 216 outputs"

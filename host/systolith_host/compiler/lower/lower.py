@@ -1,5 +1,7 @@
 """Lowering: layers of an integer network become operations of the accelerator."""
 
+from dataclasses import replace
+
 from systolith_host.compiler.lower.elementwise import (
     check_same_numbers,
     device_result,
@@ -41,7 +43,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     SystolithError
         If a layer cannot run on this accelerator, or a sum could overflow.
     """
-    if not qgraph.layers:
+    if all(isinstance(layer, QHost) for layer in qgraph.layers):
         raise SystolithError(f"{qgraph.name}: has no layers")
     users: dict[str, list[QLayer]] = {}
     for layer in qgraph.layers:
@@ -85,13 +87,18 @@ def arranged(qgraph: QGraph, config: AcceleratorConfig) -> Arrangement:
     """Return which tensors stand inside others, and which have to be copied for that.
 
     Parts begin at whole channel blocks. The network's input stands in no other: it may be packed.
+    Of a network that has nothing else, one is copied, so that there is a pass to run.
     """
-    return arrange(
-        views_of(qgraph.layers, qgraph.tensors),
+    views = views_of(qgraph.layers, qgraph.tensors)
+    passes = [layer for layer in qgraph.layers if not isinstance(layer, QHost)]
+    only = [views.popitem()[0]] if len(views) == len(passes) else []
+    found = arrange(
+        views,
         {name: tensor.shape[0] for name, tensor in qgraph.tensors.items()},
         {qgraph.input},
         config.block,
     )
+    return replace(found, copied=(*found.copied, *only))
 
 
 def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
