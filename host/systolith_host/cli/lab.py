@@ -1,13 +1,15 @@
 """The commands `systolith lab ...`: experiments on the generator itself."""
 
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
 from systolith_host.cli.options import AcceleratorOption, LimitOption
-from systolith_host.cli.output import MISMATCH, check_targets, show
+from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
 from systolith_host.cli.views.fpga import unit_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
@@ -17,6 +19,7 @@ from systolith_host.fpga.estimate import GRID_FILE
 from systolith_host.fpga.parts import load_part
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import SafeConsole, error_console
+from systolith_host.version import describe
 from systolith_hw.spec.presets import PRESETS, load_config
 
 __all__ = ["lab"]
@@ -269,3 +272,45 @@ def metrics(
         return
     write_metrics({part: wanted.get(part, {}) | found[part] for part in found}, file)
     show(f"{file}: {len(changed)} figures changed")
+
+
+@lab.command()
+def operators(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File for the page, docs/operators.md.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="File for every test's outcome.")
+    ] = None,
+) -> None:
+    """Run onnx's own tests of its operators: how many the array, the host, or nobody computes.
+
+    Each becomes a network with one input, on an accelerator with tables, and is compared with
+    onnx's result and with onnxruntime, in floats, and layer by layer in integers.
+
+    Exit status: 1 if a result is wrong, or an error is none for people.
+    """
+    check_targets(out, json)
+    need("lab operators", "judge")
+    from systolith_host.cli.views.operators import operator_page, operator_table
+    from systolith_host.lab.node_tests import VERSION, node_tests
+    from systolith_host.lab.operators import count_verdicts, judge_node
+
+    verdicts = []
+    with ProgressLog(error_console()) as log, TemporaryDirectory() as folder:
+        log.stage("reading onnx's tests")
+        tests = list(node_tests())
+        log.stage("tests")
+        for done, test in enumerate(tests):
+            log.update(test.name, done, len(tests))
+            verdicts.append(judge_node(test, Path(folder)))
+    counts = count_verdicts(verdicts)
+    fields = {"tool": describe(), "counts": counts, "tests": [asdict(each) for each in verdicts]}
+    if out is not None:
+        save(out, operator_page(counts, verdicts, VERSION))
+    give(operator_table(counts), fields, json)
+    wrong = [verdict for verdict in verdicts if verdict.outcome == "wrong"]
+    for verdict in wrong:
+        show(f"{verdict.name}: {verdict.reason}")
+    if wrong:
+        raise typer.Exit(MISMATCH)

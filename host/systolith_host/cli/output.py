@@ -20,6 +20,7 @@ __all__ = [
     "check_targets",
     "complain",
     "give",
+    "save",
     "show",
 ]
 
@@ -72,6 +73,20 @@ def give(table: RenderableType, fields: Mapping[str, Any], target: Path | None) 
     show(table)
     if failure is not None:
         raise SystolithError(failure)
+
+
+def save(path: Path, text: str) -> None:
+    """Write a text into a file.
+
+    Raises
+    ------
+    SystolithError
+        If it cannot be written.
+    """
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def complain(text: str, what: str = "error") -> None:

@@ -14,7 +14,7 @@ from systolith_host.cli.options import (
     NetworkArgument,
     TurnaroundOption,
 )
-from systolith_host.cli.output import show
+from systolith_host.cli.output import save, show
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
 from systolith_host.extras import need
@@ -115,10 +115,7 @@ def report(
         data = assemble(subject, options, log)
         log.stage("drawing")
         parts = sections(data)
-        try:
-            out.write_text(page(data, parts), "utf-8")
-        except OSError as error:
-            raise SystolithError(f"{out}: cannot be written: {error.strerror}") from None
+        save(out, page(data, parts))
         written.append(out)
         if trace is not None:
             save_trace(data.timeline, clock, trace)

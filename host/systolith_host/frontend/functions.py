@@ -98,7 +98,16 @@ def _gelu(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     _append(reader, proto, name, "gelu_tanh" if approximate == "tanh" else "gelu")
 
 
+def _celu(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    alpha = float(attributes(proto).get("alpha", 1.0))
+    if alpha == 0:
+        raise UnsupportedError("alpha must not be 0, by which it divides")
+    _append(reader, proto, name, "celu", alpha)
+
+
 FUNCTIONS: dict[str, Handler] = {
+    "Abs": _plain("abs"),
+    "Celu": _celu,
     "Elu": _plain("elu", alpha=1.0),
     "Erf": _plain("erf"),
     "Gelu": _gelu,
@@ -108,10 +117,13 @@ FUNCTIONS: dict[str, Handler] = {
     "Mish": _plain("mish"),
     "Mul": _multiply,
     "PRelu": _prelu,
+    "Selu": _plain("selu", alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _sigmoid,
     "Softplus": _plain("softplus"),
     "Softsign": _plain("softsign"),
+    "Swish": _plain("swish", alpha=1.0),
     "Tanh": _plain("tanh"),
+    "ThresholdedRelu": _plain("thresholded_relu", alpha=1.0),
 }
 """Operators that run as tables only, and products, which may be a part of such."""
 

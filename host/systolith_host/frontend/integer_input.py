@@ -16,6 +16,9 @@ FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _MOVES = frozenset("Flatten Identity MaxPool Reshape Slice Squeeze Transpose Unsqueeze".split())
 """Operators that leave the values and their type as they are."""
 
+_WHOLE = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+"""Types of inputs that may stand for floats; not those of 4 bits, nor floats of 8."""
+
 _BYTES = ("int8", "uint8")
 """Types of activations."""
 
@@ -43,7 +46,7 @@ def take_integers(
         None if nothing was changed: the first nodes need the integers themselves.
     """
     kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-    found = _meaning(graph, value.name, kind, constants)
+    found = _meaning(graph, value.name, kind, constants) if kind in _WHOLE else None
     if found is None:
         return None
     whole, scaled = found

@@ -10,6 +10,7 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.extras import MissingExtraError
 from systolith_host.frontend.differences import FAULT, node_differences, share, walk
+from systolith_host.frontend.judge_batch import check_images_apart
 from systolith_host.frontend.judge_end import check_end
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import CannotRunError, Reference
@@ -172,7 +173,9 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         theirs = [reference.take(name).astype(np.float32) for name in names]
         wanted_ends = {name: reference.take(name) for name in ends}
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
+        images = reference.images
         del reference
+        check_images_apart(path, model, x, images, rounding)
         if not all(np.isfinite(values).all() for values in theirs):
             return Judged("not compared with onnxruntime, whose output is not finite")
         wanted = theirs[0]
@@ -188,6 +191,10 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
                 wanted_ends,
                 rounding,
             )
+        if graph.input in graph.outputs and difference > rounding:
+            kept = share(x, theirs[graph.outputs.index(graph.input)])
+            if kept > _HALF_ROUNDING:
+                raise SystolithError(f"{path}: an output is taken for the input; {FAULT}")
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
             return Judged(line, wanted, rounding)
@@ -259,6 +266,7 @@ def judge_integers(
             given[output] = (
                 wanted.astype(np.float32) - np.float32(tensor.zero_point)
             ) * np.float32(tensor.scale)
+        check_images_apart(path, model, x, theirs.images, ROUNDING)
         if model.end is not None:
             check_end(path, model.end, given, theirs.take_ends(), ROUNDING)
         del theirs
@@ -350,6 +358,7 @@ class _Integers:
         wanted = list(self._sources.values())
         self._ends = ends
         self._reference = _reference(path, model, x, wanted, ends)
+        self.images = self._reference.images
 
     def take(self, name: str) -> np.ndarray | None:
         """Return a tensor's integers in onnxruntime's shape; None if there is none."""

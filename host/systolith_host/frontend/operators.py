@@ -20,7 +20,7 @@ from systolith_host.frontend.layers import (
     windows,
 )
 from systolith_host.frontend.moves import slice_part, split
-from systolith_host.frontend.problems import UnsupportedError
+from systolith_host.frontend.problems import InvalidError, UnsupportedError
 from systolith_host.frontend.reader import Handler, Reader
 from systolith_host.frontend.reshape import flatten, reshape, squeeze, transpose
 from systolith_host.network.graph import (
@@ -212,6 +212,13 @@ def _identity(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     reader.keep(proto)
 
 
+def _dropout(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
+    training = proto.input[2] if len(proto.input) > 2 else ""
+    if training and (training not in reader.constants or reader.constants[training].any()):
+        raise InvalidError("is in training mode; export the network for inference")
+    reader.keep(proto)
+
+
 def _cast(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     kind = attributes(proto).get("to", onnx.TensorProto.FLOAT)
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
@@ -243,7 +250,7 @@ OPERATORS: dict[str, Handler] = {
     "Concat": _concat,
     "Conv": _conv,
     "Div": arithmetic,
-    "Dropout": _identity,
+    "Dropout": _dropout,
     "Flatten": flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,

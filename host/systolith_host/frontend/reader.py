@@ -372,8 +372,8 @@ class Reader:
         layouts = (self.layouts.get(name) for name in proto.input)
         layout = next((each for each in layouts if each and each.image is None), None)
         for name in proto.output:
-            if name in self.inferred:
-                shape = self.inferred[name]
+            shape = self.inferred.get(name, ())
+            if len(shape) in (1, 3):  # what has got or lost sides of 1 may have others
                 own = layout if len(shape) == 3 else None  # most nodes keep the order of axes
                 self.shapes[name] = shape if own is None else own.inverse(shape)
                 self.call(name, name, own)

@@ -104,7 +104,7 @@ class Session:
             del proto.graph.value_info[:]
             for output in proto.graph.output:
                 output.type.tensor_type.ClearField("shape")
-        self._images = images
+        self.images = images
         self._type = helper.tensor_dtype_to_np_dtype(kind.elem_type)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -128,9 +128,9 @@ class Session:
         """
         values = np.moveaxis(x, 1, -1) if self._input in self._layouts else x
         made = []
-        for first in range(0, len(values), self._images):
-            part = values[first : first + self._images]
-            filled = part[np.arange(self._images) % len(part)]
+        for first in range(0, len(values), self.images):
+            part = values[first : first + self.images]
+            filled = part[np.arange(self.images) % len(part)]
             whole = self._whole
             filled = filled.astype(self._type) if whole is None else whole.integers(filled)
             try:
@@ -149,7 +149,7 @@ class Session:
 
     def _of_images(self, values: np.ndarray, count: int) -> np.ndarray:
         """Return the values of some images; whole, where they have no side for the images."""
-        return values[:count] if values.shape[:1] == (self._images,) else values
+        return values[:count] if values.shape[:1] == (self.images,) else values
 
 
 class Reference:
@@ -181,7 +181,7 @@ class Reference:
         self._known: dict[str, np.ndarray] = {}
         self._x = x
         self._session = Session(path, x.shape[1:], self._names, layouts, whole)
-        self.half = self._session.half
+        self.half, self.images = self._session.half, self._session.images
 
     def take(self, name: str) -> np.ndarray:
         """Return a tensor, shape (1, ...), for the last time.

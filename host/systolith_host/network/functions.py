@@ -42,6 +42,10 @@ def _elu(x: np.ndarray, alpha: float) -> np.ndarray:
     return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
 
 
+def _celu(x: np.ndarray, alpha: float) -> np.ndarray:
+    return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0) / alpha), x)
+
+
 def _hard_sigmoid(x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
     return np.clip(alpha * x + beta, 0, 1)
 
@@ -65,7 +69,9 @@ def _round(x: np.ndarray, scale: float, zero_point: float, low: float, high: flo
 
 
 ONE: dict[str, Callable[..., np.ndarray]] = {
+    "abs": np.abs,
     "affine": lambda x, scale, shift: scale * x + shift,
+    "celu": _celu,
     "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
     "elu": _elu,
     "erf": _erf,
@@ -76,10 +82,13 @@ ONE: dict[str, Callable[..., np.ndarray]] = {
     "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
     "mish": lambda x: x * np.tanh(_softplus(x)),
     "round": _round,
+    "selu": lambda x, alpha, gamma: gamma * _elu(x, alpha),
     "sigmoid": _sigmoid,
     "softplus": _softplus,
     "softsign": lambda x: x / (1 + np.abs(x)),
+    "swish": lambda x, alpha: x * _sigmoid(alpha * x),
     "tanh": np.tanh,
+    "thresholded_relu": lambda x, alpha: np.where(x > alpha, x, 0),
 }
 """Operations on one array of float64, with their numbers."""
 

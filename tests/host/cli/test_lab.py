@@ -47,6 +47,7 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
         ("units --out g --part xc7", "part must be one of lfe5u-"),
         ("metrics --check --file nowhere.json", "nowhere.json: no metrics can be read: "),
         ("metrics --board nowhere.json --file m.json", "not the report of a build"),
+        ("operators --json nowhere/o.json", "there is no folder nowhere"),
         ("memory-efficiency --board toaster", "--board: no toaster; there are ulx3s-85f, "),
     ],
 )
@@ -79,5 +80,6 @@ def test_help_explains_every_experiment(systolith):
         "units",
         "memory-efficiency",
         "metrics",
+        "operators",
     ):
         assert name in out

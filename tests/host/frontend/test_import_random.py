@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -23,13 +23,10 @@ from systolith_host.flow.host import run_in_turn
 from systolith_host.flow.outputs import left_tensors
 from systolith_host.frontend.judge import judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx
+from systolith_host.lab.float_bounds import Integers, check_correction
 from systolith_host.lab.random_onnx import ENDINGS, random_onnx
-from systolith_host.network.fold import fold
-from systolith_host.network.forward import run_float, run_node
+from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
-from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear
-from systolith_host.network.qgraph import QConv, QGraph
-from systolith_host.network.scales import quantize_weight
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
@@ -104,7 +101,7 @@ def one_case(seed, path):
     except SystolithError:
         return "refused"
     golden = run_golden(qgraph, quantize_input(qgraph, images))
-    Integers(graph, weights, qgraph, golden).check()
+    Integers(graph, weights, qgraph, golden, WIDTH).check()
     if seed % 10 == 0:
         check_emulator(qgraph, golden)
     corrected, _ = correct(graph, weights, qgraph, images, rounding=False)
@@ -157,7 +154,7 @@ def one_hosted(seed, path):
     except SystolithError:
         return "refused"
     golden = run_golden(qgraph, quantize_input(qgraph, images))
-    Integers(graph, weights, qgraph, golden).check()
+    Integers(graph, weights, qgraph, golden, WIDTH).check()
     if seed % 10 == 0:
         check_emulator(qgraph, golden)
     return "ran"
@@ -290,107 +287,3 @@ def check_output(wanted, found, ending):
     found = ENDINGS[ending](found).reshape(wanted.shape)
     size = max(np.abs(wanted).max(), 1e-30) if not ending else 1 + np.abs(wanted).max()
     assert np.abs(found - wanted).max() <= 1e-3 * size
-
-
-@dataclass
-class Integers:
-    """The golden model's integers, to be checked against the float nodes layer by layer.
-
-    The bound is the effect of rounding on one layer with its inputs as they are: half a step of
-    its output, half a step of every weight and of the bias, and of the multiplier one part in
-    2**(WIDTH - 1). A network of any depth is near its float network if every layer is within it;
-    no bound on the whole would notice as much.
-    """
-
-    graph: Graph
-    weights: dict[str, LayerWeights]
-    qgraph: QGraph
-    golden: dict[str, np.ndarray]
-
-    def check(self):
-        graph = self.graph
-        names = {graph.input: graph.input}
-        names |= {layer.output: layer.node.name for layer in fold(graph)}
-        tensors = {graph.input: self.real(names[graph.input], graph.input)}
-        bounds: dict[str, np.ndarray] = {graph.input: np.zeros(1)}
-        for node in graph.nodes:
-            inputs = [tensors[name] for name in node.inputs]
-            found = run_node(node, self.weights, inputs)
-            slack = self.slack(node, inputs, names, found)
-            if slack is None:  # a clamp inside of a layer, or another name
-                slack = bounds[node.inputs[0]]
-                slack = slack.reshape(found.shape) if slack.size == found.size else slack
-            tensors[node.output], bounds[node.output] = found, slack
-            if node.output in names:
-                tensor = self.qgraph.tensors[names[node.output]]
-                ends = np.array([0, 255]) if tensor.unsigned else np.array([-128, 127])
-                low, high = (ends - tensor.zero_point) * tensor.scale
-                integers = self.real(names[node.output], node.output)
-                # A divisor may round to 0; a quotient that is no number becomes 0, as is defined.
-                wanted = np.clip(np.where(np.isnan(found), 0, found), low, high)
-                error = np.abs(integers - wanted)
-                most = np.abs(found[np.isfinite(found)]).max(initial=0)
-                limit = slack + tensor.scale * 0.501 + 1e-6 * most
-                assert (error <= limit).all(), (node, (error / limit).max(), tensor)
-                tensors[node.output] = integers
-                bounds[node.output] = np.zeros(1)
-
-    def real(self, name, tensor):
-        """Return the golden model's integers as the real values that they stand for."""
-        made = self.qgraph.tensors[name]
-        values = (self.golden[name].astype(np.float64) - made.zero_point) * made.scale
-        return values.reshape(IMAGES, *self.graph.shapes[tensor])
-
-    def slack(self, node, inputs, names, found):
-        """Return by how much a node's weights and multiplier may miss; None if it has none."""
-        relative = 2.0 ** (1 - WIDTH)
-        if isinstance(node, Conv | Linear):
-            made = self.weights[node.name]
-            source = node.input
-            while source not in names:
-                (source,) = [n.input for n in self.graph.nodes if n.output == source]
-            step = self.qgraph.tensors[names[source]].scale
-            _, _, scale = quantize_weight(made.weight, made.bias, step)
-            half = np.broadcast_to(
-                (scale / 2).reshape(-1, *[1] * (made.weight.ndim - 1)), made.weight.shape
-            )
-            absolute = [np.abs(x) for x in inputs]
-            rounding = {node.name: LayerWeights(half, step * scale / 2)}
-            whole = {node.name: LayerWeights(np.abs(made.weight), np.abs(made.bias))}
-            return run_node(node, rounding, absolute) + relative * run_node(node, whole, absolute)
-        if type(node).__name__ in ("Relu", "Clip", "Flatten"):
-            return None
-        return relative * np.full(1, sum(np.abs(x).max() for x in inputs))
-
-
-def check_correction(graph, weights, qgraph, golden, images):
-    """The mean of each channel of corrected sums, before any clamp, is the float network's.
-
-    It may miss by half a step of the bias. Channels that a clamp or the type's end holds somewhere
-    are left out: there the means behind the clamps count.
-    """
-    nodes = {node.name: node for node in graph.weighted}
-    floats = dict(run_float(graph, weights, images))
-    for layer in qgraph.layers:
-        node = nodes.get(layer.name)
-        if not isinstance(layer, QConv) or node is None:
-            continue
-        source, target = qgraph.tensors[layer.input], qgraph.tensors[layer.output]
-        real = weights[node.name]
-        integers = golden[layer.input].astype(np.float64) - source.zero_point
-        whole = LayerWeights(layer.weight.reshape(real.weight.shape), layer.bias)
-        shape = floats[node.input].shape
-        sums = run_node(node, {node.name: whole}, [integers.reshape(shape)])
-        wanted = run_node(node, weights, [floats[node.input]])
-        axes = (0, *range(2, wanted.ndim))
-        step = np.ldexp(layer.multiplier.astype(np.float64), -layer.shift) * target.scale
-        missed = np.abs(sums.mean(axis=axes) * step - wanted.mean(axis=axes))
-        # Not where a step of the sums vanishes in the output, or crosses all of it.
-        free = (step > 2.0**-31 * target.scale) & (step < 255 * target.scale)
-        free &= np.abs(layer.bias.astype(np.int64)) < (1 << 31) - 1
-        wide = step.reshape(-1, *[1] * (wanted.ndim - 2))
-        for values in (sums * wide, wanted):
-            steps = values / target.scale + target.zero_point
-            free &= ((steps > layer.low) & (steps < layer.high)).all(axis=axes)
-        limit = step * 0.51 + 1e-4 * np.abs(wanted).max()
-        assert (missed <= limit)[free].all(), (layer.name, missed / limit)

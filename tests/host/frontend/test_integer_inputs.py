@@ -61,7 +61,7 @@ class Samples(CalibrationDataReader):
         rng = np.random.default_rng(0)
         self.given = iter([{"x": rng.random((1, 3, 8, 6), np.float32) * 2 - 1} for _ in range(4)])
 
-    def get_next(self):
+    def get_next(self):  # pyright: ignore  # it ends with None
         return next(self.given, None)
 
 
@@ -95,6 +95,13 @@ def quantised(folder, form, kind=QuantType.QUInt8):
 
 def in_onnxruntime(path, x):
     return np.asarray(onnxruntime.InferenceSession(path).run(None, {"x": x})[0])
+
+
+@pytest.mark.parametrize("kind", ["FLOAT8E5M2", "UINT4", "BFLOAT16"])
+def test_other_types_that_are_cast_are_refused(tmp_path, kind):
+    onnx.save(with_bytes(getattr(TensorProto, kind)), tmp_path / "net.onnx")
+    with pytest.raises(SystolithError, match=rf"must be of floats, not {kind.lower()}, or of int"):
+        read_onnx(tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int8", "int32", "int64", "bool"])

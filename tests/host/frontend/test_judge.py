@@ -146,6 +146,24 @@ def test_the_first_node_that_differs_is_named(layer, tmp_path):
         judge_float(path, broken, IMAGE)
 
 
+def test_an_output_that_is_taken_for_the_input_is_noticed(tmp_path):
+    weight = np.ones((2, 3, 1, 1), np.float32)
+    graph = helper.make_graph(
+        [N("Identity", ["x"], ["y"]), N("Cos", ["x"], ["z"]), N("Conv", ["x", "w"], ["c"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_empty_tensor_value_info(name) for name in ("y", "c")],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    model = read_onnx(path)
+    assert difference(judge_float(path, model, IMAGE).line) < 1e-6
+    broken = replace(model, names={**model.names, "x": "z"})
+    with pytest.raises(SystolithError, match="an output is taken for the input; this is a fault"):
+        judge_float(path, broken, IMAGE)
+
+
 def test_a_wrong_shape_of_the_graph_is_named(tmp_path):
     path, model = read(tmp_path, network())
     nodes = [
