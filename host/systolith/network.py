@@ -175,7 +175,7 @@ class Network:
         size: tuple[int, ...] | None = None,
         form: Form | None = None,
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
-        **reading: bool,
+        **reading: Any,
     ) -> None:
         self.source = source
         self.name = network_name(source)

@@ -43,6 +43,7 @@ def compile_(
         ),
     ] = None,
     image: options.ImageOption = None,
+    inputs: options.InputOption = None,
     calibrate: options.CalibrateOption = None,
     calibration: options.MethodOption = None,
     equalise: options.EqualiseOption = None,
@@ -95,6 +96,7 @@ def compile_(
             size=size,
             form=pixels.form_of(mean, std, scale, bgr, layout),
             host_nodes=host_nodes,
+            inputs=options.inputs_of(inputs),
             save_program=out,
         )
         loaded, _ = load_request(request, log)

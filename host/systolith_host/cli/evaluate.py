@@ -32,6 +32,7 @@ def evaluate(
             "or a NumPy file (.npz) with the arrays images and labels.",
         ),
     ],
+    inputs: options.InputOption = None,
     labels: pixels.LabelsOption = None,
     limit: Annotated[
         int | None,
@@ -98,6 +99,7 @@ def evaluate(
         ),
         size=options.size_of(shape),
         form=pixels.form_of(mean, std, scale, bgr, layout),
+        inputs=options.inputs_of(inputs),
         labels=labels,
         batch=batch,
         device=device,

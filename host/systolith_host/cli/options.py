@@ -23,6 +23,7 @@ __all__ = [
     "FirstSeedOption",
     "FusePoolOption",
     "ImageOption",
+    "InputOption",
     "LatencyOption",
     "LimitOption",
     "Method",
@@ -67,6 +68,16 @@ ImageOption = Annotated[
         help="A photograph, inputs as a NumPy file (.npy), or a folder of these; repeat it for a "
         "batch. "
         "Default: scikit-learn's china.jpg, flower.jpg.",
+    ),
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=FILE",
+        help="Another input of a network that has several, as a NumPy file (.npy): one for all "
+        "images, or one for each. --image and --calibrate take files (.npz) of all inputs by "
+        "name, too.",
     ),
 ]
 CalibrateOption = Annotated[
@@ -227,6 +238,25 @@ def size_of(shape: str | None) -> tuple[int, ...] | None:
             f"--shape must be that of one image (1x...), not {shape!r}; --batch says how many run"
         )
     return tuple(map(int, parts[1:]))
+
+
+def inputs_of(texts: list[str] | None) -> dict[str, Path]:
+    """Return the files of `--input` by the names of the inputs.
+
+    Raises
+    ------
+    SystolithError
+        If a text is no name and file, or a name is given twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts or ():
+        name, equals, file = text.rpartition("=")
+        if not equals or not name or not file:
+            raise SystolithError(f"--input must be NAME=FILE.npy, not {text!r}")
+        if name in found:
+            raise SystolithError(f"--input {name} is given twice")
+        found[name] = Path(file)
+    return found
 
 
 def value_of(choice: Enum | None) -> str | None:

@@ -75,6 +75,7 @@ def place_of(
         block=config.block,
         scale=float(tensor.scale),
         zero_point=int(tensor.zero_point),
+        real=tensor.real,
     )
     size = batch * place.image_bytes
     fields = {**place.__dict__, "address": memory.reserve(size, "activations"), "size": size}

@@ -310,7 +310,9 @@ def _float_network(
         shape = tuple(loaded.graph.shapes[loaded.graph.input])
         try:
             model = loaded.model
-            session = Session(Path(loaded.network), shape, [name], model.layouts, model.whole)
+            session = Session(
+                Path(loaded.network), shape, [name], model.layouts, model.whole, model.row
+            )
             session.run([name], np.zeros((1, *shape), np.float32))
         except (MissingExtraError, CannotRunError) as error:
             log.message(f"the float network is not onnxruntime's: {error}")

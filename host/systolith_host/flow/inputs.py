@@ -1,7 +1,7 @@
 """Inputs of a network, from files, folders, arrays, or lists of these."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ _PIECES = (
 """Taken of each photograph in turn, besides its middle."""
 
 
+_GIVEN = (str, os.PathLike, Mapping)
+"""Types of inputs that stand for themselves in a list."""
+
+
 def gather_inputs(
     given: Any,
     shape: tuple[int, ...],
@@ -42,7 +46,7 @@ def gather_inputs(
     ----------
     given : path, array, or sequence of them
         Files and folders as :func:`load_inputs` takes them; anything that NumPy makes an array of,
-        of `shape` or (N, *shape).
+        of `shape` or (N, *shape); arrays by name of a network of several inputs.
     shape : tuple of int
         Of the network's input for one image: (channels, height, width) or (features,).
     log : Log
@@ -64,10 +68,14 @@ def gather_inputs(
     """
     if isinstance(given, str | os.PathLike):
         return load_all(find_inputs([Path(given)]), shape, log, form)
+    if isinstance(given, Mapping):
+        if form is None or form.row is None:
+            raise SystolithError(f"{what}: the network has one input: give an array, not names")
+        return form.row.pack(given, what)
     if isinstance(given, list | tuple):
         if not given:
             raise SystolithError(f"{what}: is empty; give arrays or files")
-        if any(isinstance(one, str | os.PathLike) or hasattr(one, "__array__") for one in given):
+        if any(isinstance(one, _GIVEN) or hasattr(one, "__array__") for one in given):
             named = [(one, f"{what}[{index}]") for index, one in enumerate(given)]
             return np.concatenate(
                 [gather_inputs(one, shape, log, name, form) for one, name in named]
@@ -129,7 +137,7 @@ def more_pieces(
     found : ndarray of float32, shape (N, *shape)
         What the middles of them gave.
     """
-    photographs = [path for path in paths if path.suffix != ".npy"]
+    photographs = [path for path in paths if path.suffix not in (".npy", ".npz")]
     parts = [found]
     for piece in _PIECES:
         wanted = LEAST_SAMPLES - sum(map(len, parts))

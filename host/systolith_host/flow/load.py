@@ -1,7 +1,7 @@
 """A network by its name or file: with its values, or its shapes alone."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -119,6 +119,7 @@ def load_values(
     *,
     host_nodes: bool = True,
     functions: bool = False,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> Loaded:
     """Return a network with its values.
 
@@ -134,6 +135,8 @@ def load_values(
         As of :func:`load_graph`.
     form : Form, optional
         What users say of the images that it expects; the log gets a line where its file tells more.
+    inputs : mapping of str to ndarray, optional
+        Values of a file's inputs besides the main one, for all images or (N, ...) for each.
 
     Raises
     ------
@@ -148,14 +151,23 @@ def load_values(
             raise SystolithError(f"--weights: {network} has its own weights")
         log.stage("reading the network")
         model = read_onnx(Path(network), size, host_nodes=host_nodes, functions=functions)
-        form.check(model.graph.shapes[model.graph.input])
+        row = model.row
+        if row is not None and inputs:
+            row = row.with_given(inputs)
+        elif inputs:
+            raise SystolithError(
+                f"--input {next(iter(inputs))}: {network} has one input: give it with --image"
+            )
+        form.check(row.image if row else model.graph.shapes[model.graph.input])
         whole = dataclasses.replace(
-            model.form, channels_last=model.channels_last, whole=model.whole
+            model.form, channels_last=model.channels_last, whole=model.whole, row=row
         )
         if model.form_source and not form.named:
             log.message(f"{network}: photographs as {model.form_source} tells: {model.form}")
         return Loaded(network, model.graph, model.weights, network, model, form=form.over(whole))
     refuse_size(network, size)
+    if inputs:
+        raise SystolithError(f"--input is for ONNX files: {network} has one input")
     graph = build_network(network)
     form.check(graph.shapes[graph.input])
     log.stage("weights")

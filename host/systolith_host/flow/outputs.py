@@ -11,7 +11,7 @@ import numpy as np
 from systolith_host.errors import SystolithError
 from systolith_host.flow.load import Loaded
 from systolith_host.network.qgraph import QGraph
-from systolith_host.network.scales import ActivationScale
+from systolith_host.network.scales import as_held
 from systolith_host.program.inside import put_together
 from systolith_host.program.part import HostEnd
 from systolith_host.program.program import LayerProgram, Place, Program
@@ -40,8 +40,7 @@ def real(place: Place, values: np.ndarray) -> np.ndarray:
 
 def integers(place: Place, values: np.ndarray) -> np.ndarray:
     """Return real values as the integers of a tensor, of its shape and type."""
-    scale = ActivationScale(place.unsigned, place.scale, place.zero_point)
-    return scale.quantize(values).reshape(place.shape)
+    return as_held(place, values).reshape(place.shape)
 
 
 def left_tensors(
@@ -151,7 +150,8 @@ def outputs_of(loaded: Loaded, qgraph: QGraph) -> Outputs:
         return Outputs(tuple(named), named)
     end = model.end
     if end is not None:
-        made = dict(zip(loaded.graph.outputs, qgraph.outputs, strict=True))
+        made = {qgraph.input: qgraph.input}
+        made |= dict(zip(loaded.graph.outputs, qgraph.outputs, strict=True))
         end = replace(end, inputs=tuple(made[name] for name in end.inputs))
     ends = end.outputs if end is not None else ()
     direct = {name: named[name] for name in model.files if name not in ends}

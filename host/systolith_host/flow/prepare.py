@@ -152,7 +152,7 @@ def prepare(
     paths = paths or sample_images()[: max(batch, 1)]
     form = loaded.form
     given = [*load_all(paths, shape, log, form)]
-    inputs = image_batch(given, batch)
+    inputs = image_batch(given, batch, shifted=form.row is None)
     refuse_scales(
         loaded,
         {

@@ -27,6 +27,7 @@ from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.report import Report
 from systolith_host.flow.select import check_names, select_layers
 from systolith_host.frontend.form import Form
+from systolith_host.frontend.images import load_array
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Backend, Observer
 from systolith_host.runtime.choose import DeviceOptions, choose_backend
@@ -60,6 +61,8 @@ class Request:
         As of :func:`systolith_host.flow.load.load_values`.
     images, calibrate, quantisation, noise
         As of :func:`systolith_host.flow.prepare.prepare`.
+    inputs : mapping of str to Path
+        NumPy files (.npy) of a network's inputs besides the main one.
     labels : Path, optional
         A file of the classes' names; see :func:`systolith_host.flow.labels.labels_for`.
     output : Path, optional
@@ -95,6 +98,7 @@ class Request:
     noise: bool = False
     size: Sequence[int] | None = None
     form: Form | None = None
+    inputs: Mapping[str, Path] = field(default_factory=dict)
     labels: Path | None = None
     output: Path | None = None
     host_nodes: bool = True
@@ -243,7 +247,7 @@ def load_request(
         If a file cannot be used, or an option does not go with the network.
     """
     form, files = request.form or Form(), [*request.images, *request.calibrate]
-    if form.named and files and all(path.suffix == ".npy" for path in files):
+    if form.named and files and all(path.suffix in (".npy", ".npz") for path in files):
         raise SystolithError(
             f"{form.named[0]} is for photographs: {files[0]} goes into the network unchanged"
         )
@@ -256,6 +260,7 @@ def load_request(
         request.form,
         host_nodes=request.host_nodes,
         functions=bool(_config(request, compiled).functions),
+        inputs={name: load_array(path) for name, path in request.inputs.items()},
     )
     graph = loaded.graph
     classes = int(np.prod(graph.shapes[graph.output]))

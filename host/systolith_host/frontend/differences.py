@@ -79,7 +79,7 @@ def node_differences(path: Path, model: OnnxModel, x: np.ndarray) -> Iterator[tu
     """Yield by how much each node differs, against the root of the sum of its squared terms."""
     graph, names = model.graph, model.names
     wanted = [names[node.output] for node in graph.nodes if node.output in names]
-    reference = Reference(path, x, wanted, model.layouts, model.whole)
+    reference = Reference(path, x, wanted, model.layouts, model.whole, model.row)
 
     def compute(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         return run_node(node, model.weights, inputs)

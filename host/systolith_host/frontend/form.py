@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.frontend.row import Row
 from systolith_host.frontend.whole import Whole
 
 __all__ = ["MEAN", "STD", "Form", "Piece"]
@@ -34,6 +35,8 @@ class Form:
         Whether arrays are (height, width, channels); by default as the network's file has them.
     whole : Whole, optional
         What integers stand for, where the network's file takes those; only the file tells it.
+    row : Row, optional
+        All inputs, where the network's file has several; only the file tells it.
 
     Raises
     ------
@@ -47,6 +50,13 @@ class Form:
     bgr: bool | None = None
     channels_last: bool | None = None
     whole: Whole | None = field(default=None, repr=False)
+    row: Row | None = field(default=None, repr=False)
+
+    @property
+    def alone(self) -> "Form":
+        """The form of the main input of several."""
+        whole = None if self.row is None else self.row.entries[self.row.main].whole
+        return dataclasses.replace(self, row=None, whole=whole)
 
     def __post_init__(self) -> None:
         """Make tuples of numbers, and refuse those by which nothing can be normalised."""

@@ -73,7 +73,8 @@ class _Draft:
             if source in reader.constants
         ]
         self.nodes += nodes
-        self._operators = tuple(node.op_type for node in nodes)
+        own = hosted.own(reader, names)
+        self._operators = tuple(node.op_type for node in own) or ("Input",)
 
     def part(self, outputs: Sequence[onnx.ValueInfoProto]) -> HostPart:
         """Return the model with these outputs."""

@@ -56,11 +56,18 @@ class Hosted:
         Element types of its tensors, as far as they are known.
     forced : mapping of int to str
         By the numbers of nodes that are the host's, whatever the array can do, the reasons.
+    front : int
+        The number of nodes in front that are not the file's own.
     """
 
     def __init__(
-        self, proto: onnx.ModelProto, kinds: Mapping[str, int], forced: Mapping[int, str]
+        self,
+        proto: onnx.ModelProto,
+        kinds: Mapping[str, int],
+        forced: Mapping[int, str],
+        front: int = 0,
     ) -> None:
+        self.front = front
         self.names: set[str] = set()
         """Tensors that nodes of the host make."""
         self.refused: dict[int, Problem] = {}
@@ -274,6 +281,11 @@ class Hosted:
                 found[number] = proto
                 open_ends += reads(proto)
         return [found[number] for number in sorted(found)]
+
+    def own(self, reader: "Reader", names: Sequence[str]) -> list[onnx.NodeProto]:
+        """Return those of :meth:`within` that are the file's own."""
+        nodes = self.within(reader, names)
+        return [node for node in nodes if self.numbers[node.output[0]] >= self.front]
 
     def leading_nowhere(self, reader: "Reader", nodes: Sequence[onnx.NodeProto]) -> set[int]:
         """Return passes of the array that take something from the host, and lead to no layer.

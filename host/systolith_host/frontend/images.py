@@ -2,6 +2,7 @@
 
 import importlib.util
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ __all__ = [
     "check_inputs",
     "find_inputs",
     "image_batch",
+    "load_array",
+    "load_arrays",
     "load_image",
     "load_inputs",
     "sample_images",
@@ -103,13 +106,14 @@ def load_inputs(
     SystolithError
         If the file cannot be used.
     """
+    row = None if form is None else form.row
+    if form is not None and row is not None:
+        if path.suffix == ".npz":
+            return row.pack(load_arrays(path), str(path))
+        main = load_inputs(path, row.image, overlaid, form=form.alone, piece=piece)
+        return row.around(main, str(path))
     if path.suffix == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            reason = " ".join(str(error).split())
-            raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
-        return check_inputs(values, shape, str(path), form)
+        return check_inputs(load_array(path), shape, str(path), form)
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise SystolithError(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
@@ -119,6 +123,25 @@ def load_inputs(
     return load_image(
         path, shape[1], shape[2], gray=gray, overlaid=overlaid, form=form, piece=piece
     )[None]
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Return the array of a NumPy file (.npy); raise a SystolithError if it has none."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise SystolithError(f"{path}: not a NumPy array: {reason}") from None
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a NumPy file (.npz) by name; raise a SystolithError if it has none."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise SystolithError(f"{path}: not a file of NumPy arrays: {reason}") from None
 
 
 def check_inputs(
@@ -149,6 +172,8 @@ def check_inputs(
         the file takes those.
     """
     form = form or Form()
+    if form.row is not None:
+        return form.row.around(check_inputs(values, form.row.image, what, form.alone), what)
     channels_last = bool(form.channels_last)
     own = (*shape[1:], shape[0]) if channels_last else shape
     if channels_last and own in (values.shape, values.shape[1:]):
@@ -247,12 +272,15 @@ def load_image(
     return (form or Form()).apply(pixels[..., None] if gray else pixels)
 
 
-def image_batch(images: Sequence[np.ndarray], batch: int) -> np.ndarray:
+def image_batch(images: Sequence[np.ndarray], batch: int, *, shifted: bool = True) -> np.ndarray:
     """Return `batch` inputs: the images in turn, each further round shifted along its last axis.
+
+    Rows of several inputs are only repeated.
 
     Returns
     -------
     ndarray of float32, shape (batch, channels, height, width) or (batch, features)
     """
     rounds = [divmod(index, len(images)) for index in range(batch)]
-    return np.stack([np.roll(images[image], 17 * turn, axis=-1) for turn, image in rounds])
+    step = 17 if shifted else 0
+    return np.stack([np.roll(images[image], step * turn, axis=-1) for turn, image in rounds])

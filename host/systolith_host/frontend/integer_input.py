@@ -8,10 +8,26 @@ from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.frontend.whole import Whole
 
-__all__ = ["FLOATS", "take_integers"]
+__all__ = ["FLOATS", "NUMBERS", "take_integers"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 """Types of inputs that need nothing."""
+
+_INTEGERS = (
+    TensorProto.BOOL,
+    TensorProto.INT8,
+    TensorProto.INT16,
+    TensorProto.INT32,
+    TensorProto.INT64,
+    TensorProto.UINT8,
+    TensorProto.UINT16,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
+"""Types of inputs whose numbers NumPy has."""
+
+NUMBERS = FLOATS + _INTEGERS
+"""Types of inputs that can be taken at all."""
 
 _MOVES = frozenset("Flatten Identity MaxPool Reshape Slice Squeeze Transpose Unsqueeze".split())
 """Operators that leave the values and their type as they are."""
@@ -45,6 +61,8 @@ def take_integers(
     Whole or None
         None if nothing was changed: the first nodes need the integers themselves.
     """
+    if value.type.tensor_type.elem_type not in _INTEGERS:
+        return None
     kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
     found = _meaning(graph, value.name, kind, constants) if kind in _WHOLE else None
     if found is None:

@@ -133,15 +133,18 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     if _work(model.graph) > _MOST_WORK:
         return _too_large(model.graph)
     rng = np.random.default_rng(0)
-    shape = (1, *model.graph.shapes[model.graph.input])
-    if not model.scales:
+    shape, scale = (1, *model.graph.shapes[model.graph.input]), model.scales.get(model.graph.input)
+    if model.row is not None:
+        x = model.row.random(rng)
+    elif model.whole is not None and scale is None:
+        x = model.whole.real(rng.integers(*model.whole.likely, shape, endpoint=True))
+    elif scale is not None:
+        steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
+        x = (steps * scale.scale).astype(np.float32)
+    else:
         x = rng.standard_normal(shape, np.float32)
-        if model.whole is not None:
-            x = model.whole.real(rng.integers(*model.whole.likely, shape, endpoint=True))
+    if not model.scales:
         return judge_float(path, model, x).line
-    scale = model.scales[model.graph.input]
-    steps = rng.integers(scale.low, scale.high, shape, endpoint=True) - scale.zero_point
-    x = (steps * scale.scale).astype(np.float32)
     qgraph = quantize_scaled(model.graph, model.weights, model.scales, multiplier_width)
     return judge_integers(path, model, qgraph, x, run_golden(qgraph, quantize_input(qgraph, x)))
 
@@ -187,7 +190,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
             check_end(
                 path,
                 model.end,
-                dict(zip(graph.outputs, theirs, strict=True)),
+                {graph.input: x, **dict(zip(graph.outputs, theirs, strict=True))},
                 wanted_ends,
                 rounding,
             )
@@ -256,7 +259,7 @@ def judge_integers(
         ends = model.end.outputs if model.end is not None else ()
         theirs = _Integers(path, model, qgraph, x, qgraph.outputs, ends)
         whole = Agreement("", "", 0, 0, 0)
-        given = {}
+        given = {model.graph.input: x}
         for name, output in zip(qgraph.outputs, model.graph.outputs, strict=True):
             wanted, found = theirs.take(name), golden[name]
             if wanted is None or wanted.size != found.size:
@@ -327,7 +330,7 @@ def _reference(
 ) -> Reference:
     """Return onnxruntime on tensors, in this network's layouts, and on the host's outputs."""
     layouts = {name: layout for name, layout in model.layouts.items() if name not in ends}
-    return Reference(path, x, [*names, *ends], layouts, model.whole)
+    return Reference(path, x, [*names, *ends], layouts, model.whole, model.row)
 
 
 class _Integers:
@@ -348,12 +351,12 @@ class _Integers:
     ) -> None:
         real = {model.graph.input: model.graph.input}
         real |= {layer.node.name: layer.output for layer in fold(model.graph, model.scales)}
-        self._scales = {name: model.scales[real[name]] for name in names if name in real}
+        self._scales = {n: model.scales[real[n]] for n in names if real.get(n) in model.scales}
         self._whole = {name for name in names if real.get(name) in model.integers}
         self._sources = {
             name: model.integers.get(real[name]) or model.names[real[name]]
             for name in names
-            if name in real and (real[name] in model.integers or real[name] in model.names)
+            if name in self._scales and (real[name] in model.integers or real[name] in model.names)
         }
         wanted = list(self._sources.values())
         self._ends = ends

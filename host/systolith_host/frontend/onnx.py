@@ -17,8 +17,9 @@ from systolith_host.frontend.host import end
 from systolith_host.frontend.hosted import WEIGHTED, Hosted
 from systolith_host.frontend.inference import infer
 from systolith_host.frontend.integer_input import FLOATS, take_integers
-from systolith_host.frontend.layout import CHANNELS_LAST, Layout
+from systolith_host.frontend.layout import CHANNELS_LAST
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
+from systolith_host.frontend.onnx_model import OnnxModel
 from systolith_host.frontend.operators import OPERATORS
 from systolith_host.frontend.opsets import READ, opset_version
 from systolith_host.frontend.pixels import told_form
@@ -26,6 +27,8 @@ from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.quantized import QUANTIZED
 from systolith_host.frontend.reader import Reader
 from systolith_host.frontend.result import build, end_of, finish, own_names
+from systolith_host.frontend.row import Row
+from systolith_host.frontend.several import ROW, take_apart
 from systolith_host.frontend.whole import Whole
 from systolith_host.network.fold import fold
 from systolith_host.network.graph import (
@@ -33,14 +36,11 @@ from systolith_host.network.graph import (
     Flatten,
     Graph,
     Host,
-    LayerWeights,
     Linear,
     MaxPool,
     Take,
-    node_macs,
 )
 from systolith_host.network.scales import ActivationScale
-from systolith_host.program.part import HostEnd
 
 __all__ = ["OnnxModel", "Problem", "inspect_onnx", "read_onnx"]
 
@@ -50,77 +50,6 @@ _NAMED = 8
 """Nodes that an error names; the command `check` names all."""
 
 _UNSCALED = "is not quantised while other layers are; quantise all of them, or none"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class OnnxModel:
-    """A network from an ONNX file.
-
-    Parameters
-    ----------
-    graph : Graph
-    weights : dict of str to LayerWeights
-    epilogue : tuple of str
-        Operators at the end that the host computes: softmax and the like change no ranking.
-    scales : dict of str to ActivationScale
-        Of the tensors of a network that was quantised before; empty if it was not.
-    integers : dict of str to str
-        ONNX's names of those tensors' integers.
-    names : dict of str to str
-        ONNX's names of tensors of the graph, as far as they are the file's own.
-    layouts : dict of str to Layout
-        Of ONNX's tensors whose axes have another order than this network's; the input's own, if
-        the file wants its images as (N, height, width, channels).
-    outputs : dict of str to str
-        By ONNX's names of the outputs, the graph's; several may be the same tensor here. Where the
-        host makes an output of several tensors, those stand here instead.
-    files : tuple of str
-        ONNX's names of the file's own outputs, in their order.
-    end : HostEnd, optional
-        What the host makes of the graph's outputs, where it makes some of the file's.
-    form : Form
-        What the file tells of the images that it wants.
-    form_source : str
-        What in it tells that, in words; empty where nothing does.
-    hosted : tuple of Problem
-        The nodes that the host computes, and why the array does not.
-    whole : Whole, optional
-        What the input's integers stand for, if the file takes those.
-    """
-
-    graph: Graph
-    weights: dict[str, LayerWeights]
-    epilogue: tuple[str, ...]
-    scales: dict[str, ActivationScale]
-    integers: dict[str, str]
-    names: dict[str, str]
-    layouts: dict[str, Layout]
-    outputs: dict[str, str]
-    files: tuple[str, ...]
-    end: HostEnd | None = None
-    form: Form = dataclasses.field(default_factory=Form)
-    form_source: str = ""
-    hosted: tuple[Problem, ...] = ()
-    whole: Whole | None = None
-
-    @property
-    def channels_last(self) -> bool:
-        """Whether the file wants its images that way; the network always has channels first."""
-        return self.graph.input in self.layouts
-
-    @property
-    def summary(self) -> str:
-        """The network in one line."""
-        kinds: dict[str, int] = {}
-        for node in self.graph.nodes:
-            kind = type(node).__name__
-            kinds[kind] = kinds.get(kind, 0) + 1
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        shape = "x".join(map(str, self.graph.shapes[self.graph.input]))
-        macs = sum(node_macs(self.graph, node) for node in self.graph.nodes)
-        ends = f"; the host ends with {', '.join(self.epilogue)}" if self.epilogue else ""
-        ends += f"; {len(self.outputs)} outputs" if len(self.outputs) > 1 else ""
-        return f"input {shape}, {macs / 1e6:,.1f} million multiply-accumulates: {counts}{ends}"
 
 
 def read_onnx(
@@ -198,6 +127,14 @@ class _Entry:
     kinds: Mapping[str, int]
     functions: bool
     whole: Whole | None
+    row: Row | None = None
+    front: int = 0
+
+    @property
+    def own(self) -> set[str]:
+        """The names of the file's own tensors."""
+        row = {self.input} if self.row is None else {entry.name for entry in self.row.entries}
+        return row | self.file.tensors
 
     def reader(self, forced: Mapping[int, str] | None) -> Reader:
         """Return a reader of the file; the host takes nothing if `forced` is None."""
@@ -211,7 +148,7 @@ class _Entry:
             dict(self.shapes),
             HANDLERS | FUNCTIONS if self.functions else HANDLERS,
             opset_version(proto) or READ,
-            None if forced is None else Hosted(proto, self.kinds, forced),
+            None if forced is None else Hosted(proto, self.kinds, forced, self.front),
         )
         reader.final = final_sigmoids(proto.graph) if self.functions else frozenset()
         if self.last:
@@ -226,16 +163,23 @@ def _convert(
     inputs = [value for value in graph.input if value.name not in constants]
     if not inputs:
         raise SystolithError(f"{path}: its output does not depend on the input")
-    if len(inputs) != 1:
-        names = ", ".join(repr(value.name) for value in inputs)
-        raise SystolithError(f"{path}: a network must have one input, not {names}")
-    whole = None
-    if inputs[0].type.tensor_type.elem_type not in FLOATS:
-        whole = take_integers(graph, inputs[0], constants)
+    integers = [v for v in inputs if v.type.tensor_type.elem_type not in FLOATS]
+    found = {value.name: take_integers(graph, value, constants) for value in integers}
+    wholes = {name: whole for name, whole in found.items() if whole is not None}
+    if len(inputs) > 1 or len(wholes) < len(found):
+        entry = _several(path, file, inputs, wholes, size, functions)
+        if not host_nodes:
+            raise SystolithError(
+                f"{path}: the host would have to take its inputs apart, {entry.row}: a network "
+                "without nodes on the host has one, of floats, or of integers whose first nodes "
+                "are Cast to floats or DequantizeLinear"
+            )
+        return _read_with_host(entry)
+    name = inputs[0].name
     shape = input_shape(path, inputs[0], size)
-    last = wants_channels_last(graph, inputs[0].name, shape, constants)
-    shapes, kinds = infer(path, file.proto, inputs[0].name, shape)
-    entry = _Entry(path, file, inputs[0].name, shape, last, shapes, kinds, functions, whole)
+    last = wants_channels_last(graph, name, shape, constants)
+    shapes, kinds = infer(path, file.proto, name, shape)
+    entry = _Entry(path, file, name, shape, last, shapes, kinds, functions, wholes.get(name))
     if not host_nodes:
         model, problems = _read(entry, entry.reader(None))
         if model is None or not model.epilogue:
@@ -247,10 +191,25 @@ def _convert(
     return _read_with_host(entry)
 
 
+def _several(
+    path: Path,
+    file: OnnxFile,
+    inputs: Sequence[onnx.ValueInfoProto],
+    wholes: Mapping[str, Whole],
+    size: Sequence[int] | None,
+    functions: bool,
+) -> _Entry:
+    """Return how a file begins whose inputs the host takes out of a row."""
+    graph = file.proto.graph
+    row, front = take_apart(path, graph, inputs, wholes, file.constants, size)
+    shapes, kinds = infer(path, file.proto, ROW, (row.size,))
+    return _Entry(path, file, ROW, (row.size,), False, shapes, kinds, functions, None, row, front)
+
+
 def _read_with_host(entry: _Entry) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """Read a file until the host has all that the array cannot, or should not, compute."""
     nodes = entry.file.proto.graph.node
-    forced: dict[int, str] = {}
+    forced = dict.fromkeys(range(entry.front), "takes the inputs apart")
     while True:
         reader = entry.reader(forced)
         model, problems = _read(entry, reader)
@@ -281,7 +240,7 @@ def _more_for_host(
 
 def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Problem, ...]]:
     """Return the file's network, or the problems that are in its way."""
-    file, nodes = entry.file, entry.file.proto.graph.node
+    nodes = entry.file.proto.graph.node
     outputs = tuple(value.name for value in entry.file.proto.graph.output)
     for node in nodes:
         reader.read(node)
@@ -303,14 +262,14 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
     if problems:
         return None, tuple(problems)
     weights = {node.name: values[node.name] for node in network.weighted}
-    own = file.tensors | {reader.input}
-    form, source = Form(), ""
-    if len(network.shapes[network.input]) == 3:
-        form, source = told_form(file.metadata, reader.scales.get(network.input), entry.whole)
+    own = entry.own
+    form, source = _told(entry, network.shapes[network.input], reader.scales)
     names = own_names(reader, own)
-    integers = dict(reader.integers)
-    if entry.whole is not None and integers.get(reader.input) not in own:
-        integers[reader.input] = reader.input
+    integers = {  # an input of integers has those of its own name
+        name: made if made in own else name
+        for name, made in reader.integers.items()
+        if made in own or name in own
+    }
     return (
         OnnxModel(
             network,
@@ -327,9 +286,23 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
             source,
             refused,
             entry.whole,
+            entry.row,
         ),
         (),
     )
+
+
+def _told(
+    entry: _Entry, shape: tuple[int, ...], scales: Mapping[str, ActivationScale]
+) -> tuple[Form, str]:
+    """Return what the file tells of its images, and by what."""
+    name, whole = entry.input, entry.whole
+    if entry.row is not None:
+        main = entry.row.entries[entry.row.main]
+        name, shape, whole = main.name, entry.row.image, main.whole
+    if len(shape) != 3:
+        return Form(), ""
+    return told_form(entry.file.metadata, scales.get(name), whole)
 
 
 def _refused(reader: Reader, nodes: Sequence[onnx.NodeProto]) -> tuple[Problem, ...]:
@@ -344,6 +317,8 @@ def _refused(reader: Reader, nodes: Sequence[onnx.NodeProto]) -> tuple[Problem, 
     }
     found, ended = [], set()
     for number, problem in sorted(hosted.refused.items()):
+        if number < hosted.front:
+            continue
         node = nodes[number]
         given = [name for name in node.input if name not in reader.constants]
         if number not in inside and (HANDLERS.get(node.op_type) is end or ended.issuperset(given)):
@@ -362,7 +337,7 @@ def _no_layer(refused: Sequence[Problem]) -> tuple[Problem, ...]:
 def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:
     """Give every layer's output a scale, or return the layers that have none."""
     missing = []
-    if graph.input not in scales:
+    if graph.input not in scales and not graph.real:
         missing.append(Problem(graph.input, "input", _UNSCALED))
     for layer in fold(graph, scales):
         if layer.steps and layer.before not in scales:

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from systolith_host.extras import need
 from systolith_host.frontend.entry import set_shape
 from systolith_host.frontend.layout import Layout
+from systolith_host.frontend.row import Row
 from systolith_host.frontend.stored import read_skeleton
 from systolith_host.frontend.whole import Whole
 
@@ -47,6 +48,8 @@ class Session:
         Of ONNX's tensors with another order of axes; all come and go in this network's.
     whole : Whole, optional
         What its input's integers stand for, if it takes those.
+    row : Row, optional
+        Its inputs, where the network has them in a row.
 
     Raises
     ------
@@ -63,11 +66,12 @@ class Session:
         names: Sequence[str],
         layouts: Mapping[str, Layout] | None = None,
         whole: Whole | None = None,
+        row: Row | None = None,
     ) -> None:
         need("a comparison with onnxruntime", "judge")
         import onnxruntime  # a moment, and only where something is compared
 
-        self._layouts, self._whole = layouts or {}, whole
+        self._layouts, self._whole, self._row = layouts or {}, whole, row
         proto = read_skeleton(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -91,16 +95,23 @@ class Session:
         missing = [name for name in dict.fromkeys(names) if name not in present]
         proto.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in missing)
         given = {entry.name for entry in proto.graph.initializer}
-        (value,) = [entry for entry in proto.graph.input if entry.name not in given]
+        inputs = {entry.name: entry for entry in proto.graph.input if entry.name not in given}
+        value = next(iter(inputs.values()))
         kind = value.type.tensor_type
-        self.half = kind.elem_type == HALF
+        self.half = any(entry.type.tensor_type.elem_type == HALF for entry in inputs.values())
         self._input = value.name
-        own = (*shape[1:], shape[0]) if value.name in self._layouts else shape
-        images = kind.shape.dim[0].dim_value or 1  # some files want a fixed number
+        images = 1 if row else kind.shape.dim[0].dim_value or 1  # some files want a fixed number
         if images > _MOST_IMAGES:
             raise CannotRunError(f"it takes {images:,} images at once, above {_MOST_IMAGES}")
-        if [dim.dim_value for dim in kind.shape.dim][1:] != list(own):
-            set_shape(value, (images, *own))  # the user's: the others follow from it
+        own = (*shape[1:], shape[0]) if value.name in self._layouts else shape
+        wanted = {value.name: (images, *own)}
+        if row is not None:
+            wanted = {entry.name: entry.shape for entry in row.entries}
+        for name, sides in wanted.items():
+            dims = inputs[name].type.tensor_type.shape.dim
+            if [dim.dim_value for dim in dims][1:] == list(sides[1:]):
+                continue
+            set_shape(inputs[name], sides)  # the user's: the others follow from it
             del proto.graph.value_info[:]
             for output in proto.graph.output:
                 output.type.tensor_type.ClearField("shape")
@@ -131,10 +142,8 @@ class Session:
         for first in range(0, len(values), self.images):
             part = values[first : first + self.images]
             filled = part[np.arange(self.images) % len(part)]
-            whole = self._whole
-            filled = filled.astype(self._type) if whole is None else whole.integers(filled)
             try:
-                results = self._session.run(list(names), {self._input: filled})
+                results = self._session.run(list(names), self._feed(filled))
             except Exception as error:  # onnxruntime's own kinds
                 raise CannotRunError(_one_line(error)) from None
             made.append([self._of_images(np.asarray(result), len(part)) for result in results])
@@ -147,6 +156,13 @@ class Session:
             for name, values in zip(names, whole, strict=True)
         ]
 
+    def _feed(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the file's own inputs for some images of the network's."""
+        if self._row is not None:
+            return self._row.feed(x.reshape(1, -1))
+        whole = self._whole
+        return {self._input: x.astype(self._type) if whole is None else whole.integers(x)}
+
     def _of_images(self, values: np.ndarray, count: int) -> np.ndarray:
         """Return the values of some images; whole, where they have no side for the images."""
         return values[:count] if values.shape[:1] == (self.images,) else values
@@ -157,7 +173,7 @@ class Reference:
 
     Parameters
     ----------
-    path, layouts, whole
+    path, layouts, whole, row
         As of :class:`Session`.
     x : ndarray of float32, shape (1, channels, height, width) or (1, features)
     names : sequence of str
@@ -176,11 +192,12 @@ class Reference:
         names: Sequence[str],
         layouts: Mapping[str, Layout] | None = None,
         whole: Whole | None = None,
+        row: Row | None = None,
     ) -> None:
         self._names = list(dict.fromkeys(names))
         self._known: dict[str, np.ndarray] = {}
         self._x = x
-        self._session = Session(path, x.shape[1:], self._names, layouts, whole)
+        self._session = Session(path, x.shape[1:], self._names, layouts, whole, row)
         self.half, self.images = self._session.half, self._session.images
 
     def take(self, name: str) -> np.ndarray:

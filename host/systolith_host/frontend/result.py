@@ -16,9 +16,10 @@ def finish(reader: Reader, outputs: Sequence[str]) -> None:
     """Note the network's outputs."""
     for output in outputs:
         if reader.hosted is not None and reader.hosted.holds(reader, output):
-            made_of = reader.hosted.cuts(reader, output)
+            row = {reader.input} if reader.hosted.front else set()
+            made_of = [cut for cut in reader.hosted.cuts(reader, output) if cut not in row]
             alone = len(made_of) == 1
-            reader.epilogue += [n.op_type for n in reader.hosted.within(reader, [output])]
+            reader.epilogue += [n.op_type for n in reader.hosted.own(reader, [output])]
             reader.outputs |= {output if alone else cut: reader.alias[cut] for cut in made_of}
         elif output in reader.padded:
             reason = f"is padded by {reader.padded[output].node}; padding needs a layer behind it"
@@ -30,6 +31,8 @@ def finish(reader: Reader, outputs: Sequence[str]) -> None:
             reader.outputs[output] = reader.alias[output]
         elif not reader.problems:
             reader.problems.append(Problem(output, "output", "does not depend on the input"))
+    if not reader.outputs and not reader.problems:  # the host makes all of them of the row
+        reader.outputs[reader.input] = reader.input
 
 
 def end_of(reader: Reader, outputs: Sequence[str]) -> HostEnd | None:
@@ -65,4 +68,7 @@ def build(reader: Reader) -> Graph:
     nodes.reverse()
     shapes = {name: shape for name, shape in reader.shapes.items() if name in needed}
     first, *more = dict.fromkeys(reader.outputs.values())
-    return Graph(reader.name, shapes, tuple(nodes), reader.input, first, tuple(more))
+    graph = Graph(reader.name, shapes, tuple(nodes), reader.input, first, tuple(more))
+    users = [node for node in nodes if reader.input in node.inputs]
+    alone = all(isinstance(node, Host) for node in users) and reader.input not in graph.outputs
+    return replace(graph, real=alone and reader.input not in reader.scales)

@@ -16,6 +16,7 @@ from systolith_host.network.qgraph import (
     QTake,
     QTensor,
 )
+from systolith_host.network.scales import held_type
 from systolith_sim.golden.ops import add, conv2d, look_up, max_pool
 
 __all__ = ["layer_macs", "run_golden", "run_layer", "tensor_dtype"]
@@ -26,6 +27,8 @@ Progress = Callable[[str, int, int], None]
 
 def tensor_dtype(tensor: QTensor | QTable) -> np.dtype:
     """Return the NumPy type of a tensor's values."""
+    if isinstance(tensor, QTensor):
+        return held_type(tensor)
     return np.dtype(np.uint8 if tensor.unsigned else np.int8)
 
 

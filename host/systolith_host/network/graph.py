@@ -206,6 +206,8 @@ class Graph:
         Names of the network's input and output tensors.
     more : tuple of str
         Outputs besides that one.
+    real : bool
+        Whether the input stays in floats, because only the host reads it.
     """
 
     name: str
@@ -214,6 +216,7 @@ class Graph:
     input: str
     output: str
     more: tuple[str, ...] = ()
+    real: bool = False
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ class QTensor:
         Real value of one step.
     zero_point : int
         Integer that stands for 0.0, in the tensor's own type.
+    real : bool
+        Whether it is of float32 instead, with scale 1: an input that only the host reads.
     """
 
     name: str
@@ -44,6 +46,7 @@ class QTensor:
     unsigned: bool
     scale: float
     zero_point: int
+    real: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from systolith_hw.spec.numerics import MAX_SHIFT
 __all__ = [
     "WEIGHT_LIMIT",
     "ActivationScale",
+    "Held",
     "activation_scale",
+    "as_held",
+    "held_type",
     "quantize_weight",
     "requantisation",
 ]
@@ -34,6 +38,34 @@ _LEAST_WEIGHT_SCALE = 2.0**-100
 
 _ALL_STEPS = 255
 """From the least to the largest value of a type."""
+
+
+class Held(Protocol):
+    """A tensor: integers with a scale, or real numbers."""
+
+    @property
+    def unsigned(self) -> bool: ...
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def zero_point(self) -> int: ...
+
+    @property
+    def real(self) -> bool: ...
+
+
+def as_held(tensor: Held, values: np.ndarray) -> np.ndarray:
+    """Return real values as a tensor has them: its integers, or, if it is real, float32."""
+    if tensor.real:
+        return values.astype(np.float32)
+    return ActivationScale(tensor.unsigned, tensor.scale, tensor.zero_point).quantize(values)
+
+
+def held_type(tensor: Held) -> np.dtype:
+    """Return the NumPy type of a tensor's values."""
+    return np.dtype(np.float32 if tensor.real else np.uint8 if tensor.unsigned else np.int8)
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,9 @@ def _check_place(program: "Program", place: "Place") -> None:
     if not (math.isfinite(place.scale) and place.scale > 0):
         raise ValueError(f"{title} must have a positive scale, not {place.scale}")
     whole(place.zero_point, f"{title}: zero_point", *((0, 255) if place.unsigned else (-128, 127)))
+    read = {name for layer in program.layers for name in layer.inputs}
+    if place.real and (place.tensor != program.input or place.tensor in read):
+        raise ValueError(f"{title} is of real numbers, but no input of the host's alone")
     packed = place.pixel_bytes
     if packed and (packed not in config.pack_sizes or place.channels > packed):
         raise ValueError(f"{title} of {place.channels} channels cannot have pixels of {packed}")

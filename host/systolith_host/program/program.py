@@ -52,6 +52,8 @@ class Place:
         Tensor whose channels include this one's, if it stands inside another.
     image_pitch : int
         Bytes from image to image if the parent says so, else 0.
+    real : bool
+        Whether it is an input of float32 that only the host reads; its memory is not used.
     """
 
     tensor: str
@@ -68,6 +70,7 @@ class Place:
     zero_point: int
     parent: str = ""
     image_pitch: int = 0
+    real: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -77,7 +80,7 @@ class Place:
     @property
     def dtype(self) -> np.dtype:
         """The tensor's own type."""
-        return np.dtype(np.uint8 if self.unsigned else np.int8)
+        return np.dtype(np.float32 if self.real else np.uint8 if self.unsigned else np.int8)
 
     @property
     def blocks(self) -> int:
@@ -195,10 +198,8 @@ class LayerProgram:
         The network's layers that this one computes: a convolution and, if fused, its pool.
     kind : str
         "conv", "fc", "pool", "add" or "copy".
-    input, output : str
-        Names of its tensors.
-    more_inputs : tuple of str
-        Those after the first.
+    input, more_inputs, output : str, tuple of str, str
+        Names of its tensors; those that it reads begin with `input`.
     instruction_address, instruction_count : int
         Values that the host writes to PROGRAM_ADDR and PROGRAM_COUNT.
     macs : int

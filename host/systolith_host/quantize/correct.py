@@ -9,7 +9,7 @@ from systolith_host.network.forward import input_windows, run_float
 from systolith_host.network.golden import run_layer
 from systolith_host.network.graph import Conv, Graph, Linear, Weights
 from systolith_host.network.qgraph import QConv, QGraph
-from systolith_host.network.scales import WEIGHT_LIMIT, ActivationScale
+from systolith_host.network.scales import WEIGHT_LIMIT, as_held
 from systolith_host.quantize.rounding import round_columns, round_taps
 
 __all__ = ["MOST_IMAGES", "Correction", "correct"]
@@ -96,8 +96,7 @@ def correct(
     wanted = _float_outputs(graph, weights, images, progress)
     last_use = {name: i for i, layer in enumerate(qgraph.layers) for name in layer.inputs}
     source = qgraph.tensors[qgraph.input]
-    first = ActivationScale(source.unsigned, source.scale, source.zero_point).quantize(images)
-    tensors = {qgraph.input: first.reshape(len(images), *source.shape)}
+    tensors = {qgraph.input: as_held(source, images).reshape(len(images), *source.shape)}
     layers = []
     done = []
     for index, layer in enumerate(qgraph.layers):

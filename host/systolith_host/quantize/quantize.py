@@ -37,6 +37,7 @@ from systolith_host.network.qgraph import (
 )
 from systolith_host.network.scales import (
     ActivationScale,
+    as_held,
     quantize_weight,
     requantisation,
 )
@@ -128,10 +129,10 @@ def quantize_input(qgraph: QGraph, x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of uint8 or int8, shape (N, C, H, W)
-        A vector has a height and width of 1.
+        A vector has a height and width of 1. Real inputs stay float32.
     """
     tensor = qgraph.tensors[qgraph.input]
-    return _scale_of(tensor).quantize(x).reshape(len(x), *tensor.shape)
+    return as_held(tensor, x).reshape(len(x), *tensor.shape)
 
 
 def _scale_of(tensor: QTensor) -> ActivationScale:
@@ -160,7 +161,11 @@ class _Builder:
         self.layers: list[QLayer] = []
         self.tensors: dict[str, QTensor] = {}
         self.names = {graph.input: graph.input}
-        self._tensor(graph.input, _image(graph.shapes[graph.input]), scales[graph.input])
+        shape = _image(graph.shapes[graph.input])
+        if graph.real:
+            self.tensors[graph.input] = QTensor(graph.input, shape, False, 1.0, 0, True)
+        else:
+            self._tensor(graph.input, shape, scales[graph.input])
 
     def build(self) -> QGraph:
         if not self.layers:

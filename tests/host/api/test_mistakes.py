@@ -40,7 +40,7 @@ INPUTS = {
     "bool": (X.astype(bool), SHAPE + "bool of .*"),
     "text": (np.full(X.shape, "a"), SHAPE + "<U1 of .*"),
     "objects": (np.full(X.shape, None), SHAPE + "object of .*"),
-    "dictionary": ({"x": X}, SHAPE + r"object of shape \(\)"),
+    "dictionary": ({"x": X}, "WHAT: the network has one input: give an array, not names"),
     "NaN": (nan(), "WHAT: has values that are not finite"),
     "too large for float32": (np.full(X.shape, 1e300), "WHAT: has values that are not finite"),
     "one of a list": ([X, nan()], r"WHAT\[1\]: has values that are not finite"),
