@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.structure import reads
+from systolith_host.network.scales import ActivationScale
 from systolith_host.program.part import HostEnd, HostPart
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ def host_part(reader: "Reader", hosted: "Hosted", name: str) -> HostPart:
     """Return the model that makes a tensor, by ONNX's name, of tensors of the array."""
     draft = _Draft(reader, hosted, [name])
     edge = _Edge(name, draft.nodes, draft.values, f"{_OWN}out")
-    edge.add("Cast", to=TensorProto.FLOAT)
+    if reader.integers.get(name) == name:
+        scale = reader.scales[name]
+        edge.add("DequantizeLinear", *_scale_of(scale))
+    else:
+        edge.add("Cast", to=TensorProto.FLOAT)
     layout = reader.layouts.get(name)
     if layout is not None:
         edge.add("Transpose", perm=[0, *(1 + layout.axes.index(axis) for axis in range(3))])
@@ -68,7 +73,7 @@ class _Draft:
         nodes = hosted.within(reader, names)
         used = dict.fromkeys(source for node in nodes for source in reads(node))
         self.values += [
-            numpy_helper.from_array(np.ascontiguousarray(reader.constants[source]), source)
+            numpy_helper.from_array(hosted.value(reader, source), source)
             for source in used
             if source in reader.constants
         ]
@@ -91,11 +96,15 @@ class _Draft:
 def _into_kind(reader: "Reader", kind: int, cut: str, edge: "_Edge") -> None:
     """Make the file's type of real values: integers where the file has a tensor's integers."""
     if cut in reader.integer_names:
-        scale = reader.scales[reader.root(reader.alias[cut])]
-        zero = np.array(scale.zero_point, np.uint8 if scale.unsigned else np.int8)
-        edge.add("QuantizeLinear", np.array(scale.scale, np.float32), zero)
+        edge.add("QuantizeLinear", *_scale_of(reader.scales[reader.root(reader.alias[cut])]))
     elif kind != TensorProto.FLOAT:
         edge.add("Cast", to=kind)
+
+
+def _scale_of(scale: ActivationScale) -> tuple[np.ndarray, np.ndarray]:
+    """Return the constants of a QuantizeLinear or DequantizeLinear."""
+    zero = np.array(scale.zero_point, np.uint8 if scale.unsigned else np.int8)
+    return np.array(scale.scale, np.float32), zero
 
 
 class _Edge:

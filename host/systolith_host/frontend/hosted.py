@@ -9,12 +9,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from systolith_host.frontend.constants import compute
+from systolith_host.frontend.integer_input import BYTES, FLOATS, meaning
 from systolith_host.frontend.layout import Layout
 from systolith_host.frontend.limits import LARGEST_ACTIVATION, LARGEST_SIDE
 from systolith_host.frontend.loading import one_line
 from systolith_host.frontend.problems import InvalidError, Problem, UnsupportedError
 from systolith_host.frontend.structure import reads
 from systolith_host.network.graph import Host
+from systolith_host.network.scales import ActivationScale
 from systolith_host.program.part import HostPart
 
 if TYPE_CHECKING:
@@ -39,7 +41,15 @@ _RANDOM = frozenset(
     "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split()
 )
 
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+_ALIKE = {
+    "QLinearAdd": (0, 3),
+    "QLinearLeakyRelu": (0,),
+    "QLinearMul": (0, 3),
+    "QLinearSigmoid": (0,),
+    "QLinearSoftmax": (0,),
+    "QuickGelu": (0,),
+}
+"""Operators of onnxruntime that onnx does not know, and the inputs that their output is like."""
 
 _LARGEST_DATA = 4096
 """Elements of a constant whose values may decide the shape of a node's output."""
@@ -79,6 +89,7 @@ class Hosted:
         self.opsets = list(proto.opset_import)
         self.version = max(proto.ir_version, 8)
         self.kinds = kinds
+        self._graph = proto.graph
         self._forced = forced
         self._makers: dict[str, tuple[int, onnx.NodeProto]] = {}
         self._behind: set[str] = set()
@@ -165,10 +176,36 @@ class Hosted:
             if offered is None:
                 continue
             shape, layout = offered
+            if not self._scaled(reader, name):
+                continue
             inputs = tuple(reader.alias[cut] for cut in self.cuts(reader, name))
             reader.nodes.append(Host(f"{title}.{place}" if place else title, inputs, name, LATER))
             reader.shapes[name] = shape
             reader.call(name, name, layout)
+
+    def _scaled(self, reader: "Reader", name: str) -> bool:
+        """Note the scale of a tensor of integers; return whether the array can take a tensor."""
+        kind = self.type_of(reader, name)
+        if kind is None or kind.tensor_type.elem_type not in BYTES:
+            return True
+        kind = helper.tensor_dtype_to_np_dtype(kind.tensor_type.elem_type).name
+        found = meaning(self._graph, name, kind, reader.constants)
+        if found is None:
+            return False
+        whole, scaled = found
+        if scaled:
+            unsigned = kind == "uint8"
+            reader.scales[name] = ActivationScale(unsigned, whole.scale, whole.zero_point)
+            reader.hold_integers(name, name)
+        return scaled
+
+    def value(self, reader: "Reader", name: str) -> np.ndarray:
+        """Return a constant in the type that it has in the file; weights are more precise here."""
+        values = np.asarray(reader.constants[name], order="C")
+        if name in reader.quantized and values.dtype == np.float64:
+            kind = self.kinds.get(name, TensorProto.FLOAT)
+            return values.astype(helper.tensor_dtype_to_np_dtype(kind))
+        return values
 
     def _compute(self, reader: "Reader", proto: onnx.NodeProto) -> None:
         """Compute a node of constants that is none of weights and shapes."""
@@ -189,7 +226,7 @@ class Hosted:
     def _offer(self, reader: "Reader", name: str) -> tuple[tuple[int, ...], Layout | None] | None:
         """Return the shape and layout with which the array can take a tensor; None if it cannot."""
         kind = self.type_of(reader, name)
-        if kind is None or kind.tensor_type.elem_type not in _FLOATS:
+        if kind is None or kind.tensor_type.elem_type not in FLOATS + BYTES:
             return None
         sides = _sides(kind)
         if sides is None or len(sides) not in (2, 4) or sides[0] != 1 or min(sides) < 1:
@@ -211,12 +248,15 @@ class Hosted:
     def type_of(self, reader: "Reader", name: str) -> onnx.TypeProto | None:
         """Return a tensor's type and shape for one image, as far as they can be told."""
         if name in reader.constants:
-            values = reader.constants[name]
+            values = self.value(reader, name)
             kind = helper.np_dtype_to_tensor_dtype(values.dtype)
             return helper.make_tensor_type_proto(kind, values.shape)
         if not self.holds(reader, name):
             shape = reader.whole_shape(name)
             kind = self.kinds.get(name, TensorProto.FLOAT)
+            if name in reader.integer_names:
+                root = reader.root(reader.alias[name])
+                kind = TensorProto.UINT8 if reader.scales[root].unsigned else TensorProto.INT8
             return None if shape is None else helper.make_tensor_type_proto(kind, shape)
         if name not in self._types:
             self._infer(reader, self._makers[name][1])
@@ -228,7 +268,7 @@ class Hosted:
         kinds = {source: self.type_of(reader, source) for source in reads(proto)}
         known = {source: kind for source, kind in kinds.items() if kind is not None}
         small = {
-            source: numpy_helper.from_array(np.asarray(reader.constants[source]), source)
+            source: numpy_helper.from_array(self.value(reader, source), source)
             for source in kinds
             if source in reader.constants and reader.constants[source].size <= _LARGEST_DATA
         }
@@ -241,6 +281,8 @@ class Hosted:
             except Exception as error:  # it has several kinds of errors of its own
                 self._types |= dict.fromkeys(proto.output)  # asked again, nobody knows
                 raise InvalidError(f"is not valid: {one_line(error)}") from None
+        elif proto.op_type in _ALIKE and proto.domain == "com.microsoft":
+            found = _like(proto, [known.get(proto.input[place]) for place in _ALIKE[proto.op_type]])
         for output in proto.output:
             self._types[output] = found.get(output) or self._inferred(reader, output)
         if any(entry.name == "ceil_mode" and entry.i for entry in proto.attribute):
@@ -308,6 +350,22 @@ class Hosted:
             ):
                 found.add(number)
         return found
+
+
+def _like(
+    proto: onnx.NodeProto, kinds: Sequence[onnx.TypeProto | None]
+) -> dict[str, onnx.TypeProto]:
+    """Return the output's type of a node of single values, from those of its inputs."""
+    sides = [None if kind is None else _sides(kind) for kind in kinds]
+    shapes = [each for each in sides if each is not None]
+    if kinds[0] is None or len(shapes) < len(sides):
+        return {}
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise InvalidError(f"is not valid: shapes {shapes} do not go together") from None
+    kind = kinds[0].tensor_type.elem_type
+    return {proto.output[0]: helper.make_tensor_type_proto(kind, shape)}
 
 
 def _sides(kind: onnx.TypeProto) -> tuple[int, ...] | None:

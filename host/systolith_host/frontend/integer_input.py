@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.frontend.whole import Whole
 
-__all__ = ["FLOATS", "NUMBERS", "take_integers"]
+__all__ = ["BYTES", "FLOATS", "NUMBERS", "meaning", "take_integers"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 """Types of inputs that need nothing."""
@@ -32,10 +32,7 @@ NUMBERS = FLOATS + _INTEGERS
 _MOVES = frozenset("Flatten Identity MaxPool Reshape Slice Squeeze Transpose Unsqueeze".split())
 """Operators that leave the values and their type as they are."""
 
-_WHOLE = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-"""Types of inputs that may stand for floats; not those of 4 bits, nor floats of 8."""
-
-_BYTES = ("int8", "uint8")
+BYTES = (TensorProto.INT8, TensorProto.UINT8)
 """Types of activations."""
 
 
@@ -64,7 +61,7 @@ def take_integers(
     if value.type.tensor_type.elem_type not in _INTEGERS:
         return None
     kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-    found = _meaning(graph, value.name, kind, constants) if kind in _WHOLE else None
+    found = meaning(graph, value.name, kind, constants)
     if found is None:
         return None
     whole, scaled = found
@@ -86,7 +83,7 @@ def take_integers(
     return whole
 
 
-def _meaning(
+def meaning(
     graph: onnx.GraphProto, name: str, kind: str, constants: Mapping[str, np.ndarray]
 ) -> tuple[Whole, bool] | None:
     """Return what integers stand for, and whether by a scale; None if their readers say nothing."""
@@ -102,7 +99,7 @@ def _meaning(
             found.add((Whole(kind), False))
             continue
         scaled = node.op_type in ("DequantizeLinear", "QGemm") or node.op_type.startswith("QLinear")
-        whole = _scaled(node, index, kind, known) if scaled and kind in _BYTES else None
+        whole = _scaled(node, index, kind, known) if scaled and kind.endswith("int8") else None
         if whole is None:
             return None
         found.add((whole, True))

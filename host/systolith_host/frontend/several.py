@@ -85,7 +85,7 @@ def take_apart(
         )
     own: tuple[int, ...] = entries[main].shape[1:] if len(entries[main].shape) in (2, 4) else ()
     last = wants_channels_last(graph, values[main].name, own, constants)
-    image = (own[-1], *own[:-1]) if last else own
+    image = tuple(np.roll(own, 1).tolist()) if last else own
     row = Row(tuple(entries), main, image or (entries[main].size,), last)
     nodes = _nodes(entries, values, constants, graph)
     rest = list(graph.node)

@@ -85,7 +85,10 @@ BAD = {
         network([helper.make_node("Frobnicate", ["x"], ["y"], "f")]),
         "f (Frobnicate): has no counterpart on the accelerator",
     ),
-    "a wrong type of input": (network(kind=TensorProto.INT64), "has unsupported type: tensor(int64)"),
+    "a wrong type of input": (
+        network(kind=TensorProto.INT64),
+        "has unsupported type: tensor(int64)",
+    ),
     "weights of a wrong type": (
         network(weight=WEIGHT.astype(np.int32)),
         "types or shapes do not fit",
