@@ -87,7 +87,7 @@ BAD = {
     ),
     "a wrong type of input": (
         network(kind=TensorProto.INT64),
-        "has unsupported type: tensor(int64)",
+        "unsupported type: tensor(int64)",
     ),
     "weights of a wrong type": (
         network(weight=WEIGHT.astype(np.int32)),

@@ -143,7 +143,7 @@ def one(values, index):
 def in_onnxruntime(path, x):
     session = onnxruntime.InferenceSession(path)
     return np.concatenate(
-        [session.run(None, {n: one(v, i) for n, v in x.items()})[0] for i in range(3)]
+        [np.asarray(session.run(None, {n: one(v, i) for n, v in x.items()})[0]) for i in range(3)]
     )
 
 
@@ -167,6 +167,7 @@ def test_networks_are_onnxruntimes(tmp_path, network):
     assert np.abs(output - wanted).max() < 0.04 * np.abs(wanted).max()
     program.save(tmp_path / "net.program")
     again = sy.Compiled.load(tmp_path / "net.program")
+    assert read.row is not None
     row = read.row.pack(x, "x")
     np.testing.assert_array_equal(again.run(row, device="emulator").output, run.output)
 
@@ -175,7 +176,7 @@ class Samples(CalibrationDataReader):
     def __init__(self, x):
         self.given = iter([{n: v[i : i + 1] for n, v in x.items()} for i in range(3)])
 
-    def get_next(self):
+    def get_next(self):  # pyright: ignore  # it ends with None
         return next(self.given, None)
 
 
