@@ -111,7 +111,10 @@ def _shape(path: Path, value: onnx.ValueInfoProto, size: Sequence[int] | None) -
     kind = value.type.tensor_type
     name = TensorProto.DataType.Name(kind.elem_type).lower()
     if not value.type.HasField("tensor_type") or kind.elem_type not in NUMBERS:
-        raise SystolithError(f"{path}: input {value.name!r} must be of numbers, not {name}")
+        raise SystolithError(
+            f"{path}: input {value.name!r} must be of floats, or of integers of 8 to 64 bits, not "
+            f"{name}"
+        )
     if not kind.HasField("shape"):
         raise SystolithError(f"{path}: input {value.name!r} has no shape; save it with one")
     if size is not None and kind.elem_type in FLOATS:

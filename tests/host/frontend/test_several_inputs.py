@@ -283,5 +283,5 @@ def test_what_stays_refused(tmp_path):
     proto = detector()
     proto.graph.input[1].type.tensor_type.elem_type = TensorProto.STRING
     onnx.save(proto, path)
-    with pytest.raises(SystolithError, match="input 'size' must be of numbers, not string"):
+    with pytest.raises(SystolithError, match="integers of 8 to 64 bits, not string"):
         inspect_onnx(path, host_nodes=True)
