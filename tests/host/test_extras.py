@@ -94,6 +94,7 @@ REFUSED = {
     "compile mini --explain fc5": "--explain needs numba; install systolith[explore]",
     "generate --out g": f"generate {GATEWARE}",
     "estimate mini": "estimate needs numba; install systolith[explore]",
+    "design mini --board ulx3s-85f": "design needs numba; install systolith[explore]",
     "explore mini --bandwidth 2": "explore needs numba; install systolith[explore]",
     "report mini": "report needs plotly and numba; install systolith[report]",
     "timing --out g": f"timing {GATEWARE}",

@@ -1,7 +1,8 @@
 """The boards that systems are built for, and the memory and links of each."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import AcceleratorConfig
@@ -41,6 +42,9 @@ class Board:
         :mod:`systolith_host.lab.memory_efficiency` measures it; none if not measured.
     link : str
         How the host reaches it, one of :data:`LINKS`.
+    systems : mapping of str to mapping of str to int
+        By link, the resources of all that is beside the accelerator: a build's, less those of the
+        accelerator synthesised alone (docs/boards.md, tests/golden_metrics.json).
     """
 
     name: str
@@ -55,6 +59,12 @@ class Board:
     ethernet_mhz: float | None = None
     read_share: float | None = None
     link: str = "serial"
+    systems: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def system(self) -> Mapping[str, int]:
+        """Resources of all that is beside the accelerator, with the board's link."""
+        return self.systems[self.link]
 
     @property
     def memory_rate(self) -> float:
@@ -81,6 +91,7 @@ BOARDS = {
             system_mhz=50.0,
             programmer="ulx3s",
             read_share=0.961,  # of ecp5-85f at 62.5 MHz
+            systems={"serial": {"LUT": 3_888, "FF": 2_436}},  # of ecp5-85f-winograd
         ),
         Board(
             name="ecpix5-85f",
@@ -96,6 +107,10 @@ BOARDS = {
             # Etherbone's stack reaches 59 to 76 MHz on this part. ECP5DDRPHY has no least clock of
             # its own; LiteX's target of the OrangeCrab runs it at 48 MHz.
             ethernet_mhz=50.0,
+            systems={
+                "serial": {"LUT": 8_251, "FF": 3_901},  # of ecp5-85f-winograd
+                "ethernet": {"LUT": 13_922, "FF": 6_799, "block RAM": 4},  # of ecp5-85f
+            },
         ),
     )
 }

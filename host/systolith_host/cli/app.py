@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from systolith_host.cli import board as board_commands
 from systolith_host.cli.area import area
 from systolith_host.cli.compile import compile_
+from systolith_host.cli.design import design
 from systolith_host.cli.driver import driver, header, image, simulate
 from systolith_host.cli.estimate import estimate
 from systolith_host.cli.evaluate import evaluate
@@ -214,6 +215,12 @@ app.command(
     "  systolith explore vgg16 --rows 8,16,32 --cols 8,16,32 --bandwidth 4..32 --sample 100\n\n"
     "  systolith explore mini --config tiny --bandwidth 1..8 --confirm 1"
 )(explore)
+
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith design vgg16 --board ecpix5-85f --clock 125\n\n"
+    "  systolith design model.onnx --part lfe5u-45f-6 --bandwidth 4 --by traffic"
+)(design)
 
 app.command(
     epilog="Examples:\n\n"

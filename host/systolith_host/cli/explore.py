@@ -7,29 +7,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
 from systolith_host.cli.views.sweep import show_sweep
-from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Result, Results
-from systolith_host.explore.search import search_front
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
 from systolith_host.explore.sweep import Runner, replay_best
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.parts import PARTS, load_part
-from systolith_host.terminal import SafeConsole, error_console
+from systolith_host.terminal import SafeConsole
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["explore"]
@@ -39,8 +29,6 @@ ASK_ABOVE = 2_000
 
 REFUSE_ABOVE = 1_000_000
 """Points that are not run at all; a sample of them may be."""
-
-_WIDTH = 150
 
 
 def _axis(name: str) -> typer.models.OptionInfo:
@@ -167,14 +155,14 @@ def explore(
     space = Space(base, axes, max_multipliers, memory, part)
     count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
-    console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=_WIDTH)
+    console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=WIDTH)
     results = Results(out, Experiment.of(network, space.base, list(axes), batch))
     before = len(results.done)
     started = time.monotonic()
     points = [] if search is not None else list(space.points(sample, seed))
     with Runner(results, workers=min(workers, count), scheduler=scheduler) as runner:
         if search is not None:
-            found = _search(runner, space, search, seed)
+            found = search_points(runner, space, search, seed)
         else:
             found = _run(runner, points)
         seconds = time.monotonic() - started
@@ -189,7 +177,7 @@ def explore(
     if all(result.reason for result in found):
         raise SystolithError(f"none of the {len(found):,} points can be built or run")
     if confirm:
-        _confirm(console, network, batch, space, found, confirm)
+        confirm_points(console, network, batch, space, found, confirm)
 
 
 def _bytes(option: str, text: str) -> int:
@@ -227,88 +215,19 @@ def _ask(size: int, count: int, yes: bool) -> None:
     typer.confirm(f"{text[0].upper()}{text[1:]}. Run them all?", abort=True, err=True)
 
 
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=error_console())
-
-
 def _run(runner: Runner, points: Sequence[Point]) -> list[Result]:
-    with _progress() as progress:
+    with point_progress() as progress:
         task = progress.add_task("points", total=len(points))
         return runner.run(points, lambda _: progress.advance(task))
-
-
-def _search(runner: Runner, space: Space, budget: int, seed: int) -> list[Result]:
-    with _progress() as progress:
-        task = progress.add_task("points", total=min(budget, space.size))
-
-        def report(result: Result) -> None:
-            progress.advance(task, 0 if result.reason else 1)
-
-        return search_front(space, lambda some: runner.run(some, report), budget, seed=seed)
 
 
 def _replay(
     runner: Runner, space: Space, found: Sequence[Result], limit: int | None, workers: int
 ) -> list[Result]:
-    with _progress() as progress:
+    with point_progress() as progress:
         task = progress.add_task("exact cycles", total=None, visible=False)
 
         def told(what: str, done: float, total: float) -> None:
             progress.update(task, description=what, completed=done, total=total, visible=True)
 
         return replay_best(runner, space, found, limit, workers, told)
-
-
-def _confirm(
-    console: SafeConsole,
-    network: str,
-    batch: int,
-    space: Space,
-    found: Sequence[Result],
-    count: int,
-) -> None:
-    """Run the fastest points in the RTL and print its cycles next to the expected ones."""
-    from systolith_host.cost.confirm import compare  # takes a second to import
-
-    good = sorted((result for result in found if not result.reason), key=lambda r: r.costs)
-    qgraph = shape_network(network, functions=bool(space.base.functions))
-    table = Table(box=None, pad_edge=False)
-    for name in ("point", "layer", "estimate", "replay", "RTL", "estimate's error", "traffic"):
-        table.add_column(name, justify="right")
-    for result in good[:count]:
-        point = space.point(result.values)
-        assert point.config is not None
-        label = ", ".join(f"{axis} {value:g}" for axis, value in point.values.items())
-        program = compile_network(
-            qgraph,
-            point.config,
-            batch,
-            memory=point.memory,
-        )
-        cases = compare(program, point.memory)
-        rows = [
-            (layer.name, layer.predicted_cycles, case.model.cycles, case.measured.cycles)
-            for layer, case in zip(program.layers, cases, strict=True)
-        ]
-        totals = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)]
-        rows.append(("all", totals[0], totals[1], totals[2]))
-        equal = all(case.traffic_equal for case in cases)
-        for name, expected, modelled, measured in rows:
-            table.add_row(
-                label,
-                name,
-                f"~{expected:,}",
-                f"{modelled:,}",
-                f"{measured:,}",
-                f"{100 * (expected / measured - 1):+.2f}%",
-                "equal" if equal else "differs",
-            )
-    console.print(table)

@@ -20,9 +20,18 @@ REFUSED = 20
 
 Run = Callable[[Sequence[Point]], list[Result]]
 
+Costs = Callable[[Result], tuple[int, ...]]
+
 
 def search_front(
-    space: Space, run: Run, budget: int, *, seed: int = 0, generation: int = 16
+    space: Space,
+    run: Run,
+    budget: int,
+    *,
+    seed: int = 0,
+    generation: int = 16,
+    start: Sequence[int] = (),
+    costs: Costs = lambda result: result.estimates,
 ) -> list[Result]:
     """Return the results of at most `budget` points that can be built, and of others it met.
 
@@ -39,12 +48,26 @@ def search_front(
     seed : int
     generation : int
         Points that are run in parallel.
+    start : sequence of int
+        Numbers of points that are run first.
+    costs : callable
+        The values of which a better point has less, cycles first; the estimates unless given.
     """
-    return _Search(space, run, budget, seed, generation).search()
+    return _Search(space, run, budget, seed, generation, start, costs).search()
 
 
 class _Search:
-    def __init__(self, space: Space, run: Run, budget: int, seed: int, generation: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        run: Run,
+        budget: int,
+        seed: int,
+        generation: int,
+        start: Sequence[int],
+        costs: Costs,
+    ) -> None:
+        self.start, self.costs = start, costs
         self.space = space
         self.run = run
         self.budget = budget
@@ -56,7 +79,7 @@ class _Search:
         self.numbers: dict[str, int] = {}
 
     def search(self) -> list[Result]:
-        first = [0, self.space.size - 1]
+        first = [*self.start, 0, self.space.size - 1]
         count = min(self.space.size, max(self.budget // FIRST_SHARE, 1))
         first += self.random.sample(range(self.space.size), count)
         self._evaluate(first)
@@ -82,7 +105,9 @@ class _Search:
 
     def _proposals(self) -> Iterator[int]:
         """Yield new points, a generation of them if there are so many."""
-        front = [self.numbers[result.key] for result in pareto(list(self.found.values()))]
+        front = [
+            self.numbers[result.key] for result in pareto(list(self.found.values()), self.costs)
+        ]
         near = [number for one in front for number in self._neighbours(one)]
         near = [number for number in dict.fromkeys(near) if number not in self.found]
         self.random.shuffle(near)

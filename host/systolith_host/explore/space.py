@@ -227,6 +227,13 @@ class Space:
             values[axis] = self.axes[axis][index]
         return values
 
+    def number(self, values: Mapping[str, float]) -> int:
+        """Return the number of the point of these values, all of which are in the axes."""
+        number = 0
+        for axis in (name for name in AXES if name in self.axes):
+            number = number * len(self.axes[axis]) + list(self.axes[axis]).index(values[axis])
+        return number
+
     def point(self, values: Mapping[str, float]) -> Point:
         """Return the point of these values."""
         bandwidth = values.get("bandwidth", float(values.get("bus_bytes", self.base.bus_bytes)))

@@ -1,0 +1,278 @@
+"""The command `systolith design`."""
+
+import dataclasses
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
+from systolith_host.cli.views.config_form import config_toml
+from systolith_host.errors import SystolithError
+from systolith_host.explore.design import GOALS, Target, design_space, nearest, order
+from systolith_host.explore.experiment import Experiment
+from systolith_host.explore.results import Result, Results
+from systolith_host.explore.space import AXES, Space
+from systolith_host.explore.sweep import Runner
+from systolith_host.extras import need
+from systolith_host.flow.load import shape_network
+from systolith_host.fpga.parts import PARTS, check_fits, load_part
+from systolith_host.terminal import SafeConsole
+from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.presets import load_config
+
+__all__ = ["design"]
+
+_REPLAYED = 6
+"""Of the best points by estimates so many are replayed; the best of those is taken."""
+
+
+def design(
+    network: NetworkArgument = "vgg16",
+    board: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"The board whose FPGA, system and memory are the limits: {', '.join(BOARDS)}.",
+        ),
+    ] = None,
+    link: Annotated[
+        str, typer.Option(metavar="serial|ethernet", help="Link from host to board.")
+    ] = "serial",
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"An FPGA instead of a board, with --bandwidth: {', '.join(PARTS)}.",
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(metavar="BYTES", help="Bytes per cycle that the memory gives, with --part."),
+    ] = None,
+    clock: Annotated[
+        float,
+        typer.Option(
+            min=10,
+            metavar="MHZ",
+            help="Clock of all accelerators; `systolith build` says whether it is reached.",
+        ),
+    ] = 100,
+    config: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Where the search begins; fields that it does not vary stay. It is compared with "
+            "the best.",
+        ),
+    ] = "ecp5-85f",
+    by: Annotated[
+        str,
+        typer.Option(metavar="|".join(GOALS), help="Best: " + ", or ".join(GOALS.values()) + "."),
+    ] = "frames",
+    max_dsp: Annotated[
+        int | None, typer.Option(min=16, help="Most multipliers of the accelerator.")
+    ] = None,
+    fill: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the LUTs and FFs that may be used; fuller FPGAs miss their clocks.",
+        ),
+    ] = 0.75,
+    batch: BatchOption = 1,
+    points: Annotated[int, typer.Option(min=1, help="Accelerators that are estimated.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the configuration and of all points; the same search continues there.",
+        ),
+    ] = Path("design"),
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Run the best one in the RTL, too.")
+    ] = False,
+) -> None:
+    """Find the best accelerator for a network on a board, or on an FPGA.
+
+    The search varies the array, the buffers, Winograd's tiles, the lanes that requantise and the
+    bus, within what fits beside the board's own system by estimate, and with the memory that the
+    board gives. The best points are replayed to the cycle. The best of all is written as a
+    configuration to build.
+    """
+    need("design", "explore", "numba")
+    if confirm:
+        need("--confirm", "sim")
+    if by not in GOALS:
+        raise SystolithError(f"--by must be one of {', '.join(GOALS)}, not {by!r}")
+    base = load_config(config)
+    target, place = _target(board, link, part, bandwidth, clock, fill, max_dsp)
+    shape_network(network, functions=bool(base.functions))
+    space = design_space(base, target)
+    console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=WIDTH)
+    results = Results(out, Experiment.of(network, base, list(space.axes), batch))
+    with Runner(results, workers=workers) as runner:
+        found = search_points(
+            runner,
+            space,
+            points,
+            seed,
+            start=[nearest(space)],
+            costs=lambda result: (result.estimated_cycles, result.estimated_bytes),
+        )
+        ranked = sorted((one for one in found if not one.reason), key=lambda r: order(by, r))
+        if not ranked:
+            reason = found[0].reason if found else "there is none"
+            raise SystolithError(f"no accelerator fits {place}: {reason}")
+        _replay(runner, space, ranked[:_REPLAYED])
+    exact = [results.done[one.key] for one in ranked[:_REPLAYED]]
+    ranked = sorted(exact, key=lambda r: order(by, r))
+    best = ranked[0]
+    chosen = space.point(best.values).config
+    assert chosen is not None
+    chosen = dataclasses.replace(chosen, name=_name(network, place))
+    console.print(
+        f"{network}, batch {batch}, on {place}: {clock:g} MHz (wanted, not yet placed), "
+        f"{target.bandwidth:.4g} bytes per cycle, {len(found):,} points",
+        highlight=False,
+        soft_wrap=True,
+    )
+    _show(console, space, ranked, clock, batch)
+    _compare(console, network, base, target, best, clock, batch)
+    path = out / f"{chosen.name}.toml"
+    try:
+        path.write_text(config_toml(chosen), "utf-8")
+    except OSError as error:
+        raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+    console.print(f"{path}: the best one. Next:", highlight=False, soft_wrap=True)
+    if board is not None:
+        wanted = f" --link {link}" if link != "serial" else ""
+        console.print(
+            f"  systolith build --board {board}{wanted} --config {path} --clock {clock:g} "
+            f"--out {out / 'build'}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(
+        f"  systolith report {network} --config {path} --batch {batch} --sweep {out} --out "
+        f"{out / 'report.html'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if confirm:
+        confirm_points(console, network, batch, space, [best], 1)
+
+
+def _target(
+    board: str | None,
+    link: str,
+    part: str | None,
+    bandwidth: float | None,
+    clock: float,
+    fill: float,
+    max_dsp: int | None,
+) -> tuple[Target, str]:
+    """Return what limits the search, and its name."""
+    if (board is None) == (part is None):
+        raise SystolithError("give either --board NAME, or --part NAME and --bandwidth BYTES")
+    if board is not None:
+        if bandwidth is not None:
+            raise SystolithError("--bandwidth: a board's memory is known; leave it out")
+        chosen = load_board(board, link)
+        rate = chosen.read_rate / clock
+        return Target(load_part(chosen.part), rate, chosen.system, fill, max_dsp), chosen.name
+    assert part is not None
+    if bandwidth is None or not math.isfinite(bandwidth):
+        raise SystolithError("--part needs --bandwidth, the bytes per cycle of its memory")
+    return Target(load_part(part), bandwidth, {}, fill, max_dsp), part
+
+
+def _name(network: str, place: str) -> str:
+    stem = Path(network).stem if network.endswith(".onnx") else network
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{stem}-{place}")
+
+
+def _replay(runner: Runner, space: Space, best: Sequence[Result]) -> None:
+    todo = [space.point(one.values) for one in best if not one.exact]
+    with point_progress() as progress:
+        task = progress.add_task("exact cycles", total=len(todo))
+        runner.replay(todo, lambda _: progress.advance(task))
+
+
+def _show(
+    console: SafeConsole, space: Space, ranked: Sequence[Result], clock: float, batch: int
+) -> None:
+    axes = [axis for axis in AXES if len(space.axes.get(axis, ())) > 1]
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        *axes,
+        "frames/s",
+        "cycles",
+        "of bound",
+        "MB",
+        "DSPs",
+        "block RAMs",
+        "LUTs",
+        "FFs",
+    ):
+        table.add_column(name.replace("_", " "), justify="right")
+    for one in ranked:
+        about = "" if one.exact else "~"
+        table.add_row(
+            *(f"{one.values[axis]:,g}" for axis in axes),
+            f"{about}{_frames(one.known_cycles, clock, batch):,.2f}",
+            f"{about}{one.known_cycles:,}",
+            f"{about}{100 * one.bound_cycles / one.known_cycles:.1f}%",
+            f"{about}{one.known_bytes / 1e6:.2f}",
+            f"{one.dsps:,}",
+            f"{one.block_rams:,}",
+            f"~{one.luts:,}",
+            f"~{one.ffs:,}",
+        )
+    console.print(table)
+
+
+def _frames(cycles: int, clock: float, batch: int) -> float:
+    return batch * clock * 1e6 / cycles
+
+
+def _compare(
+    console: SafeConsole,
+    network: str,
+    base: AcceleratorConfig,
+    target: Target,
+    best: Result,
+    clock: float,
+    batch: int,
+) -> None:
+    """Say what the configuration takes with which the search began, and whether it would fit."""
+    from systolith_host.cost.estimate import estimate_network  # imports numba
+    from systolith_host.fpga.estimate import estimate
+
+    rate = min(target.bandwidth, base.bus_bytes)
+    try:
+        memory = Memory(bytes_per_cycle=rate)
+        whole = estimate_network(network, base, memory, batch).groups["all"]
+        check_fits(base.name, estimate(base), target.room)
+    except SystolithError as error:
+        console.print(f"{base.name} is no choice there: {error}", highlight=False, soft_wrap=True)
+        return
+    cycles = whole.cycles or 0
+    traffic = (whole.bytes_read or 0) + (whole.bytes_written or 0)
+    console.print(
+        f"{base.name}: {_frames(cycles, clock, batch):,.2f} frames/s, {cycles:,} cycles, "
+        f"{traffic / 1e6:.2f} MB; the best one takes {best.known_cycles / cycles:.2f} of the "
+        f"cycles and {best.known_bytes / traffic:.2f} of the bytes",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,143 @@
+"""The accelerator for a network on an FPGA: the axes of a search, held to what fits there."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from systolith_host.errors import SystolithError
+from systolith_host.explore.results import Result
+from systolith_host.explore.space import Space
+from systolith_host.fpga.parts import Part
+from systolith_hw.spec.config import AcceleratorConfig
+
+__all__ = ["GOALS", "Target", "design_space", "nearest", "order"]
+
+GOALS = {
+    "frames": "most frames per second",
+    "traffic": "fewest bytes of memory traffic",
+}
+"""What may be best; of equals the other one decides."""
+
+_SIDES = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+_PATCHES = (0, 7, 14, 28, 56)
+_LANES = (1, 2, 4, 8, 16)
+_KIB = {
+    "act_buffer": (32, 48, 64, 96, 128, 192, 256, 384, 512),
+    "weight_buffer": (8, 12, 16, 24, 32, 48, 64, 96, 128, 192),
+}
+_WIDEST_BUS = 64
+_RAM_FILL = 0.9
+"""Largest share of the block RAMs: they stand in columns, and the last ones are far from all."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An FPGA, and the memory that it has.
+
+    Parameters
+    ----------
+    part : Part
+    bandwidth : float
+        Bytes that long reads get in a cycle of the accelerator.
+    own : mapping of str to int
+        Resources that everything beside the accelerator takes.
+    fill : float
+        Largest share of the part's LUTs and FFs that may be used; what is fuller is routed
+        slowly and misses its clock.
+    max_dsp : int, optional
+        Most multipliers of the accelerator.
+
+    Raises
+    ------
+    SystolithError
+        If nothing would be left, or the bandwidth is none.
+    """
+
+    part: Part
+    bandwidth: float
+    own: Mapping[str, int] = field(default_factory=dict)
+    fill: float = 0.75
+    max_dsp: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.bandwidth <= _WIDEST_BUS:
+            raise SystolithError(
+                f"the memory must give 0.01 to {_WIDEST_BUS} bytes per cycle, not "
+                f"{self.bandwidth:g}: change --bandwidth or --clock"
+            )
+        if not 0 < self.fill <= 1:
+            raise SystolithError(f"--fill must be above 0 and at most 1, not {self.fill:g}")
+        if any(count < 1 for count in self.room.resources.values()):
+            raise SystolithError(
+                f"nothing of {self.part.name} is left for the accelerator; raise --fill"
+            )
+
+    @property
+    def room(self) -> Part:
+        """The part, as large as what is left of it for the accelerator."""
+        shares = {"LUT": self.fill, "FF": self.fill, "block RAM": max(_RAM_FILL, self.fill)}
+        left = {
+            name: int(shares.get(name, 1.0) * count) - self.own.get(name, 0)
+            for name, count in self.part.resources.items()
+        }
+        if self.max_dsp is not None:
+            left["DSP"] = min(left["DSP"], self.max_dsp)
+        return dataclasses.replace(self.part, resources=left)
+
+
+def design_space(base: AcceleratorConfig, target: Target) -> Space:
+    """Return the space of all accelerators that are searched for a target.
+
+    Parameters
+    ----------
+    base : AcceleratorConfig
+        Its values of the axes are in the space; all its other fields stay.
+    target : Target
+    """
+    room = target.room
+    most = room.resources["DSP"]
+    sides = [side for side in _SIDES if 4 * side <= most]
+    bus = 4
+    while bus < target.bandwidth:
+        bus *= 2
+    axes: dict[str, Sequence[float]] = {
+        "rows": _with(sides, base.rows),
+        "cols": _with(sides, base.cols),
+        "bandwidth": (target.bandwidth,),
+        "act_buffer": _with((1024 * kib for kib in _KIB["act_buffer"]), base.act_bytes),
+        "weight_buffer": _with((1024 * kib for kib in _KIB["weight_buffer"]), base.weight_bytes),
+        "winograd": _with(_PATCHES, base.winograd),
+        "post_lanes": _with(_LANES, base.post_lanes),
+        "bus_bytes": [width for width in (bus, 2 * bus, 4 * bus) if width <= _WIDEST_BUS],
+    }
+    return Space(base, axes, part=room)
+
+
+def _with(values: Iterable[int], own: int) -> tuple[float, ...]:
+    return tuple(sorted({own, *values}))
+
+
+def nearest(space: Space) -> int:
+    """Return the number of the point that is nearest to the space's base."""
+    base = space.base
+    wanted = {
+        "rows": base.rows,
+        "cols": base.cols,
+        "act_buffer": base.act_bytes,
+        "weight_buffer": base.weight_bytes,
+        "winograd": base.winograd,
+        "post_lanes": base.post_lanes,
+        "bus_bytes": base.bus_bytes,
+    }
+    values = {
+        axis: min(choices, key=lambda value, axis=axis: abs(value - wanted.get(axis, value)))
+        for axis, choices in space.axes.items()
+    }
+    return space.number(values)
+
+
+def order(goal: str, result: Result) -> tuple[int, ...]:
+    """Return what a better result has less of, the goal first; exact numbers where known."""
+    costs = (result.known_cycles, result.known_bytes)
+    mine = costs if goal == "frames" else costs[::-1]
+    return (*mine, result.dsps, result.block_rams, result.luts)
