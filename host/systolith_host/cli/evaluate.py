@@ -42,6 +42,7 @@ def evaluate(
         str, typer.Option(metavar="|".join(DEVICES), help="As of `systolith run`.")
     ] = "model",
     shape: options.ShapeOption = None,
+    host_nodes: options.HostNodesOption = True,
     calibrate: Annotated[
         list[Path] | None,
         typer.Option(
@@ -99,6 +100,7 @@ def evaluate(
         ),
         size=options.size_of(shape),
         form=pixels.form_of(mean, std, scale, bgr, layout),
+        host_nodes=host_nodes,
         inputs=options.inputs_of(inputs),
         labels=labels,
         batch=batch,

@@ -159,7 +159,7 @@ def evaluate(request: Request, data: Path, limit: int | None, log: Log) -> Evalu
         If anything of it cannot be used, or the device fails.
     """
     backend = choose_backend(request.device, request.options)
-    loaded, labels = load_request(request, log)
+    loaded, labels = load_request(request, log, data=data)
     graph = loaded.graph
     shape, classes = graph.shapes[graph.input], int(np.prod(graph.shapes[graph.output]))
     dataset = open_dataset(data, shape, classes, labels, loaded.form).limited(limit)

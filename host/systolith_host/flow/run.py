@@ -237,9 +237,18 @@ def _config(request: Request, compiled: Program | None) -> AcceleratorConfig:
 
 
 def load_request(
-    request: Request, log: Log, compiled: Program | None = None
+    request: Request, log: Log, compiled: Program | None = None, data: Path | None = None
 ) -> tuple[Loaded, Labels | None]:
     """Load the network, and the names of its classes; refuse options that do not go with it.
+
+    Parameters
+    ----------
+    request : Request
+    log : Log
+    compiled : Program, optional
+        The program that will run.
+    data : Path, optional
+        Images besides those of the request.
 
     Raises
     ------
@@ -247,6 +256,7 @@ def load_request(
         If a file cannot be used, or an option does not go with the network.
     """
     form, files = request.form or Form(), [*request.images, *request.calibrate]
+    files += [] if data is None else [data]
     if form.named and files and all(path.suffix in (".npy", ".npz") for path in files):
         raise SystolithError(
             f"{form.named[0]} is for photographs: {files[0]} goes into the network unchanged"

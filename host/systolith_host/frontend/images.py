@@ -31,6 +31,9 @@ _RESIZE = 256 / 224
 _BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 """Files that Windows puts into folders of photographs; those of others begin with a dot."""
 
+_LAST = "; for arrays with channels last say --layout nhwc (channels_last in Python)"
+"""Added to the error of an array that would fit so."""
+
 _WITHOUT = ", or give inputs as NumPy files (--image FILE.npy)"
 
 
@@ -114,6 +117,11 @@ def load_inputs(
         return row.around(main, str(path))
     if path.suffix == ".npy":
         return check_inputs(load_array(path), shape, str(path), form)
+    if path.suffix == ".npz":
+        raise SystolithError(
+            f"{path}: arrays by name are for networks of several inputs; this one has one: give a "
+            "single array (.npy)"
+        )
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise SystolithError(
             f"{path}: the network takes {'x'.join(map(str, shape))} numbers, which no photograph "
@@ -181,9 +189,11 @@ def check_inputs(
     several = values[None] if values.shape == shape else values
     kinds = "fiu" if form.whole is None else "bfiu"
     if several.shape[1:] != shape or several.size < 1 or several.dtype.kind not in kinds:
+        last = (*shape[1:], shape[0])
+        hint = "" if last not in (values.shape, values.shape[1:]) else _LAST
         raise SystolithError(
             f"{what}: must hold numbers of shape {own}, or several of them, not "
-            f"{values.dtype} of shape {values.shape}"
+            f"{values.dtype} of shape {values.shape}{hint}"
         )
     if form.whole is not None:
         return form.whole.check(several, what)

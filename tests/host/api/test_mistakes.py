@@ -32,7 +32,7 @@ def program():
 
 SHAPE = r"WHAT: must hold numbers of shape \(3, 32, 32\), or several of them, not "
 INPUTS = {
-    "wrong shape": (np.zeros((32, 32, 3)), SHAPE + r"float64 of shape \(32, 32, 3\)"),
+    "wrong shape": (np.zeros((32, 32, 3)), SHAPE + r"float64 of shape \(32, 32, 3\); for .*"),
     "no image": (np.zeros((0, 3, 32, 32)), SHAPE + r"float64 of shape \(0, 3, 32, 32\)"),
     "scalar": (1.0, SHAPE + r"float64 of shape \(\)"),
     "nothing": (None, SHAPE + r"object of shape \(\)"),

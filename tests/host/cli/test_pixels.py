@@ -131,14 +131,35 @@ REFUSED = {
     "--labels two.txt": "two.txt: has 2 names, but the network's output has 3 values",
     "--output out.npy --layers c": "--output: y is not made by the --layers that run",
     "--image x.npy --scale 255": "scale is for photographs: x.npy goes into the network unchanged",
+    "--image last.npy": "last.npy: must hold numbers of shape (3, 8, 8), or several of them, not "
+    "float32 of shape (8, 8, 3); for arrays with channels last say --layout nhwc (channels_last in "
+    "Python)",
+    "--image both.npz": "both.npz: arrays by name are for networks of several inputs; this one has "
+    "one: give a single array (.npy)",
+    "--image x.npy --input x=x.npy": "--input x: net.onnx has one input: give it with --image",
+}
+EVALUATE_REFUSED = {
+    "--data both.npz --mean 0.5": "mean is for photographs: both.npz goes into the network "
+    "unchanged",
+    "--data both.npz --labels two.txt": "two.txt: has 2 names, but the network's output has 3 "
+    "values",
+    "--data wrong.npz": "wrong.npz: labels must be from 0 to 2, the network's classes, not 3",
+    "--data x.npy": "x.npy: data is a folder with one for each class, or a file (.npz) with the "
+    "arrays images and labels",
+    "--data none": "none: no such file; data is a folder with one for each class, or a file (.npz) "
+    "with the arrays images and labels",
+    "--data both.npz --json none/a.json": "none/a.json: cannot be written: there is no folder none",
 }
 
 
-@pytest.mark.parametrize("options", REFUSED)
-def test_a_mistake_is_one_line(command, folder, monkeypatch, options):
-    monkeypatch.chdir(folder)
+def identity(folder):
+    """Write a network that returns the means of the colours, and files that it can be given."""
     (folder / "two.txt").write_text("a\nb\n")
     np.save("x.npy", np.zeros((3, 8, 8), np.float32))
+    np.save("last.npy", np.zeros((8, 8, 3), np.float32))
+    images = np.zeros((4, 3, 8, 8), np.float32)
+    np.savez("both.npz", images=images, labels=np.arange(4) % 3)
+    np.savez("wrong.npz", images=images, labels=np.arange(4))
     proto = onnx_model(
         [
             onnx_node("Conv", ["x", "w"], "c"),
@@ -150,6 +171,23 @@ def test_a_mistake_is_one_line(command, folder, monkeypatch, options):
         (1, 3, 8, 8),
     )
     onnx.save(proto, "net.onnx")
+
+
+@pytest.mark.parametrize("options", EVALUATE_REFUSED)
+def test_a_mistake_of_evaluate_is_one_line(command, folder, monkeypatch, options):
+    monkeypatch.chdir(folder)
+    identity(folder)
+    status, out, err = command("evaluate", "net.onnx", "--config", "tiny", *options.split())
+    assert (status, out) == (2, "")
+    assert [line for line in err.splitlines() if line.startswith("error")] == [
+        f"error: {EVALUATE_REFUSED[options]}"
+    ]
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_a_mistake_is_one_line(command, folder, monkeypatch, options):
+    monkeypatch.chdir(folder)
+    identity(folder)
     image = () if "--image" in options else ("--image", "p.png")
     status, out, err = command("run", "net.onnx", *DEVICE, *image, *options.split())
     assert (status, out) == (2, "")

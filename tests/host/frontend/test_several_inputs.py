@@ -233,6 +233,25 @@ def test_inputs_by_option_and_by_file(tmp_path, monkeypatch, capsys):
     assert "Slice" not in shown
 
 
+def test_accuracy_with_an_input_for_all_images(tmp_path, monkeypatch, capsys):
+    path, proto = tmp_path / "net.onnx", conditioned()
+    onnx.save(proto, path)
+    x = drawn(proto, 3)
+    x["v"] = x["v"][:1].repeat(3, axis=0)
+    classes = in_onnxruntime(path, x).argmax(axis=1)
+    np.savez(tmp_path / "data.npz", images=x["x"], labels=(classes + np.eye(3, dtype=int)[2]) % 4)
+    np.save(tmp_path / "v.npy", x["v"][0])
+    code, shown, told = command(
+        monkeypatch,
+        capsys,
+        *("evaluate", path, "--data", tmp_path / "data.npz", "--device", "emulator"),
+        *("--input", f"v={tmp_path / 'v.npy'}", "--config", "tiny"),
+    )
+    assert code == 0, told
+    assert shown.count("66.67%") >= 2
+    assert "0 images whose integers on the device differ" in shown
+
+
 WRONG = {
     "none of another": ((), "give size (int64, 1x2) with --input size=FILE.npy"),
     "an unknown one": (("--input", "sizes={size}"), "--input sizes: the network's inputs are"),
