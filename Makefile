@@ -19,7 +19,7 @@
 #   make formal        proofs about the gateware; broken gateware must fail them: 2 minutes
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
-#   make validate-model     the performance model versus the RTL: 450 random cases, 150 of Winograd
+#   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
 #   make resources          ECP5 resources of a grid of configurations: half an hour on one core

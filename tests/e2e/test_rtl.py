@@ -24,7 +24,7 @@ from systolith_host.lab.random_winograd import (
 )
 from systolith_host.lab.validate import CONFIGS
 from systolith_host.network.golden import run_golden
-from systolith_host.program.instructions import uses_winograd
+from systolith_host.program.instructions import kind_of_convs
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.config import AcceleratorConfig
@@ -96,7 +96,8 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
         except ShortageError:
             # A tile of one output can be too much for the smallest buffers; nothing else may be.
             continue
-        if config.winograd and not any(uses_winograd(program, one) for one in program.layers):
+        kinds = {kind_of_convs(program, one) for one in program.layers}
+        if config.winograd and "winograd" not in kinds:
             continue
         cycles = sum(layer.predicted_cycles for layer in program.layers)
         tried.append((cycles, program, qgraph, images))

@@ -22,7 +22,7 @@ from systolith_host.lab.random_winograd import (
     random_winograd_config,
 )
 from systolith_host.network.golden import run_golden
-from systolith_host.program.instructions import uses_winograd
+from systolith_host.program.instructions import kind_of_convs
 from systolith_sim.emulator import engines
 from systolith_sim.emulator.device import Emulator
 
@@ -55,7 +55,7 @@ def run(seed, wide=None, **changes):
     for name, values in tensors.items():
         np.testing.assert_array_equal(values, golden[name], err_msg=f"seed {seed}: {name}")
     found = Counter(layers=len(program.layers), values=sum(v.size for v in tensors.values()))
-    found["winograd"] = sum(uses_winograd(program, layer) for layer in program.layers)
+    found["winograd"] = sum(kind_of_convs(program, layer) == "winograd" for layer in program.layers)
     found["cases"], found["with winograd"] = 1, int(found["winograd"] > 0)
     return found
 

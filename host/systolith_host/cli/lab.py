@@ -44,6 +44,9 @@ def validate(
     winograd: Annotated[
         int, typer.Option(min=0, help="Random cases of Winograd's convolution, at least.")
     ] = 150,
+    gather: Annotated[
+        int, typer.Option(min=0, help="Random cases of gathered weights, at least.")
+    ] = 150,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random cases.")] = 0,
     turnaround: Annotated[
         str | None,
@@ -68,13 +71,14 @@ def validate(
         raise SystolithError(f"--vgg16: no preset {unknown[0]}; there are {', '.join(PRESETS)}")
     need("lab validate", "sim")
     need("lab validate", "report", "numba", "matplotlib")
-    from systolith_host.lab.validate import TURNAROUNDS
+    from systolith_host.lab.random_cases import TURNAROUNDS
     from systolith_host.lab.validate import validate as compare_cases
 
     values = TURNAROUNDS
     if turnaround is not None:
         values = tuple(map(int, parse_values("turnaround", turnaround)))
-    if not compare_cases(cases, winograd, seed, values, vgg16 or (), out, show):
+    counts = {"direct": cases, "winograd": winograd, "gather": gather}
+    if not compare_cases(counts, seed, values, vgg16 or (), out, show):
         raise typer.Exit(MISMATCH)
 
 

@@ -4,10 +4,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from systolith_host.cost.replay import replay_program
 from systolith_host.program.counters import LayerCounters
-from systolith_host.program.instructions import uses_winograd
+from systolith_host.program.instructions import kind_of_convs
 from systolith_host.program.program import Program
+from systolith_host.runtime.backend import Observer
+from systolith_host.runtime.emulator import EmulatorBackend
+from systolith_host.runtime.jobs import Job
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.memory import Memory
 
@@ -18,7 +23,7 @@ __all__ = ["Case", "compare"]
 class Case:
     """A layer on a configuration and a memory: the prediction and the RTL's counters.
 
-    `winograd` says that it has Winograd CONVs.
+    `kind` is "winograd" if it has such CONVs, "gather" if it gathers its weights, else "direct".
     """
 
     config: str
@@ -26,7 +31,7 @@ class Case:
     memory: Memory
     model: LayerCounters
     measured: LayerCounters
-    winograd: bool
+    kind: str
 
     @property
     def error(self) -> float:
@@ -47,12 +52,25 @@ class Case:
         return self.model == self.measured
 
 
-def compare(program: Program, memory: Memory) -> list[Case]:
-    """Replay and simulate every layer of a program; the contents of tensors do not matter."""
-    predicted = replay_program(program, memory)
+def compare(program: Program, memory: Memory, images: np.ndarray | None = None) -> list[Case]:
+    """Replay and simulate every layer of a program.
+
+    Parameters
+    ----------
+    images : ndarray, optional
+        The input. What is in tensors matters only where layers gather their weights.
+    """
+    masks = None if images is None else _masks(program, images)
+    predicted = replay_program(program, memory, masks)
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image"
         program.write_image(image)
+        if images is not None:
+            place = program.places[program.input]
+            with image.open("r+b") as file:
+                for address, data in place.pieces(images):
+                    file.seek(address)
+                    file.write(data.tobytes())
         measured = simulate(program, None, image, memory=memory, watchdog=0)
     return [
         Case(
@@ -61,7 +79,15 @@ def compare(program: Program, memory: Memory) -> list[Case]:
             memory,
             replayed.counters,
             counters,
-            uses_winograd(program, layer),
+            kind_of_convs(program, layer),
         )
         for layer, replayed, counters in zip(program.layers, predicted, measured, strict=True)
     ]
+
+
+def _masks(program: Program, images: np.ndarray) -> list[list[np.ndarray]]:
+    """Return which bytes each layer's scans find active, by the emulator."""
+    masks: list[list[np.ndarray]] = []
+    job = Job(program.layers, {program.input: images})
+    EmulatorBackend().emulate(program, job, Observer(), lambda device: masks.append(device.masks))
+    return masks

@@ -1,14 +1,17 @@
 """The cost of a layer: cycles by cause, traffic, buffers, distance to the bound."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from systolith_host.least import cycle_bound
+from systolith_host.program.active import Density, input_masks
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.replay import replay_table
+from systolith_hw.spec.isa import Instruction
 from systolith_hw.spec.memory import Memory
 from systolith_sim.replay.table import make_table
 
@@ -73,6 +76,8 @@ def replay_layer(
     layer: LayerProgram,
     memory: Memory | None = None,
     interval: int = 0,
+    *,
+    density: Density = 1.0,
 ) -> LayerPerformance:
     """Return the cost of a layer of a program on its own.
 
@@ -80,25 +85,31 @@ def replay_layer(
     ----------
     interval : int
         Cycles between two samples of the counters, of which at most MOST_SAMPLES are taken.
+    density : Density
+        Of the inputs of layers that gather their weights.
 
     Raises
     ------
     SystolithError
         If the memory pauses at random, which only the simulation knows.
     """
-    performance, _ = _replay(program, layer, memory, False, interval)
+    instructions = layer_instructions(program, layer)
+    masks = input_masks(program, layer, instructions, density)
+    performance, _ = _replay(program, layer, instructions, memory, masks, False, interval)
     return performance
 
 
 def _replay(
     program: Program,
     layer: LayerProgram,
+    instructions: Sequence[Instruction],
     memory: Memory | None,
+    masks: Sequence[np.ndarray],
     read_turn: bool,
     interval: int = 0,
 ) -> tuple[LayerPerformance, bool]:
     config = program.config
-    table = make_table(layer_instructions(program, layer), config, layer.instruction_address)
+    table = make_table(instructions, config, layer.instruction_address, masks)
     done = replay_table(table, config, memory, read_turn, interval)
     counters = done.counters
     rate = memory.bytes_per_cycle if memory else None
@@ -121,11 +132,24 @@ def _replay(
     return performance, done.read_turn
 
 
-def replay_program(program: Program, memory: Memory | None = None) -> tuple[LayerPerformance, ...]:
-    """Return the cost of each layer of a program, one after the other on one memory."""
+def replay_program(
+    program: Program,
+    memory: Memory | None = None,
+    masks: Sequence[Sequence[np.ndarray]] | None = None,
+) -> tuple[LayerPerformance, ...]:
+    """Return the cost of each layer of a program, one after the other on one memory.
+
+    Parameters
+    ----------
+    masks : sequence of sequence of ndarray, optional
+        For each layer those of its scans, see :func:`systolith_sim.replay.table.make_table`;
+        without them no input of a layer that gathers its weights is zero.
+    """
     found = []
     turn = False
-    for layer in program.layers:
-        performance, turn = _replay(program, layer, memory, turn)
+    for number, layer in enumerate(program.layers):
+        instructions = layer_instructions(program, layer)
+        active = input_masks(program, layer, instructions) if masks is None else masks[number]
+        performance, turn = _replay(program, layer, instructions, memory, active, turn)
         found.append(performance)
     return tuple(found)

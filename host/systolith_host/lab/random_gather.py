@@ -30,6 +30,7 @@ def random_dense_qgraph(rng: random.Random) -> QGraph:
         channels=rng.randint(1, 40),
         size=(rng.randint(1, 4), rng.randint(1, 4)),
         outputs=rng.randint(1, 150),
+        silent=rng.choice([0, 0, 0.3, 0.7, 0.9, 0.97, 1]),
     )
 
 
@@ -42,6 +43,7 @@ def dense_qgraph(
     channels: int = 40,
     size: tuple[int, int] = (3, 2),
     outputs: int = 37,
+    silent: float = 0,
 ) -> QGraph:
     """Return a fully connected layer behind a 1x1 convolution of five channels.
 
@@ -52,6 +54,8 @@ def dense_qgraph(
     channels, size
         Of the layer's input.
     outputs : int
+    silent : float
+        Share of the input's channels that are at their zero point, whatever the image.
     """
     numbers = np.random.default_rng(rng.getrandbits(32))
     shapes = {"image": (5, *size), "middle": (channels, *size), "out": (outputs, 1, 1)}
@@ -63,13 +67,18 @@ def dense_qgraph(
     def layer(name: str, source: str, kernel: tuple[int, int], low: int, high: int) -> QConv:
         count, inputs = shapes[name][0], shapes[source][0]
         terms = inputs * kernel[0] * kernel[1]
+        weight = numbers.integers(-127, 128, (count, inputs, *kernel)).astype(np.int8)
+        bias = numbers.integers(-9000, 9000, count).astype(np.int32)
+        if name == "middle":
+            still = numbers.random(count) < silent
+            weight[still], bias[still] = 0, 0
         return QConv(
             name=f"{name}_layer",
             input=source,
             output=name,
             kind="fc" if name == "out" else "conv",
-            weight=numbers.integers(-127, 128, (count, inputs, *kernel)).astype(np.int8),
-            bias=numbers.integers(-9000, 9000, count).astype(np.int32),
+            weight=weight,
+            bias=bias,
             multiplier=numbers.integers(1024, 4096, count),
             # Sums vary by about 5400 * sqrt(terms); outputs neither vanish nor saturate all.
             shift=np.full(count, 17 + round(terms**0.5).bit_length()),

@@ -1,8 +1,6 @@
 """The replay against the RTL: random layers, configurations, tilings and memories, and a table."""
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,199 +9,13 @@ from matplotlib.figure import Figure
 
 from systolith_host.compiler import compile_network
 from systolith_host.cost.confirm import Case, compare
-from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.random_networks import random_qgraph
-from systolith_host.lab.random_winograd import random_tilings, random_winograd_case
+from systolith_host.lab.random_cases import CONFIGS, kind_of, random_cases
 from systolith_host.network.shapes import timing_network
-from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["CONFIGS", "TURNAROUNDS", "random_cases", "random_memory", "summary", "validate"]
-
-TURNAROUNDS = (0, 0, 0, 1, 4, 15, 64)
-"""Cycles between reads and writes; a value is chosen as often as it stands here."""
-
-_SMALL = {
-    "act_depth": 1024,
-    "param_depth": 64,
-    "acc_depth": 64,
-    "out_depth": 96,
-    "addr_width": 32,
-    "multiplier_width": 16,
-}
-
-_LONG_BURSTS = AcceleratorConfig(
-    name="8x8-long-bursts",
-    rows=8,
-    cols=8,
-    weight_depth=1024,
-    post_lanes=8,
-    bus_bytes=8,
-    burst_beats=64,
-    outstanding_reads=4,
-    outstanding_writes=2,
-    queue_depth=16,
-    **_SMALL,
-)
-
-CONFIGS = (
-    PRESETS["tiny"],
-    AcceleratorConfig(
-        name="4x8-one-burst",
-        rows=4,
-        cols=8,
-        weight_depth=96,
-        post_lanes=4,
-        bus_bytes=8,
-        burst_beats=4,
-        outstanding_reads=1,
-        outstanding_writes=1,
-        queue_depth=1,
-        **_SMALL,
-    ),
-    AcceleratorConfig(
-        name="8x4-wide-bus",
-        rows=8,
-        cols=4,
-        weight_depth=400,
-        post_lanes=1,
-        bus_bytes=16,
-        burst_beats=16,
-        outstanding_reads=8,
-        outstanding_writes=4,
-        queue_depth=8,
-        **_SMALL,
-    ),
-    AcceleratorConfig(
-        name="3x6-narrow-bus",
-        rows=3,
-        cols=6,
-        weight_depth=70,
-        post_lanes=1,
-        bus_bytes=4,
-        burst_beats=16,
-        outstanding_reads=2,
-        outstanding_writes=1,
-        queue_depth=3,
-        **{**_SMALL, "param_depth": 18},
-    ),
-    _LONG_BURSTS,
-    AcceleratorConfig(
-        name="4x4-patches",
-        rows=4,
-        cols=4,
-        weight_depth=96,
-        post_lanes=2,
-        bus_bytes=8,
-        burst_beats=8,
-        outstanding_reads=2,
-        outstanding_writes=2,
-        queue_depth=4,
-        winograd=6,
-        **{**_SMALL, "acc_depth": 216, "acc_width": 30},
-    ),
-    # A pass lasts as long as the array is high, a chunk at a time has room, a lane drains.
-    AcceleratorConfig(
-        name="8x4-few-patches",
-        rows=8,
-        cols=4,
-        weight_depth=8 * 18,
-        post_lanes=1,
-        bus_bytes=16,
-        burst_beats=16,
-        outstanding_reads=8,
-        outstanding_writes=4,
-        queue_depth=8,
-        winograd=5,
-        **{**_SMALL, "acc_depth": 189},
-    ),
-    AcceleratorConfig(
-        name="4x12-many-patches",
-        rows=4,
-        cols=12,
-        weight_depth=4 * 40 + 1,
-        post_lanes=4,
-        bus_bytes=4,
-        burst_beats=16,
-        outstanding_reads=1,
-        outstanding_writes=1,
-        queue_depth=1,
-        winograd=20,
-        **{**_SMALL, "param_depth": 36, "acc_depth": 1000},
-    ),
-    replace(_LONG_BURSTS, name="8x8-lanes", winograd=16, acc_depth=576, acc_width=28),
-    AcceleratorConfig(
-        name="6x3-functions",
-        rows=6,
-        cols=3,
-        weight_depth=90,
-        post_lanes=1,
-        bus_bytes=16,
-        burst_beats=8,
-        outstanding_reads=2,
-        outstanding_writes=2,
-        queue_depth=4,
-        functions=1,
-        **{**_SMALL, "param_depth": 18},
-    ),
-    AcceleratorConfig(
-        name="4x8-patches-functions",
-        rows=4,
-        cols=8,
-        weight_depth=96,
-        post_lanes=4,
-        bus_bytes=8,
-        burst_beats=16,
-        outstanding_reads=4,
-        outstanding_writes=2,
-        queue_depth=4,
-        winograd=5,
-        functions=1,
-        **{**_SMALL, "acc_depth": 200, "acc_width": 30},
-    ),
-)
-"""Few, because each needs a simulator; they differ in everything that timing depends on."""
-
-
-def random_memory(
-    rng: random.Random, bus_bytes: int, turnarounds: Sequence[int] = TURNAROUNDS
-) -> Memory:
-    """Return a memory of any latency, bandwidth and turnaround, without random stalls."""
-    return Memory(
-        latency=rng.choice([2, 5, 20, 40, 100, 300]),
-        bytes_per_cycle=rng.choice([None, *(bus_bytes * share for share in (2, 0.7, 0.5, 0.2))]),
-        reads=rng.choice([1, 2, 4, 64]),
-        writes=rng.choice([1, 2, 64]),
-        turnaround=rng.choice(turnarounds),
-    )
-
-
-def random_cases(
-    config: AcceleratorConfig, count: int, seed: int, turnarounds: Sequence[int] = TURNAROUNDS
-) -> list[Case]:
-    """Return at least `count` random cases of a configuration, of Winograd's kind if it has that.
-
-    The direct layers of the same networks are cases, too.
-    """
-    rng = random.Random(f"{config.fingerprint} {seed}")
-    cases: list[Case] = []
-    while sum(case.winograd or not config.winograd for case in cases) < count:
-        if config.winograd and rng.random() < 0.8:
-            qgraph, images = random_winograd_case(rng, config)
-            batch = len(images)
-        else:
-            qgraph = random_qgraph(rng, functions=bool(config.functions))
-            batch = rng.choice([1, 1, 2, 3])
-        memory = random_memory(rng, config.bus_bytes, turnarounds)
-        try:
-            with random_tilings(rng, winograd=0.8):
-                program = compile_network(qgraph, config, batch, fuse_pool=rng.random() < 0.7)
-        except SystolithError:
-            continue  # the buffers are too small for it
-        cases += compare(program, memory)
-    return cases
+__all__ = ["summary", "validate"]
 
 
 def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
@@ -212,7 +24,8 @@ def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
     cycles = [case.measured.cycles for case in cases]
     return [
         ("cases", f"{len(cases)}"),
-        ("of them Winograd's convolution", f"{sum(c.winograd for c in cases)}"),
+        ("of them Winograd's convolution", f"{sum(c.kind == 'winograd' for c in cases)}"),
+        ("with gathered weights", f"{sum(c.kind == 'gather' for c in cases)}"),
         ("with a turnaround of the memory", f"{sum(c.memory.turnaround > 0 for c in cases)}"),
         ("cycles of a case", f"{min(cycles):,} to {max(cycles):,}"),
         ("traffic equal to the RTL's counters", f"{sum(c.traffic_equal for c in cases)}"),
@@ -290,8 +103,7 @@ def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
 
 
 def validate(
-    count: int,
-    winograd: int,
+    counts: Mapping[str, int],
     seed: int,
     turnarounds: Sequence[int],
     presets: Sequence[str],
@@ -302,10 +114,8 @@ def validate(
 
     Parameters
     ----------
-    count : int
-        Random cases on configurations without Winograd's units, at least.
-    winograd : int
-        Random cases of Winograd's convolution, at least.
+    counts : mapping of str to int
+        Random cases of each of KINDS, at least.
     seed : int
     turnarounds : sequence of int
         Of the memories, in cycles; chosen among these.
@@ -323,8 +133,8 @@ def validate(
     """
     cases: list[Case] = []
     for config in CONFIGS:
-        alike = [one for one in CONFIGS if bool(one.winograd) == bool(config.winograd)]
-        share = -(-(winograd if config.winograd else count) // len(alike))
+        kind = kind_of(config)
+        share = -(-counts[kind] // sum(kind_of(one) == kind for one in CONFIGS))
         if share:
             cases += random_cases(config, share, seed, turnarounds)
         say(f"{config.name}: {len(cases)} cases so far")

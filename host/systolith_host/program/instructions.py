@@ -4,7 +4,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
 
-__all__ = ["layer_instructions", "uses_winograd"]
+__all__ = ["kind_of_convs", "layer_instructions"]
 
 
 def layer_instructions(program: Program, layer: LayerProgram) -> list[Instruction]:
@@ -27,7 +27,10 @@ def layer_instructions(program: Program, layer: LayerProgram) -> list[Instructio
     raise SystolithError(f"{layer.name}: the program does not hold its instructions")
 
 
-def uses_winograd(program: Program, layer: LayerProgram) -> bool:
-    """Return whether a layer of a program has Winograd CONVs."""
-    instructions = layer_instructions(program, layer)
-    return any(one.opcode == Opcode.CONV and one["winograd"] for one in instructions)
+def kind_of_convs(program: Program, layer: LayerProgram) -> str:
+    """Return how a layer of a program convolves: "direct", "winograd" or "gather"."""
+    for one in layer_instructions(program, layer):
+        for kind in ("winograd", "gather"):
+            if one.opcode == Opcode.CONV and one[kind]:
+                return kind
+    return "direct"

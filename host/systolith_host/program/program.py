@@ -148,12 +148,13 @@ class Place:
             pixels = image[:, :, : self.width * self.pixel_bytes]
             pixels = pixels.reshape(self.batch, self.height, self.width, self.pixel_bytes)
             pixels[..., : self.channels] = data.transpose(0, 2, 3, 1)
-            image[:, :, : self.width * self.pixel_bytes] = pixels.reshape(
-                self.batch, self.height, -1
-            )
+            pixels = pixels.reshape(self.batch, self.height, -1)
+            image[:, :, : self.width * self.pixel_bytes] = pixels
             return image.reshape(-1)
-        blocks = np.zeros((self.batch, self.blocks * self.block, self.height, self.width), np.uint8)
+        blocks = np.empty((self.batch, self.blocks * self.block, self.height, self.width), np.uint8)
         blocks[:, : self.channels] = data
+        zero = (self.zero_point ^ 0x80 * self.unsigned) & 0xFF
+        blocks[:, self.channels :] = zero  # as the accelerator fills up the last block
         blocks = blocks.reshape(self.batch, self.blocks, self.block, self.height, self.width)
         return np.ascontiguousarray(blocks.transpose(0, 1, 3, 4, 2)).reshape(-1)
 

@@ -1,6 +1,7 @@
 """The program in NumPy, instruction by instruction: tensors and bytes, no cycles."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,17 +32,31 @@ class EmulatorBackend(LocalBackend):
 
     def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
         """Run a job; see :meth:`LocalBackend.run_job`."""
+        return self.emulate(program, job, observer, lambda device: None)
+
+    def emulate(
+        self, program: Program, job: Job, observer: Observer, ended: Callable[[Emulator], None]
+    ) -> list[Outcome]:
+        """Run a job; `ended` gets the device behind each layer."""
         try:
-            return self._emulate(program, job, observer)
+            return self._emulate(program, job, observer, ended)
         except EmulatorError as error:
             raise SystolithError(f"{program.network}: the program is damaged: {error}") from None
 
-    def _emulate(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
+    def _emulate(
+        self, program: Program, job: Job, observer: Observer, ended: Callable[[Emulator], None]
+    ) -> list[Outcome]:
         memory = np.zeros(program.memory_size, np.uint8)
         for address, data in program.segments:
             memory[address : address + data.size] = data
-        driver = Driver(Emulator(program.config, memory), program.config, program.memory_size)
+        device = Emulator(program.config, memory)
+        driver = Driver(device, program.config, program.memory_size)
         for name, values in job.inputs.items():
             for address, data in program.places[name].pieces(values):
                 driver.device.write_memory(address, data)
-        return run_layers(driver, program, job, lambda layer: 0, observer)
+
+        def done(outcome: Outcome) -> None:
+            ended(device)
+            observer.done(outcome)
+
+        return run_layers(driver, program, job, lambda layer: 0, replace(observer, done=done))

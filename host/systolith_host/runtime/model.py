@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from systolith_host.errors import SystolithError
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.instructions import layer_instructions
@@ -48,13 +50,15 @@ class ModelBackend(EmulatorBackend):
 
     def run_job(self, program: Program, job: Job, observer: Observer) -> list[Outcome]:
         """Run a job; see :meth:`LocalBackend.run_job`."""
-        outcomes = super().run_job(program, job, replace(observer, done=Observer.done))
+        masks: list[list[np.ndarray]] = []
+        quiet = replace(observer, done=Observer.done)
+        outcomes = self.emulate(program, job, quiet, lambda device: masks.append(device.masks))
         found = []
         turn = False
-        for layer, outcome in zip(job.layers, outcomes, strict=True):
+        for layer, outcome, active in zip(job.layers, outcomes, masks, strict=True):
             start = time.monotonic()
             instructions = layer_instructions(program, layer)
-            table = make_table(instructions, program.config, layer.instruction_address)
+            table = make_table(instructions, program.config, layer.instruction_address, active)
             done = replay_table(table, program.config, self.memory, turn)
             turn = done.read_turn
             _check_bytes(layer.name, outcome.counters, done.counters)

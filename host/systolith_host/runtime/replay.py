@@ -67,7 +67,7 @@ def replay_table(
         raise SystolithError("a memory with stalls or errors cannot be replayed, only simulated")
     limit = _limit(table, config, timing)
     facts = make_facts(config, timing, table.address, len(table.rows), limit)
-    done = replay(table.rows, facts, read_turn, interval, MOST_SAMPLES)
+    done = replay(table, facts, read_turn, interval, MOST_SAMPLES)
     if done.counts[0] >= limit:
         raise SystolithError("the instructions do not end: one waits for an event that never comes")
     counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
@@ -90,6 +90,9 @@ def _limit(table: InstructionTable, config: AcceleratorConfig, timing: Memory) -
     steps = LANES * config.least_pass * column["chunks"][column["patches"] != 0].sum()
     steps += (pixels * column["passes"]).sum() + (column["words"] * (column["reads"] + 4)).sum()
     steps += (column["planes"] * column["tile_rows"] * column["tile_columns"]).sum()
+    # A scan takes a cycle for each byte at most, a gathering LOAD two for each run.
+    steps += config.block * column["words"][column["scan"] != 0].sum()
+    steps += 2 * column["runs"][column["unit_blocks"] != 0].sum()
     beats = sum(table.read_beats.values()) + table.write_beats
     rate = config.bus_bytes if timing.bytes_per_cycle is None else timing.bytes_per_cycle
     slowest = max(1.0, config.bus_bytes / rate) + 2 * timing.latency + timing.turnaround + 100

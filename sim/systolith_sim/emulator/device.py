@@ -69,6 +69,11 @@ class Emulator:
         self._values["FINGERPRINT"] = config.fingerprint
         self._started = False
 
+    @property
+    def masks(self) -> list[np.ndarray]:
+        """Which bytes of each LOAD with ``scan`` of the last program differ from its zero point."""
+        return self._engines.masks
+
     def write_memory(self, address: int, data: np.ndarray) -> None:
         """Write bytes (uint8, one dimension) to external memory from `address`."""
         self._check_range(address, data.size)

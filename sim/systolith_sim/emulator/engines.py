@@ -54,6 +54,7 @@ class Engines:
         self.bytes_read = self.bytes_written = 0
         self.loads = self.stores = 0
         self.scanned: gather.Scanned | None = None
+        self.masks: list[np.ndarray] = []
         self.units: gather.Units | None = None
 
     def check_region(self, start: int, end: int, engine: Engine) -> None:
@@ -160,6 +161,7 @@ class Engines:
         if data.size > config.gather:
             raise Fault(ErrorCode.BUFFER, Engine.LOAD, config.mask_words)
         self.scanned = gather.scan(data, instruction["pad_value"], config.rows)
+        self.masks.append(data != instruction["pad_value"])
         words = self.scanned.words
         if dest + len(words) > config.act_depth:
             raise Fault(ErrorCode.BUFFER, Engine.LOAD, max(dest, config.act_depth))

@@ -46,7 +46,15 @@ COMPUTE = registers(
         *("winograd", "rest"),  # the kind of the instructions under way; there were none
         # Within a cycle: what it offers.
         *("weight_seen", "loaded_seen", "drained_seen", "takes_instruction"),
-        *("swap", "last_beat", "load_beat", "loader_ends", "loader_free", "block_ready"),
+        *(
+            "swap",
+            "first_beat",
+            "last_beat",
+            "load_beat",
+            "loader_ends",
+            "loader_free",
+            "block_ready",
+        ),
         *("pixel", "last_pixel", "conv_ends", "takes_weights", "takes_pixels", "computed", "rests"),
     ),
     arrays={"instructions": QUEUE},
@@ -66,16 +74,18 @@ def mine(table: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def offer(s, w, f, table, items, tokens, now):
+def offer(s, w, g, f, table, items, tokens, now):
     """Find whether a row of weights shifts in and a pixel is issued; see what counters allow."""
     s.swap = s.issued and s.issued_first
+    s.first_beat = s.beat == 0
     s.last_beat = s.beat == f.rows - 1
     s.block_ready = s.block_full or s.last_beat
     begin = s.block_ready
     if s.winograd:
         s.swap = w.issued and w.issued_first
         begin = lanes.may_gather(w)
-    s.load_beat = s.loading and (s.beat != 0 or not s.block_full or s.swap)
+    may_load = (not s.block_full or s.swap) and not g.lacks_unit
+    s.load_beat = s.loading and (not s.first_beat or may_load)
     s.loader_ends = s.load_beat and s.last_beat and s.blocks_left == 1
     s.loader_free = not s.loading or s.loader_ends
     s.pixel = s.active and (not s.pass_start or (begin and s.cooldown == 0))
@@ -118,7 +128,7 @@ def offer(s, w, f, table, items, tokens, now):
         s.state = _IDLE
     s.rests = f.winograd != 0 and not (
         s.weight_full or s.pixel_full or s.weight_given or s.pixel_given or s.active
-        or s.block_ready or not s.loader_free or lanes.works(w)
+        or s.block_ready or not s.loader_free or lanes.works(w) or g.units != 0
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ FACTS = registers(
         *("memory_write_beats", "memory_answers", "beat_cost"),
         *("winograd", "patch_latency", "kernel_latency", "patch_release", "kernel_release"),
         *("strip_latency", "staged", "staged_clear"),
+        *("gather", "mask_start"),
         "limit",  # cycles
     )
 )
@@ -70,6 +71,8 @@ def make_facts(
         "memory_answers": TRANSACTIONS,  # that wait
         "beat_cost": RATE_UNIT * bus,
         "winograd": config.winograd,
+        "gather": config.gather,
+        "mask_start": timing.MASK_START,
         "limit": limit,
     }
     if config.winograd:

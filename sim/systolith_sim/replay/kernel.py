@@ -17,8 +17,20 @@ import numpy as np
 from numba import njit
 
 from systolith_hw.spec.registers import ENGINE_STATES
-from systolith_sim.replay import bus, compute, control, fetch, lanes, load, memory, store, strips
+from systolith_sim.replay import (
+    bus,
+    compute,
+    control,
+    fetch,
+    gather,
+    lanes,
+    load,
+    memory,
+    store,
+    strips,
+)
 from systolith_sim.replay.parts import ITEMS, zeroed
+from systolith_sim.replay.table import InstructionTable
 
 __all__ = ["COUNTS", "Replayed", "replay"]
 
@@ -55,7 +67,7 @@ class Replayed:
 
 
 def replay(
-    table: np.ndarray,
+    table: InstructionTable,
     facts: np.ndarray,
     read_turn: bool = False,
     interval: int = 0,
@@ -65,7 +77,7 @@ def replay(
 
     Parameters
     ----------
-    table : ndarray of int64, shape (instructions, len(COLUMNS))
+    table : InstructionTable
     facts : array of a record, see :func:`systolith_sim.replay.facts.make_facts`
     read_turn : bool
         Whether the memory serves a read first when it is short of both; layers before leave it
@@ -73,12 +85,12 @@ def replay(
     interval, most_samples : int
         The counts are sampled every `interval` cycles, if it is not 0, so often at most.
     """
-    times = np.full((len(table), 4), -1, np.int64)
+    times = np.full((len(table.rows), 4), -1, np.int64)
     samples = np.zeros((most_samples if interval else 0, len(COUNTS)), np.int64)
     counts = np.zeros(len(COUNTS), np.int64)
-    rows = [engine.mine(table) for engine in (load, compute, store)]
-    loop = _loop(_sources())
-    turn = loop(table, facts, *rows, counts, times, samples, interval, read_turn)
+    mine = [engine.mine(table.rows) for engine in (load, compute, store)]
+    loop = _loop(_sources(), bool(facts["gather"][0]))
+    turn = loop(table.rows, table.mask, facts, *mine, counts, times, samples, interval, read_turn)
     taken = min(int(counts[0]) // interval, most_samples) if interval else 0
     return Replayed(counts, times, samples[:taken], turn)
 
@@ -99,8 +111,10 @@ def _sources() -> str:
 
 
 @cache
-def _loop(sources: str) -> Any:
-    """Return the loop over the cycles, compiled.
+def _loop(sources: str, gathers: bool) -> Any:
+    """Return the loop over the cycles, compiled, for accelerators that gather weights or others.
+
+    What others do not have is left out: it would take a quarter of the time.
 
     Numba keeps compiled code on disk and looks whether a function's own file has changed, not
     whether the files of the functions that it calls have. It does look at the values that a
@@ -108,7 +122,7 @@ def _loop(sources: str) -> Any:
     """
 
     @njit(**_OPTIONS)
-    def loop(table, facts, loads, convs, stores, counts, times, samples, interval, read_turn):
+    def loop(table, mask, facts, loads, convs, stores, counts, times, samples, interval, read_turn):
         made_of = sources  # noqa: F841
         f = facts[0]
         items = zeroed(ITEMS)
@@ -118,8 +132,10 @@ def _loop(sources: str) -> Any:
         )  # fmt: skip
         reads, writes = zeroed(bus.READ_PORT), zeroed(bus.WRITE_PORT)
         ram, tokens = zeroed(memory.MEMORY), zeroed(control.CONTROL)
+        gathered = zeroed(gather.GATHER)
         fetch.start(fetches, f)
         load.start(f, items)
+        gather.start(gathered)
         compute.start(core)
         store.start(storer, f)
         bus.start_reads(reads)
@@ -130,8 +146,10 @@ def _loop(sources: str) -> Any:
             bus.offer_reads(reads, f, items)
             bus.offer_writes(writes, f, items, ram)
             memory.offer(ram, reads, writes)
-            load.offer(loader, f, table, items, tokens, reads)
-            compute.offer(core, passes, f, table, items, tokens, now)
+            if gathers:
+                gather.offer(gathered, loader, f, items, mask, now)
+            load.offer(loader, gathered, f, table, items, tokens, reads)
+            compute.offer(core, passes, gathered, f, table, items, tokens, now)
             store.offer(storer, staged, f, table, items, tokens, writes, now)
             fetch.offer(fetches, f, table, reads, loader, core, storer)
             control.offer(tokens, f, fetches, loader, storer, reads, writes)
@@ -151,7 +169,9 @@ def _loop(sources: str) -> Any:
             control.step(tokens, fetches, core, stores, times, now)
             fetch.step(fetches, f)
             bus.step_reads(reads, items, fetches, loader, ram)
-            load.step(loader, f, table, items, loads, fetches, times, now)
+            if gathers:
+                gather.step(gathered, loader, core, f, table, items, mask, now)
+            load.step(loader, gathered, f, table, items, loads, fetches, times, now)
             compute.step(core, passes, f, table, items, convs, fetches, times, now)
             store.step(storer, staged, f, table, items, stores, fetches, times, now)
             bus.step_writes(writes, items, storer, ram)

@@ -36,13 +36,13 @@ __all__ = ["LOAD", "mine", "offer", "start", "step"]
 
 _IDLE, _BUSY, _MEMORY, _COMPUTE, _STORE = range(len(ENGINE_STATES[Engine.LOAD]))
 (
-    _OPCODE, _COMPUTED, _DRAINED, _STORED, _BUFFER, _PLANES, _WORDS, _ENTRIES,
+    _OPCODE, _COMPUTED, _DRAINED, _STORED, _BUFFER, _PLANES, _WORDS, _ENTRIES, _SCAN,
     _TILE_ROWS, _TILE_COLUMNS, _TOP, _BOTTOM, _LEFT, _RIGHT, _PER_WORD,
 ) = (
     COLUMNS.index(name)
     for name in (
         "opcode", "after_first", "after_second", "after_third", "buffer", "planes", "words",
-        "entries", "tile_rows", "tile_columns", "body_top", "body_bottom", "body_left",
+        "entries", "scan", "tile_rows", "tile_columns", "body_top", "body_bottom", "body_left",
         "body_right", "per_word",
     )
 )  # fmt: skip
@@ -56,7 +56,7 @@ LOAD = registers(
         *("words_buffer", "words_left", "word_entries", "entries_left"),
         *("tile_row", "tile_waits", "line", "column", "planes_left", "packed_left"),
         "sink_row",
-        *("beats", "state"),  # within a cycle: what it offers
+        *("beats", "state", "next_job"),  # within a cycle: what it offers
     ),
     flags=(
         *("gate_full", "computed_met", "drained_met", "stored_met"),
@@ -65,7 +65,7 @@ LOAD = registers(
         *("computed_seen", "drained_seen", "stored_seen"),
         *("takes_instruction", "leaves_gate", "asked", "takes_run", "pushed", "run_ends"),
         *("needs_word", "in_body", "tile_steps", "column_ends", "row_ends", "tile_ends"),
-        *("words_step", "words_end", "free", "takes_job"),
+        *("words_step", "words_last", "words_end", "free", "takes_job"),
     ),
     arrays={
         "instructions": QUEUE,
@@ -99,7 +99,7 @@ def mine(table: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def offer(s, f, table, items, tokens, read):
+def offer(s, g, f, table, items, tokens, read):
     """Offer a burst to read and room for the beat at hand; see what the counters allow."""
     # The side that takes: the tile writer, or the count of weights' or parameters' words.
     s.needs_word = s.in_body = s.tile_steps = False
@@ -119,11 +119,13 @@ def offer(s, f, table, items, tokens, read):
         and s.entries_left == 0
         and items.fill[s.words_buffer] >= items.word[s.words_buffer]
     )
-    s.words_end = (s.words_step and s.words_left == 1 and s.word_entries == 1) or (
+    s.words_last = s.words_left == 1
+    s.words_end = (s.words_step and s.words_last and s.word_entries == 1) or (
         s.entries_left == 1 and s.words_left == 0
     )
-    s.free = not s.words_active and not s.tile_active
+    s.free = not s.words_active and not s.tile_active and not g.scanning
     s.takes_job = s.jobs[READY] != 0 and s.free
+    s.next_job = s.jobs[POPPED] & MASK
 
     # The beat at hand goes to the unpacker of its run's buffer.
     room = items.fill[s.run_buffer] <= 2 * items.word[s.run_buffer] - 1
@@ -145,12 +147,16 @@ def offer(s, f, table, items, tokens, read):
     s.takes_instruction = s.instructions[READY] != 0 and not s.gate_full
     s.beats = burst_beats(s.splitter, f.burst_beats)
     s.asked = s.splitter[ACTIVE] != 0 and not read.load_waits
-    s.takes_run = run_taken(s.walker, s.splitter, s.asked, s.beats) and queue_free(
-        s.runs, f.load_runs
+    s.takes_run = (
+        run_taken(s.walker, s.splitter, s.asked, s.beats)
+        and queue_free(s.runs, f.load_runs)
+        and g.passes
     )
 
-    if s.words_step or s.tile_steps or s.entries_left != 0:
+    if s.words_step or s.tile_steps or s.entries_left != 0 or g.packs:
         s.state = _BUSY
+    elif g.waits:
+        s.state = _COMPUTE
     elif not s.free or s.jobs[READY] != 0:
         s.state = _MEMORY
     elif s.gate_full and not s.computed_met:
@@ -162,16 +168,16 @@ def offer(s, f, table, items, tokens, read):
 
 
 @compiled
-def step(s, f, table, items, mine, fetch, times, now):
+def step(s, g, f, table, items, mine, fetch, times, now):
     """Move one cycle on."""
-    _take(s, f, table, items, times, now)
-    _ask(s, f, table, items, mine, fetch, times, now)
+    _take(s, g, f, table, items, times, now)
+    _ask(s, g, f, table, items, mine, fetch, times, now)
 
 
 @compiled
-def _take(s, f, table, items, times, now):
+def _take(s, g, f, table, items, times, now):
     """Put words into the buffers, beats into the unpackers."""
-    s.done = s.words_end or s.tile_ends
+    s.done = s.words_end or s.tile_ends or g.ended
     if s.done:
         times[s.sink_row, 2] = now
     if s.tile_steps:
@@ -214,10 +220,12 @@ def _take(s, f, table, items, times, now):
         s.run_buffer = run[3]
 
     if s.takes_job:
-        job = items.load_jobs[s.jobs[POPPED] & MASK]
+        job = items.load_jobs[s.next_job]
         s.sink_row = job
         times[job, 1] = now
-        if table[job, _BUFFER] == _ACT:
+        if table[job, _SCAN] != 0:
+            pass  # g has it
+        elif table[job, _BUFFER] == _ACT:
             s.tile_active = True
             s.tile_waits = f.tile_prepare
             s.tile_row = job
@@ -231,7 +239,7 @@ def _take(s, f, table, items, times, now):
 
 
 @compiled
-def _ask(s, f, table, items, mine, fetch, times, now):
+def _ask(s, g, f, table, items, mine, fetch, times, now):
     """Bring instructions through the gate and the walker to bursts."""
     if s.leaves_gate:
         items.load_jobs[s.jobs[PUSHED] & MASK] = s.gate_row
@@ -248,7 +256,8 @@ def _ask(s, f, table, items, mine, fetch, times, now):
         s.splitter, f.bus, s.asked, s.beats, s.takes_run, s.walker[BEATS], s.walker[BASE],
         s.walker[LAST],
     )  # fmt: skip
-    walk_step(s.walker, table, s.leaves_gate, s.gate_row, s.takes_run, f.bus)
+    taken = s.takes_run or g.drops
+    walk_step(s.walker, table, s.leaves_gate, s.gate_row, taken, f.bus)
 
     s.computed_met, s.drained_met, s.stored_met = s.computed_seen, s.drained_seen, s.stored_seen
     takes = not s.gate_full

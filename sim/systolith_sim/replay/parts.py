@@ -101,6 +101,7 @@ ITEMS = registers(
         "beats": (RING,),  # read: whether it was fetch's, whether it ends its burst
         "load_runs": (RING, 4),  # beats, skip, end, buffer
         "load_jobs": (RING,),  # instructions
+        "freed_at": (RING,),  # units of weights: when they are free
         "patches_at": (2,),  # chunks of patches, and of kernels: when they are in their rings
         "kernels_at": (2,),
         "computed_at": (RING,),  # CONVs under way: when their last sums are there

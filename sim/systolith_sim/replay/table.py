@@ -1,12 +1,11 @@
 """A layer's instructions as a table of numbers, and the data that each of them moves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.errors import SystolithError
 from systolith_hw.spec.isa import (
     INSTRUCTION_BYTES,
     PARAM_BYTES,
@@ -16,7 +15,7 @@ from systolith_hw.spec.isa import (
 )
 from systolith_hw.spec.winograd import LANES, OUTPUTS
 
-__all__ = ["COLUMNS", "InstructionTable", "make_table"]
+__all__ = ["COLUMNS", "DIFFERS", "InstructionTable", "make_table"]
 
 COLUMNS = (
     "opcode",
@@ -41,6 +40,10 @@ COLUMNS = (
     "body_right",
     "per_word",  # pixels of a packed word, 0 if not packed
     "first_written",
+    "scan",  # LOAD: 1 if it scans
+    "unit_blocks",  # LOAD, CONV: weight blocks of a unit, 0 if it does not gather
+    "units",  # of the ring
+    "first_bit",  # LOAD that scans or gathers: of its inputs in the mask
     "pixels",  # CONV: of a pass
     "passes",
     "patches",  # of a chunk of input channels, with winograd
@@ -53,6 +56,10 @@ COLUMNS = (
     "last_strip_words",  # of an image
 )
 """The facts of an instruction; 0 where one does not apply."""
+
+DIFFERS, STANDS_IN = 1, 2
+"""Values of active bytes in a mask: such as differ from the zero point, and the last one of a scan
+in which none does."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class InstructionTable:
     write_beats : int
     buffer_words : dict of str to int
         Highest word of each buffer that is used, plus 1.
+    mask : ndarray of uint8
+        For each byte of each scan, in order: whether it is active; a 0 behind them.
     """
 
     rows: np.ndarray
@@ -76,12 +85,29 @@ class InstructionTable:
     read_beats: dict[str, int]
     write_beats: int
     buffer_words: dict[str, int]
+    mask: np.ndarray
 
 
 def make_table(
-    instructions: Iterable[Instruction], config: AcceleratorConfig, address: int
+    instructions: Iterable[Instruction],
+    config: AcceleratorConfig,
+    address: int,
+    masks: Sequence[np.ndarray] = (),
 ) -> InstructionTable:
-    """Return instructions that stand at `address` as a table."""
+    """Return instructions that stand at `address` as a table.
+
+    Parameters
+    ----------
+    masks : sequence of ndarray of bool
+        For each LOAD that scans, in order: which of its bytes differ from the zero point. For
+        those beyond the sequence's end, all do.
+
+    Raises
+    ------
+    ValueError
+        If a mask is not of its LOAD's size, or a LOAD does not gather a run for each byte of the
+        scan before it.
+    """
     kinds = {
         Buffer.ACT: ("activations", config.block),
         Buffer.WEIGHT: ("weights", config.cols),
@@ -92,10 +118,9 @@ def make_table(
     used = {"activations": 0, "weights": 0, "parameters": 0, "accumulators": 0}
     written = 0
     rows = []
+    scanned = _Scans(masks)
     for instruction in instructions:
         f = instruction.fields
-        if f.get("gather") or f.get("scan"):
-            raise SystolithError("layers that gather their weights cannot be replayed yet")
         row: dict[str, int] = dict.fromkeys(COLUMNS, 0)
         row["opcode"] = int(instruction.opcode)
         if instruction.opcode == Opcode.CONV:
@@ -112,6 +137,11 @@ def make_table(
             if f.get("winograd"):
                 row["patches"] = f["patches"]
                 sums = LANES * f["patches"]
+            if f.get("gather"):
+                sums = f["s_count"]
+                row |= {"unit_blocks": sums, "units": f["units"]}
+                row["chunks"] = -(-scanned.active // config.rows)
+                row["passes"] = sums * row["chunks"]
             used["accumulators"] = max(used["accumulators"], f["acc_base"] + sums)
             rows.append([row[name] for name in COLUMNS])
             continue
@@ -141,17 +171,68 @@ def make_table(
                 "entries": PARAM_BYTES if f["buffer"] == Buffer.TABLE else 1,
             }
             words = row["words"]
-            if f["buffer"] == Buffer.ACT:
+            runs = None
+            if f.get("scan"):
+                row |= {"scan": 1, "first_bit": scanned.add(words * config.block)}
+                words = -(-scanned.active // config.rows)
+            elif f.get("gather"):
+                runs = scanned.last
+                if len(runs) != f["runs"]:
+                    raise ValueError(f"a scan of {len(runs)} bytes has {f['runs']} runs of weights")
+                row |= {"unit_blocks": f["run_words"], "units": f["units"]}
+                row |= {"first_bit": scanned.first, "words": f["run_words"] * scanned.active}
+                words = f["run_words"] * config.rows
+                words *= min(f["units"], -(-scanned.active // config.rows))
+            elif f["buffer"] == Buffer.ACT:
                 row |= _tile(f, config)
                 kept = row["tile_columns"] - row["first_written"]
                 words = f["planes"] * row["tile_rows"] * kept
             if f["buffer"] != Buffer.TABLE:
                 used[name] = max(used[name], f["dest"] + words)
-            read[name] += _beats(row, config.bus_bytes)
+            read[name] += _beats(row, config.bus_bytes, runs)
         rows.append([row[name] for name in COLUMNS])
     read["instructions"] = len(rows) * (INSTRUCTION_BYTES // config.bus_bytes)
     table = np.array(rows, np.int64).reshape(len(rows), len(COLUMNS))
-    return InstructionTable(table, address, read, written, used)
+    return InstructionTable(table, address, read, written, used, scanned.mask())
+
+
+class _Scans:
+    """The masks of the scans so far.
+
+    Attributes
+    ----------
+    first : int
+        Place of the last one's first bit among all.
+    last : ndarray of bool
+        The active bytes of the last one, at least one.
+    active : int
+        Active bytes of the last one.
+    """
+
+    def __init__(self, given: Sequence[np.ndarray]) -> None:
+        self._given = list(given)
+        self._all: list[np.ndarray] = []
+        self.first = 0
+        self.last = np.zeros(0, bool)
+        self.active = 1
+
+    def add(self, size: int) -> int:
+        """Take the mask of a scan of `size` bytes; return the place of its first bit."""
+        number = len(self._all)
+        differs = np.ones(size, bool) if number >= len(self._given) else self._given[number]
+        if differs.shape != (size,):
+            raise ValueError(f"the mask of a scan of {size} bytes has the shape {differs.shape}")
+        mask = np.where(differs, DIFFERS, 0).astype(np.uint8)
+        if not mask.any():
+            mask[-1] = STANDS_IN
+        self.first += len(self.last)
+        self.last, self.active = mask != 0, int(np.count_nonzero(mask))
+        self._all.append(mask)
+        return self.first
+
+    def mask(self) -> np.ndarray:
+        """Return all masks in a row and a 0 behind them, uint8."""
+        return np.concatenate([*self._all, np.zeros(1, np.uint8)])
 
 
 def _tile(f, config: AcceleratorConfig) -> dict[str, int]:
@@ -183,10 +264,12 @@ def _strips(f) -> dict[str, int]:
     }
 
 
-def _beats(row: dict[str, int], bus: int) -> int:
-    """Return the bus beats of a region: each run takes those that it touches."""
+def _beats(row: dict[str, int], bus: int, active: np.ndarray | None = None) -> int:
+    """Return the bus beats of a region, or of its `active` runs: those that each run touches."""
     offsets = row["addr"] + (
         np.arange(row["planes"])[:, None] * row["plane_pitch"]
         + np.arange(row["runs"])[None, :] * row["run_pitch"]
     )
+    if active is not None:
+        offsets = offsets[:, active]
     return int((-(-(offsets % bus + row["run_words"] * row["word_bytes"]) // bus)).sum())

@@ -13,9 +13,9 @@ from systolith_host.cost.confirm import compare
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
+from systolith_host.lab.random_cases import CONFIGS, random_cases, random_memory
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.lab.random_winograd import random_tilings
-from systolith_host.lab.validate import CONFIGS, random_cases, random_memory
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.replay import replay_table
@@ -66,7 +66,17 @@ def test_turnarounds_of_the_memory_are_those_of_the_rtl():
 def test_winograds_convolutions_take_the_cycles_of_the_rtl():
     config = next(one for one in CONFIGS if one.name == "4x4-patches")
     cases = random_cases(config, 8, seed=1)
-    assert sum(case.winograd for case in cases) >= 8
+    assert sum(case.kind == "winograd" for case in cases) >= 8
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", ["4x8-gathers", "6x3-gathers"])
+def test_layers_that_gather_take_the_cycles_of_the_rtl(name):
+    config = next(one for one in CONFIGS if one.name == name)
+    cases = random_cases(config, 10, seed=2)
+    assert sum(case.kind == "gather" for case in cases) >= 10
     differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
     assert not differ
 
@@ -78,9 +88,10 @@ timing.ACCUMULATOR_UPDATE = {update}
 timing.SETTLE, timing.TILE_PREPARE = {settle}, {prepare}
 timing.LOAD_RUNS, timing.LOAD_JOBS, timing.READ_BEATS = {load_runs}, {load_jobs}, {read_beats}
 timing.DRAIN_WORDS, timing.STORE_RUNS = {drain_words}, {store_runs}
+timing.MASK_START = {mask_start}
 memory.WRITE_BEATS = {write_beats}
 
-from systolith_host.lab.validate import CONFIGS, random_cases
+from systolith_host.lab.random_cases import CONFIGS, random_cases
 from systolith_hw.compute.sequencer import AccumulatorColumn
 from systolith_hw.store.drain import DRAIN_WORDS
 
@@ -97,6 +108,7 @@ for case in random_cases(CONFIGS[{config}], 4, seed=5):
     ("config", "changed"),
     [
         (0, {"update": 7, "settle": 4, "prepare": 5, "drain_words": 20}),
+        (11, {"mask_start": 6, "load_runs": 3}),
         (2, {"load_runs": 2, "load_jobs": 2, "read_beats": 2, "store_runs": 1, "write_beats": 2}),
     ],
 )
@@ -110,6 +122,7 @@ def test_gateware_and_replay_agree_when_the_specification_changes(config, change
         "read_beats": timing.READ_BEATS,
         "drain_words": timing.DRAIN_WORDS,
         "store_runs": timing.STORE_RUNS,
+        "mask_start": timing.MASK_START,
         "write_beats": WRITE_BEATS,
     }
     script = tmp_path / "other_timing.py"

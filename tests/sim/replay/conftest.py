@@ -73,7 +73,7 @@ def run():
     def replayed(*instructions, interval=0, limit=100_000, **memory):
         table = make_table(instructions, CONFIG, ADDRESS)
         told = make_facts(CONFIG, Memory(**memory), ADDRESS, len(table.rows), limit)
-        done = replay(table.rows, told, False, interval, 1000)
+        done = replay(table, told, False, interval, 1000)
         counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
         for engine, states in ENGINE_STATES.items():
             assert sum(counts[f"{engine.name} {state}"] for state in states) == counts["cycles"]

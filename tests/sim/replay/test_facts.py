@@ -1,5 +1,7 @@
 """What the replay is told: the configuration's numbers, the memory's, and the timing's."""
 
+from dataclasses import replace
+
 import pytest
 
 from systolith_hw.spec import timing
@@ -9,7 +11,8 @@ from systolith_sim.replay.facts import FACTS, make_facts
 
 
 def test_every_fact_is_given():
-    facts = make_facts(PRESETS["default"], Memory(turnaround=3), 64, 10, 1000)
+    config = replace(PRESETS["default"], gather=25088)
+    facts = make_facts(config, Memory(turnaround=3), 64, 10, 1000)
     assert [name for name in FACTS.names or () if facts[name][0] == 0] == []
 
 

@@ -15,7 +15,7 @@ from systolith_hw.spec.legal import broken_rule
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.winograd import LANES, PATCH
 from systolith_hw.stream.queue import Queue
-from systolith_sim.replay import compute, control, fetch, lanes
+from systolith_sim.replay import compute, control, fetch, gather, lanes
 from systolith_sim.replay.facts import make_facts
 from systolith_sim.replay.parts import ITEMS, zeroed
 from systolith_sim.replay.table import make_table
@@ -127,12 +127,13 @@ def replayed(table, facts, mine, rows, times):
     f = facts[0]
     items, core, passes = zeroed(ITEMS), zeroed(compute.COMPUTE), zeroed(lanes.PASSES)
     fetches, tokens = zeroed(fetch.FETCH), zeroed(control.CONTROL)
+    gathered = zeroed(gather.GATHER)
     compute.start(core)
     found = np.zeros_like(rows)
     for now in range(len(rows)):
         fetches.sent_conv = rows[now, 0] != 0
         tokens.loaded, tokens.drained = rows[now, 1], rows[now, 2]
-        compute.offer(core, passes, f, table, items, tokens, now)
+        compute.offer(core, passes, gathered, f, table, items, tokens, now)
         found[now, :3] = rows[now, :3]
         found[now, 3] = core.state
         found[now, 4] = core.computed
