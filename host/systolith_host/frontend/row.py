@@ -166,7 +166,8 @@ class Row:
         if missing:
             raise SystolithError(
                 f"{what}: the network has {len(self.entries)} inputs: give {missing[0]} with "
-                f"--input {missing[0].name}=FILE.npy, or all of them in one .npz, by name"
+                f"--input {missing[0].name}=FILE.npy, or all of them by name in one .npz (in "
+                "Python a mapping)"
             )
         counts = {name: len(values) for name, values in rows.items()}
         count = max(counts.values())

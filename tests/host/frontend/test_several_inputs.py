@@ -233,6 +233,16 @@ def test_inputs_by_option_and_by_file(tmp_path, monkeypatch, capsys):
     assert "Slice" not in shown
 
 
+def test_the_rtl_and_the_host_take_turns_from_the_row(tmp_path):
+    path, proto = tmp_path / "net.onnx", two_images()
+    onnx.save(proto, path)
+    x = {name: array[:1] for name, array in drawn(proto, 3).items()}
+    program = sy.load(path, calibrate=x).compile("tiny")
+    run = program.run(x, "rtl", judge=True, sequential=True)
+    assert run.report.mismatches == 0
+    np.testing.assert_array_equal(run.output, program.run(x, "emulator").output)
+
+
 def test_accuracy_with_an_input_for_all_images(tmp_path, monkeypatch, capsys):
     path, proto = tmp_path / "net.onnx", conditioned()
     onnx.save(proto, path)
