@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.errors import SystolithError
-from systolith_host.frontend.entry import input_shape, wants_channels_last
+from systolith_host.frontend.entry import wants_channels_last
 from systolith_host.frontend.integer_input import FLOATS, NUMBERS
 from systolith_host.frontend.limits import LARGEST_ACTIVATION
 from systolith_host.frontend.row import Entry, Row
@@ -63,6 +63,8 @@ def take_apart(
     SystolithError
         If an input leaves its size open, is too large, or of something else than numbers.
     """
+    for value in values:
+        _check(path, value)
     main = _main(values)
     sides = values[main].type.tensor_type.shape.dim
     if len(sides) == _IMAGES and sides[0].dim_value > 1:
@@ -70,9 +72,11 @@ def take_apart(
             f"{path}: input {values[main].name!r} is of {sides[0].dim_value} images at once; of "
             "several inputs each must be of one, or of an open number: save the file so"
         )
+    sizes = {} if size is None else _sized(path, values[main], size)
     entries = []
     for number, value in enumerate(values):
-        shape = _shape(path, value, size if number == main else None)
+        given = size if number == main else None
+        shape = _shape(path, value, sizes) if given is None else (1, *given)
         kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
         whole = wholes.get(value.name)
         if value.type.tensor_type.elem_type not in FLOATS:
@@ -97,6 +101,18 @@ def take_apart(
     return row, len(nodes)
 
 
+def _check(path: Path, value: onnx.ValueInfoProto) -> None:
+    """Refuse an input of something else than numbers, or without a shape."""
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type not in NUMBERS:
+        raise SystolithError(
+            f"{path}: input {value.name!r} must be of floats, or of integers of 8 to 64 bits, not "
+            f"{TensorProto.DataType.Name(kind.elem_type).lower()}"
+        )
+    if not kind.HasField("shape"):
+        raise SystolithError(f"{path}: input {value.name!r} has no shape; save it with one")
+
+
 def _main(values: Sequence[onnx.ValueInfoProto]) -> int:
     """Return the number of the first input of images, or 0."""
     for number, value in enumerate(values):
@@ -106,27 +122,32 @@ def _main(values: Sequence[onnx.ValueInfoProto]) -> int:
     return 0
 
 
-def _shape(path: Path, value: onnx.ValueInfoProto, size: Sequence[int] | None) -> tuple[int, ...]:
+def _sized(path: Path, value: onnx.ValueInfoProto, size: Sequence[int]) -> dict[str, int]:
+    """Return the sizes that a file's names of sides get where the user gives the main input's."""
+    dims = value.type.tensor_type.shape.dim
+    if len(dims) != 1 + len(size):
+        raise SystolithError(
+            f"{path}: input {value.name!r} has {len(dims)} sides; --shape "
+            f"1x{'x'.join(map(str, size))} has another number of them"
+        )
+    return {dim.dim_param: side for dim, side in zip(dims[1:], size, strict=True) if dim.dim_param}
+
+
+def _shape(path: Path, value: onnx.ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Return an input's shape for one image, with a side of 1 for the images if it has one."""
     kind = value.type.tensor_type
-    name = TensorProto.DataType.Name(kind.elem_type).lower()
-    if not value.type.HasField("tensor_type") or kind.elem_type not in NUMBERS:
-        raise SystolithError(
-            f"{path}: input {value.name!r} must be of floats, or of integers of 8 to 64 bits, not "
-            f"{name}"
-        )
-    if not kind.HasField("shape"):
-        raise SystolithError(f"{path}: input {value.name!r} has no shape; save it with one")
-    if size is not None and kind.elem_type in FLOATS:
-        return (1, *input_shape(path, value, size))
-    sides = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+    sides = [
+        dim.dim_value if dim.HasField("dim_value") else sizes.get(dim.dim_param)
+        for dim in kind.shape.dim
+    ]
     text = "x".join("?" if side is None else str(side) for side in sides)
     whole = [1 if number == 0 and side is None else side for number, side in enumerate(sides)]
     made = tuple(side for side in whole if side is not None)
     if len(made) < len(whole):
         raise SystolithError(
-            f"{path}: input {value.name!r} leaves its size open ({text}); of several inputs only "
-            "the images may: save the file with this one's size"
+            f"{path}: input {value.name!r} leaves its size open ({text}): give the main input's "
+            "with --shape, if the sides of both have the same names in the file, or save it with "
+            "this one's size"
         )
     if min(made, default=1) < 1 or math.prod(made) > LARGEST_ACTIVATION:
         raise SystolithError(

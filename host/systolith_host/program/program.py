@@ -153,8 +153,8 @@ class Place:
             return image.reshape(-1)
         blocks = np.empty((self.batch, self.blocks * self.block, self.height, self.width), np.uint8)
         blocks[:, : self.channels] = data
-        zero = (self.zero_point ^ 0x80 * self.unsigned) & 0xFF
-        blocks[:, self.channels :] = zero  # as the accelerator fills up the last block
+        # As the accelerator fills up the last block.
+        blocks[:, self.channels :] = (self.zero_point ^ 0x80 * self.unsigned) & 0xFF
         blocks = blocks.reshape(self.batch, self.blocks, self.block, self.height, self.width)
         return np.ascontiguousarray(blocks.transpose(0, 1, 3, 4, 2)).reshape(-1)
 
@@ -206,8 +206,7 @@ class LayerProgram:
     macs : int
         Multiply-accumulates that the layer needs; 0 for a pool.
     products : int
-        The fewest multiplications that give them on this accelerator: a quarter of them where
-        Winograd's convolution may.
+        The fewest multiplications that give them here: a quarter of them with Winograd's convolution.
     compulsory_bytes : int
         Each input activation that is needed and each weight read once, each output activation
         written once: no order of the work moves less.

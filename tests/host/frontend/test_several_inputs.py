@@ -294,6 +294,22 @@ def test_a_wrong_input_gets_a_line(tmp_path, monkeypatch, capsys, name):
     assert "Traceback" not in told
 
 
+def test_sides_of_one_name_have_one_size(tmp_path):
+    path, proto = tmp_path / "net.onnx", two_images()
+    for value in proto.graph.input:
+        for name, dim in zip(("h", "w"), value.type.tensor_type.shape.dim[2:], strict=True):
+            dim.dim_param = name
+    onnx.save(proto, path)
+    with pytest.raises(SystolithError, match="input 'a' leaves its size open"):
+        inspect_onnx(path, host_nodes=True)
+    with pytest.raises(SystolithError, match="--shape 1x20 has another number of them"):
+        inspect_onnx(path, (20,), host_nodes=True)
+    read = read_onnx(path, (3, 9, 7), host_nodes=True)
+    assert read.row is not None
+    assert [entry.shape for entry in read.row.entries] == [(1, 3, 9, 7), (1, 2, 9, 7)]
+    assert "float network equals onnxruntime" in judge(path, read, 16)
+
+
 def test_what_stays_refused(tmp_path):
     path = tmp_path / "net.onnx"
     onnx.save(detector(), path)
