@@ -206,7 +206,7 @@ class LayerProgram:
     macs : int
         Multiply-accumulates that the layer needs; 0 for a pool.
     products : int
-        The fewest multiplications that give them here: a quarter of them with Winograd's convolution.
+        The fewest multiplications that give them: a quarter of them with Winograd's convolution.
     compulsory_bytes : int
         Each input activation that is needed and each weight read once, each output activation
         written once: no order of the work moves less.
