@@ -7,6 +7,7 @@ import numpy as np
 
 from systolith_host.frontend.problems import Problem
 from systolith_host.network.graph import Conv, Graph, LayerWeights, Linear, Node
+from systolith_host.network.scales import WEIGHT_LIMIT
 
 __all__ = ["Affine", "absorb"]
 
@@ -58,17 +59,18 @@ def absorb(
             result.append(node)
             continue
         shape = graph.shapes[node.output]
-        scale, shift = values[node.name].weight, values[node.name].bias
+        affine = values[node.name]
+        scale = affine.weight
         if len(shape) == 3:
             result.append(
                 Conv(node.name, node.inputs, node.output, shape[0], (1, 1), groups=shape[0])
             )
-            values[node.name] = _layer(scale.reshape(-1, 1, 1, 1), shift)
+            values[node.name] = _layer(scale.reshape(-1, 1, 1, 1), affine, scales)
         elif _forwards(graph, node, nodes, values, scales):
             renamed[node.output] = node.input
         elif shape[0] <= _LARGEST_DIAGONAL:
             result.append(Linear(node.name, node.inputs, node.output, shape[0]))
-            values[node.name] = _layer(np.diag(scale), shift)
+            values[node.name] = _layer(np.diag(scale), affine, scales)
         else:
             problems.append(
                 Problem(
@@ -166,5 +168,10 @@ def _product(weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.multiply(weight, scale, out=np.empty_like(weight), casting="same_kind")
 
 
-def _layer(weight: np.ndarray, bias: np.ndarray) -> LayerWeights:
-    return LayerWeights(weight.astype(np.float32), bias)
+def _layer(weight: np.ndarray, affine: LayerWeights, scales: Mapping[str, object]) -> LayerWeights:
+    """Return a layer's own weights, with fixed steps if the file is quantised.
+
+    Its integers are exact then, and a bias that they would move is refused, as a file's own is.
+    """
+    steps = np.where(affine.weight == 0, 1, np.abs(affine.weight)) / WEIGHT_LIMIT
+    return LayerWeights(weight.astype(np.float32), affine.bias, steps if scales else None)

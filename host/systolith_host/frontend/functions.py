@@ -79,6 +79,8 @@ def _plain(operation: str, **defaults: float) -> Handler:
 
 def _sigmoid(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     if proto.output[0] in reader.final:
+        if reader.hosted is not None:  # what follows may need it, and more than it
+            raise UnsupportedError("ends the network, as a softmax does")
         end(reader, proto, name)
     else:
         _append(reader, proto, name, "sigmoid")

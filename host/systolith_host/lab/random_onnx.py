@@ -2,42 +2,29 @@
 
 import math
 import random
-from collections.abc import Callable
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from systolith_host.lab.random_onnx_draft import OnnxDraft, Shape
+from systolith_host.lab.random_onnx_functions import FUNCTIONS
 from systolith_host.lab.random_onnx_host import HOST
 from systolith_host.lab.random_onnx_joins import JOINS
 from systolith_host.lab.random_onnx_layers import LAYERS, linear
 from systolith_host.lab.random_onnx_moves import MOVES
 
-__all__ = ["ENDINGS", "random_onnx"]
+__all__ = ["random_onnx"]
 
-ENDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "": lambda y: y,
-    "ArgMax": lambda y: y.argmax(axis=1, keepdims=True),
-    "LogSoftmax": lambda y: _log_softmax(y),
-    "Sigmoid": lambda y: (1 + np.tanh(y / 2)) / 2,
-    "Softmax": lambda y: np.exp(_log_softmax(y)),
-}
-"""Operators that may follow the last layer, and their computation along the channels."""
-
-
-def _log_softmax(y: np.ndarray) -> np.ndarray:
-    below = y - y.max(axis=1, keepdims=True)
-    return below - np.log(np.exp(below).sum(axis=1, keepdims=True))
-
+_ENDINGS = ("", "ArgMax", "LogSoftmax", "Sigmoid", "Softmax")
+"""Operators that may follow the last layer."""
 
 STEPS = (*LAYERS, *MOVES)
 
 
 def random_onnx(
-    rng: random.Random, *, host: bool = False, joins: bool = False
-) -> tuple[onnx.ModelProto, str]:
-    """Return a network, and which of ENDINGS it ends with.
+    rng: random.Random, *, host: bool = False, joins: bool = False, functions: bool = False
+) -> onnx.ModelProto:
+    """Return a network.
 
     Most of them can run. Images are at most 12x12 with 8 channels, vectors as small.
 
@@ -48,6 +35,8 @@ def random_onnx(
         Whether some nodes are beyond the array.
     joins : bool
         Whether tensors stand in several concatenations.
+    functions : bool
+        Whether some nodes are functions of one number, for tables.
     """
     net = OnnxDraft(rng, rng.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21]))
     shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
@@ -60,6 +49,7 @@ def random_onnx(
         given = (*shape[1:], shape[0])
         net.tensors = [(net.node("Transpose", ["x"], perm=[0, 3, 1, 2]), shape)]
     steps = (*STEPS, *(HOST if host else ()), *(JOINS if joins else ()))
+    steps = (*steps, *(FUNCTIONS if functions else ()))
     for _ in range(rng.randint(2, 14)):
         (step,) = rng.choices([each for _, each in steps], [often for often, _ in steps])
         step(net)
@@ -68,7 +58,7 @@ def random_onnx(
     if rng.random() < 0.5:
         _head(net)
     output, shape = net.tensors[-1]
-    ending = rng.choice([*ENDINGS, "", ""])
+    ending = rng.choice([*_ENDINGS, "", ""])
     if net.opset < 13 and len(shape) == 3:  # a softmax was over all axes then
         ending = ""
     if ending:
@@ -91,7 +81,7 @@ def random_onnx(
         net.constants,
     )
     opset = [helper.make_opsetid("", net.opset)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=8), ending
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
 
 
 def _join(net: OnnxDraft) -> None:

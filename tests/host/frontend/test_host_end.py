@@ -254,3 +254,21 @@ def test_an_end_that_differs_is_the_files_or_ours(monkeypatch, tmp_path):
     )
     with pytest.raises(SystolithError, match="output y of the host's end is another"):
         judge(path, made, 16)
+
+
+def test_a_final_sigmoid_stays_in_the_end_on_an_accelerator_with_tables(tmp_path):
+    nodes = [N("GlobalAveragePool", ["x"], ["g"]), N("Sigmoid", ["g"], ["s"])]
+    nodes += [N("Mul", ["x", "s"], ["y"]), N("Conv", ["x", "w"], ["c"], "conv")]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
+        [helper.make_empty_tensor_value_info(name) for name in ("c", "y")],
+        [numpy_helper.from_array(CONSTANTS["w"], "w")],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    model = read_onnx(path, host_nodes=True, functions=True)
+    assert judge(path, model, 16).startswith("float network equals onnxruntime")
+    assert model.end is not None
+    assert model.end.part.operators == ("Sigmoid", "Mul")

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from systolith_host.errors import SystolithError
 from systolith_host.frontend.judge import agreements, judge
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
 from systolith_host.network.graph import Concat
@@ -343,3 +344,26 @@ def test_a_bias_in_floats_far_below_the_steps_of_its_layer(tmp_path):
         "cz": np.uint8(128),
     }
     judged(tmp_path, model(nodes, constants))
+
+
+@pytest.mark.parametrize(("step", "fits"), [(0.02, True), (0.0007, False)])
+def test_a_constant_that_the_steps_of_its_input_would_move_is_refused(step, fits, tmp_path):
+    # 0.18 is 23.3 steps of 1/127, the finest that a scale of 1 leaves.
+    nodes = [
+        N("QuantizeLinear", ["x", "one", "zero"], ["xi"], "xq"),
+        N("DequantizeLinear", ["xi", "one", "zero"], ["xr"], "xd"),
+        N("Sub", ["xr", "k"], ["s"], "less"),
+        N("QuantizeLinear", ["s", "step", "zero"], ["si"], "sq"),
+        N("DequantizeLinear", ["si", "step", "zero"], ["y"], "sd"),
+    ]
+    constants = {
+        "one": np.float32(1),
+        "zero": np.uint8(0),
+        "k": np.float32(-0.1833933),
+        "step": np.float32(step),
+    }
+    if fits:
+        assert judged(tmp_path, model(nodes, constants))
+    else:
+        with pytest.raises(SystolithError, match=r"less: its bias in floats would be off by 3\.\d"):
+            judged(tmp_path, model(nodes, constants))
