@@ -170,7 +170,11 @@ def check(
 @app.command()
 def export(
     network: Annotated[
-        str, typer.Argument(help="alexnet, resnet18, squeezenet1_1, vgg11_bn or vgg16.")
+        str,
+        typer.Argument(
+            help="alexnet, densenet121, mobilenet_v2, resnet18, resnet50, squeezenet1_1, vgg11_bn "
+            "or vgg16."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File for the model.")],
     size: Annotated[

@@ -10,6 +10,7 @@ from PIL import Image
 
 from systolith_host.cli import app as cli
 from systolith_host.frontend.onnx import HANDLERS
+from systolith_host.frontend.zoo import ZOO
 from systolith_host.lab.onnx_models import onnx_model, onnx_node, onnxruntime_output
 from systolith_host.network.graph import Add
 
@@ -235,6 +236,12 @@ def test_programs_of_files_are_kept(command, model, tmp_path):
     assert status == 0
     assert "0 mismatches" in out
     assert command("info", model)[0] == 0
+
+
+def test_the_help_names_every_network_that_can_be_exported(command):
+    status, out, _ = command("export", "--help")
+    assert status == 0
+    assert [name for name in ZOO if name not in out] == []
 
 
 def test_exported_networks_run(command, tmp_path):
