@@ -16,7 +16,7 @@ from systolith_host.cli.options import BatchOption, NetworkArgument
 from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
 from systolith_host.cli.views.config_form import config_toml
 from systolith_host.errors import SystolithError
-from systolith_host.explore.design import GOALS, Target, design_space, nearest, order
+from systolith_host.explore.design import GOALS, Target, design_space, order, starts
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Space
@@ -73,7 +73,7 @@ def design(
             help="Where the search begins; fields that it does not vary stay. It is compared with "
             "the best.",
         ),
-    ] = "ecp5-85f",
+    ] = "ecp5-85f-winograd",
     by: Annotated[
         str,
         typer.Option(metavar="|".join(GOALS), help="Best: " + ", or ".join(GOALS.values()) + "."),
@@ -127,7 +127,7 @@ def design(
             space,
             points,
             seed,
-            start=[nearest(space)],
+            start=starts(space),
             costs=lambda result: (result.estimated_cycles, result.estimated_bytes),
         )
         ranked = sorted((one for one in found if not one.reason), key=lambda r: order(by, r))

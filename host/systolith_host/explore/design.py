@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from systolith_host.errors import SystolithError
 from systolith_host.explore.results import Result
@@ -10,7 +11,7 @@ from systolith_host.explore.space import Space
 from systolith_host.fpga.parts import Part
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["GOALS", "Target", "design_space", "nearest", "order"]
+__all__ = ["GOALS", "Target", "design_space", "nearest", "order", "starts"]
 
 GOALS = {
     "frames": "most frames per second",
@@ -26,6 +27,8 @@ _KIB = {
     "weight_buffer": (8, 12, 16, 24, 32, 48, 64, 96, 128, 192),
 }
 _WIDEST_BUS = 64
+_ARRAYS = 6
+"""Arrays with which a search begins, the largest that fit."""
 _RAM_FILL = 0.9
 """Largest share of the block RAMs: they stand in columns, and the last ones are far from all."""
 
@@ -134,6 +137,56 @@ def nearest(space: Space) -> int:
         for axis, choices in space.axes.items()
     }
     return space.number(values)
+
+
+def starts(space: Space) -> list[int]:
+    """Return the numbers of points from which a search should begin.
+
+    Arrays, Winograd's tiles and buffers share one FPGA, so from most points every single step
+    either does not fit or makes things worse. So there is a point for each of the largest arrays,
+    with each size of tiles, and the most that then fits of one buffer and of the other.
+    """
+    axes = space.axes
+    shapes = [
+        (rows, cols)
+        for rows, cols in product(axes["rows"], axes["cols"])
+        if max(rows, cols) % min(rows, cols) == 0
+    ]
+    shapes.sort(key=lambda shape: -shape[0] * shape[1])
+    found: dict[int, None] = {}
+    arrays: set[tuple[float, float]] = set()
+    for shape in shapes:
+        before = len(found)
+        for winograd in axes["winograd"]:
+            for first, second in (("act_buffer", "weight_buffer"), ("weight_buffer", "act_buffer")):
+                number = _largest(space, shape, winograd, first, second)
+                if number is not None:
+                    found[number] = None
+        arrays |= {shape} if len(found) > before else set()
+        if len(arrays) == _ARRAYS:
+            break
+    return [nearest(space), *found]
+
+
+def _largest(
+    space: Space, shape: tuple[float, float], winograd: float, first: str, second: str
+) -> int | None:
+    """Return the point with the most of one buffer that fits, then of the other."""
+    axes = space.axes
+    lanes = [n for n in axes["post_lanes"] if min(shape) % n == 0 and n <= space.base.post_lanes]
+    if not lanes:
+        return None
+    rest = {"winograd": winograd, "post_lanes": max(lanes), "bus_bytes": axes["bus_bytes"][0]}
+    rest |= {"rows": shape[0], "cols": shape[1], "bandwidth": axes["bandwidth"][0]}
+    for axis, then in ((first, min(axes[second])), (second, 0)):
+        rest |= {second: then}
+        sizes = sorted(axes[axis], reverse=True)
+        fitting = (size for size in sizes if not space.point(rest | {axis: size}).reason)
+        size = next(fitting, None)
+        if size is None:
+            return None
+        rest |= {axis: size}
+    return space.number(rest)
 
 
 def order(goal: str, result: Result) -> tuple[int, ...]:

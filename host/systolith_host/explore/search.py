@@ -36,8 +36,8 @@ def search_front(
     """Return the results of at most `budget` points that can be built, and of others it met.
 
     It begins with the ends of all axes and with points at random. Then it runs neighbours of the
-    points that nothing beats (one step along one axis), mixtures of two of them, and some points
-    at random, until the budget is used or there is nothing new.
+    points that nothing beats (along one axis, the next that can be built), mixtures of two of
+    them, and some points at random, until the budget is used or there is nothing new.
 
     Parameters
     ----------
@@ -148,9 +148,14 @@ class _Search:
     def _neighbours(self, number: int) -> Iterator[int]:
         places = self._places(number)
         for axis, size in enumerate(self.sizes):
-            for place in (places[axis] - 1, places[axis] + 1):
-                if 0 <= place < size:
-                    yield self._number([*places[:axis], place, *places[axis + 1 :]])
+            for step in (-1, 1):
+                place = places[axis] + step
+                while 0 <= place < size:  # beyond values with which nothing can be built
+                    number = self._number([*places[:axis], place, *places[axis + 1 :]])
+                    if not self.space.point(self.space.values(number)).reason:
+                        yield number
+                        break
+                    place += step
 
     def _mixture(self, one: int, other: int) -> int:
         pairs = zip(self._places(one), self._places(other), strict=True)

@@ -14,6 +14,8 @@ The points stand in the order in which the gateware's serial units give them: 2,
 CVPR 2016 (arXiv:1509.09308).
 """
 
+from functools import cache
+
 __all__ = [
     "A_T",
     "B_T",
@@ -116,16 +118,19 @@ def point_range(matrix: tuple[tuple[int, ...], ...], low: int, high: int) -> tup
     )
 
 
+@cache
 def data_range(lane: int) -> tuple[int, int]:
     """Return the smallest and largest transformed activation of a lane."""
     return _range(B_T[lane // PATCH], B_T[lane % PATCH])
 
 
+@cache
 def weight_range(lane: int) -> tuple[int, int]:
     """Return the smallest and largest transformed weight of a lane."""
     return _range(G[lane // PATCH], G[lane % PATCH])
 
 
+@cache
 def psum_bound(rows: int) -> int:
     """Return the largest magnitude of the sum of `rows` products of one lane."""
     return rows * max(

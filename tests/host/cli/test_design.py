@@ -42,7 +42,7 @@ def test_the_best_of_a_board_is_a_configuration_to_build(command, tmp_path):
 def test_an_fpga_alone_needs_a_memory(command):
     found = command("--part", "lfe5u-25f-6", "--bandwidth", "2", "--by", "traffic")
     assert found.exit_code == 0, found.output
-    assert "ecp5-85f is no choice there: " in found.output  # it is too large
+    assert "ecp5-85f-winograd is no choice there: " in found.output  # it is too large
     assert "systolith build" not in found.output
 
 
