@@ -12,6 +12,7 @@ from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request, load_request, prepare_program
+from systolith_host.program.active import Density, parse_density
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.config import AcceleratorConfig
@@ -61,6 +62,7 @@ def compile_(
     bandwidth: options.BandwidthOption = None,
     latency: options.LatencyOption = options.DEFAULT_LATENCY,
     turnaround: options.TurnaroundOption = 0,
+    density: options.DensityOption = None,
 ) -> None:
     """Compile a network to a program file: instructions, packed weights and the memory map.
 
@@ -75,10 +77,11 @@ def compile_(
         raise SystolithError("--json - prints nothing else: leave --out out")
     check_targets(out, json)
     size = options.size_of(shape)
+    share = 1.0 if density is None else parse_density(density)
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
-        _explain(network, size, host_nodes, target, explain, batch, memory, json)
+        _explain(network, size, host_nodes, target, explain, batch, memory, share, json)
     if out is None:
         return
     with ProgressLog(error_console()) as log:
@@ -98,6 +101,7 @@ def compile_(
             host_nodes=host_nodes,
             inputs=options.inputs_of(inputs),
             save_program=out,
+            density=share,
         )
         loaded, _ = load_request(request, log)
         _, program = prepare_program(request, loaded, None, memory, log)
@@ -118,6 +122,7 @@ def _explain(
     layer: str,
     batch: int,
     memory: Memory,
+    density: Density,
     json: Path | None,
 ) -> None:
     need("--explain", "explore")
@@ -136,5 +141,6 @@ def _explain(
             layer,
             batch,
             memory=memory,
+            density=density,
         )
     give(explanation_page(explanation), explanation.to_dict(), json)

@@ -11,6 +11,7 @@ from systolith_host.cli.options import (
     BandwidthOption,
     BatchOption,
     ClockOption,
+    DensityOption,
     FusePoolOption,
     HostNodesOption,
     LatencyOption,
@@ -23,6 +24,7 @@ from systolith_host.cli.output import check_targets, give
 from systolith_host.cli.views.report import report_table
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
+from systolith_host.program.active import parse_density
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.memory import Memory
@@ -41,6 +43,7 @@ def estimate(
     latency: LatencyOption = DEFAULT_LATENCY,
     turnaround: TurnaroundOption = 0,
     fuse_pool: FusePoolOption = True,
+    density: DensityOption = None,
     clock: ClockOption = 150.0,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that are replayed in parallel.")
@@ -61,6 +64,7 @@ def estimate(
     need("estimate", "explore", "numba")
     check_targets(json)
     size = size_of(shape)
+    share = 1.0 if density is None else parse_density(density)
     target = load_config(config)
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     from systolith_host.cost.estimate import estimate_network  # imports numba
@@ -73,6 +77,7 @@ def estimate(
             memory,
             batch,
             fuse_pool=fuse_pool,
+            density=share,
             clock_mhz=clock,
             workers=jobs,
             log=log,

@@ -19,6 +19,7 @@ __all__ = [
     "ConfigOption",
     "ClockOption",
     "CorrectOption",
+    "DensityOption",
     "EqualiseOption",
     "FirstSeedOption",
     "FusePoolOption",
@@ -197,6 +198,15 @@ FusePoolOption = Annotated[
     typer.Option(
         help="Pool while a convolution drains, so that its own output never reaches memory. "
         "Without it every layer writes its output, and each of them is compared.",
+    ),
+]
+DensityOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the inputs of fully connected layers that differ from their zero point, "
+        "0 to 1, as expected: all of them if it is not given. Or that of some layers, as "
+        "fc6=0.108,fc7=0.25. It matters on accelerators that gather weights.",
     ),
 ]
 ClockOption = Annotated[

@@ -12,6 +12,7 @@ from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request
 from systolith_host.flow.run import run as run_request
+from systolith_host.program.active import parse_density
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.choose import DEVICES, DeviceOptions
 from systolith_host.terminal import error_console
@@ -104,6 +105,7 @@ def run(
         ),
     ] = False,
     fuse_pool: options.FusePoolOption = True,
+    density: options.DensityOption = None,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that run in parallel on this machine.")
     ] = 2,
@@ -166,6 +168,7 @@ def run(
         inputs=options.inputs_of(inputs),
         batch=batch,
         fuse_pool=fuse_pool,
+        density=1.0 if density is None else parse_density(density),
         device=device,
         options=DeviceOptions(
             memory=Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround),

@@ -20,6 +20,7 @@ from systolith_host.compiler.shortage import ShortageError, smallest_change
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph, QHost
+from systolith_host.program.active import Density, check_density, density_of
 from systolith_host.program.host import HostStep
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_hw.spec.config import AcceleratorConfig
@@ -45,7 +46,7 @@ def compile_network(
     fuse_pool: bool = True,
     memory: Memory | None = None,
     progress: Progress | None = None,
-    density: float = 1.0,
+    density: Density = 1.0,
 ) -> Program:
     """Compile a network.
 
@@ -62,9 +63,9 @@ def compile_network(
     progress : callable, optional
         Called with the name of each layer before it is scheduled, its number, and the number of
         layers.
-    density : float
-        Share of the inputs of fully connected layers that are expected to differ from their zero
-        points, 0 to 1: for the choice of the layers that gather their weights.
+    density : Density
+        Of the inputs of fully connected layers, as expected: for the choice of those that gather
+        their weights.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def explain_network(
     *,
     fuse_pool: bool = True,
     memory: Memory | None = None,
-    density: float = 1.0,
+    density: Density = 1.0,
 ) -> tuple[LayerSchedule, ...]:
     """Return the schedules of the program's layers; parameters as of :func:`compile_network`."""
     _, schedules = _compile(qgraph, config, batch, fuse_pool, memory or Memory(), None, density)
@@ -101,18 +102,20 @@ def _compile(
     fuse_pool: bool,
     memory: Memory,
     progress: Progress | None,
-    density: float,
+    density: Density,
 ) -> tuple[Program, tuple[LayerSchedule, ...]]:
     if batch < 1:
         raise SystolithError(f"batch must be at least 1, not {batch}")
     operations = lower(qgraph, config, fuse_pool=fuse_pool)
+    check_density(density, {operation.name: operation.kind for operation in operations})
     space = MemoryMap()
     data: list[tuple[int, np.ndarray]] = []
     parts: list[tuple[int, int, int]] = []
     for operation in operations:
         weights = operation.weights.reshape(-1).view(np.uint8)
         params = operation.params.reshape(-1)
-        gathering = choose_gathering(operation, config, batch, memory, density)
+        share = density_of(density, operation.name)
+        gathering = choose_gathering(operation, config, batch, memory, share)
         if gathering is not None:
             weights, params = pack_gathered(operation, gathering, config)
         weight_address = space.reserve(weights.size, "weights")
@@ -155,7 +158,7 @@ def _compile(
             *parts[number],
         )
         schedule, instructions, cycles = schedule_layer(
-            operation, config, addresses, batch, memory, density
+            operation, config, addresses, batch, memory, density_of(density, operation.name)
         )
         schedules.append(replace(schedule, estimate=float(cycles)))
         address = space.reserve(len(instructions) * INSTRUCTION_BYTES, "instructions")

@@ -11,6 +11,7 @@ from systolith_host.flow.load import shape_network
 from systolith_host.flow.log import Log, SilentLog
 from systolith_host.flow.report import Report
 from systolith_host.network.qgraph import QGraph
+from systolith_host.program.active import Density
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Facts
 from systolith_host.runtime.jobs import Ran
@@ -27,6 +28,7 @@ def estimate_network(
     batch: int = 1,
     *,
     fuse_pool: bool = True,
+    density: Density = 1.0,
     clock_mhz: float = 150.0,
     workers: int = 2,
     log: Log | None = None,
@@ -46,6 +48,8 @@ def estimate_network(
     batch : int
     fuse_pool : bool
         Join pools with the convolutions before them where that is possible.
+    density : Density
+        Of the inputs of fully connected layers. It matters where those gather their weights.
     clock_mhz : float
         For the frames per second.
     workers : int
@@ -76,14 +80,18 @@ def estimate_network(
         fuse_pool=fuse_pool,
         memory=memory,
         progress=log.update,
+        density=density,
     )
-    return estimate_program(program, memory, clock_mhz=clock_mhz, workers=workers, log=log)
+    return estimate_program(
+        program, memory, density=density, clock_mhz=clock_mhz, workers=workers, log=log
+    )
 
 
 def estimate_program(
     program: Program,
     memory: Memory,
     *,
+    density: Density = 1.0,
     clock_mhz: float = 150.0,
     workers: int = 2,
     log: Log | None = None,
@@ -103,11 +111,11 @@ def estimate_program(
     layers = sorted(program.layers, key=lambda layer: layer.predicted_cycles, reverse=True)
     with ThreadPoolExecutor(workers) as pool:
         told = _Progress(log.update, layers)
-        ran = list(pool.map(partial(_replay, program, memory, told), layers))
+        ran = list(pool.map(partial(_replay, program, memory, density, told), layers))
     facts = Facts(
         "estimate", counts_cycles=True, measured=False, memory=memory, memory_name="simulated"
     )
-    return make_report(program, ran, facts, clock_mhz=clock_mhz)
+    return make_report(program, ran, facts, clock_mhz=clock_mhz, density=density)
 
 
 class _Progress:
@@ -125,7 +133,9 @@ class _Progress:
         self._update(layer.name, self._done, self._total)
 
 
-def _replay(program: Program, memory: Memory, told: _Progress, layer: LayerProgram) -> Ran:
-    counters = replay_layer(program, layer, memory).counters
+def _replay(
+    program: Program, memory: Memory, density: Density, told: _Progress, layer: LayerProgram
+) -> Ran:
+    counters = replay_layer(program, layer, memory, density=density).counters
     told.ended(layer)
     return Ran(layer.name, counters)

@@ -22,6 +22,7 @@ from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
 from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph
+from systolith_host.program.active import Density, density_of, inactive_weights
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, PARAM_BYTES, Buffer
 from systolith_hw.spec.memory import Memory
@@ -209,6 +210,7 @@ def explain_layer(
     *,
     fuse_pool: bool = True,
     memory: Memory | None = None,
+    density: Density = 1.0,
 ) -> Explanation:
     """Return why a layer runs as :func:`systolith_host.compiler.compile_network` has it.
 
@@ -228,13 +230,15 @@ def explain_layer(
     memory = memory or Memory()
     rate = memory.rate(config.bus_bytes)
     addresses = places_of(qgraph, operation, config, batch)
-    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory)
+    share = density_of(density, operation.name)
+    schedule, _, _ = choose_schedule(operation, config, addresses, batch, memory, share)
     program = compile_network(
         qgraph,
         config,
         batch,
         fuse_pool=fuse_pool,
         memory=memory,
+        density=density,
     )
     part = next(one for one in program.layers if one.name == operation.name)
     found = schedule_candidates(operation, config, batch, memory)
@@ -246,11 +250,12 @@ def explain_layer(
         best.setdefault(one.order, one)
     chosen = next(one for one in tried if one.schedule == schedule)
     others = sorted((one for one in tried if one is not chosen), key=lambda one: one.score)
-    replayed = replay_layer(program, part, memory)
+    replayed = replay_layer(program, part, memory, density=density)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
-    compulsory = operation.compulsory_bytes(batch)
-    bound = cycle_bound(batch * operation.products(config), compulsory, config, rate)
+    left_out = inactive_weights(program, part, {}, density)
+    compulsory = operation.compulsory_bytes(batch) - left_out
+    bound = cycle_bound(batch * operation.products(config) - left_out, compulsory, config, rate)
     return Explanation(
         layer=operation.name,
         covers=operation.covers,

@@ -8,6 +8,7 @@ import numpy as np
 from systolith_host.flow.labels import Labels
 from systolith_host.flow.report import HostReport, LayerReport, Report
 from systolith_host.least import cycle_bound
+from systolith_host.program.active import Density, inactive_weights
 from systolith_host.program.host import HostStep
 from systolith_host.program.program import Place, Program
 from systolith_host.runtime.backend import Facts
@@ -26,6 +27,7 @@ def make_report(
     *,
     clock_mhz: float,
     golden: Mapping[str, np.ndarray] | None = None,
+    density: Density = 1.0,
     float_output: np.ndarray | None = None,
     labels: Labels | None = None,
     sources: Mapping[str, str] | None = None,
@@ -45,6 +47,8 @@ def make_report(
         For the frames per second, where the device has no clock of its own.
     golden : mapping of str to ndarray, optional
         Every tensor, by the golden model; without it nothing is compared.
+    density : Density
+        Without it, of the inputs of layers that gather their weights.
     float_output : ndarray of float32, shape (N, classes), optional
         The float network's output for the same inputs.
     labels : Labels, optional
@@ -69,6 +73,9 @@ def make_report(
         mismatches = None
         if golden is not None and output is not None:
             mismatches = _mismatches(output, golden[layer.output])
+        # The weights of inactive inputs are neither needed nor read.
+        left_out = inactive_weights(program, layer, golden or {}, density)
+        compulsory = layer.compulsory_bytes - left_out
         rows.append(
             LayerReport(
                 name=layer.name,
@@ -76,9 +83,9 @@ def make_report(
                 kind=layer.kind,
                 macs=layer.macs,
                 bound_cycles=cycle_bound(
-                    layer.products, layer.compulsory_bytes, config, rate
+                    layer.products - left_out, compulsory, config, rate
                 ).cycles,
-                compulsory_bytes=layer.compulsory_bytes,
+                compulsory_bytes=compulsory,
                 cycles=counters.cycles if facts.counts_cycles else None,
                 bytes_read=counters.bytes_read,
                 bytes_written=counters.bytes_written,

@@ -28,6 +28,7 @@ from systolith_host.flow.report import Report
 from systolith_host.flow.select import check_names, select_layers
 from systolith_host.frontend.form import Form
 from systolith_host.frontend.images import load_array
+from systolith_host.program.active import Density
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.backend import Backend, Observer
 from systolith_host.runtime.choose import DeviceOptions, choose_backend
@@ -71,6 +72,9 @@ class Request:
         Images of the run.
     fuse_pool : bool
         Join pools with the convolutions before them.
+    density : Density
+        As of :func:`systolith_host.compiler.compile_network`; the inputs themselves decide what is
+        read.
     device : str
         One of runtime.choose.DEVICES.
     options : DeviceOptions
@@ -104,6 +108,7 @@ class Request:
     host_nodes: bool = True
     batch: int = 1
     fuse_pool: bool = True
+    density: Density = 1.0
     device: str = "rtl"
     options: DeviceOptions = field(default_factory=DeviceOptions)
     program: Path | None = None
@@ -311,6 +316,7 @@ def prepare_program(
             fuse_pool=request.fuse_pool,
             memory=memory,
             progress=log.update,
+            density=request.density,
         )
     elif request.program is not None:
         check_network(program, request.program, prepared.qgraph)

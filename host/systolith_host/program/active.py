@@ -5,10 +5,18 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from systolith_host.errors import SystolithError
+from systolith_host.program.instructions import kind_of_convs
 from systolith_host.program.program import LayerProgram, Place, Program
 from systolith_hw.spec.isa import Instruction
 
-__all__ = ["Density", "check_density", "density_of", "input_masks", "parse_density"]
+__all__ = [
+    "Density",
+    "check_density",
+    "density_of",
+    "inactive_weights",
+    "input_masks",
+    "parse_density",
+]
 
 Density = float | Mapping[str, float]
 """Share of the inputs of fully connected layers that are active, 0 to 1: of all of them, or by the
@@ -94,6 +102,32 @@ def input_masks(
             first = one["addr"] - place.address
             masks.append(active[first : first + one["run_words"] * one["runs"] * place.block])
     return masks
+
+
+def inactive_weights(
+    program: Program,
+    layer: LayerProgram,
+    tensors: Mapping[str, np.ndarray],
+    density: Density = 1.0,
+) -> int:
+    """Return the weights that a layer does not read, since their inputs are not active.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        Without the layer's input that many of its values are active.
+    density : Density
+    """
+    if not program.config.gather or kind_of_convs(program, layer) != "gather":
+        return 0
+    place = program.places[layer.input]
+    values = place.channels * place.height * place.width
+    if layer.input in tensors:
+        active = np.count_nonzero(tensors[layer.input] != place.zero_point)
+    else:
+        active = round(density_of(density, layer.name) * values)
+    # One input always counts as active.
+    return (values - max(1, int(active))) * program.places[layer.output].channels
 
 
 def _spread(place: Place, density: float) -> np.ndarray:

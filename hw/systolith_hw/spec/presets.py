@@ -20,6 +20,8 @@ _DEFAULT = AcceleratorConfig(
     bus_bytes=16,
 )
 
+_WINOGRAD = replace(_DEFAULT, name="default", winograd=28)
+
 _LARGE = AcceleratorConfig(
     name="large-direct",
     rows=32,
@@ -56,8 +58,10 @@ PRESETS = {
         # Tiles of 28 patches are the largest that 1024 accumulators hold. They keep a map of 14x14
         # in one tile, of 16 patches, and its weights are then read once: VGG-16 takes 23.8 million
         # cycles, with 16 patches 25.8 and with 14 patches 28.2.
-        replace(_DEFAULT, name="default", winograd=28),
+        _WINOGRAD,
         _DEFAULT,
+        # `default` with units that gather weights, for as many inputs as VGG-16's fc6 has.
+        replace(_WINOGRAD, name="default-gather", gather=25088),
         # 12x12 for an LFE5U-85F: 144 of 156 multipliers for the array, 8 for 4 requantiser lanes;
         # 96 + 24 + 24 block RAMs of 18 Kbit for activations, weights and accumulators.
         AcceleratorConfig(
