@@ -110,6 +110,15 @@ def test_table_shows_layers_totals_and_remarks():
     assert "DRAM traffic 1,200 bytes, 1.200 times the compulsory 1,000" in shown
 
 
+def test_a_long_name_cuts_no_number():
+    row = dataclasses.replace(CONV, name="block5_" * 9, covers=("block5_" * 9,), cycles=123_456_789)
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(report_table(report(row)))
+    shown = console.export_text()
+    assert "123,456,789" in shown
+    assert "…" not in shown
+
+
 @pytest.mark.parametrize(
     ("network", "what"),
     [

@@ -16,12 +16,17 @@ __all__ = ["noise_table", "report_table"]
 _NAMED = 4
 """Parts of the host of one kind that a line names."""
 
+_LONGEST = 28
+"""Characters of a layer's name that stand in one line."""
+
 
 def report_table(report: Report) -> RenderableType:
     """Return the rows of a report, its totals, and what they mean."""
     causes = list(dict.fromkeys(cause for row in report.layers for cause in row.stalls))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", no_wrap=True)
+    # A long name takes several lines, so that no number is cut.
+    long = max((len(row.title) for row in report.layers), default=0) > _LONGEST
+    table.add_column("layer", no_wrap=not long, overflow="fold")
     names = ["MMACs", "cycles", "util", "of bound", "read MB", "write MB"]
     names += [cause.replace("wait_", "") for cause in causes]
     for name in [*names, "mismatches"]:
