@@ -228,7 +228,7 @@ class Compiled:
         x : array, path, or sequence of them
             As many inputs as the batch: arrays of :attr:`input_shape`, or of (N, *input_shape),
             taken as they are; photographs, which are cut, scaled and normalised as torchvision does
-            it; NumPy files (.npy).
+            it; NumPy files (.npy). Of a network with several inputs a mapping of names to arrays.
         device : str
             "model": tensors by the emulator, cycles by the replay, exact and without a simulator.
             "rtl": the RTL in a simulator. "emulator": the program in NumPy. "litex://HOST:PORT": a

@@ -1,5 +1,7 @@
 """Older versions of the ONNX operators, converted to the oldest that is read."""
 
+from typing import Any
+
 import onnx
 from onnx import helper, version_converter
 
@@ -30,12 +32,13 @@ def converted(proto: onnx.ModelProto) -> onnx.ModelProto:
     Raises
     ------
     ValueError
-        If an operator has no counterpart.
+        If an operator has no counterpart, or an attribute is of another type than its operator's.
     """
     version = opset_version(proto)
     if version is None or version >= READ:
         return proto
     model = _without_values(proto)
+    _check_attributes(model.graph, version)
     names = {tensor.name for tensor in proto.graph.initializer}
     try:
         made = version_converter.convert_version(model, READ)
@@ -52,6 +55,24 @@ def converted(proto: onnx.ModelProto) -> onnx.ModelProto:
     del result.opset_import[:]
     result.opset_import.extend(entry for entry in made.opset_import if entry.domain != _UNKNOWN)
     return result
+
+
+def _check_attributes(graph: onnx.GraphProto, version: int) -> None:
+    """Refuse attributes of wrong types, which onnx's converter reads whatever they are."""
+    for node in graph.node:
+        if node.domain == _UNKNOWN or not onnx.defs.has(node.op_type, version, node.domain):
+            continue
+        known = onnx.defs.get_schema(node.op_type, version, node.domain).attributes
+        for entry in node.attribute:
+            if entry.name in known and entry.type not in (0, _number(known[entry.name])):
+                kind = onnx.AttributeProto.AttributeType.Name(entry.type).lower()
+                title = node.name or node.op_type
+                raise ValueError(f"attribute {entry.name} of {title} must not be of type {kind}")
+
+
+def _number(attribute: Any) -> int:
+    """Return the number of an attribute's type, an enumeration of which onnx has no stubs."""
+    return attribute.type.value
 
 
 def _without_values(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -55,6 +55,13 @@ def conv(*names, title="n"):
     return helper.make_node("Conv", [*names[:-1], "w"], [names[-1]], title)
 
 
+def mistyped():
+    """A file of an older opset with padding that claims to be a text."""
+    node = helper.make_node("Pad", ["x"], ["y"], "n", pads=[0, 0, 1, 1, 0, 0, 1, 1])
+    node.attribute[0].type = onnx.AttributeProto.STRING
+    return network([node], opset=9)
+
+
 NAN = WEIGHT.copy()
 NAN[0, 0, 0, 0] = np.nan
 
@@ -63,6 +70,10 @@ BAD = {
     "an operator that has no newer form": (
         network([helper.make_node("Upsample", ["x", "w"], ["y"])], opset=8),
         "opset 8 cannot be converted to 13: ",
+    ),
+    "an attribute of another type in an older file": (
+        mistyped(),
+        "opset 9 cannot be converted to 13: attribute pads of n must not be of type string",
     ),
     "operators to come": (network(opset=99), "opset must be at most"),
     "a cycle": (
@@ -208,6 +219,29 @@ def quantized_network():
     return proto
 
 
+def several_inputs():
+    """A small network of bytes, of indices, and of a vector."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], "f", to=TensorProto.FLOAT),
+        conv("f", "c", title="c"),
+        helper.make_node("GlobalAveragePool", ["c"], ["g"], "g"),
+        helper.make_node("Flatten", ["g"], ["v"], "v"),
+        helper.make_node("Gather", ["table", "ids"], ["e"], "e"),
+        helper.make_node("ReduceMean", ["e"], ["m"], "m", axes=[1], keepdims=0),
+        helper.make_node("Add", ["v", "m"], ["a"], "a"),
+        helper.make_node("Mul", ["a", "z"], ["p"], "p"),
+        helper.make_node("Gemm", ["p", "u"], ["y"], "y"),
+    ]
+    proto = network(nodes)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    proto.graph.input.append(helper.make_tensor_value_info("ids", TensorProto.INT64, ("N", 3)))
+    proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ("N", 4)))
+    for name, array in {"table": WEIGHT.reshape(27, 4), "u": WEIGHT.reshape(4, 27)}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    return proto
+
+
 def older_network():
     """A small network of the operators that opset 13 has in another form."""
     nodes = [
@@ -262,7 +296,7 @@ def test_no_mutation_ends_in_a_traceback(seed, tmp_path):
 
 def check_mutations(seed, tmp_path):
     rng = random.Random(seed)
-    networks = [rich_network(), quantized_network(), older_network()]
+    networks = [rich_network(), quantized_network(), older_network(), several_inputs()]
     path = tmp_path / "net.onnx"
     sys.argv = ["systolith", "check", str(path)]
     ended: Counter[object] = Counter({0: 0, 1: 0, 2: 0})
@@ -306,9 +340,9 @@ def compiles_or_says_why(path):
         compile_network(shape_network(str(path)), PRESETS["tiny"])
 
 
-@pytest.mark.parametrize("make", [rich_network, quantized_network])
+@pytest.mark.parametrize("make", [rich_network, quantized_network, several_inputs])
 def test_what_is_mutated_runs_before(make, tmp_path):
-    found, problems = inspect_onnx(write(tmp_path, make()))
+    found, problems = inspect_onnx(write(tmp_path, make()), host_nodes=True)
     assert found is not None
     assert not problems
     compiles_or_says_why(tmp_path / "net.onnx")
