@@ -6,7 +6,7 @@
 #   make docs          checks that the commands, targets and files named in the documentation exist
 #   make setup         only sets up .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
-#   make torch-setup   PyTorch into .venv, for its tests, where pip finds a CPU build (900 MB)
+#   make torch-setup   PyTorch and torchvision into .venv, where pip finds a CPU build (900 MB)
 #   make clean         removes the environments and build/
 #
 #   make report        a page about VGG-16's cycles and traffic: report.html
@@ -138,7 +138,8 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.
 
 # The local version +cpu excludes builds that bring several GB of CUDA.
 torch-setup: setup
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt "torch==2.13.0+cpu" || { \
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt \
+		"torch==2.13.0+cpu" onnxscript torchvision || { \
 		echo "error: pip finds no CPU build of PyTorch 2.13.0 for $$($(BIN)/python -V):" \
 			"name the index of PyTorch's own wheels as PIP_EXTRA_INDEX_URL" >&2; exit 2; }
 

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-UNPINNED = ("fpga", "torch")
+UNPINNED = ("fpga", "torch", "zoo")
 """Extras that `make setup` leaves out; constraints-fpga.txt has the versions of the first."""
 
 PACKAGES = {"hw": "systolith_hw", "sim": "systolith_sim", "host": "systolith_host"}

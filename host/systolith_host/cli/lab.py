@@ -318,3 +318,62 @@ def operators(
         show(f"{verdict.name}: {verdict.reason}")
     if wrong:
         raise typer.Exit(MISMATCH)
+
+
+@lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab zoo --config configs/default-functions.toml --out docs/zoo.md\n\n"
+    "  systolith lab zoo --network resnet18 --network light_squeezenet --json zoo.json"
+)
+def zoo(
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="One of them; repeat it. Default: all."),
+    ] = None,
+    config: AcceleratorOption = "default",
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="Also run small images through the simulated RTL.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File for the page, docs/zoo.md.")
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="File for the same as JSON; networks that are in it are not measured again.",
+        ),
+    ] = None,
+) -> None:
+    """Show what becomes of well-known networks: where their nodes run, how exactly, how fast.
+
+    They are torchvision's, a detector, a U-Net and a reader of text, by both exporters of PyTorch
+    with random weights, and the package onnx's own. Each is compared with onnxruntime, its cycles
+    and traffic are estimated, and it runs on the emulator, with small images if its size is open.
+
+    Exit status: 1 if a value of a run differs from the golden model's.
+    """
+    target = load_config(config)
+    check_targets(out, json)
+    need("lab zoo", "judge")
+    need("lab zoo", "explore")
+    if rtl:
+        need("lab zoo --rtl", "sim")
+    from systolith_host.cli.views.zoo import zoo_page, zoo_table
+    from systolith_host.lab.zoo import measure, read_rows, save_rows
+    from systolith_host.lab.zoo_files import subjects
+
+    chosen = subjects(network or [])
+    known = {} if json is None else read_rows(json, target, rtl=rtl)
+    rows = []
+    with ProgressLog(error_console()) as log:
+        for row in measure(chosen, target, rtl=rtl, log=log, known=known):
+            rows.append(row)
+            if json is not None:  # a run that is broken off goes on from here
+                save_rows(rows, target, json, rtl=rtl)
+    show(zoo_table(rows, tables=bool(target.functions)))
+    if out is not None:
+        save(out, zoo_page(rows, target, config))
+    if any(row.wrong for row in rows):
+        raise typer.Exit(MISMATCH)

@@ -12,17 +12,12 @@ from systolith_host.extras import MissingExtraError
 from systolith_host.frontend.differences import FAULT, node_differences, share, walk
 from systolith_host.frontend.judge_batch import check_images_apart
 from systolith_host.frontend.judge_end import check_end
+from systolith_host.frontend.judge_size import too_large
 from systolith_host.frontend.onnx import OnnxModel
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.fold import fold
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden, run_layer
-from systolith_host.network.graph import (
-    AveragePool,
-    Graph,
-    MaxPool,
-    node_macs,
-)
 from systolith_host.network.qgraph import QGraph, QLayer
 from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
@@ -33,9 +28,6 @@ ROUNDING = 1e-4
 
 _HALF_ROUNDING = 8e-3
 """The same in a file that computes with the 11 bits of float16."""
-
-_MOST_WORK = 200_000_000_000
-"""Multiply-accumulates and pooled values of an image beyond which nothing is compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +42,14 @@ class Judged:
         onnxruntime's output of the float network; None if nothing was compared.
     rounding : float
         Largest :func:`share` that another computation of the same output may have.
+    difference : float, optional
+        That :func:`share` of this computation, of all outputs the largest.
     """
 
     line: str
     output: np.ndarray | None = None
     rounding: float = ROUNDING
+    difference: float | None = None
 
     def check(self, output: np.ndarray, what: str) -> None:
         """Raise a SystolithError if something has changed the float network's output."""
@@ -130,8 +125,9 @@ def judge(path: Path, model: OnnxModel, multiplier_width: int) -> str:
     SystolithError
         If something differs by more than rounding; it names the first node that does.
     """
-    if _work(model.graph) > _MOST_WORK:
-        return _too_large(model.graph)
+    large = too_large(model.graph)
+    if large:
+        return large
     rng = np.random.default_rng(0)
     shape, scale = (1, *model.graph.shapes[model.graph.input]), model.scales.get(model.graph.input)
     if model.row is not None:
@@ -167,8 +163,9 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         onnxruntime's inputs.
     """
     graph = model.graph
-    if _work(graph) > _MOST_WORK:
-        return Judged(_too_large(graph))
+    large = too_large(graph)
+    if large:
+        return Judged(large)
     try:
         names = [model.names[output] for output in graph.outputs]
         ends = model.end.outputs if model.end is not None else ()
@@ -176,9 +173,8 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         theirs = [reference.take(name).astype(np.float32) for name in names]
         wanted_ends = {name: reference.take(name) for name in ends}
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
-        images = reference.images
+        check_images_apart(path, model, x, reference.images, rounding)
         del reference
-        check_images_apart(path, model, x, images, rounding)
         if not all(np.isfinite(values).all() for values in theirs):
             return Judged("not compared with onnxruntime, whose output is not finite")
         wanted = theirs[0]
@@ -200,7 +196,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
                 raise SystolithError(f"{path}: an output is taken for the input; {FAULT}")
         if difference <= rounding:
             line = f"float network equals onnxruntime: {difference:.1g}"
-            return Judged(line, wanted, rounding)
+            return Judged(line, wanted, rounding, difference)
         for node, by in node_differences(path, model, x):
             if by > rounding:
                 raise SystolithError(
@@ -221,6 +217,7 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         "node differs",
         wanted,
         max(rounding, 2 * difference),
+        difference,
     )
 
 
@@ -253,8 +250,9 @@ def judge_integers(
         If something differs by more than rounding; it names the first layer that does from
         onnxruntime's inputs.
     """
-    if _work(model.graph) > _MOST_WORK:
-        return _too_large(model.graph)
+    large = too_large(model.graph)
+    if large:
+        return large
     try:
         ends = model.end.outputs if model.end is not None else ()
         theirs = _Integers(path, model, qgraph, x, qgraph.outputs, ends)
@@ -381,20 +379,3 @@ def _agreement(layer: str, kind: str, found: np.ndarray, wanted: np.ndarray) -> 
     difference = np.abs(found.astype(np.int64) - wanted.reshape(found.shape))
     count = int(np.count_nonzero(difference))
     return Agreement(layer, kind, difference.size, count, int(difference.max()))
-
-
-def _work(graph: Graph) -> int:
-    """Return an image's multiply-accumulates and the values that its pools see."""
-    pools = (
-        int(np.prod(graph.shapes[node.output])) * node.kernel[0] * node.kernel[1]
-        for node in graph.nodes
-        if isinstance(node, MaxPool | AveragePool)
-    )
-    return sum(node_macs(graph, node) for node in graph.nodes) + sum(pools)
-
-
-def _too_large(graph: Graph) -> str:
-    return (
-        f"not compared with onnxruntime: {_work(graph) / 1e9:,.0f} billion multiply-accumulates "
-        f"are more than {_MOST_WORK / 1e9:,.0f} billion"
-    )

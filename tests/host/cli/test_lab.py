@@ -47,6 +47,8 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
         ("units --out g --part xc7", "part must be one of lfe5u-"),
         ("metrics --check --file nowhere.json", "nowhere.json: no metrics can be read: "),
         ("metrics --board nowhere.json --file m.json", "not the report of a build"),
+        ("zoo --network lenet", "--network: no lenet; there are resnet18, resnet50, "),
+        ("zoo --json nowhere/z.json", "there is no folder nowhere"),
         ("operators --json nowhere/o.json", "there is no folder nowhere"),
         ("memory-efficiency --board toaster", "--board: no toaster; there are ulx3s-85f, "),
     ],
@@ -66,7 +68,8 @@ def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path
     monkeypatch.setattr(validate, "validate", lambda *values: asked.append(values) or close)
     ended, _, _ = systolith("validate", "--cases", 5, "--turnaround", "0,4", "--out", tmp_path)
     assert ended == status
-    assert asked[0][:6] == (5, 150, 0, (0, 4), (), tmp_path)
+    counts = {"direct": 5, "winograd": 150, "gather": 150}
+    assert asked[0][:5] == (counts, 0, (0, 4), (), tmp_path)
 
 
 def test_help_explains_every_experiment(systolith):
@@ -81,5 +84,6 @@ def test_help_explains_every_experiment(systolith):
         "memory-efficiency",
         "metrics",
         "operators",
+        "zoo",
     ):
         assert name in out

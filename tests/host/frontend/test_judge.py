@@ -9,8 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from systolith_host.errors import SystolithError
-from systolith_host.frontend import judge as judging
-from systolith_host.frontend.judge import agreements, judge, judge_float, judge_integers
+from systolith_host.frontend import judge_size
+from systolith_host.frontend.judge import (
+    Agreement,
+    agreements,
+    judge,
+    judge_float,
+    judge_integers,
+)
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.golden import run_golden
@@ -217,7 +223,7 @@ def test_what_onnxruntime_cannot_run_is_said(tmp_path):
 
 
 def test_what_would_take_minutes_is_not_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "_MOST_WORK", 1000)
+    monkeypatch.setattr(judge_size, "MOST_WORK", 1000)
     for proto in (network(), quantized()):
         path, model = read(tmp_path, proto)
         assert judge(path, model, 16).startswith("not compared with onnxruntime: ")
@@ -270,11 +276,11 @@ def test_the_first_layer_whose_integers_differ_is_named(layer, tmp_path):
 
 
 def test_whole_numbers_off_by_one_everywhere_are_no_rounding():
-    assert judging.Agreement("a", "conv", 1000, 400, 1).is_rounding
-    assert judging.Agreement("a", "add", 1000, 563, 1).is_rounding
-    assert not judging.Agreement("a", "add", 1000, 564, 1).is_rounding
-    assert not judging.Agreement("a", "conv", 1000, 1000, 1).is_rounding
-    assert not judging.Agreement("a", "conv", 1000, 1, 2).is_rounding
+    assert Agreement("a", "conv", 1000, 400, 1).is_rounding
+    assert Agreement("a", "add", 1000, 563, 1).is_rounding
+    assert not Agreement("a", "add", 1000, 564, 1).is_rounding
+    assert not Agreement("a", "conv", 1000, 1000, 1).is_rounding
+    assert not Agreement("a", "conv", 1000, 1, 2).is_rounding
 
 
 def test_a_constant_that_adds_an_axis_is_refused(tmp_path):
