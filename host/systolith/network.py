@@ -86,9 +86,8 @@ def load(
     calibrate : array, path, or sequence of them, optional
         What the scales of a float network are calibrated on: inputs of shape
         (channels, height, width) or (features,), or several of them, (N, ...), taken as they are;
-        photographs, NumPy files (.npy), or folders of them. Of a network with several inputs a
-        mapping of their names to arrays, or files of such arrays (.npz). Without it they are
-        calibrated on scikit-learn's photographs, which say little of other inputs.
+        photographs, NumPy files (.npy), or folders of them; arrays by name (a mapping, or .npz) for
+        several inputs. Without it: scikit-learn's photographs, which say little of other inputs.
     weights : path, optional
         Torchvision's state dict of a built-in network, .safetensors or .pth; random weights (He
         scaling) without it.
