@@ -12,12 +12,16 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw import accelerator
 from systolith_hw.compute import core, weights
 from systolith_hw.control import controller, fetch
 from systolith_hw.generate import Flavour, component_verilog
+from systolith_hw.load import active
+from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.bench.bench_resets import FOLDER_VARIABLE, Outcome, ResetJob
 from systolith_sim.emulator.device import Emulator
@@ -58,19 +62,27 @@ TALL = AcceleratorConfig(
 )
 NARROW = {"rows": 2, "cols": 6, "bus_bytes": 4, "param_depth": 24, "out_depth": 40}
 WIDE = replace(TALL, name="wide", functions=0, **NARROW)
-CONFIGS = {config.name: config for config in (TALL, WIDE)}
+GATHERS = replace(TALL, name="gathers", gather=300, weight_depth=96, param_depth=16)
+CONFIGS = {config.name: config for config in (TALL, WIDE, GATHERS)}
 
 
 def random_programs(rng: random.Random, config: AcceleratorConfig):
     """Return short layers of random networks: the job's entry of each, and its three memories."""
     entries, memories = [], []
     while len(entries) < PROGRAMS:
-        qgraph = random_qgraph(rng, functions=bool(config.functions))
+        gathers = config.gather != 0 and rng.random() < 0.8
+        if gathers:
+            qgraph = random_dense_qgraph(rng)
+        else:
+            qgraph = random_qgraph(rng, functions=bool(config.functions))
+        batch = 1 if gathers else rng.randint(1, 2)
         try:
-            program = compile_network(qgraph, config, rng.randint(1, 2))
+            program = compile_network(qgraph, config, batch, density=0.01)
         except ShortageError:
             continue
         short = [layer for layer in program.layers if layer.predicted_cycles <= LONGEST]
+        if gathers:
+            short = [one for one in short if kind_of_convs(program, one) == "gather"]
         if not short:
             continue
         snapshots = []
@@ -144,13 +156,25 @@ def test_after_a_reset_at_any_cycle_the_next_run_is_exact(config, tmp_path):
 
 
 MUTANTS = {
+    "scans that have not ended are not forgotten": (
+        GATHERS,
+        load_engine,
+        "ActiveRuns",
+        active,
+        (
+            "scans = Signal(range(LOAD_JOBS + 3))",
+            "scans = Signal(range(LOAD_JOBS + 3), reset_less=True)",
+        ),
+    ),
     "the weight loader's `full` is not reset": (
+        TALL,
         core,
         "WeightLoader",
         weights,
         ("        full = Signal()\n", "        full = Signal(reset_less=True)\n"),
     ),
     "fetch's `beat` is not reset": (
+        TALL,
         accelerator,
         "Fetch",
         fetch,
@@ -160,6 +184,7 @@ MUTANTS = {
         ),
     ),
     "the engines are reset for too short a time": (
+        TALL,
         accelerator,
         "Controller",
         controller,
@@ -170,14 +195,14 @@ MUTANTS = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_reset_that_forgets_something_is_noticed(name, tmp_path, monkeypatch):
-    user, component, module, change = MUTANTS[name]
+    config, user, component, module, change = MUTANTS[name]
     monkeypatch.setattr(user, component, getattr(mutant(module, change), component))
     verilog = component_verilog(
-        accelerator.Accelerator(TALL), "accelerator", Flavour.SIMULATION, flatten=True
+        accelerator.Accelerator(config), "accelerator", Flavour.SIMULATION, flatten=True
     )
     monkeypatch.undo()
-    broken = build(accelerator_testbench(TALL, verilog), "verilator")
-    outcomes = campaign(broken, TALL, 100, 1, tmp_path)
+    broken = build(accelerator_testbench(config, verilog), "verilator")
+    outcomes = campaign(broken, config, 100, 1, tmp_path)
     found = [outcome for outcome in outcomes if outcome.problem]
     print(f"{len(found)} of {len(outcomes)}: {Counter(outcome.way for outcome in found)}")
     assert found

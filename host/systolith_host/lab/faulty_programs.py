@@ -15,7 +15,9 @@ import numpy as np
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (
@@ -140,12 +142,17 @@ class Outcome:
 
 
 def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> list[Layer]:
-    """Return short programs of random networks."""
+    """Return short programs of random networks; most of them gather weights if that is possible."""
     layers: list[Layer] = []
     while len(layers) < count:
-        qgraph = random_qgraph(rng, functions=bool(config.functions))
+        gathers = config.gather != 0 and rng.random() < 0.9
+        if gathers:
+            qgraph = random_dense_qgraph(rng)
+        else:
+            qgraph = random_qgraph(rng, functions=bool(config.functions))
+        batch = 1 if gathers else rng.choice([1, 1, 2])
         try:
-            program = compile_network(qgraph, config, rng.choice([1, 1, 2]))
+            program = compile_network(qgraph, config, batch, density=0.01)
         except ShortageError:
             continue
         if program.memory_size > WINDOW:
@@ -164,7 +171,8 @@ def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> 
         for layer in program.layers:
             before = memory.copy()
             driver.run_layer(layer, 1_000_000)
-            if layer.predicted_cycles < LARGEST_PREDICTION:
+            kept = not gathers or kind_of_convs(program, layer) == "gather"
+            if kept and layer.predicted_cycles < LARGEST_PREDICTION:
                 layers.append(
                     Layer(before, memory.copy(), layer.instruction_address, layer.instruction_count)
                 )
