@@ -180,7 +180,7 @@ class Engines:
         mask = np.zeros(0, bool) if self.scanned is None else self.scanned.mask
         if runs != mask.size:
             wrong = f"LOAD gathers from {runs} runs, but the last scan had {mask.size} bytes"
-            raise Fault(ErrorCode.COUNT, Engine.LOAD, self.loads, wrong)
+            raise Fault(ErrorCode.WATCHDOG, Engine.LOAD, 0, wrong)
         if self.units is not None:
             wrong = "LOAD gathers weights before a CONV has taken those of the one before"
             raise Fault(ErrorCode.WATCHDOG, Engine.LOAD, 0, wrong)

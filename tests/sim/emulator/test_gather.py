@@ -158,13 +158,13 @@ def test_missing_dependencies_are_found(program, message):
         (0, {"run_words": 17}, ErrorCode.BUFFER, 16),
         (0, {"dest": 256}, ErrorCode.BUFFER, 256),
         (1, {"dest": 256}, ErrorCode.BUFFER, 256),
-        (1, {"runs": 1}, ErrorCode.COUNT, 1),
+        (1, {"runs": 1}, ErrorCode.WATCHDOG, 0),
         (2, {"acc_base": 64}, ErrorCode.BUFFER, 64),
         (2, {"act_base": 256}, ErrorCode.BUFFER, 256),
         (4, {"acc_base": 63}, ErrorCode.BUFFER, 64),
     ],
 )
-def test_places_beyond_a_memory_are_faults(number, fields, code, info):
+def test_places_beyond_a_memory_and_runs_of_other_scans_are_faults(number, fields, code, info):
     layer = replace(LAYER, blocks=2, units=1)
     device = emulator(layer, changed(layer.program(), number, **fields), strict=False)
     assert read(device, "ERROR_CODE") == code
