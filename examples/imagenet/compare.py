@@ -23,6 +23,7 @@ from prepare import prepare
 
 import systolith as sy
 from systolith_host.frontend.images import load_inputs
+from systolith_host.frontend.onnx import read_onnx
 
 __all__ = ["compare"]
 
@@ -68,9 +69,11 @@ def compare(model: Path, photographs: list[Path], judged: list[Path]) -> None:
     """Print a line for Systolith's defaults and one for each way of onnxruntime's to calibrate."""
     net = sy.load(model, calibrate=photographs)
     program = net.compile("default")
-    shape = program.input_shape
-    images = np.concatenate([load_inputs(path, shape) for path in photographs])
-    shown = np.concatenate([load_inputs(path, shape) for path in judged])
+    form = read_onnx(model).form  # the mean and the like that the file tells
+    images, shown = (
+        np.concatenate([load_inputs(path, program.input_shape, form=form) for path in paths])
+        for paths in (photographs, judged)
+    )
     wanted = scores_of(model, shown)
     qgraph = program.quantised.qgraph
     output = qgraph.tensors[qgraph.output]
