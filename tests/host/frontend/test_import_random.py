@@ -1,15 +1,17 @@
 """Random ONNX networks: either the result is onnxruntime's, or the error names the obstacle.
 
 SYSTOLITH_FUZZ says how many cases there are (`make fuzz-import` has thousands),
-SYSTOLITH_FUZZ_FIRST the seed of the first one. A run of the suite always has the same networks, so
-that it fails because of a change, and not of a seed.
+SYSTOLITH_FUZZ_FIRST the seed of the first one. Without the latter each state of the host's code has
+other networks, the same ones wherever it is tested.
 """
 
 import logging
 import os
 import random
+import subprocess
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -36,11 +38,21 @@ from systolith_host.runtime.emulator import EmulatorBackend
 from systolith_hw.spec.presets import PRESETS
 
 CASES = int(os.environ.get("SYSTOLITH_FUZZ", "300"))
-FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
 SHARDS = 10
 IMAGES = 4
 WIDTH = 16
 TINY = replace(PRESETS["tiny"], multiplier_width=WIDTH, functions=1)
+
+
+def fresh():
+    """Return a seed from the hash of the host's code in the last commit; 0 without git."""
+    folder = Path(__file__).parent
+    command = ["git", "rev-parse", "HEAD:host"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return int(found.stdout[:7], 16) if found.returncode == 0 else 0
+
+
+FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST") or fresh())
 
 
 def seeds(shard):
