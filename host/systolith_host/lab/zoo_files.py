@@ -132,6 +132,7 @@ def _export(name: str, exporter: str, folder: Path) -> ZooFile:
     paths = [folder / f"{name}.{exporter}.{size}.onnx" for size in ("full", "small")]
     with _quiet():
         torch: Any = importlib.import_module("torch")
+        _declare(torch)  # the exporters import torchvision, too
         torch.manual_seed(0)
         model = _build(torch, name, network)
         _draw(torch, model, network.full)
@@ -147,7 +148,6 @@ def _build(torch: Any, name: str, network: _Network) -> Any:
     if network.ours:
         models = importlib.import_module("systolith_host.lab.zoo_models")
         return getattr(models, network.ours)().eval()
-    _declare(torch)
     models = importlib.import_module("torchvision.models")
     return getattr(models, name)(weights=None, **dict(network.options)).eval()
 
