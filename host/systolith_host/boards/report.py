@@ -10,15 +10,15 @@ from typing import Any
 
 from systolith_host.boards.board import Board
 from systolith_host.errors import SystolithError
+from systolith_host.flow.load import shape_network
 from systolith_host.flow.saved import MeasuredRun
 from systolith_host.fpga.parts import Part
 from systolith_host.fpga.place import Attempt
-from systolith_host.frontend.vgg import build_network
-from systolith_host.network.graph import Conv, Linear, weight_shape
+from systolith_host.network.qgraph import QConv, QGraph
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["BuildReport", "NetworkSpeed", "check_memory", "network_speed"]
+__all__ = ["BuildReport", "NetworkSpeed", "check_memory", "least_memory", "network_speed"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def network_speed(
         needed_rate=free.traffic / free.cycles * mhz,
         memory_rate=board.memory_rate,
         read_rate=board.read_rate if board.read_share else None,
-        memory_bytes=_least_memory(network),
+        memory_bytes=least_memory(shape_network(network)),
     )
 
 
@@ -217,13 +217,14 @@ def check_memory(measured: MeasuredRun, board: Board, mhz: float) -> None:
         )
 
 
-def _least_memory(network: str) -> int:
+def least_memory(qgraph: QGraph) -> int:
     """Return the bytes of a network's weights and of the tensors around its largest layer."""
-    graph = build_network(network)
-    weights = largest = 0
-    for node in graph.nodes:
-        if isinstance(node, Conv | Linear):
-            weights += math.prod(weight_shape(graph, node))
-        names = (*node.inputs, node.output)
-        largest = max(largest, sum(math.prod(graph.shapes[name]) for name in names))
-    return weights + largest
+    weights = sum(
+        layer.weight.size
+        for layer in qgraph.layers
+        if isinstance(layer, QConv) and layer.kind != "pool"
+    )
+    size = {name: math.prod(tensor.shape) for name, tensor in qgraph.tensors.items()}
+    return weights + max(
+        sum(size[name] for name in (*layer.inputs, layer.output)) for layer in qgraph.layers
+    )

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.boards.report import least_memory
 from systolith_host.cli.options import BatchOption, NetworkArgument
 from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
 from systolith_host.cli.views.config_form import config_toml
@@ -149,6 +150,8 @@ def design(
     )
     _show(console, space, ranked, clock, batch)
     _compare(console, network, base, target, best, clock, batch)
+    if board is not None:
+        _check_memory(console, network, board, bool(base.functions))
     path = out / f"{chosen.name}.toml"
     try:
         path.write_text(config_toml(chosen), "utf-8")
@@ -195,6 +198,17 @@ def _target(
     if bandwidth is None or not math.isfinite(bandwidth):
         raise SystolithError("--part needs --bandwidth, the bytes per cycle of its memory")
     return Target(load_part(part), bandwidth, {}, fill, max_dsp), part
+
+
+def _check_memory(console: SafeConsole, network: str, board: str, functions: bool) -> None:
+    need, there = least_memory(shape_network(network, functions=functions)), BOARDS[board]
+    if need > there.memory_bytes:
+        console.print(
+            f"{network} needs {need >> 20} MB, {there.title} has {there.memory_bytes >> 20} MB: it "
+            "does not run there as a whole",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _name(network: str, place: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from systolith_host.errors import SystolithError
 from systolith_host.network.qgraph import QTensor
-from systolith_host.program.program import Place
+from systolith_host.program.place import Place
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["ALIGNMENT", "MemoryMap", "aligned", "check_size", "place_inside", "place_of"]

@@ -100,7 +100,7 @@ def _parts(program: Program) -> Iterator[bytes | memoryview]:
             width=place.width,
             pixel_bytes=place.pixel_bytes,
             parent=numbers[place.parent] if place.parent else NO_TENSOR,
-            reserved=0,
+            filler=place.filler,
         )
         for place in program.places.values()
     )

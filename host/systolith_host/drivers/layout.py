@@ -174,7 +174,7 @@ TENSOR = Record(
         Number("width", 4, "1 or more"),
         Number("pixel_bytes", 4, "bytes of a packed pixel, 0 for the layout in channel blocks"),
         Number("parent", 4, "number of the tensor in which it stands, or 2**32 - 1"),
-        Number("reserved", 4, "0"),
+        Number("filler", 4, "byte of a block's channels beyond the tensor's: the zero point"),
     ),
 )
 

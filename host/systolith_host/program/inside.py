@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from systolith_host.program.program import Place
+    from systolith_host.program.place import Place
 
 __all__ = ["Part", "pieces_inside", "put_together"]
 

@@ -1,8 +1,11 @@
 """The command `systolith design`."""
 
+import dataclasses
+
 import pytest
 from typer.testing import CliRunner
 
+from systolith_host.boards.board import BOARDS
 from systolith_host.cli.app import app
 from systolith_host.explore.results import read_results
 from systolith_hw.spec.presets import load_config
@@ -37,6 +40,14 @@ def test_the_best_of_a_board_is_a_configuration_to_build(command, tmp_path):
     again = command("--board", "ecpix5-85f", "--clock", "125")
     assert again.exit_code == 0, again.output
     assert len(read_results(tmp_path / "found" / "points.csv")[1]) == len(results)
+
+
+def test_a_network_that_the_boards_memory_does_not_hold_is_told(command, monkeypatch):
+    small = dataclasses.replace(BOARDS["ulx3s-85f"], memory_bytes=1 << 14)
+    monkeypatch.setitem(BOARDS, "ulx3s-85f", small)
+    found = command("--board", "ulx3s-85f")
+    assert found.exit_code == 0, found.output
+    assert "Radiona ULX3S 85F has 0 MB: it does not run there as a whole" in found.output
 
 
 def test_an_fpga_alone_needs_a_memory(command):

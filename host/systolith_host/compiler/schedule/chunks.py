@@ -8,7 +8,7 @@ import numpy as np
 from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.geometry import Shape, split
 from systolith_host.compiler.schedule.schedule import LayerSchedule
-from systolith_host.program.program import Place
+from systolith_host.program.place import Place
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["Chunk", "Chunks", "chunks_of", "find_chunks"]

@@ -9,7 +9,7 @@ from systolith_host.compiler.schedule.chunks import Chunks, find_chunks
 from systolith_host.compiler.schedule.cuts import Cuts, Part, make_cuts
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.tables import IMAGES, LOADS, RUN, RUNS, SIZE, Tables
-from systolith_host.program.program import Place
+from systolith_host.program.place import Place
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES, Buffer
 from systolith_hw.spec.winograd import LANES

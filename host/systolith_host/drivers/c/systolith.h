@@ -78,6 +78,7 @@ struct systolith_tensor {
     uint64_t row_bytes, plane_bytes, image_bytes; /* from row to row, block to block, image to image */
     uint64_t values;                              /* batch x channels x height x width */
     bool is_unsigned;                             /* uint8 values, else int8 */
+    uint8_t filler; /* in memory, of a block's channels beyond the tensor's */
     uint32_t parent; /* number of the tensor in which it stands, or SYSTOLITH_IMAGE_NO_TENSOR */
 };
 

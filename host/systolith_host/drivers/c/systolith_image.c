@@ -97,6 +97,7 @@ static bool read_tensor(const struct systolith_image *image, const uint8_t *byte
     tensor->parent = get32(bytes + SYSTOLITH_IMAGE_TENSOR_PARENT);
     tensor->is_unsigned =
         (get32(bytes + SYSTOLITH_IMAGE_TENSOR_FLAGS) & SYSTOLITH_IMAGE_TENSOR_UNSIGNED) != 0;
+    tensor->filler = (uint8_t)get32(bytes + SYSTOLITH_IMAGE_TENSOR_FILLER);
     if (name >= image->names_bytes || tensor->channels - 1 >= MOST_SIDE ||
         tensor->height - 1 >= MOST_SIDE || tensor->width - 1 >= MOST_SIDE)
         return false;

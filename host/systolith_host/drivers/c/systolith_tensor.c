@@ -10,7 +10,7 @@ struct piece {
 };
 
 /* Move the values of a piece of a row to the chunk, or from it. Bytes of memory that stand for no
- * value, beyond the last channel or pixel, are 0. */
+ * value are the tensor's filler, beyond the last channel of its blocks, or 0, in a packed row. */
 static void move_piece(const struct piece *piece, uint8_t *chunk, size_t size,
                        const uint8_t *source, uint8_t *target)
 {
@@ -19,6 +19,7 @@ static void move_piece(const struct piece *piece, uint8_t *chunk, size_t size,
     uint32_t pixel = (uint32_t)piece->at / lanes;
     uint32_t lane = (uint32_t)piece->at % lanes;
     uint8_t flip = tensor->is_unsigned ? 0x80 : 0;
+    uint8_t filler = tensor->pixel_bytes ? 0 : tensor->filler;
 
     for (size_t i = 0; i < size; i++) {
         uint32_t channel = piece->first_channel + lane;
@@ -26,7 +27,7 @@ static void move_piece(const struct piece *piece, uint8_t *chunk, size_t size,
         size_t plane = (size_t)piece->image * tensor->channels + channel;
         size_t value = (plane * tensor->height + piece->row) * tensor->width + pixel;
         if (target == NULL)
-            chunk[i] = is_value ? (uint8_t)(source[value] ^ flip) : 0;
+            chunk[i] = is_value ? (uint8_t)(source[value] ^ flip) : filler;
         else if (is_value)
             target[value] = chunk[i] ^ flip;
         if (++lane == lanes) {
