@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from systolith_host.boards.board import BOARDS, load_board
 from systolith_host.boards.report import least_memory
 from systolith_host.cli.options import BatchOption, NetworkArgument
 from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
 from systolith_host.cli.views.config_form import config_toml
+from systolith_host.cli.views.sweep import point_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.design import GOALS, Target, design_space, order, starts
 from systolith_host.explore.experiment import Experiment
@@ -148,7 +148,9 @@ def design(
         highlight=False,
         soft_wrap=True,
     )
-    _show(console, space, ranked, clock, batch)
+    axes = [axis for axis in AXES if len(space.axes.get(axis, ())) > 1]
+    speed = {"frames/s": lambda one: f"{_frames(one.known_cycles, clock, batch):,.2f}"}
+    console.print(point_table(ranked, axes, speed))
     _compare(console, network, base, target, best, clock, batch)
     if board is not None:
         _check_memory(console, network, board, bool(base.functions))
@@ -221,39 +223,6 @@ def _replay(runner: Runner, space: Space, best: Sequence[Result]) -> None:
     with point_progress() as progress:
         task = progress.add_task("exact cycles", total=len(todo))
         runner.replay(todo, lambda _: progress.advance(task))
-
-
-def _show(
-    console: SafeConsole, space: Space, ranked: Sequence[Result], clock: float, batch: int
-) -> None:
-    axes = [axis for axis in AXES if len(space.axes.get(axis, ())) > 1]
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        *axes,
-        "frames/s",
-        "cycles",
-        "of bound",
-        "MB",
-        "DSPs",
-        "block RAMs",
-        "LUTs",
-        "FFs",
-    ):
-        table.add_column(name.replace("_", " "), justify="right")
-    for one in ranked:
-        about = "" if one.exact else "~"
-        table.add_row(
-            *(f"{one.values[axis]:,g}" for axis in axes),
-            f"{about}{_frames(one.known_cycles, clock, batch):,.2f}",
-            f"{about}{one.known_cycles:,}",
-            f"{about}{100 * one.bound_cycles / one.known_cycles:.1f}%",
-            f"{about}{one.known_bytes / 1e6:.2f}",
-            f"{one.dsps:,}",
-            f"{one.block_rams:,}",
-            f"~{one.luts:,}",
-            f"~{one.ffs:,}",
-        )
-    console.print(table)
 
 
 def _frames(cycles: int, clock: float, batch: int) -> float:

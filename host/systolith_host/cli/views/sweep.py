@@ -1,7 +1,7 @@
 """The points of a sweep as a table: the fastest ones, and how good their numbers are."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
 
@@ -11,7 +11,7 @@ from systolith_host.explore.space import AXES
 from systolith_host.fpga.estimate import fit_note
 from systolith_host.terminal import SafeConsole
 
-__all__ = ["show_sweep"]
+__all__ = ["point_table", "show_sweep"]
 
 _SHOWN = 12
 
@@ -28,15 +28,18 @@ def show_sweep(console: SafeConsole, found: Sequence[Result]) -> None:
         console.print(f"  {number:,} x {reason}", highlight=False)
 
 
-def _show_points(console: SafeConsole, good: Sequence[Result]) -> None:
-    front = find_front(good)
-    best = {result.key for result in front.results}
-    axes = [axis for axis in AXES if any(axis in result.values for result in good)]
+def point_table(
+    results: Sequence[Result],
+    axes: Sequence[str],
+    columns: Mapping[str, Callable[[Result], str]] | None = None,
+) -> Table:
+    """Return a table of points: axes, costs, columns of the caller's; ~ marks what is estimated."""
+    more = columns or {}
     table = Table(box=None, pad_edge=False, title_justify="left")
-    columns = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs", "Pareto")
-    for name in (*axes, *columns):
+    costs = ("cycles", "of bound", "traffic MB", "DSPs", "block RAMs", "LUTs", "FFs")
+    for name in (*axes, *costs, *more):
         table.add_column(name, justify="right")
-    for result in good[:_SHOWN]:
+    for result in results:
         about = "" if result.exact else "~"
         table.add_row(
             *(f"{result.values[axis]:,g}" if axis in result.values else "" for axis in axes),
@@ -47,9 +50,17 @@ def _show_points(console: SafeConsole, good: Sequence[Result]) -> None:
             f"{result.block_rams:,}",
             f"~{result.luts:,}",
             f"~{result.ffs:,}",
-            "*" if result.key in best else "",
+            *(text(result) for text in more.values()),
         )
-    console.print(table)
+    return table
+
+
+def _show_points(console: SafeConsole, good: Sequence[Result]) -> None:
+    front = find_front(good)
+    best = {result.key for result in front.results}
+    axes = [axis for axis in AXES if any(axis in result.values for result in good)]
+    mark = {"Pareto": lambda result: "*" if result.key in best else ""}
+    console.print(point_table(good[:_SHOWN], axes, mark))
     if len(good) > _SHOWN:
         console.print(f"the {_SHOWN} fastest of {len(good):,}; {len(best):,} on the Pareto front")
     console.print(exact_line(good, front), highlight=False)
