@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["BOARDS", "LINKS", "Board", "check_bus", "check_link", "load_board"]
+__all__ = ["BOARDS", "LINKS", "Board", "check_bus", "check_link", "load_board", "most_burst"]
 
 MAX_BEATS = 256
 """Beats of the longest AXI4 burst."""
@@ -152,6 +152,11 @@ def check_link(link: str) -> None:
         raise SystolithError(f"--link must be one of {', '.join(LINKS)}, not {link!r}")
 
 
+def most_burst(native_bytes: int) -> int:
+    """Return the bytes of the longest burst that a memory controller of that width takes."""
+    return MAX_BEATS * native_bytes
+
+
 def check_bus(config: AcceleratorConfig, native_bytes: int, where: str) -> None:
     """Refuse a configuration whose bus the memory controller's port cannot serve.
 
@@ -162,7 +167,7 @@ def check_bus(config: AcceleratorConfig, native_bytes: int, where: str) -> None:
     SystolithError
         It names the field and its limit.
     """
-    limit = MAX_BEATS * native_bytes // config.bus_bytes
+    limit = most_burst(native_bytes) // config.bus_bytes
     if config.burst_beats > limit:
         raise SystolithError(
             f"{config.name}: burst_beats must be at most {limit} on {where}: cut to "

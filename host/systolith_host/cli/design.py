@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from systolith_host.boards.board import BOARDS, load_board
+from systolith_host.boards.board import BOARDS, load_board, most_burst
 from systolith_host.boards.report import least_memory
 from systolith_host.cli.options import BatchOption, NetworkArgument
 from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
 from systolith_host.cli.views.config_form import config_toml
 from systolith_host.cli.views.sweep import point_table
 from systolith_host.errors import SystolithError
-from systolith_host.explore.design import GOALS, Target, design_space, order, starts
+from systolith_host.explore.design import FILL, GOALS, Target, design_space, order, starts
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Space
@@ -25,7 +25,8 @@ from systolith_host.explore.sweep import Runner
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.parts import PARTS, check_fits, load_part
-from systolith_host.terminal import SafeConsole
+from systolith_host.progress import ProgressLog
+from systolith_host.terminal import SafeConsole, error_console
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
@@ -88,7 +89,7 @@ def design(
             metavar="SHARE",
             help="Share of the LUTs and FFs that may be used; fuller FPGAs miss their clocks.",
         ),
-    ] = 0.75,
+    ] = FILL,
     batch: BatchOption = 1,
     points: Annotated[int, typer.Option(min=1, help="Accelerators that are estimated.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
@@ -195,7 +196,8 @@ def _target(
             raise SystolithError("--bandwidth: a board's memory is known; leave it out")
         chosen = load_board(board, link)
         rate = chosen.read_rate / clock
-        return Target(load_part(chosen.part), rate, chosen.system, fill, max_dsp), chosen.name
+        limits = (fill, max_dsp, most_burst(chosen.native_bytes))
+        return Target(load_part(chosen.part), rate, chosen.system, *limits), chosen.name
     assert part is not None
     if bandwidth is None or not math.isfinite(bandwidth):
         raise SystolithError("--part needs --bandwidth, the bytes per cycle of its memory")
@@ -244,9 +246,11 @@ def _compare(
 
     rate = min(target.bandwidth, base.bus_bytes)
     try:
-        memory = Memory(bytes_per_cycle=rate)
-        whole = estimate_network(network, base, memory, batch).groups["all"]
         check_fits(base.name, estimate(base), target.room)
+        memory = Memory(bytes_per_cycle=rate)
+        with ProgressLog(error_console()) as log:
+            log.stage(f"replaying {base.name}")
+            whole = estimate_network(network, base, memory, batch, log=log).groups["all"]
     except SystolithError as error:
         console.print(f"{base.name} is no choice there: {error}", highlight=False, soft_wrap=True)
         return

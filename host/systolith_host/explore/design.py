@@ -11,13 +11,16 @@ from systolith_host.explore.space import Space
 from systolith_host.fpga.parts import Part
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["GOALS", "Target", "design_space", "nearest", "order", "starts"]
+__all__ = ["FILL", "GOALS", "Target", "design_space", "nearest", "order", "starts"]
 
 GOALS = {
     "frames": "most frames per second",
     "traffic": "fewest bytes of memory traffic",
 }
 """What may be best; of equals the other one decides."""
+
+FILL = 0.75
+"""Largest share of the LUTs and FFs, unless somebody wants another."""
 
 _SIDES = (4, 6, 8, 12, 16, 24, 32, 48, 64)
 _PATCHES = (0, 7, 14, 28, 56)
@@ -49,6 +52,8 @@ class Target:
         slowly and misses its clock.
     max_dsp : int, optional
         Most multipliers of the accelerator.
+    most_burst : int, optional
+        Bytes of the longest burst that the memory's port takes.
 
     Raises
     ------
@@ -59,8 +64,9 @@ class Target:
     part: Part
     bandwidth: float
     own: Mapping[str, int] = field(default_factory=dict)
-    fill: float = 0.75
+    fill: float = FILL
     max_dsp: int | None = None
+    most_burst: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.bandwidth <= _WIDEST_BUS:
@@ -96,10 +102,18 @@ def design_space(base: AcceleratorConfig, target: Target) -> Space:
     base : AcceleratorConfig
         Its values of the axes are in the space; all its other fields stay.
     target : Target
+
+    Raises
+    ------
+    SystolithError
+        If the memory's port takes no burst of the base's beats.
     """
     room = target.room
     most = room.resources["DSP"]
     sides = [side for side in _SIDES if 4 * side <= most]
+    widest = _WIDEST_BUS
+    if target.most_burst is not None:
+        widest = min(widest, target.most_burst // base.burst_beats)
     bus = 4
     while bus < target.bandwidth:
         bus *= 2
@@ -111,8 +125,13 @@ def design_space(base: AcceleratorConfig, target: Target) -> Space:
         "weight_buffer": _with((1024 * kib for kib in _KIB["weight_buffer"]), base.weight_bytes),
         "winograd": _with(_PATCHES, base.winograd),
         "post_lanes": _with(_LANES, base.post_lanes),
-        "bus_bytes": [width for width in (bus, 2 * bus, 4 * bus) if width <= _WIDEST_BUS],
+        "bus_bytes": [width for width in (bus, 2 * bus, 4 * bus) if width <= widest],
     }
+    if not axes["bus_bytes"]:
+        raise SystolithError(
+            f"{base.name}: bursts of {base.burst_beats} beats are too long for the memory's port, "
+            f"which takes {target.most_burst} bytes; lower burst_beats"
+        )
     return Space(base, axes, part=room)
 
 

@@ -1,8 +1,10 @@
 """The search for a target stays within what fits there, and begins where it is told."""
 
+import dataclasses
+
 import pytest
 
-from systolith_host.boards.board import BOARDS
+from systolith_host.boards.board import BOARDS, check_bus, most_burst
 from systolith_host.errors import SystolithError
 from systolith_host.explore.design import GOALS, Target, design_space, nearest, order
 from systolith_host.explore.results import Result
@@ -46,6 +48,21 @@ def test_what_does_not_fit_is_no_choice():
     full = Target(PART, 3.66, BOARD.system, fill=0.4)
     fits = design_space(PRESETS["ecp5-85f-winograd"], full)
     assert "LUT" in fits.point(fits.values(nearest(fits))).reason
+
+
+def test_no_bus_makes_bursts_that_the_boards_memory_cannot_take():
+    board = BOARDS["ulx3s-85f"]
+    limit = most_burst(board.native_bytes)
+    target = Target(load_part(board.part), 0.96, board.system, most_burst=limit)
+    base = PRESETS["ecp5-85f-winograd"]
+    longer = dataclasses.replace(base, burst_beats=2 * base.burst_beats)
+    for config in (base, longer):
+        for width in design_space(config, target).axes["bus_bytes"]:
+            check_bus(dataclasses.replace(config, bus_bytes=int(width)), board.native_bytes, "it")
+    assert design_space(longer, target).axes["bus_bytes"] == [4, 8]
+    longest = dataclasses.replace(base, bus_bytes=4, burst_beats=256)
+    with pytest.raises(SystolithError, match=r"takes 512 bytes; lower burst_beats"):
+        design_space(longest, target)
 
 
 @pytest.mark.parametrize(
