@@ -168,10 +168,9 @@ def judge_float(path: Path, model: OnnxModel, x: np.ndarray) -> Judged:
         return Judged(large)
     try:
         names = [model.names[output] for output in graph.outputs]
-        ends = model.end.outputs if model.end is not None else ()
-        reference = _reference(path, model, x, names, ends)
+        reference = _reference(path, model, x, names, model.ends)
         theirs = [reference.take(name).astype(np.float32) for name in names]
-        wanted_ends = {name: reference.take(name) for name in ends}
+        wanted_ends = {name: reference.take(name) for name in model.ends}
         rounding = _HALF_ROUNDING if reference.half else ROUNDING
         check_images_apart(path, model, x, reference.images, rounding)
         del reference
@@ -254,8 +253,7 @@ def judge_integers(
     if large:
         return large
     try:
-        ends = model.end.outputs if model.end is not None else ()
-        theirs = _Integers(path, model, qgraph, x, qgraph.outputs, ends)
+        theirs = _Integers(path, model, qgraph, x, qgraph.outputs, model.ends)
         whole = Agreement("", "", 0, 0, 0)
         given = {model.graph.input: x}
         for name, output in zip(qgraph.outputs, model.graph.outputs, strict=True):

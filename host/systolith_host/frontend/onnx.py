@@ -249,11 +249,12 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
     refused = _refused(reader, nodes) if reader.hosted is not None else ()
     if reader.problems:
         return None, tuple(reader.problems)
-    if refused and not any(isinstance(node, Conv | Linear) for node in build(reader).nodes):
+    network = build(reader)
+    if refused and not any(isinstance(node, Conv | Linear) for node in network.nodes):
         return None, _no_layer(refused)
-    if all(isinstance(node, Flatten) for node in build(reader).nodes):
+    if all(isinstance(node, Flatten) for node in network.nodes):
         return None, (Problem(outputs[0], "output", "is the input as it is: there is no layer"),)
-    network, problems = tabulate(build(reader), reader.weights, reader.scales)
+    network, problems = tabulate(network, reader.weights, reader.scales)
     if problems:
         return None, tuple(problems)
     network, values, problems = absorb(network, reader.weights, reader.scales)

@@ -75,6 +75,11 @@ class OnnxModel:
         return self.row.channels_last if self.row else self.graph.input in self.layouts
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """ONNX's names of the outputs that the host makes of the network's."""
+        return self.end.outputs if self.end is not None else ()
+
+    @property
     def summary(self) -> str:
         """The network in one line."""
         kinds: dict[str, int] = {}

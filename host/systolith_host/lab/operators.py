@@ -115,9 +115,8 @@ def _difference(
     wanted: Mapping[str, np.ndarray],
 ) -> str | None:
     """Return the first output that is another than wanted, None if all are equal."""
-    ends = model.end.outputs if model.end is not None else ()
     for name, values in wanted.items():
-        layout = None if name in ends else model.layouts.get(name)
+        layout = None if name in model.ends else model.layouts.get(name)
         real = values if layout is None else layout.into(values)
         y = found[name]
         if y.size != real.size or not _near(y.reshape(real.shape), real, test):
