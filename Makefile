@@ -3,7 +3,7 @@
 #   make run           VGG-16 on a photograph, through the simulated accelerator
 #   make test          all tests; those of the FPGA tools are skipped before `make fpga-setup`
 #   make lint          checks format, style, types and imports
-#   make docs          checks that the commands, targets and files named in the documentation exist
+#   make docs          builds the manual, build/site/index.html, and tests it: links, commands, code
 #   make setup         only sets up .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
 #   make torch-setup   PyTorch and torchvision into .venv, where pip finds a CPU build (900 MB)
@@ -43,6 +43,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # LiteX wants packages of its own versions, so it has an environment of its own.
 FPGA := .venv-fpga
+
+# Without a notice on the future of MkDocs.
+SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 # All but the FPGA tools and PyTorch.
 EXTRAS := cluster,explore,images,judge,labels,report,sim
@@ -124,7 +127,8 @@ lint: setup
 	$(BIN)/lint-imports
 
 docs: setup
-	$(BIN)/pytest -q tests/test_docs.py $(ARGS)
+	$(SITE) build --quiet
+	$(BIN)/pytest -q -n $(JOBS) tests/test_docs.py tests/docs $(ARGS)
 
 setup: $(STAMP)
 

@@ -51,7 +51,9 @@ def pins(file):
 def test_every_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    groups = project["dependency-groups"].values()
+    wanted = [each for group in groups for each in group if isinstance(each, str)]
+    wanted += project["project"]["dependencies"]
     wanted += [each for name, extra in extras.items() if name not in UNPINNED for each in extra]
     requirements = [each for each in map(Requirement, wanted) if each.name != "systolith"]
     pinned = pins("constraints.txt")
