@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 
 from systolith_host.cli.options import (
     DEFAULT_LATENCY,
@@ -21,7 +22,9 @@ from systolith_host.cli.options import (
     size_of,
 )
 from systolith_host.cli.output import check_targets, give
+from systolith_host.cli.views.energy import energy_table
 from systolith_host.cli.views.report import report_table
+from systolith_host.energy.table import TABLES, load_table
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.program.active import parse_density
@@ -44,6 +47,14 @@ def estimate(
     turnaround: TurnaroundOption = 0,
     fuse_pool: FusePoolOption = True,
     density: DensityOption = None,
+    energy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"Also show each layer's energy, by a table of pJ per access: "
+            f"{', '.join(TABLES)} or a TOML file.",
+        ),
+    ] = None,
     clock: ClockOption = 150.0,
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Layers that are replayed in parallel.")
@@ -65,6 +76,7 @@ def estimate(
     check_targets(json)
     size = size_of(shape)
     share = 1.0 if density is None else parse_density(density)
+    table = None if energy is None else load_table(energy)
     target = load_config(config)
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     from systolith_host.cost.estimate import estimate_network  # imports numba
@@ -78,8 +90,17 @@ def estimate(
             batch,
             fuse_pool=fuse_pool,
             density=share,
+            energy=table,
             clock_mhz=clock,
             workers=jobs,
             log=log,
         )
-    give(report_table(report), report.to_dict(), json)
+    shown = (
+        [report_table(report)]
+        if report.energy is None
+        else [
+            report_table(report),
+            energy_table(report),
+        ]
+    )
+    give(Group(*shown), report.to_dict(), json)

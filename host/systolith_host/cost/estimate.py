@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from systolith_host.compiler import compile_network
-from systolith_host.cost.replay import replay_layer
+from systolith_host.cost.replay import LayerPerformance, replay_layer
+from systolith_host.energy.energy import Energy, NetworkEnergy, energy_of
+from systolith_host.energy.table import EnergyTable
 from systolith_host.flow.judge import make_report
 from systolith_host.flow.load import shape_network
 from systolith_host.flow.log import Log, SilentLog
@@ -29,6 +32,7 @@ def estimate_network(
     *,
     fuse_pool: bool = True,
     density: Density = 1.0,
+    energy: EnergyTable | None = None,
     clock_mhz: float = 150.0,
     workers: int = 2,
     log: Log | None = None,
@@ -50,6 +54,8 @@ def estimate_network(
         Join pools with the convolutions before them where that is possible.
     density : Density
         Of the inputs of fully connected layers. It matters where those gather their weights.
+    energy : EnergyTable, optional
+        The report then has each layer's energy.
     clock_mhz : float
         For the frames per second.
     workers : int
@@ -83,7 +89,13 @@ def estimate_network(
         density=density,
     )
     return estimate_program(
-        program, memory, density=density, clock_mhz=clock_mhz, workers=workers, log=log
+        program,
+        memory,
+        density=density,
+        energy=energy,
+        clock_mhz=clock_mhz,
+        workers=workers,
+        log=log,
     )
 
 
@@ -92,6 +104,7 @@ def estimate_program(
     memory: Memory,
     *,
     density: Density = 1.0,
+    energy: EnergyTable | None = None,
     clock_mhz: float = 150.0,
     workers: int = 2,
     log: Log | None = None,
@@ -111,11 +124,23 @@ def estimate_program(
     layers = sorted(program.layers, key=lambda layer: layer.predicted_cycles, reverse=True)
     with ThreadPoolExecutor(workers) as pool:
         told = _Progress(log.update, layers)
-        ran = list(pool.map(partial(_replay, program, memory, density, told), layers))
+        replayed = list(pool.map(partial(_replay, program, memory, density, told), layers))
     facts = Facts(
         "estimate", counts_cycles=True, measured=False, memory=memory, memory_name="simulated"
     )
-    return make_report(program, ran, facts, clock_mhz=clock_mhz, density=density)
+    ran = [Ran(one.name, one.counters) for one in replayed]
+    report = make_report(program, ran, facts, clock_mhz=clock_mhz, density=density)
+    if energy is None:
+        return report
+    by_name = {one.name: one for one in replayed}
+    spent = {layer.name: _energy(by_name[layer.name], program, energy) for layer in program.layers}
+    return replace(report, energy=NetworkEnergy(energy, spent))
+
+
+def _energy(layer: LayerPerformance, program: Program, table: EnergyTable) -> Energy:
+    counters = layer.counters
+    crossed = counters.bytes_read + counters.bytes_written
+    return energy_of(layer.accesses, crossed, program.config, table)
 
 
 class _Progress:
@@ -135,7 +160,7 @@ class _Progress:
 
 def _replay(
     program: Program, memory: Memory, density: Density, told: _Progress, layer: LayerProgram
-) -> Ran:
-    counters = replay_layer(program, layer, memory, density=density).counters
+) -> LayerPerformance:
+    performance = replay_layer(program, layer, memory, density=density)
     told.ended(layer)
-    return Ran(layer.name, counters)
+    return performance

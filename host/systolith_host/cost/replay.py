@@ -13,6 +13,7 @@ from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.replay import replay_table
 from systolith_hw.spec.isa import Instruction
 from systolith_hw.spec.memory import Memory
+from systolith_sim.replay.accesses import Accesses, count_accesses
 from systolith_sim.replay.table import make_table
 
 __all__ = [
@@ -47,6 +48,8 @@ class LayerPerformance:
     times : ndarray of int64, shape (instructions, 4)
         Cycles in which each instruction passed its gate, began, ended, and (a STORE) was
         acknowledged by the memory; -1 where that does not happen. The first cycle is 1.
+    accesses : Accesses
+        Of array and memories on the chip.
     samples : ndarray of int64, shape (samples, len(runtime.replay.SAMPLES))
         The counters every so many cycles, if asked for.
     opcodes : ndarray of int64, shape (instructions,)
@@ -62,6 +65,7 @@ class LayerPerformance:
     utilisation: float
     of_bound: float
     times: np.ndarray
+    accesses: Accesses
     samples: np.ndarray
     opcodes: np.ndarray
 
@@ -126,6 +130,7 @@ def _replay(
         utilisation=layer.macs / (config.multipliers * counters.cycles),
         of_bound=bound / counters.cycles,
         times=done.times,
+        accesses=count_accesses(table, config),
         samples=done.samples,
         opcodes=table.rows[:, 0],
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from systolith_host.energy.energy import NetworkEnergy
 from systolith_host.errors import SystolithError
 from systolith_host.version import describe
 
@@ -214,6 +215,8 @@ class Report:
         Of the devices and the host's parts, from the first start to the last end.
     host : tuple of HostReport
         What the host computes between the layers; no total includes it.
+    energy : NetworkEnergy, optional
+        Of the layers, where it was asked for.
     """
 
     network: str
@@ -233,6 +236,7 @@ class Report:
     sources: Mapping[str, str] = field(default_factory=dict)
     wall_seconds: float = 0.0
     host: tuple[HostReport, ...] = ()
+    energy: NetworkEnergy | None = None
 
     @property
     def groups(self) -> dict[str, Totals]:
@@ -285,6 +289,7 @@ class Report:
             ],
             "float_top": list(self.float_top),
             "sources": dict(self.sources),
+            **({} if self.energy is None else {"energy": self.energy.to_dict()}),
         }
 
     def save(self, path: Path) -> None:

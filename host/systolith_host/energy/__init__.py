@@ -1,0 +1,1 @@
+"""Energy by accesses: published figures of each, times their counts."""
