@@ -1,4 +1,4 @@
-"""Fully connected layers that gather their weights in the RTL: memory is the emulator's."""
+"""Fully connected layers that gather weights or stack sums in the RTL: memory is the emulator's."""
 
 import os
 import random
@@ -10,7 +10,7 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.random_gather import random_dense_qgraph, random_gather_config
-from systolith_host.lab.random_networks import random_input, run_program
+from systolith_host.lab.random_networks import random_config, random_input, run_program
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.rtl.simulate import simulate
@@ -22,26 +22,28 @@ from systolith_sim.testing.configs import small_config
 SEED = os.environ.get("SYSTOLITH_SEED")
 
 
-def gathers(program):
-    return any(
-        one.opcode is Opcode.CONV and one["gather"]
+def convs_with(program, field):
+    """Return the CONVs of which a field is not zero."""
+    return [
+        one
         for layer in program.layers
         for one in layer_instructions(program, layer)
-    )
+        if one.opcode is Opcode.CONV and one[field]
+    ]
 
 
-def draw(rng, config=None):
-    """Return a random layer that gathers, its program and its image."""
+def draw(rng, field, configs, batches=(1,)):
+    """Return a random layer that has CONVs with a field, its program and its images."""
     for _ in range(200):
-        chosen = config or random_gather_config(rng)
-        qgraph = random_dense_qgraph(rng)
+        qgraph, batch = random_dense_qgraph(rng), rng.choice(batches)
         try:
-            program = compile_network(qgraph, chosen, density=0.01)
+            program = compile_network(qgraph, configs(rng), batch, density=0.01)
         except ShortageError:
             continue
-        if gathers(program) and sum(one.predicted_cycles for one in program.layers) < 8000:
-            return qgraph, program, random_input(rng, qgraph, 1)
-    raise AssertionError("none of 200 layers gathers")
+        short = sum(one.predicted_cycles for one in program.layers) < 8000
+        if short and convs_with(program, field):
+            return qgraph, program, random_input(rng, qgraph, batch)
+    raise AssertionError(f"none of 200 layers has CONVs with {field}")
 
 
 def check(rng, qgraph, program, images, simulator, folder):
@@ -77,11 +79,25 @@ def test_icarus_gathers_on_random_configurations(number, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
     print(f"SYSTOLITH_SEED={seed}")
     rng = random.Random(seed)
-    config = None
+    configs = random_gather_config
     if number:
-        config = replace(
+        fixed = replace(
             small_config(4, 4, gather=512, act_depth=1024, weight_depth=300, param_depth=64),
             acc_depth=150,
             winograd=4,
         )
-    check(rng, *draw(rng, config), "icarus", tmp_path)
+        configs = lambda _: fixed  # noqa: E731
+    check(rng, *draw(rng, "gather", configs), "icarus", tmp_path)
+
+
+@pytest.mark.rtl
+def test_icarus_stacks_the_sums_of_images_whose_inputs_do_not_fit(tmp_path):
+    seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
+    print(f"SYSTOLITH_SEED={seed}")
+    rng = random.Random(seed)
+
+    def configs(rng):
+        return replace(random_config(rng), act_depth=rng.choice([40, 100, 200]))
+
+    # Only stacked sums begin anywhere but at the first address of a bank.
+    check(rng, *draw(rng, "acc_base", configs, (2, 3, 5)), "icarus", tmp_path)

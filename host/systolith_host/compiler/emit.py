@@ -68,11 +68,11 @@ def _instructions(work: Work, order: Iterable[Entry]) -> Iterator[Instruction]:
             loads += len(found)
             loaded[row] = loads
         elif opcode == Opcode.CONV:
-            tile, act, weight, _, opens, _ = tables.steps[row].tolist()
+            _, act, weight, _, opens, _ = tables.steps[row].tolist()
             waits = {
                 "after_loaded_act": loaded[act],
                 "after_loaded_weight": loaded[weight],
-                "after_drained": max(tile - 1, 0) if opens else 0,
+                "after_drained": max(opens - 1, 0),
             }
             yield Instruction(opcode, {**conv_fields(work, row), **waits})
         else:

@@ -195,7 +195,8 @@ def loop_order(schedule: LayerSchedule) -> str:
     if schedule.units:
         return "gathered: active inputs stay, weights of active inputs once"
     kind = "Winograd: " if schedule.winograd else ""
-    source = "input stays" if schedule.resident else "input again for each output block"
+    each = f"stack of {schedule.stack} output blocks" if schedule.group_blocks else "output block"
+    source = "input stays" if schedule.resident else f"input again for each {each}"
     weights = _WEIGHTS[schedule.weights]
     if schedule.stack > 1 and schedule.weights == "tile":
         weights = "weights again for each stack of tiles"

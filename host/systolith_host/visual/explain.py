@@ -38,11 +38,15 @@ def loop_order(schedule: LayerSchedule) -> str:
     if schedule.linear:
         share = f"{blocks} weight block{'s' if blocks != 1 else ''}"
     loops = ["input tiles", "output blocks"]
-    if schedule.stack > 1:
+    if schedule.group_blocks:
+        stacks = f"stacks of {schedule.stack} output blocks"
+        loops = ["tiles of images", stacks, f"inputs of {_blocks(schedule.group_blocks)}", loops[1]]
+    elif schedule.stack > 1:
         loops.append(f"{schedule.stack} accumulator tiles")
     loops.append(f"CONVs of {share}")
     text = " > ".join(loops)
-    again = "" if schedule.resident else "; inputs are loaded anew for each output block"
+    each = "stack" if schedule.group_blocks else "output block"
+    again = "" if schedule.resident else f"; inputs are loaded anew for each {each}"
     return f"{tile}: {text}{again}"
 
 

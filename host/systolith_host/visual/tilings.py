@@ -244,7 +244,7 @@ class _Study:
             passes = schedule.chunk_taps
         inputs = schedule.images * rows * columns * (1 if schedule.linear else share)
         if schedule.linear:
-            inputs *= self.shape.in_blocks
+            inputs *= schedule.group_blocks or self.shape.in_blocks
         first = inputs * config.block + passes * config.rows * config.cols
         drains = schedule.pixels * (config.block // config.post_lanes)
         blocks = min(config.cols // config.block, self.shape.target_blocks) or 1
@@ -271,4 +271,5 @@ def _cut(schedule: LayerSchedule) -> tuple[object, ...]:
         schedule.resident,
         schedule.weights,
         schedule.winograd,
+        schedule.group_blocks,
     )

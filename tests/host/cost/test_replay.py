@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_cases import CONFIGS, random_cases, random_memory
+from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_qgraph
 from systolith_host.lab.random_winograd import random_tilings
 from systolith_host.network.shapes import timing_network
@@ -77,6 +79,25 @@ def test_layers_that_gather_take_the_cycles_of_the_rtl(name):
     config = next(one for one in CONFIGS if one.name == name)
     cases = random_cases(config, 10, seed=2)
     assert sum(case.kind == "gather" for case in cases) >= 10
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+@pytest.mark.rtl
+def test_stacked_sums_take_the_cycles_of_the_rtl():
+    config = replace(PRESETS["tiny"], act_depth=120)
+    rng = random.Random(3)
+    cases = []
+    while len(cases) < 8:
+        qgraph, batch = random_dense_qgraph(rng), rng.randint(1, 6)
+        memory = random_memory(rng, config.bus_bytes)
+        try:
+            program = compile_network(qgraph, config, batch, memory=memory)
+        except SystolithError:
+            continue
+        convs = layer_instructions(program, program.layers[-1])
+        if any(one.opcode is Opcode.CONV and one["acc_base"] for one in convs):
+            cases += compare(program, memory)
     differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
     assert not differ
 

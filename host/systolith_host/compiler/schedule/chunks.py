@@ -86,7 +86,7 @@ def find_chunks(
     config: AcceleratorConfig,
     sources: tuple[Place, ...],
 ) -> Chunks:
-    """Return the chunks; of the schedule only the size of chunks and `linear` matter."""
+    """Return the chunks; of the schedule only their size, `linear` and groups matter."""
     shape = Shape.of(operation, config)
     chunks: list[Chunk] = []
     spans: dict[int, tuple[int, int]] = {}  # blocks of equal reach share them
@@ -121,8 +121,10 @@ def chunks_of(
     vertical, horizontal = operation.taps
     taps = vertical * horizontal
     if schedule.linear:
-        for first, count in split(shape.in_blocks * taps, schedule.chunk_blocks):
-            yield Chunk((0, shape.in_blocks), first, count, 0, 1, 0, 1, first)
+        for group in split(shape.in_blocks, schedule.group_blocks or shape.in_blocks):
+            start = group[0] * taps
+            for first, count in split(group[1] * taps, schedule.chunk_blocks):
+                yield Chunk(group, first, count, 0, 1, 0, 1, start + first)
         return
     for sweep, (source, shift) in enumerate(operation.sweeps):
         base = sweep * operation.reached * taps

@@ -17,7 +17,6 @@ from systolith_host.compiler.schedule.tables import (
     PARAM,
     RUNS,
     SIZE,
-    TILE,
     WEIGHT,
     WORDS,
 )
@@ -109,8 +108,8 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
                 if act < 0 or weight < 0:
                     break
                 start = max(act, weight)
-                if steps[step, OPENS] != 0 and steps[step, TILE] >= 2:
-                    start = max(start, drained[steps[step, TILE] - 2])
+                if steps[step, OPENS] > 1:
+                    start = max(start, drained[steps[step, OPENS] - 2])
                 start = max(compute, start + lead)
                 step_starts[step] = start
                 compute = start + steps[step, CYCLES]

@@ -23,6 +23,7 @@ def conv_fields(work: Work, step: int) -> dict[str, int]:
     (_, images), across, down, _ = work.tile(tile)
     chunk = work.chunks.chunks[number]
     plane = across.span.size * down.span.size
+    bank, sums = work.accumulators(tile)
     if work.linear:
         offset = chunk.block
         walk = _walk(
@@ -68,8 +69,9 @@ def conv_fields(work: Work, step: int) -> dict[str, int]:
         **walk,
         "act_base": int(tables.items[act, ADDRESS]) + offset,
         "weight_base": int(tables.items[weight, ADDRESS]),
-        "bank": tile % 2,
-        "clear": opens,
+        "bank": bank,
+        "acc_base": sums,
+        "clear": int(opens > 0),
         "shift": int(chunk.shift),
     }
 
@@ -86,6 +88,7 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
     target = work.addresses.target
     (first_image, images), across, down, block = work.tile(number)
     blocks = int(work.chunks.blocks[block, 2])
+    bank, sums = work.accumulators(number)
     if images > 1:
         run_words, runs, pitch = down.count * across.count, images, target.image_bytes
     elif across.count == operation.out_width:
@@ -129,7 +132,8 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
         "run_pitch": pitch,
         "planes": blocks,
         "plane_pitch": target.plane_bytes if blocks > 1 else 0,
-        "bank": number % 2,
+        "bank": bank,
+        "acc_base": sums,
         "blocks": blocks,
         "param_base": int(param) + param_offset,
         "zero_point": operation.zero_point,

@@ -10,7 +10,6 @@ from systolith_host.compiler.schedule.tables import (
     OPENS,
     PARAM,
     RUN,
-    TILE,
     WEIGHT,
     Tables,
 )
@@ -155,7 +154,7 @@ def _merge(
     store_keys = _ahead(store_starts, ahead, np.arange(len(store_starts)))
     first_param = tables.bounds[Buffer.PARAM, 0]
     afters = tables.items[loads, AFTER].tolist()
-    steps = tables.steps[:, [TILE, ACT, WEIGHT, OPENS]].tolist()
+    steps = tables.steps[:, [ACT, WEIGHT, OPENS]].tolist()
     stores = tables.stores[:, [AFTER_STEP, PARAM]].tolist()
     loaded: set[int] = set()
     order: list[Entry] = []
@@ -165,8 +164,8 @@ def _merge(
         if i < len(items) and afters[i] < (k if items[i] >= first_param else j):
             choices.append((load_keys[i], 0))
         if j < len(steps):
-            tile, act, weight, opens = steps[j]
-            if (not opens or k > tile - 2) and act in loaded and weight in loaded:
+            act, weight, opens = steps[j]
+            if k >= opens - 1 and act in loaded and weight in loaded:
                 choices.append((step_keys[j], 1))
         if k < len(stores) and stores[k][0] < j and stores[k][1] in loaded:
             choices.append((store_keys[k], 2))

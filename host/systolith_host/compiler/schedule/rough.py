@@ -92,7 +92,9 @@ class RoughModel:
         self._costs: dict[tuple[int, int, int], _TileCosts] = {}
         self._spans: dict[tuple[int, int], tuple[int, int, int]] = {}
 
-    def rate_linear(self, images: int, chunk: int, parts: int) -> LayerSchedule:
+    def rate_linear(
+        self, images: int, chunk: int, parts: int, stack: int = 1, group: int = 0
+    ) -> LayerSchedule:
         """Return the schedule of a fully connected layer.
 
         Parameters
@@ -103,6 +105,10 @@ class RoughModel:
             Passes of a CONV.
         parts : int
             Chunks for which the weight buffer has room.
+        stack : int
+            Output blocks whose sums are in a bank at the same time.
+        group : int
+            Blocks of input channels that are loaded together, for each stack anew; 0 for all.
         """
         operation, config = self.operation, self.config
         words = self.shape.in_blocks * self.taps
@@ -114,14 +120,16 @@ class RoughModel:
             conv_cycles(count, self.shape.out_blocks * words, config.least_pass)
             for _, count in split(self.batch, images)
         )
-        act = self.batch * words * self.groups
+        stacks = -(-self.shape.out_blocks // stack) if group else 1
+        act = self.batch * words * self.groups * stacks
         read = loads * config.cols + act * config.block + self._param_bytes(tiles)
         read_cycles = max(loads + act, read / self.read_rate)
         write = self.batch * self.shape.target_blocks * config.block
         chunks = -(-words // chunk) * self.shape.out_blocks * tiles
         fetch = 2 * INSTRUCTION_BYTES * chunks
-        startup = chunk * config.rows * max(1, config.cols / self.rate) + words * images
-        stall = tiles * words * images if 2 * words * images > config.act_depth else 0
+        held = min(group * self.taps, words) if group else words
+        startup = chunk * config.rows * max(1, config.cols / self.rate) + held * images
+        stall = tiles * words * images if 2 * held * images > config.act_depth else 0
         # Few pieces cannot hide the memory's latency behind each other.
         stall += chunks * self.latency * (4 / parts if parts < 4 else 0)
         total = self._transfer(read + fetch, write)
@@ -131,16 +139,17 @@ class RoughModel:
             images=images,
             rows=1,
             columns=1,
-            stack=1,
+            stack=stack,
             chunk_blocks=chunk,
             chunk_taps=0,
-            resident=True,
+            resident=not group,
             weights="layer" if once else "stream",
-            pixels=images,
+            pixels=images * stack,
             compute_cycles=compute,
             read_bytes=read,
             write_bytes=write,
             estimate=max(compute, read_cycles, total) + startup + stall + TRAFFIC_WEIGHT * total,
+            group_blocks=group,
         )
 
     def rate_cut(

@@ -25,13 +25,15 @@ class LayerSchedule:
     ----------
     name : str
     linear : bool
-        A fully connected layer: its passes are one long row, its pixels are images.
+        A fully connected layer: its passes are one long row, its pixels are images. With a
+        `stack`, the sums of so many output blocks stand side by side in the accumulators, and each
+        chunk of the inputs serves all of them before the next one is loaded.
     images : int
         Images of a tile.
     rows, columns : int
         Outputs of an accumulator tile, windows applied.
     stack : int
-        Accumulator tiles, one below the other, of an input tile.
+        Accumulator tiles, one below the other, of an input tile; output blocks, if `linear`.
     chunk_blocks : int
         Blocks of input channels of a CONV; passes if `linear`; 0 if less than one block.
     chunk_taps : int
@@ -53,6 +55,8 @@ class LayerSchedule:
     units : int
         Units of the ring of a layer that gathers its weights, else 0. `pixels` are then the blocks
         of output channels of a slice.
+    group_blocks : int
+        Blocks of input channels that are loaded together if `linear`, 0 for all of them.
     """
 
     name: str
@@ -72,3 +76,4 @@ class LayerSchedule:
     estimate: float
     winograd: bool = False
     units: int = 0
+    group_blocks: int = 0

@@ -52,7 +52,8 @@ STEP_COLUMNS = 6
 
 TILE, ACT, WEIGHT, CYCLES, OPENS, CHUNK = range(STEP_COLUMNS)
 """Number of its STORE, rows of its activations and weights among the items, cycles of the array,
-whether it is the first of its tile, and number of its chunk."""
+one more than the STOREs that it waits for if it is the first of its tile, else 0, and number of its
+chunk."""
 
 STORE_COLUMNS = 8
 """Of a STORE; there is one for each tile and block of output channels."""

@@ -9,7 +9,6 @@ import numpy as np
 from systolith_host.compiler.schedule import lanes as lane_loads
 from systolith_host.compiler.schedule.lanes import lane_load, read_row
 from systolith_host.compiler.schedule.tables import (
-    ADDRESS,
     AFTER,
     FIRST,
     IMAGES,
@@ -75,12 +74,13 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
         (resident, lifetime of weights: 0 the layer, 1 an input tile, 2 a CONV; words of a pass,
         bytes of a weight word, bytes of a memory word, lanes, bytes of a pixel, numbers of
         activations, of weights, of weights that are alike, pixels are images, pixels are
-        patches, cycles of the drain for a word or a patch, cycles of the shortest pass)
+        patches, cycles of the drain for a word or a patch, cycles of the shortest pass, blocks of
+        output channels that share a bank)
     params : (entries, entries loaded at once, whether they stay, columns, bytes of an entry)
     """
     (
         resident, lifetime, pass_words, word_bytes, block, lanes, pixel_bytes, act_keys,
-        weight_keys, weight_groups, linear, winograd, reads, least_pass,
+        weight_keys, weight_groups, linear, winograd, reads, least_pass, stack,
     ) = settings  # fmt: skip
     entries, share, params_stay, out_channels, entry_bytes = params
     each = 0
@@ -102,12 +102,13 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
     weight_until = np.full(weight_keys * weight_groups, -1)
     param_items = np.zeros(-(-entries // share), np.int64)
     param_until = np.full(len(param_items), -1)
-    region = step = tile = 0
+    region = step = tile = before = 0
     for image in range(len(images)):
         for column in range(len(columns)):
             for down in range(len(regions) - 1):
-                for out_block in range(len(blocks)):
-                    first_chunk, end_chunk, drained_blocks, weight_group = blocks[out_block]
+                for first_block in range(0, len(blocks), stack):
+                    end_block = min(first_block + stack, len(blocks))
+                    first_chunk, end_chunk = blocks[first_block, :2]
                     for row in range(regions[down], regions[down + 1]):
                         count = images[image]
                         plane = rows[row, 3] * columns[column, 3]
@@ -115,12 +116,10 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                         if not linear:
                             pixels *= rows[row, 1] * columns[column, 1]
                         for chunk in range(first_chunk, end_chunk):
-                            act_key, weight_key, passes, first, number, source = chunks[chunk]
+                            act_key, key, passes, first, number, source = chunks[chunk]
                             mark = region if resident else tile
                             act = act_items[act_key]
-                            if act_until[act_key] == mark:
-                                items[act, LAST] = step
-                            else:
+                            if act_until[act_key] != mark:
                                 act = bounds[0, 1]
                                 bounds[0, 1] += 1
                                 act_items[act_key] = act
@@ -129,51 +128,47 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                                     items[act], count, (first, number), plane, rows[row],
                                     columns[column], sources[source], lanes, block, pixel_bytes,
                                 )  # fmt: skip
-                                items[act, FIRST] = items[act, LAST] = step
-                            weight_key += weight_group * weight_keys
-                            mark = 0 if lifetime == 0 else region if lifetime == 1 else tile
-                            weight = weight_items[weight_key]
-                            if weight_until[weight_key] == mark:
-                                items[weight, LAST] = step
-                            else:
-                                weight = bounds[1, 1]
-                                bounds[1, 1] += 1
-                                weight_items[weight_key] = weight
-                                weight_until[weight_key] = mark
-                                words = passes * pass_words
-                                items[weight, :ADDRESS] = (
-                                    words,
-                                    words * word_bytes,
-                                    1,
-                                    1,
-                                    step,
-                                    step,
-                                )
+                                items[act, FIRST] = step
+                            words = passes * pass_words
                             if winograd:
                                 passes *= _LANES_OF_TAP
                             cycles = _conv_cycles(pixels, passes, least_pass)
-                            opens = int(chunk == first_chunk)
-                            steps[step] = (tile, act, weight, cycles, opens, chunk)
-                            step += 1
-                        param_key = out_block * out_channels // share
-                        mark = 0 if params_stay else region
-                        param = param_items[param_key]
-                        if param_until[param_key] == mark:
+                            opens = before + 1 if chunk == first_chunk else 0
+                            for out_block in range(first_block, end_block):
+                                here = tile + out_block - first_block
+                                weight_key = key + blocks[out_block, 3] * weight_keys
+                                mark = 0 if lifetime == 0 else region if lifetime == 1 else here
+                                weight = weight_items[weight_key]
+                                if weight_until[weight_key] != mark:
+                                    weight = bounds[1, 1]
+                                    bounds[1, 1] += 1
+                                    weight_items[weight_key] = weight
+                                    weight_until[weight_key] = mark
+                                    items[weight, :LAST] = (words, words * word_bytes, 1, 1, step)
+                                items[act, LAST] = items[weight, LAST] = step
+                                steps[step] = (here, act, weight, cycles, opens, chunk)
+                                step += 1
+                        before = tile
+                        for out_block in range(first_block, end_block):
+                            param_key = out_block * out_channels // share
+                            mark = 0 if params_stay else region
+                            param = param_items[param_key]
+                            if param_until[param_key] != mark:
+                                param = bounds[2, 1]
+                                bounds[2, 1] += 1
+                                param_items[param_key] = param
+                                param_until[param_key] = mark
+                                words = min(share, entries - param_key * share)
+                                items[param, :LAST] = (words, words * entry_bytes, 1, 1, tile)
                             items[param, LAST] = tile
-                        else:
-                            param = bounds[2, 1]
-                            bounds[2, 1] += 1
-                            param_items[param_key] = param
-                            param_until[param_key] = mark
-                            words = min(share, entries - param_key * share)
-                            items[param, :ADDRESS] = (words, words * entry_bytes, 1, 1, tile, tile)
-                        words = count * rows[row, 0] * columns[column, 0] * drained_blocks
-                        drain = words * reads
-                        if winograd:  # windows begin at multiples of a patch's cycles
-                            drain = pixels * drained_blocks * reads + LANES
-                        stores[tile, :IMAGES] = (step - 1, param, drain, words * block)
-                        stores[tile, IMAGES:] = (image, column, row, out_block)
-                        tile += 1
+                            words = count * rows[row, 0] * columns[column, 0] * blocks[out_block, 2]
+                            drain = words * reads
+                            if winograd:  # windows begin at multiples of a patch's cycles
+                                drain = pixels * blocks[out_block, 2] * reads + LANES
+                            # A bank is filled or drained, never both.
+                            stores[tile, :IMAGES] = (step - 1, param, drain, words * block)
+                            stores[tile, IMAGES:] = (image, column, row, out_block)
+                            tile += 1
                 region += 1
     return items, bounds, steps, stores
 

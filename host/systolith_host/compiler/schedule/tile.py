@@ -58,15 +58,25 @@ class _Search:
 
     def _linear(self) -> Iterator[LayerSchedule]:
         config = self.config
-        words = self.model.shape.in_blocks * self.model.taps
-        most = min(self.batch, config.acc_depth, config.act_depth // words)
-        if most < 1:
-            return
+        shape, taps = self.model.shape, self.model.taps
+        words = shape.in_blocks * taps
+        most = min(self.batch, config.acc_depth)
+        whole = min(most, config.act_depth // words)
         room = config.weight_depth // config.rows
-        for images in _even_steps(self.batch, most)[:4]:
+        for images in _even_steps(self.batch, whole)[:4] if whole else ():
             for parts in (4, 6, 8, 3, 2, 1):
                 chunk = min(max(room // parts, 1), words)
                 yield self.model.rate_linear(images, chunk, parts)
+        if whole == most:
+            return
+        # More images than there is room for all of their inputs: a part of them at a time.
+        for images in _even_steps(self.batch, most)[:4]:
+            fits = config.act_depth // (images * taps)
+            for group in _even_steps(shape.in_blocks, max(fits // 2, 1))[:1] if fits else ():
+                for stack in _even_steps(shape.out_blocks, config.acc_depth // images)[:2]:
+                    for parts in (4, 6, 8, 3):
+                        chunk = _even_steps(group * taps, max(room // parts, 1))[0]
+                        yield self.model.rate_linear(images, chunk, parts, stack, group)
 
     def _tiles(self) -> Iterator[tuple[int, int, int]]:
         operation, depth = self.operation, self.config.acc_depth

@@ -29,7 +29,7 @@ class Trials:
         self.operation = operation
         self.config = config
         self.addresses = addresses
-        self._chunks: dict[tuple[bool, int, int], Chunks] = {}
+        self._chunks: dict[tuple[bool, int, int, int], Chunks] = {}
 
     def cost(
         self,
@@ -60,7 +60,8 @@ class Trials:
 
     def _work(self, schedule: LayerSchedule) -> Work:
         operation, config, addresses = self.operation, self.config, self.addresses
-        key = (schedule.linear, schedule.chunk_blocks, schedule.chunk_taps)
+        sizes = (schedule.chunk_blocks, schedule.chunk_taps, schedule.group_blocks)
+        key = (schedule.linear, *sizes)
         if key not in self._chunks:
             self._chunks[key] = find_chunks(operation, schedule, config, addresses.sources)
         return make_work(operation, schedule, config, addresses, self._chunks[key])

@@ -56,6 +56,8 @@ class Work:
     tables : Tables
     linear, winograd : bool
         Of the schedule.
+    stack : int
+        Output blocks whose sums are in a bank at the same time.
     """
 
     operation: Operation
@@ -66,6 +68,16 @@ class Work:
     tables: Tables
     linear: bool
     winograd: bool = False
+    stack: int = 1
+
+    def accumulators(self, tile: int) -> tuple[int, int]:
+        """Return the bank of a tile's sums, and the address of the first one."""
+        if self.stack == 1:
+            return tile % 2, 0
+        image, block = divmod(tile, len(self.chunks.blocks))
+        stack, place = divmod(block, self.stack)
+        number = image * -(-len(self.chunks.blocks) // self.stack) + stack
+        return number % 2, place * self.cuts.images[image][1]
 
     def tile(self, number: int) -> tuple[tuple[int, int], Part, Part, int]:
         """Return a tile's (first, count) of images, its columns, its rows, and its output block."""
@@ -129,6 +141,7 @@ def make_work(
     packed = bool(operation.pixel_bytes)
     window = operation.window
     reads = LANES if schedule.winograd else window[0] * window[1]
+    stack = schedule.stack if schedule.linear else 1
     settings = (
         schedule.resident,
         _LIFETIMES[schedule.weights],
@@ -144,6 +157,7 @@ def make_work(
         schedule.winograd,
         reads * (config.block // config.post_lanes),
         config.least_pass,
+        stack,
     )
     entries = len(operation.params)
     stay = entries <= config.param_depth
@@ -169,9 +183,8 @@ def make_work(
         first[SIZE] += TABLE_ENTRIES
         # An entry is written in a cycle, and a run counts for several.
         first[RUNS] += TABLE_ENTRIES // RUN
-    return Work(
-        operation, config, addresses, chunks, cuts, tables, schedule.linear, schedule.winograd
-    )
+    kind = (schedule.linear, schedule.winograd, stack)
+    return Work(operation, config, addresses, chunks, cuts, tables, *kind)
 
 
 def _part_row(part: Part, size: int) -> tuple[int, ...]:
