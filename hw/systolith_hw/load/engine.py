@@ -14,10 +14,11 @@ from systolith_hw.interface.gather import Gathering
 from systolith_hw.interface.layouts import PROGRESS_LAYOUT, instruction_layout
 from systolith_hw.load.active import ActiveRuns
 from systolith_hw.load.linear import LinearWriter
+from systolith_hw.load.nibbles import weight_writer
 from systolith_hw.load.scan import ScanWriter
 from systolith_hw.load.table import TableWriter
 from systolith_hw.load.tiles import TileWriter
-from systolith_hw.load.units import RING_FIELDS, UnitWriter
+from systolith_hw.load.units import RING_FIELDS
 from systolith_hw.primitives.countdown import Countdown
 from systolith_hw.primitives.register import drive
 from systolith_hw.primitives.walk import Level, walk
@@ -35,7 +36,8 @@ __all__ = ["LoadEngine"]
 def _job_fields(config: AcceleratorConfig) -> tuple[str, ...]:
     """Return the fields of a LOAD that the side of the sinks needs."""
     gathering = ("scan", *RING_FIELDS.members) if config.gather else ()
-    return (*SINK_JOB.members, "buffer", "run_words", "runs", *gathering)
+    nibbles = ("nibbles",) if config.nibbles else ()
+    return (*SINK_JOB.members, "buffer", "run_words", "runs", *gathering, *nibbles)
 
 
 class LoadEngine(wiring.Component):
@@ -239,7 +241,9 @@ class LoadEngine(wiring.Component):
         config = self.config
         # Each with the unpacker whose words it takes, and the condition of its jobs.
         first = jobs.o.p
-        weights = UnitWriter(config) if config.gather else LinearWriter(Buffer.WEIGHT, config)
+        weights: Any = weight_writer(config)
+        if config.nibbles:
+            m.d.comb += weights.nibbles.eq(first.nibbles)
         uses: dict[str, tuple[Any, Buffer, Any]] = {
             "act": (TileWriter(config), Buffer.ACT, first.buffer == Buffer.ACT.value),
             "weight": (weights, Buffer.WEIGHT, first.buffer == Buffer.WEIGHT.value),

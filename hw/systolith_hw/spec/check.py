@@ -38,6 +38,7 @@ RANGES = {
     "winograd": (0, MOST_PATCHES),
     "functions": (0, 1),
     "gather": (0, MOST_INPUTS),
+    "nibbles": (0, 1),
 }
 """Least and largest value of each field, whatever the others are; some rules are narrower."""
 
@@ -124,3 +125,5 @@ def check_fields(config: "AcceleratorConfig") -> None:
         raise ConfigError(
             f"gather must be a multiple of the channel block ({config.block}), not {config.gather}"
         )
+    if config.nibbles and config.rows % 2:
+        raise ConfigError(f"nibbles needs an even number of rows, not {config.rows}")

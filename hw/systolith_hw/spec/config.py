@@ -29,7 +29,7 @@ __all__ = [
 DISTRIBUTED_BITS = 4096
 """Largest queue, in bits, that is distributed memory: a block RAM is slow to read and far away."""
 
-_OPTIONS = ("winograd", "functions", "gather")
+_OPTIONS = ("winograd", "functions", "gather", "nibbles")
 """Fields that add units. Where one is 0, the units are left out and the field is not hashed."""
 
 
@@ -85,6 +85,9 @@ class AcceleratorConfig:
     gather : int
         Inputs of the largest layer that gathers its weights, a multiple of :attr:`block` up to
         65,535, or 0 to leave out the units that gather. Activations then have 9 bits at the array.
+    nibbles : int
+        1 for the unit that takes weights of 4 bits apart, two of which share a byte of memory, or 0
+        to leave it out. Needs an even number of ``rows``: a weight block is whole memory words.
 
     Raises
     ------
@@ -112,6 +115,7 @@ class AcceleratorConfig:
     winograd: int = 0
     functions: int = 0
     gather: int = 0
+    nibbles: int = 0
 
     def __post_init__(self) -> None:
         check_fields(self)

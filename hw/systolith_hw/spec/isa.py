@@ -36,7 +36,11 @@ region has exactly the words of the tile that a LOAD makes of it, or of the wind
   kernel taps fill the rows of the array.
   With ``scan`` the words are those of the region, without padding or lanes (see below).
 - ``WEIGHT``: words of ``cols`` bytes go to successive words, from word ``dest`` on; with ``gather``
-  see below.
+  see below. With ``nibbles``, only where the configuration has it, a memory word holds two words of
+  4-bit weights: byte c has column c of the first one in its low four bits and that of the second
+  one in its high four bits, both in two's complement. The first goes to the buffer, then the
+  second, each weight extended to 8 bits. The region still counts memory words: memory word m of a
+  LOAD makes the buffer's words ``dest + 2 * m`` and ``dest + 2 * m + 1``.
 - ``PARAM``: entries of 8 bytes (:data:`PARAM_BYTES`) go to successive entries, from ``dest`` on.
 - ``TABLE``, only with ``functions``: words of 8 bytes go to successive entries of the table, a byte
   each, from ``dest`` on. Entry i is the result for the value i - 128. Results are looked up after
@@ -63,10 +67,11 @@ compares the bytes of its region with ``pad_value``. The *active* ones, which di
 the last word. If none differs, the region's last byte is active. The mask memory gets a bit for
 each byte. A LOAD WEIGHT with ``gather`` has a run for each byte scanned, in a single plane, and
 reads those whose bit is set. ``rows`` of these runs are a *unit*, the last one may have fewer. Word
-w of run i of unit u goes to ``dest + (u % units) * rows * run_words + w * rows + i``: a unit is
-``run_words`` weight blocks, and the buffer holds a ring of ``units`` units. A CONV with ``gather``
-takes the units in their order from the same ring, which begins at ``weight_base``: c counts the
-words that the last scan wrote, s the ``run_words`` blocks of a unit, and pass s adds to the sum at
+w of run i of unit u goes to ``dest + (u % units) * rows * blocks + w * rows + i``: a unit is
+``blocks`` weight blocks, and the buffer holds a ring of ``units`` units. ``blocks`` is
+``run_words``, or with ``nibbles`` twice that, and w counts the words that a run makes. A CONV with
+``gather`` takes the units in their order from the same ring, which begins at ``weight_base``: c
+counts the words that the last scan wrote, s the blocks of a unit, and pass s adds to the sum at
 ``acc_base + s``. ``clear`` overwrites in the passes of the first unit. The LOAD waits while all
 units of the ring are in use, the CONV until its next unit is complete. So the CONV comes right
 behind its LOAD and waits for the scan, not for that LOAD. With ``unsigned`` activations are 0..255
@@ -104,6 +109,7 @@ __all__ = [
     "COUNTERS",
     "FIELDS",
     "INSTRUCTION_BYTES",
+    "NIBBLE_BITS",
     "OPCODE_WIDTH",
     "PARAM_BYTES",
     "REGION_FIELDS",
@@ -127,6 +133,9 @@ PARAM_BYTES = 8
 
 TABLE_ENTRIES = 256
 """Entries of a table, a byte each: one for every value of an activation."""
+
+NIBBLE_BITS = 4
+"""Bits of a weight where two share a byte of memory."""
 
 SHIFT_BITS = 8
 """Bits by which a CONV with ``shift`` shifts sums: those of a weight."""
@@ -205,6 +214,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("scan", 1, "ACT: bytes that differ from pad_value", option="gather"),
         Field("gather", 1, "WEIGHT: runs of the bytes that do", option="gather"),
         Field("units", 4, "gather: units of the ring", option="gather"),
+        Field("nibbles", 1, "WEIGHT: memory words hold two words of 4 bits", option="nibbles"),
     ),
     Opcode.CONV: (
         _after("loaded", "_act"),

@@ -94,6 +94,9 @@ def rules(opcode: Opcode, config: AcceleratorConfig) -> list[Rule]:
 
         text = f"addr and pitches must be multiples of {unit} for {buffer.name}"
         table.append(Rule(text, kept))
+    if config.nibbles:
+        takes = _where("nibbles")(lambda f: f["buffer"] == int(Buffer.WEIGHT))
+        table.append(Rule("nibbles takes weights", takes))
     return table + (_gather_rules() if config.gather else [])
 
 

@@ -60,8 +60,9 @@ PRESETS = {
         # cycles, with 16 patches 25.8 and with 14 patches 28.2.
         _WINOGRAD,
         _DEFAULT,
-        # `default` with units that gather weights, for as many inputs as VGG-16's fc6 has.
-        replace(_WINOGRAD, name="default-gather", gather=25088),
+        # `default` with units that gather weights, for as many inputs as VGG-16's fc6 has, and with
+        # weights of 4 bits.
+        replace(_WINOGRAD, name="default-gather", gather=25088, nibbles=1),
         # 12x12 for an LFE5U-85F: 144 of 156 multipliers for the array, 8 for 4 requantiser lanes;
         # 96 + 24 + 24 block RAMs of 18 Kbit for activations, weights and accumulators.
         AcceleratorConfig(

@@ -12,6 +12,7 @@ from systolith_hw.spec.registers import Engine, ErrorCode
 from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
 from systolith_sim.emulator import gather
 from systolith_sim.emulator.access import Access, Fault, check_end, check_steps, walk
+from systolith_sim.emulator.nibbles import weight_words
 from systolith_sim.emulator.winograd import lane_sums, patch_sums, wrap
 
 __all__ = ["Engines"]
@@ -107,7 +108,7 @@ class Engines:
             target = self.act[dest : dest + len(words), first : first + config.block]
         elif buffer == Buffer.WEIGHT:
             name, depth = "weight", config.weight_depth
-            words = data.view(np.int8).reshape(-1, size)
+            words = weight_words(data.reshape(-1, size), instruction["nibbles"])
             target = self.weight[dest : dest + len(words)]
         elif buffer == Buffer.TABLE:
             name, depth = "table", TABLE_ENTRIES
@@ -176,7 +177,8 @@ class Engines:
     def _gather(self, instruction: Instruction) -> Access:
         """Execute a LOAD with ``gather``."""
         config = self.config
-        runs, blocks, units = (instruction[name] for name in ("runs", "run_words", "units"))
+        runs, units, nibbles = (instruction[name] for name in ("runs", "units", "nibbles"))
+        blocks = instruction["run_words"] << nibbles
         mask = np.zeros(0, bool) if self.scanned is None else self.scanned.mask
         if runs != mask.size:
             wrong = f"LOAD gathers from {runs} runs, but the last scan had {mask.size} bytes"
@@ -186,20 +188,20 @@ class Engines:
             raise Fault(ErrorCode.WATCHDOG, Engine.LOAD, 0, wrong)
         regions = self._runs(instruction, config.cols, Engine.LOAD, mask)
         check_steps([len(regions), blocks])
-        data = np.concatenate([self.memory[start:end] for start, end in regions]).view(np.int8)
+        data = np.concatenate([self.memory[start:end] for start, end in regions])
         self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
         ring = (instruction["dest"], units, blocks)
         places = gather.ring_places(len(regions), ring, config.rows)
         check_end(places, config.weight_depth, Engine.LOAD)
-        weights = data.reshape(len(regions), blocks, config.cols)
+        weights = weight_words(data.reshape(len(regions), -1, config.cols), nibbles)
         self.units = gather.gather_units(weights, ring, config.rows)
         last = max(0, len(places) - units * config.rows)
         self.weight[places[last:]] = weights[last:]
         self.loads += 1
         # Other inputs may write more words.
         most = min(-(-runs // config.rows), units) * config.rows * blocks
-        words = np.arange(ring[0], min(ring[0] + most, config.weight_depth))
-        return Access(writes={"weight": words}, regions=regions)
+        written = np.arange(ring[0], min(ring[0] + most, config.weight_depth))
+        return Access(writes={"weight": written}, regions=regions)
 
     def _gathered(self, instruction: Instruction) -> Access:
         """Execute a CONV with ``gather``."""

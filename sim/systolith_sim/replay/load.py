@@ -37,13 +37,13 @@ __all__ = ["LOAD", "mine", "offer", "start", "step"]
 _IDLE, _BUSY, _MEMORY, _COMPUTE, _STORE = range(len(ENGINE_STATES[Engine.LOAD]))
 (
     _OPCODE, _COMPUTED, _DRAINED, _STORED, _BUFFER, _PLANES, _WORDS, _ENTRIES, _SCAN,
-    _TILE_ROWS, _TILE_COLUMNS, _TOP, _BOTTOM, _LEFT, _RIGHT, _PER_WORD,
+    _TILE_ROWS, _TILE_COLUMNS, _TOP, _BOTTOM, _LEFT, _RIGHT, _PER_WORD, _NIBBLES,
 ) = (
     COLUMNS.index(name)
     for name in (
         "opcode", "after_first", "after_second", "after_third", "buffer", "planes", "words",
         "entries", "scan", "tile_rows", "tile_columns", "body_top", "body_bottom", "body_left",
-        "body_right", "per_word",
+        "body_right", "per_word", "nibbles",
     )
 )  # fmt: skip
 _ACT = int(Buffer.ACT)
@@ -53,7 +53,7 @@ LOAD = registers(
         "gate_row",
         *("run_left", "run_take", "run_end", "run_buffer"),  # the run whose beats come
         # The words of weights, parameters or a table, and entries of the word at hand.
-        *("words_buffer", "words_left", "word_entries", "entries_left"),
+        *("words_buffer", "words_left", "word_entries", "entries_left", "nibbles"),
         *("tile_row", "tile_waits", "line", "column", "planes_left", "packed_left"),
         "sink_row",
         *("beats", "state", "next_job"),  # within a cycle: what it offers
@@ -203,7 +203,9 @@ def _take(s, g, f, table, items, times, now):
     if s.words_step:
         s.entries_left = s.word_entries - 1
         s.words_left -= 1
-        items.fill[s.words_buffer] -= items.word[s.words_buffer]
+        # Of two words in one, the first leaves it there.
+        if s.nibbles == 0 or s.words_left & 1 == 0:
+            items.fill[s.words_buffer] -= items.word[s.words_buffer]
     if s.words_end:
         s.words_active = False
 
@@ -236,6 +238,7 @@ def _take(s, g, f, table, items, times, now):
             s.words_buffer = table[job, _BUFFER]
             s.words_left = table[job, _WORDS]
             s.word_entries = table[job, _ENTRIES]
+            s.nibbles = table[job, _NIBBLES]
 
 
 @compiled

@@ -30,8 +30,9 @@ COLUMNS = (
     "run_pitch",
     "planes",
     "plane_pitch",
-    "words",  # of the region
+    "words",  # of the region; LOAD with nibbles: those that it makes
     "entries",  # LOAD: of a word, each of which takes a cycle
+    "nibbles",  # LOAD: 1 if a word of memory makes two
     "tile_rows",  # of a plane in the buffer, padding included
     "tile_columns",  # steps of a row, padding and unfolding included
     "body_top",
@@ -169,7 +170,10 @@ def make_table(
                 "buffer": min(f["buffer"], int(Buffer.PARAM)),
                 "word_bytes": size,
                 "entries": PARAM_BYTES if f["buffer"] == Buffer.TABLE else 1,
+                "nibbles": f.get("nibbles", 0),
             }
+            run_words = f["run_words"] << row["nibbles"]
+            row["words"] <<= row["nibbles"]
             words = row["words"]
             runs = None
             if f.get("scan"):
@@ -179,9 +183,9 @@ def make_table(
                 runs = scanned.last
                 if len(runs) != f["runs"]:
                     raise ValueError(f"a scan of {len(runs)} bytes has {f['runs']} runs of weights")
-                row |= {"unit_blocks": f["run_words"], "units": f["units"]}
-                row |= {"first_bit": scanned.first, "words": f["run_words"] * scanned.active}
-                words = f["run_words"] * config.rows
+                row |= {"unit_blocks": run_words, "units": f["units"]}
+                row |= {"first_bit": scanned.first, "words": run_words * scanned.active}
+                words = run_words * config.rows
                 words *= min(f["units"], -(-scanned.active // config.rows))
             elif f["buffer"] == Buffer.ACT:
                 row |= _tile(f, config)

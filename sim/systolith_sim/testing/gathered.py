@@ -37,6 +37,8 @@ class GatheredLayer:
         First words in the buffers.
     zero_point, low, high : int
         Of the output.
+    nibbles : bool
+        The weights, -8 to 7, share a byte of memory two by two.
     """
 
     config: AcceleratorConfig
@@ -53,6 +55,7 @@ class GatheredLayer:
     zero_point: int = 3
     low: int = -120
     high: int = 110
+    nibbles: bool = False
 
     @property
     def unsigned(self) -> bool:
@@ -65,6 +68,10 @@ class GatheredLayer:
         whole = len(self.weight) // self.config.cols
         return [(b, min(self.blocks, whole - b)) for b in range(0, whole, self.blocks)]
 
+    def held(self, blocks: int) -> int:
+        """Return the blocks of a unit of a slice of `blocks` blocks."""
+        return blocks + blocks % 2 if self.nibbles else blocks
+
     @property
     def active(self) -> int:
         """Inputs that are gathered."""
@@ -74,7 +81,9 @@ class GatheredLayer:
     def places(self) -> tuple[int, int, int, int, int]:
         """Addresses of input, weights, parameters, output, and the end."""
         weights = INPUT + -(-self.inputs.size // 64) * 64
-        params = weights + -(-self.weight.size // 64) * 64
+        size = self.inputs.size * sum(self.held(blocks) for _, blocks in self.slices)
+        size = size * self.config.cols >> self.nibbles
+        params = weights + -(-size // 64) * 64
         output = params + -(-len(self.weight) * PARAM_BYTES // 64) * 64
         return INPUT, weights, params, output, output + -(-len(self.weight) // 64) * 64
 
@@ -86,6 +95,10 @@ class GatheredLayer:
         position, cols = at_weights, self.config.cols
         for first, blocks in self.slices:
             part = self.weight[first * cols : (first + blocks) * cols].T  # input by input
+            if self.nibbles:
+                part = np.pad(part, ((0, 0), (0, (self.held(blocks) - blocks) * cols)))
+                pairs = part.reshape(-1, 2, cols)
+                part = pairs[:, 0] & 15 | pairs[:, 1] << 4
             memory[position:][: part.size] = np.ascontiguousarray(part).view(np.uint8).reshape(-1)
             position += part.size
         entries = np.zeros((len(self.weight), 2), "<u4")
@@ -104,8 +117,11 @@ class GatheredLayer:
         single = dict.fromkeys(("x_count", "y_count", "n_count", "r_count", "c_count"), 1)
         for number, (first, blocks) in enumerate(self.slices):
             ring = {"units": self.units}
-            runs = {"addr": at_weights, "run_words": blocks, "run_pitch": blocks * cols}
-            at_weights += self.inputs.size * blocks * cols
+            words = self.held(blocks) >> self.nibbles
+            runs = {"addr": at_weights, "run_words": words, "run_pitch": words * cols}
+            if self.nibbles:
+                runs["nibbles"] = 1
+            at_weights += self.inputs.size * words * cols
             params = {"addr": at_params + first * cols * PARAM_BYTES, "run_words": blocks * cols}
             made += [
                 Instruction(
@@ -121,7 +137,7 @@ class GatheredLayer:
                     Opcode.CONV,
                     {**single, **ring, "gather": 1, "unsigned": int(self.unsigned), "c_step": 1}
                     | {
-                        "s_count": blocks,
+                        "s_count": self.held(blocks),
                         "act_base": self.act_dest,
                         "weight_base": self.weight_dest,
                     }
@@ -165,21 +181,24 @@ class GatheredLayer:
 def random_layer(
     rng: random.Random, config: AcceleratorConfig, density: float | None = None
 ) -> GatheredLayer:
-    """Return a random layer that the configuration can gather.
+    """Return a random layer that the configuration can gather, if it can often with 4-bit weights.
 
     Parameters
     ----------
     density : float, optional
         Share of active inputs; random if None.
     """
+    nibbles = bool(config.nibbles) and rng.random() < 0.8
     numbers = np.random.default_rng(rng.getrandbits(32))
     density = rng.choice([0, 0.03, 0.1, 0.3, 0.7, 1]) if density is None else density
     size = rng.randint(1, min(config.mask_words, 40)) * config.block
     words = -(-size // config.rows)
     room = config.weight_depth // config.rows
-    units = rng.randint(1, min(4, room))
+    pair = 2 if nibbles else 1  # an odd number of blocks takes room for one more
+    units = rng.randint(1, min(4, room // pair))
     most = min(room // units, config.acc_depth - 3, config.param_depth // config.cols)
-    blocks = rng.randint(1, min(most, 255 // config.col_groups))
+    most = min(most, 255 // config.col_groups) // pair * pair
+    blocks = rng.randint(1, most)
     outputs = config.cols * rng.randint(1, min(2 * blocks + 1, 12))
     zero = rng.choice([-128, -128, 0, rng.randint(-127, 127)])
     low, high = (zero, min(127, zero + 255)) if rng.random() < 0.5 else (-128, 127)
@@ -189,18 +208,20 @@ def random_layer(
     active = numbers.random(size) < density
     inputs[active] = numbers.integers(low, high, int(active.sum()), np.int8, endpoint=True)
     # Requantised sums neither vanish nor saturate all.
-    scale = 10 + int(80 * max(1.0, (size * max(density, 0.01)) ** 0.5) * 100).bit_length()
+    weights, spread = ((-8, 7), 5) if nibbles else ((-128, 127), 80)
+    scale = 10 + int(spread * max(1.0, (size * max(density, 0.01)) ** 0.5) * 100).bit_length()
     layer = GatheredLayer(
         config=config,
         inputs=inputs,
         zero=zero,
-        weight=numbers.integers(-128, 127, (outputs, size), np.int8, endpoint=True),
+        weight=numbers.integers(*weights, (outputs, size), np.int8, endpoint=True),
         bias=numbers.integers(-1000, 1000, outputs),
         multiplier=numbers.integers(1 << 14, 1 << 16, outputs),
         shift=np.full(outputs, scale),
         blocks=blocks,
         units=units,
         act_dest=rng.randint(0, config.act_depth - words),
+        nibbles=nibbles,
     )
-    used = units * config.rows * blocks
+    used = units * config.rows * layer.held(blocks)
     return replace(layer, weight_dest=rng.randint(0, config.weight_depth - used))

@@ -34,7 +34,7 @@ def test_external_fields_have_the_bits_that_an_address_needs(addr_width):
 
 
 def test_fields_of_options_are_there_where_the_configuration_has_the_option():
-    with_it = small_config(acc_depth=144, winograd=4, functions=1, gather=64)
+    with_it = small_config(acc_depth=144, winograd=4, functions=1, gather=64, nibbles=1)
     for opcode in (Opcode.CONV, Opcode.STORE):
         assert "winograd" not in instruction_layout(opcode, small_config()).members
         assert list(instruction_layout(opcode, with_it).members) == [f.name for f in FIELDS[opcode]]

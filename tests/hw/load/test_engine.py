@@ -17,27 +17,30 @@ from systolith_sim.testing.streams import simulate, stream_put
 
 STATES = ENGINE_STATES[Engine.LOAD]
 CONFIGS = [
-    (4, 4, 8, 4, 0),
-    (8, 4, 16, 2, 1),
-    (3, 6, 4, 1, 0),
-    (3, 6, 4, 1, 1),
-    (12, 12, 16, 4, 0),
-    (4, 8, 64, 4, 1),
+    (4, 4, 8, 4, 0, 0),
+    (8, 4, 16, 2, 1, 1),
+    (3, 6, 4, 1, 0, 0),
+    (3, 6, 4, 1, 1, 0),
+    (12, 12, 16, 4, 0, 1),
+    (6, 12, 4, 2, 0, 1),
+    (4, 8, 64, 4, 1, 1),
 ]
 MEMORY_BYTES = 1 << 14
 
 
-def make_config(rows, cols, bus, lanes, functions=0):
+def make_config(rows, cols, bus, lanes, functions=0, nibbles=0):
     depths = {"act_depth": 512, "param_depth": 8 * cols, "out_depth": 256}
-    return small_config(rows, cols, bus_bytes=bus, post_lanes=lanes, functions=functions, **depths)
+    options = {"functions": functions, "nibbles": nibbles}
+    return small_config(rows, cols, bus_bytes=bus, post_lanes=lanes, **options, **depths)
 
 
 def load(**fields):
     return Instruction(Opcode.LOAD, fields)
 
 
-def payload(instruction):
-    return {field.name: instruction[field.name] for field in fields_of(Opcode.LOAD, small_config())}
+def payload(instruction, config=None):
+    fields = fields_of(Opcode.LOAD, config or small_config())
+    return {field.name: instruction[field.name] for field in fields}
 
 
 def region(memory, job, size):
@@ -61,6 +64,9 @@ def apply(config, memory, job, buffers):
     words = region(memory, job, size).reshape(-1, size)
     if buffer is Buffer.TABLE:  # a word has eight entries
         words = words.reshape(-1, 1)
+    if job["nibbles"]:
+        signed = [[(word & 15) - (word & 8) * 2, (word >> 4) - (word >> 7) * 16] for word in words]
+        words = (np.array(signed).reshape(-1, size) & 255).astype(np.uint8)
     if buffer is not Buffer.ACT:
         buffers[buffer][job["dest"] : job["dest"] + len(words)] = words
         return
@@ -114,6 +120,9 @@ def random_job(random, config):
         fields["run_words"] = random.randint(1, 4)
         fields["runs"] = random.randint(1, 3)
         fields["dest"] = random.randrange(places[buffer])
+        if config.nibbles and buffer is Buffer.WEIGHT and random.random() < 0.7:
+            fields["nibbles"] = 1
+            fields["dest"] = random.randrange(places[buffer] - 12)
     return load(**fields)
 
 
@@ -208,10 +217,10 @@ class Bench:
         simulate(whole, *tests, background=[self.reads, self.writes], watch=watch, limit=20_000)
 
 
-@pytest.mark.parametrize(("rows", "cols", "bus", "lanes", "functions"), CONFIGS)
+@pytest.mark.parametrize(("rows", "cols", "bus", "lanes", "functions", "nibbles"), CONFIGS)
 @pytest.mark.parametrize("stall", [0.0, 0.6])
-def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, functions, stall):
-    config = make_config(rows, cols, bus, lanes, functions)
+def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, functions, nibbles, stall):
+    config = make_config(rows, cols, bus, lanes, functions, nibbles)
     random = Random(rows + bus)
     jobs = [random_job(random, config) for _ in range(25)]
     bench = Bench(config, seed=bus, stall=stall)
@@ -220,7 +229,8 @@ def test_regions_arrive_in_their_buffers(rows, cols, bus, lanes, functions, stal
         apply(config, bench.memory, job, expected)
 
     async def feed(ctx):
-        await stream_put(ctx, bench.dut.load, [payload(job) for job in jobs], stall=stall)
+        fields = [payload(job, config) for job in jobs]
+        await stream_put(ctx, bench.dut.load, fields, stall=stall)
         while bench.done < len(jobs):
             await ctx.tick()
         for _ in range(30):

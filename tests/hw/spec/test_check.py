@@ -67,6 +67,11 @@ def test_every_number_has_a_range():
         ({"gather": 3}, "gather must be between 4 and 65535, not 3"),
         ({"gather": 65536}, "gather must be between 4 and 65535, not 65536"),
         ({"gather": 66}, "gather must be a multiple of the channel block (4), not 66"),
+        ({"nibbles": 2}, "nibbles must be between 0 and 1, not 2"),
+        (
+            {"rows": 3, "cols": 6, "param_depth": 12, "post_lanes": 1, "nibbles": 1},
+            "nibbles needs an even number of rows, not 3",
+        ),
         ({"out_depth": 3}, "out_depth must be between 4 and 65536, not 3"),
         ({"out_depth": 35}, "out_depth must hold a burst and four words (36 words), not 35"),
         (
@@ -90,6 +95,7 @@ def test_a_broken_rule_is_named_with_its_value(changes, message):
         {"bus_bytes": 64, "burst_beats": 64, "out_depth": 1028},
         {"out_depth": 36},
         {"gather": 4},
+        {"nibbles": 1},
         {"gather": 65532},
     ],
 )

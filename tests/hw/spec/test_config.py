@@ -109,13 +109,15 @@ def test_gathering_takes_a_mask_and_differences_of_nine_bits():
 
 def test_an_option_that_is_left_out_is_not_hashed():
     fields = PRESETS["tiny"].to_dict()
-    del fields["name"], fields["winograd"], fields["functions"], fields["gather"]
+    for option in ("name", "winograd", "functions", "gather", "nibbles"):
+        del fields[option]
     text = json.dumps(fields, sort_keys=True)
     digest = hashlib.sha256(text.encode()).digest()[:8]
     assert PRESETS["tiny"].fingerprint == int.from_bytes(digest, "little")
     assert config(winograd=4, acc_depth=144).fingerprint != config(acc_depth=144).fingerprint
     assert config(functions=1).fingerprint != config().fingerprint
     assert config(gather=64).fingerprint != config().fingerprint
+    assert config(nibbles=1).fingerprint != config().fingerprint
 
 
 def test_the_memories_of_winograd_hold_two_chunks_and_two_strips():

@@ -22,7 +22,9 @@ from systolith_hw.spec.isa import (
 from systolith_hw.spec.presets import PRESETS
 
 SMALL = PRESETS["tiny"]
-WITH_ALL = replace(SMALL, addr_width=48, acc_depth=144, winograd=4, functions=1, gather=64)
+WITH_ALL = replace(
+    SMALL, addr_width=48, acc_depth=144, winograd=4, functions=1, gather=64, nibbles=1
+)
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 

@@ -136,6 +136,16 @@ def test_instructions_that_gather_have_rules_of_their_own(opcode, fields, text):
     assert (rule.text if rule else None) == text
 
 
+@pytest.mark.parametrize("buffer", Buffer)
+def test_nibbles_are_those_of_weights(buffer):
+    config = small_config(functions=1, nibbles=1)
+    rule = broken_rule(Instruction(Opcode.LOAD, {"buffer": buffer, "nibbles": 1}), config)
+    assert (rule.text if rule else None) == (
+        None if buffer is Buffer.WEIGHT else "nibbles takes weights"
+    )
+    assert broken_rule(Instruction(Opcode.LOAD, {"buffer": buffer}), config) is None
+
+
 @pytest.mark.parametrize("most", [6, 28])
 def test_the_patches_of_a_tile_are_the_product_of_its_counts(most):
     config = small_config(4, 4, acc_depth=36 * most, winograd=most)

@@ -41,10 +41,13 @@ def result(layer, device):
 
 
 @pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize(("rows", "cols"), SHAPES)
-def test_a_gathered_layer_is_the_plain_layer(rows, cols, density):
+@pytest.mark.parametrize(
+    ("rows", "cols", "nibbles"),
+    [*((*shape, 0) for shape in SHAPES), (4, 4, 1), (4, 8, 1), (12, 12, 1), (2, 6, 1), (16, 4, 1)],
+)
+def test_a_gathered_layer_is_the_plain_layer(rows, cols, nibbles, density):
     rng = random.Random(f"{rows}x{cols} {density}")
-    config = small_config(rows, cols, gather=64 * min(rows, cols))
+    config = small_config(rows, cols, gather=64 * min(rows, cols), nibbles=nibbles)
     kinds = set()
     for _ in range(12):
         layer = random_layer(rng, config, density)

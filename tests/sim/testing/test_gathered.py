@@ -11,17 +11,22 @@ from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.gathered import random_layer
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(4, 4), (4, 8), (8, 4), (3, 6)])
-def test_a_random_layer_fits_its_configuration(rows, cols):
+@pytest.mark.parametrize(
+    ("rows", "cols", "nibbles"),
+    [(4, 4, 0), (4, 8, 0), (8, 4, 0), (3, 6, 0), (4, 4, 1), (6, 2, 1)],
+)
+def test_a_random_layer_fits_its_configuration(rows, cols, nibbles):
     rng = random.Random(rows * cols)
-    config = small_config(rows, cols, gather=64 * min(rows, cols))
+    config = small_config(rows, cols, gather=64 * min(rows, cols), nibbles=nibbles)
     for _ in range(50):
         layer = random_layer(rng, config)
         assert layer.inputs.size % config.block == 0
         assert 0 < layer.inputs.size <= config.gather
         assert len(layer.weight) == sum(blocks for _, blocks in layer.slices) * cols
         assert layer.act_dest + -(-layer.inputs.size // rows) <= config.act_depth
-        assert layer.weight_dest + layer.units * rows * layer.blocks <= config.weight_depth
+        ring = layer.units * rows * layer.held(layer.blocks)
+        assert layer.weight_dest + ring <= config.weight_depth
+        assert not layer.nibbles or (-8 <= layer.weight.min() and layer.weight.max() <= 7)
         differences = layer.inputs.astype(int) - layer.zero
         assert (-128, 0)[layer.unsigned] <= differences.min()
         assert differences.max() <= (127, 255)[layer.unsigned]
