@@ -46,7 +46,7 @@ MORE = os.environ.get("SYSTOLITH_MUTANTS")
 LAYERS = 6
 
 CONFIGS = [
-    small_config(8, 4, bus_bytes=8, act_depth=512, param_depth=32),
+    small_config(8, 4, bus_bytes=8, act_depth=512, param_depth=32, nibbles=1),
     small_config(4, 8, bus_bytes=16, act_depth=512, post_lanes=2, outstanding_reads=2, functions=1),
     small_config(4, 2, name="gathers", bus_bytes=8, act_depth=512, param_depth=32, gather=400),
 ]

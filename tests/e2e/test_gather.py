@@ -11,6 +11,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.random_gather import random_dense_qgraph, random_gather_config
 from systolith_host.lab.random_networks import random_config, random_input, run_program
+from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.rtl.simulate import simulate
@@ -33,11 +34,17 @@ def convs_with(program, field):
 
 
 def draw(rng, field, configs, batches=(1,)):
-    """Return a random layer that has CONVs with a field, its program and its images."""
+    """Return a random layer that has CONVs with a field, its program and its images.
+
+    Where the configuration has them it has weights of 4 bits.
+    """
     for _ in range(200):
         qgraph, batch = random_dense_qgraph(rng), rng.choice(batches)
+        config = configs(rng)
+        if config.nibbles:
+            qgraph = narrow_weights(rng, qgraph, 1)
         try:
-            program = compile_network(qgraph, configs(rng), batch, density=0.01)
+            program = compile_network(qgraph, config, batch, density=0.01)
         except ShortageError:
             continue
         short = sum(one.predicted_cycles for one in program.layers) < 8000
@@ -74,7 +81,7 @@ def check(rng, qgraph, program, images, simulator, folder):
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(3))
 def test_icarus_gathers_on_random_configurations(number, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
     print(f"SYSTOLITH_SEED={seed}")
@@ -85,6 +92,7 @@ def test_icarus_gathers_on_random_configurations(number, tmp_path):
             small_config(4, 4, gather=512, act_depth=1024, weight_depth=300, param_depth=64),
             acc_depth=150,
             winograd=4,
+            nibbles=number - 1,
         )
         configs = lambda _: fixed  # noqa: E731
     check(rng, *draw(rng, "gather", configs), "icarus", tmp_path)

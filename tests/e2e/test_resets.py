@@ -14,6 +14,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw import accelerator
@@ -62,7 +63,7 @@ TALL = AcceleratorConfig(
 )
 NARROW = {"rows": 2, "cols": 6, "bus_bytes": 4, "param_depth": 24, "out_depth": 40}
 WIDE = replace(TALL, name="wide", functions=0, **NARROW)
-GATHERS = replace(TALL, name="gathers", gather=300, weight_depth=96, param_depth=16)
+GATHERS = replace(TALL, name="gathers", gather=300, weight_depth=96, param_depth=16, nibbles=1)
 CONFIGS = {config.name: config for config in (TALL, WIDE, GATHERS)}
 
 
@@ -75,6 +76,8 @@ def random_programs(rng: random.Random, config: AcceleratorConfig):
             qgraph = random_dense_qgraph(rng)
         else:
             qgraph = random_qgraph(rng, functions=bool(config.functions))
+        if config.nibbles:
+            qgraph = narrow_weights(rng, qgraph)
         batch = 1 if gathers else rng.randint(1, 2)
         try:
             program = compile_network(qgraph, config, batch, density=0.01)

@@ -10,6 +10,7 @@ from systolith_host.compiler.emit import emit_layer
 from systolith_host.compiler.gathered import choose_gathering, pack_gathered
 from systolith_host.compiler.lower.lower import arranged, lower
 from systolith_host.compiler.lower.operation import Operation
+from systolith_host.compiler.lower.pack import pack_nibbles
 from systolith_host.compiler.schedule.gather import instructions_of
 from systolith_host.compiler.schedule.order import NoRoomError
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
@@ -112,7 +113,7 @@ def _compile(
     data: list[tuple[int, np.ndarray]] = []
     parts: list[tuple[int, int, int]] = []
     for operation in operations:
-        weights = operation.weights.reshape(-1).view(np.uint8)
+        weights = _stored_weights(operation, config)
         params = operation.params.reshape(-1)
         share = density_of(density, operation.name)
         gathering = choose_gathering(operation, config, batch, memory, share)
@@ -181,6 +182,12 @@ def _compile(
         host=_host_steps(qgraph, operations),
     )
     return program, tuple(schedules)
+
+
+def _stored_weights(operation: Operation, config: AcceleratorConfig) -> np.ndarray:
+    """Return weights as the dense path has them in memory, uint8 of one dimension."""
+    words = operation.weights.reshape(-1, config.cols)
+    return (pack_nibbles(words) if operation.nibbles else words.view(np.uint8)).reshape(-1)
 
 
 def _host_steps(qgraph: QGraph, operations: Sequence[Operation]) -> tuple[HostStep, ...]:

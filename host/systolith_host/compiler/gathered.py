@@ -3,7 +3,13 @@
 import numpy as np
 
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.schedule.gather import gather_schedule, param_slots, slices_of
+from systolith_host.compiler.lower.pack import pack_nibbles
+from systolith_host.compiler.schedule.gather import (
+    gather_schedule,
+    held,
+    param_slots,
+    slices_of,
+)
 from systolith_host.compiler.schedule.order import write_rate
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule
 from systolith_host.compiler.schedule.tile import schedule_candidates
@@ -50,7 +56,8 @@ def pack_gathered(
     """Return weights and parameters of an operation that gathers, uint8 of one dimension.
 
     For each slice, for each byte of the input in the order of memory: the weights of the slice's
-    blocks of output channels. The bias is the network's: no zero point is multiplied.
+    blocks of output channels; if they are nibbles of an odd number of blocks, one of zeros behind
+    them. The bias is the network's: no zero point is multiplied.
     """
     rows, cols, block = config.rows, config.cols, config.block
     groups, blocks, *taps, _, _ = operation.weights.shape
@@ -59,18 +66,19 @@ def pack_gathered(
     split = operation.weights.reshape(groups, blocks, *taps, rows // block, block, cols)
     by_input = split.transpose(1, 4, 2, 3, 5, 0, 6).reshape(-1, *taps, block, groups, cols)
     by_input = by_input[:sources].reshape(-1, groups, cols)
-    weights = np.concatenate(
-        [
-            by_input[:, first : first + count].reshape(-1)
-            for first, count in slices_of(operation, schedule, config)
-        ]
-    )
+    parts = []
+    for first, count in slices_of(operation, schedule, config):
+        part = by_input[:, first : first + count]
+        if operation.nibbles:
+            part = np.pad(part, ((0, 0), (0, held(operation, count) - count), (0, 0)))
+            part = pack_nibbles(part)
+        parts.append(part.reshape(-1).view(np.uint8))
     params = operation.params.copy()
     bias = params.reshape(-1, PARAM_BYTES)[:, :4].copy().view("<i4").reshape(-1)
     sums = operation.weights.sum(axis=tuple(range(1, 5)), dtype=np.int64).reshape(-1)
     whole = (bias + operation.pad_value * sums).astype(np.int64) & 0xFFFFFFFF
     params.reshape(-1, PARAM_BYTES)[:, :4] = whole.astype("<u4").view(np.uint8).reshape(-1, 4)
-    return weights.view(np.uint8), params.reshape(-1)
+    return np.concatenate(parts), params.reshape(-1)
 
 
 def emit_gathered(
@@ -103,13 +111,14 @@ def emit_gathered(
     loads, weights = len(made), addresses.weights
     single = dict.fromkeys(("x_count", "y_count", "n_count", "r_count", "c_count"), 1)
     for number, (first, count) in enumerate(slices_of(operation, schedule, config)):
-        run_bytes = count * config.cols
+        in_unit = held(operation, count)
+        words = in_unit * operation.weight_bits // 8
         blocks = min(count * config.col_groups, target.blocks - first * config.col_groups)
         entries = number % slots * schedule.pixels * config.cols
         loads += 2
         conv = {
             **single,
-            "s_count": count,
+            "s_count": in_unit,
             "c_step": 1,
             "bank": number % 2,
             "clear": 1,
@@ -138,10 +147,11 @@ def emit_gathered(
             _load(
                 Buffer.WEIGHT,
                 weights,
-                count,
+                words,
                 runs=source.data_bytes,
-                run_pitch=run_bytes,
+                run_pitch=words * config.cols,
                 gather=1,
+                nibbles=int(operation.nibbles),
                 units=schedule.units,
                 after_computed=number,
             ),
@@ -149,13 +159,13 @@ def emit_gathered(
             _load(
                 Buffer.PARAM,
                 addresses.params + first * config.cols * PARAM_BYTES,
-                run_bytes,
+                count * config.cols,
                 dest=entries,
                 after_drained=max(0, number - slots + 1),
             ),
             Instruction(Opcode.STORE, store),
         ]
-        weights += source.data_bytes * run_bytes
+        weights += source.data_bytes * words * config.cols
     return made
 
 

@@ -255,7 +255,7 @@ def explain_layer(
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
     left_out = inactive_weights(program, part, {}, density)
-    compulsory = operation.compulsory_bytes(batch) - left_out
+    compulsory = operation.compulsory_bytes(batch) - left_out * operation.weight_bits // 8
     bound = cycle_bound(batch * operation.products(config) - left_out, compulsory, config, rate)
     return Explanation(
         layer=operation.name,
@@ -350,7 +350,7 @@ def _ring_buffers(
     """Yield the use of buffers by a layer that gathers its weights, without an inactive input."""
     inputs = -(-addresses.sources[0].data_bytes // config.rows) * config.rows
     yield BufferUse("activations", inputs, inputs, config.act_bytes, 0, True)
-    unit = config.rows * schedule.pixels * config.cols
+    unit = config.rows * schedule.pixels * config.cols  # nibbles are bytes there, too
     yield BufferUse("weights", unit, unit, config.weight_bytes, schedule.units - 1, False)
     slots = param_slots(operation, schedule, config)
     piece = schedule.pixels * config.cols * PARAM_BYTES

@@ -10,6 +10,7 @@ from systolith_host.flow.report import HostReport, LayerReport, Report
 from systolith_host.least import cycle_bound
 from systolith_host.program.active import Density, inactive_weights
 from systolith_host.program.host import HostStep
+from systolith_host.program.instructions import weight_bits
 from systolith_host.program.program import Place, Program
 from systolith_host.runtime.backend import Facts
 from systolith_host.runtime.jobs import Outcome, Ran
@@ -75,7 +76,7 @@ def make_report(
             mismatches = _mismatches(output, golden[layer.output])
         # The weights of inactive inputs are neither needed nor read.
         left_out = inactive_weights(program, layer, golden or {}, density)
-        compulsory = layer.compulsory_bytes - left_out
+        compulsory = layer.compulsory_bytes - left_out * weight_bits(program, layer) // 8
         rows.append(
             LayerReport(
                 name=layer.name,

@@ -17,6 +17,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig
@@ -150,6 +151,8 @@ def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> 
             qgraph = random_dense_qgraph(rng)
         else:
             qgraph = random_qgraph(rng, functions=bool(config.functions))
+        if config.nibbles:
+            qgraph = narrow_weights(rng, qgraph)
         batch = 1 if gathers else rng.choice([1, 1, 2])
         try:
             program = compile_network(qgraph, config, batch, density=0.01)

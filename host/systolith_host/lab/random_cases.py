@@ -9,6 +9,7 @@ from systolith_host.cost.confirm import Case, compare
 from systolith_host.errors import SystolithError
 from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.lab.random_winograd import random_tilings, random_winograd_case
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
@@ -203,6 +204,52 @@ CONFIGS = (
         gather=1024,
         **{**_SMALL, "acc_depth": 200, "acc_width": 30},
     ),
+    # A word of nibbles leaves the bus idle: it brings two of them, and a half, in a beat.
+    AcceleratorConfig(
+        name="12x6-nibbles",
+        rows=12,
+        cols=6,
+        weight_depth=400,
+        post_lanes=2,
+        bus_bytes=16,
+        burst_beats=16,
+        outstanding_reads=4,
+        outstanding_writes=2,
+        queue_depth=4,
+        nibbles=1,
+        **{**_SMALL, "param_depth": 36},
+    ),
+    # Kernels of 4 bits are transformed like others.
+    AcceleratorConfig(
+        name="4x8-patches-nibbles",
+        rows=4,
+        cols=8,
+        weight_depth=120,
+        post_lanes=4,
+        bus_bytes=4,
+        burst_beats=8,
+        outstanding_reads=2,
+        outstanding_writes=1,
+        queue_depth=2,
+        winograd=5,
+        nibbles=1,
+        **{**_SMALL, "acc_depth": 200, "acc_width": 30},
+    ),
+    AcceleratorConfig(
+        name="4x8-gathers-nibbles",
+        rows=4,
+        cols=8,
+        weight_depth=130,
+        post_lanes=4,
+        bus_bytes=8,
+        burst_beats=16,
+        outstanding_reads=4,
+        outstanding_writes=2,
+        queue_depth=4,
+        gather=640,
+        nibbles=1,
+        **_SMALL,
+    ),
 )
 """Few, because each needs a simulator; they differ in everything that timing depends on."""
 
@@ -251,6 +298,8 @@ def random_cases(
             qgraph = random_qgraph(rng, functions=bool(config.functions))
             batch = rng.choice([1, 1, 2, 3])
             images = random_input(rng, qgraph, batch)
+        if config.nibbles:
+            qgraph = narrow_weights(rng, qgraph)
         memory = random_memory(rng, config.bus_bytes, turnarounds)
         try:
             with random_tilings(rng, winograd=0.8):

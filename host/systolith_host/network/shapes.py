@@ -10,9 +10,10 @@ __all__ = ["timing_network"]
 
 
 def timing_network(graph: Graph) -> QGraph:
-    """Return an integer network of a graph's shapes whose weights are all 0.
+    """Return an integer network of a graph's shapes whose weights are 0 but for one of each layer.
 
-    Cycles and bytes do not depend on values, so it takes as long as the quantised network.
+    That one has all its bits. Cycles and bytes depend on no other value, so the network takes as
+    long as the quantised one.
 
     Raises
     ------
@@ -62,10 +63,12 @@ def _tensor(graph: Graph, name: str) -> QTensor:
 
 def _conv(names, kind, shape, numbers) -> QConv:
     outputs = shape[0]
+    weight = np.zeros(shape, np.int8)
+    weight.flat[0] = 127
     return QConv(
         *names,
         kind=kind,
-        weight=np.zeros(shape, np.int8),
+        weight=weight,
         bias=np.zeros(outputs, np.int32),
         multiplier=np.ones(outputs, np.int64),
         shift=np.full(outputs, 8),

@@ -2,9 +2,9 @@
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode, decode
+from systolith_hw.spec.isa import INSTRUCTION_BYTES, NIBBLE_BITS, Instruction, Opcode, decode
 
-__all__ = ["kind_of_convs", "layer_instructions"]
+__all__ = ["kind_of_convs", "layer_instructions", "weight_bits"]
 
 
 def layer_instructions(program: Program, layer: LayerProgram) -> list[Instruction]:
@@ -34,3 +34,12 @@ def kind_of_convs(program: Program, layer: LayerProgram) -> str:
             if one.opcode == Opcode.CONV and one[kind]:
                 return kind
     return "direct"
+
+
+def weight_bits(program: Program, layer: LayerProgram) -> int:
+    """Return the bits of a weight of a layer in memory: 8 or 4."""
+    if program.config.nibbles and any(
+        one.opcode == Opcode.LOAD and one["nibbles"] for one in layer_instructions(program, layer)
+    ):
+        return NIBBLE_BITS
+    return 8

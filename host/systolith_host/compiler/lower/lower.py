@@ -37,6 +37,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     Zero points of inputs are folded into biases. Weights and parameters are packed as the array
     takes them. A pool joins the convolution before it where that is possible. Concatenations and
     slices are operations only if :func:`arranged` has them copied. The host's parts are none.
+    Weights of 4 bits are nibbles in memory wherever the accelerator takes them apart.
 
     Raises
     ------
@@ -80,6 +81,8 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
             operations.append(_lower_conv(qgraph, config, layer, pool, packed, values))
     for operation in operations:
         _check_fields(operation)
+    if config.nibbles:
+        operations = [replace(one, nibbles=one.fits_nibbles) for one in operations]
     return operations
 
 

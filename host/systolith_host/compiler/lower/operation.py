@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import NIBBLE_BITS
 from systolith_hw.spec.winograd import KERNEL, MACS_PER_PRODUCT
 
 __all__ = ["LARGEST_SIDE", "LARGEST_TAPS", "Operation"]
@@ -59,6 +60,8 @@ class Operation:
         Of the output, or of the values before the function, as int8 in the accelerator.
     differences : (int, int)
         Least and largest value of the first input less its zero point.
+    nibbles : bool
+        All weights are -8 to 7, and two of them share a byte of memory.
     table : ndarray of int8, shape (256,), optional
         The function's results for the values from -128 on, as they are in the accelerator.
     weights : ndarray of int8, shape (weight groups, passes, vertical, horizontal, rows, cols)
@@ -103,6 +106,7 @@ class Operation:
     activations: int
     weight_elements: int
     differences: tuple[int, int] = (-255, 255)
+    nibbles: bool = False
     table: np.ndarray | None = None
 
     def compulsory_bytes(self, batch: int = 1) -> int:
@@ -111,7 +115,18 @@ class Operation:
         No order of the work moves less; whole blocks, words and bursts, halos, parameters and
         instructions come on top.
         """
-        return batch * self.activations + self.weight_elements
+        return batch * self.activations + -(-self.weight_elements * self.weight_bits // 8)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight in memory."""
+        return NIBBLE_BITS if self.nibbles else 8
+
+    @property
+    def fits_nibbles(self) -> bool:
+        """Whether each weight fits a nibble."""
+        least, most = -(1 << (NIBBLE_BITS - 1)), (1 << (NIBBLE_BITS - 1)) - 1
+        return bool(least <= self.weights.min() and self.weights.max() <= most)
 
     def products(self, config: AcceleratorConfig) -> int:
         """Return the fewest multiplications of an image: one a MAC, or a quarter with Winograd."""

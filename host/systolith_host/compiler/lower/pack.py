@@ -16,6 +16,7 @@ __all__ = [
     "overflow",
     "pack_blocks",
     "pack_groups",
+    "pack_nibbles",
     "pack_taps",
 ]
 
@@ -147,3 +148,19 @@ def pack_groups(
         dense[block, first : first + inputs, ..., column] = weight[output]
     dense = dense.reshape(len(reach), reached, rows, *kernel, cols)
     return np.ascontiguousarray(dense.transpose(0, 1, 3, 4, 2, 5)), reach
+
+
+def pack_nibbles(words: np.ndarray) -> np.ndarray:
+    """Return words of weights, int8 of -8 to 7, two by two in words of memory.
+
+    Parameters
+    ----------
+    words : ndarray of int8, shape (..., words, cols)
+        An even number of words.
+
+    Returns
+    -------
+    ndarray of uint8, shape (..., words / 2, cols)
+        The first word of each two in the low nibbles.
+    """
+    return (words[..., ::2, :] & 15 | words[..., 1::2, :] << 4).view(np.uint8)

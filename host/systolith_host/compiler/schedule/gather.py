@@ -17,7 +17,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, TABLE_ENTRIES
 from systolith_hw.spec.memory import Memory
 
-__all__ = ["gather_schedule", "instructions_of", "param_slots", "slices_of"]
+__all__ = ["gather_schedule", "held", "instructions_of", "param_slots", "slices_of"]
 
 MOST_UNITS = 15
 """Units of a ring: the field has four bits."""
@@ -59,12 +59,20 @@ def gather_schedule(
     blocks = Shape.of(operation, config).out_blocks
     room = config.weight_depth // config.rows
     most = min(room, config.acc_depth, config.param_depth // config.cols)
-    most = min(most, MOST_BLOCKS // config.col_groups)
+    most = held(operation, min(most, MOST_BLOCKS // config.col_groups) - operation.nibbles)
+    if most < 1:
+        return None
     sizes = {-(-blocks // count) for count in range(-(-blocks // most), blocks + 1)}
+    sizes = {held(operation, size) for size in sizes}
     found = [_rate(operation, config, memory, density, size, room // size) for size in sizes]
     best = min(one.estimate for one in found)
     # Long runs suit a memory with open rows, and few slices need few instructions.
     return max((one for one in found if one.estimate <= NEAR * best), key=lambda one: one.pixels)
+
+
+def held(operation: Operation, blocks: int) -> int:
+    """Return the blocks of a unit of a slice of `blocks` blocks: nibbles come two by two."""
+    return blocks + blocks % 2 if operation.nibbles else blocks
 
 
 def slices_of(
@@ -114,8 +122,9 @@ def _rate(
     # A scan takes a cycle for each active byte, and one for a word without any.
     scan = max(inputs / read_rate(config, memory), active + (1 - density) * inputs / config.block)
     cycles, compute = START + latency + scan, 0
-    for _, blocks in split(shape.out_blocks, size):
-        run_bytes = blocks * config.cols
+    for _, drained in split(shape.out_blocks, size):
+        blocks = held(operation, drained)
+        run_bytes = blocks * config.cols * operation.weight_bits // 8
         beats = -(-run_bytes // config.bus_bytes)
         burst = min(run_bytes, config.burst_bytes)
         waits = memory.latency + min(beats, config.burst_beats) + BURST
@@ -126,7 +135,7 @@ def _rate(
         cycles += latency + load + (groups - 1) * each + work
         compute += groups * work
         read += active * beats * config.bus_bytes
-        cycles += blocks * config.cols * PARAM_BYTES / rate / 2
+        cycles += drained * config.cols * PARAM_BYTES / rate / 2
     # The last slice alone is drained when nothing else is left to do.
     drain = size * config.cols / config.post_lanes + PIPELINE + config.rows + config.cols
     cycles += drain + write / write_rate(config, memory) / max(1, shape.out_blocks // size)

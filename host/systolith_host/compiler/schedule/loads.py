@@ -30,7 +30,10 @@ def load_fields(work: Work, item: int) -> list[dict[str, int]]:
     tile, *_, number = tables.steps[first].tolist()
     chunk = work.chunks.chunks[number]
     if item >= tables.bounds[Buffer.WEIGHT, 0]:
-        return [_linear(Buffer.WEIGHT, addresses.weights + _weight_start(work, tile, chunk), words)]
+        start = addresses.weights + _weight_start(work, tile, chunk)
+        if not work.operation.nibbles:
+            return [_linear(Buffer.WEIGHT, start, words)]
+        return [{**_linear(Buffer.WEIGHT, start, words // 2), "nibbles": 1}]
     return _activations(work, tile, chunk)
 
 
@@ -42,7 +45,8 @@ def _weight_start(work: Work, tile: int, chunk: Chunk) -> int:
     """Return where a chunk's weights are among those of the operation, in bytes."""
     group = int(work.chunks.blocks[work.tables.stores[tile, BLOCK], 3])
     pass_bytes = work.config.rows * work.config.cols
-    return group * work.operation.weights[0].size + chunk.weight_pass * pass_bytes
+    start = group * work.operation.weights[0].size + chunk.weight_pass * pass_bytes
+    return start * work.operation.weight_bits // 8
 
 
 def _activations(work: Work, tile: int, chunk: Chunk) -> list[dict[str, int]]:

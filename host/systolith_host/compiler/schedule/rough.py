@@ -122,13 +122,14 @@ class RoughModel:
         )
         stacks = -(-self.shape.out_blocks // stack) if group else 1
         act = self.batch * words * self.groups * stacks
-        read = loads * config.cols + act * config.block + self._param_bytes(tiles)
+        read = self._weight_bytes(loads) + act * config.block + self._param_bytes(tiles)
         read_cycles = max(loads + act, read / self.read_rate)
         write = self.batch * self.shape.target_blocks * config.block
         chunks = -(-words // chunk) * self.shape.out_blocks * tiles
         fetch = 2 * INSTRUCTION_BYTES * chunks
         held = min(group * self.taps, words) if group else words
-        startup = chunk * config.rows * max(1, config.cols / self.rate) + held * images
+        first = self._weight_bytes(chunk * config.rows) / self.rate
+        startup = max(chunk * config.rows, first) + held * images
         stall = tiles * words * images if 2 * held * images > config.act_depth else 0
         # Few pieces cannot hide the memory's latency behind each other.
         stall += chunks * self.latency * (4 / parts if parts < 4 else 0)
@@ -200,7 +201,7 @@ class RoughModel:
         else:
             weights = passes * config.rows * repeats
         param = self._param_bytes(regions)
-        read = act_read + weights * config.cols + param
+        read = act_read + self._weight_bytes(weights) + param
         write = self.batch * height * width * shape.target_blocks * config.block
         steps = tiles * shape.out_blocks * (chunks if cut.chunk_blocks else 0)
         steps = steps * self.sweeps // self.sources
@@ -212,14 +213,15 @@ class RoughModel:
         fetch = INSTRUCTION_BYTES * (steps + loads + tiles * shape.out_blocks)
         load_cycles = max(act_held + weights + param // 8, read / self.read_rate)
         total = self._transfer(read + fetch, write)
-        first = (act_words * config.block * self.groups + weight_chunk * config.cols) / self.rate
+        first = act_words * config.block * self.groups + self._weight_bytes(weight_chunk)
+        first /= self.rate
         startup = max(first, act_words * self.groups + weight_chunk) + self.latency
         if self.winograd:
             startup += costs.pixels + PATCH_LEAD
         tail = (drain + write / self.write_rate) / max(tiles * shape.out_blocks, 1)
         stall = self._stalls(cut, chunks, act_slots, act_held, regions, times, compute)
         if weight_slots < 2 and cut.weights != "layer":
-            stall += max(weights, weights * config.cols / self.rate) + steps * self.latency
+            stall += max(weights, self._weight_bytes(weights) / self.rate) + steps * self.latency
         cycles = max(compute, load_cycles, total, drain) + startup + tail + stall
         return LayerSchedule(
             name=operation.name,
@@ -275,6 +277,10 @@ class RoughModel:
         """Return the sums along an axis of a tile of `count` outputs, or the patches."""
         sums = self.operation.sums(axis, count)
         return patches(sums) if self.winograd else sums
+
+    def _weight_bytes(self, words: int) -> int:
+        """Return the bytes that so many words of weights take in memory."""
+        return words * self.config.cols * self.operation.weight_bits // 8
 
     def _transfer(self, read: float, write: float) -> float:
         """Return the cycles in which the memory moves so many bytes."""

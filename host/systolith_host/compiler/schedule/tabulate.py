@@ -72,14 +72,14 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
         Channel blocks, and bytes of a row.
     settings : tuple
         (resident, lifetime of weights: 0 the layer, 1 an input tile, 2 a CONV; words of a pass,
-        bytes of a weight word, bytes of a memory word, lanes, bytes of a pixel, numbers of
+        bits of a weight word in memory, bytes of a memory word, lanes, bytes of a pixel, numbers of
         activations, of weights, of weights that are alike, pixels are images, pixels are
         patches, cycles of the drain for a word or a patch, cycles of the shortest pass, blocks of
         output channels that share a bank)
     params : (entries, entries loaded at once, whether they stay, columns, bytes of an entry)
     """
     (
-        resident, lifetime, pass_words, word_bytes, block, lanes, pixel_bytes, act_keys,
+        resident, lifetime, pass_words, word_bits, block, lanes, pixel_bytes, act_keys,
         weight_keys, weight_groups, linear, winograd, reads, least_pass, stack,
     ) = settings  # fmt: skip
     entries, share, params_stay, out_channels, entry_bytes = params
@@ -144,7 +144,8 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                                     bounds[1, 1] += 1
                                     weight_items[weight_key] = weight
                                     weight_until[weight_key] = mark
-                                    items[weight, :LAST] = (words, words * word_bytes, 1, 1, step)
+                                    size = words * word_bits // 8
+                                    items[weight, :LAST] = (words, size, 1, 1, step)
                                 items[act, LAST] = items[weight, LAST] = step
                                 steps[step] = (here, act, weight, cycles, opens, chunk)
                                 step += 1

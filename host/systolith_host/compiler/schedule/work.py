@@ -146,7 +146,7 @@ def make_work(
         schedule.resident,
         _LIFETIMES[schedule.weights],
         config.rows,
-        config.cols,
+        config.cols * operation.weight_bits,
         config.block,
         1 if packed else config.row_groups,
         operation.pixel_bytes or config.block,
