@@ -15,6 +15,7 @@ from systolith_host.cli.options import (
     TurnaroundOption,
 )
 from systolith_host.cli.output import save, show
+from systolith_host.energy.table import TABLES, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
 from systolith_host.extras import need
@@ -38,6 +39,13 @@ def report(
         float,
         typer.Option(min=0.001, max=1e5, metavar="MHZ", help="Clock for the frames per second."),
     ] = 150.0,
+    energy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"Table of pJ per access: {', '.join(TABLES)} or a TOML file.",
+        ),
+    ] = TABLES[0],
     measured: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Report of `systolith run --device rtl --json`."),
@@ -80,8 +88,8 @@ def report(
 ) -> None:
     """Write one HTML page on the costs of a network; it works offline.
 
-    It shows the roofline, stalls, bandwidth curves, tilings and their changes, a timeline and the
-    buffers of one layer, and the Pareto front of a sweep.
+    It shows the roofline, stalls, energies, bandwidth curves, tilings and their changes, a
+    timeline and the buffers of one layer, and the Pareto front of a sweep.
     """
     need("report", "report", "plotly", "numba")
     if pictures is not None:
@@ -104,6 +112,7 @@ def report(
         measured=measured,
         sweep=sweep,
         clock_mhz=clock,
+        energy=load_table(energy),
     )
     for path in (out, trace):
         if path is not None and not path.absolute().parent.is_dir():

@@ -1,10 +1,11 @@
 """All that a report shows, gathered stage by stage; nothing is drawn here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from systolith_host.compiler import compile_network
+from systolith_host.energy.table import TABLES, EnergyTable, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
@@ -41,6 +42,8 @@ class PageOptions:
     measured, sweep : Path, optional
         Files of `systolith run --json` and `systolith explore`.
     clock_mhz : float
+    energy : EnergyTable
+        Of each layer's energy; the one that comes with Systolith unless given.
     """
 
     studies: Sequence[str] = ()
@@ -50,6 +53,7 @@ class PageOptions:
     measured: Path | None = None
     sweep: Path | None = None
     clock_mhz: float = 150.0
+    energy: EnergyTable = field(default_factory=lambda: load_table(TABLES[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,7 @@ class PageData:
 
     subject: Subject
     clock_mhz: float
+    energy: EnergyTable
     points: tuple[LayerPoint, ...]
     measured: Measured | None
     curves: Curves
@@ -93,7 +98,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         progress=log.update,
     )
     log.stage("replaying every cycle")
-    points = modelled_points(subject, program, log.update)
+    points = modelled_points(subject, program, options.energy, log.update)
     log.stage("scheduling for each bandwidth")
     curves = bandwidth_curves(subject, options.bandwidths, log.update)
     log.stage("trying tilings")
@@ -108,6 +113,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
     return PageData(
         subject=subject,
         clock_mhz=options.clock_mhz,
+        energy=options.energy,
         points=points,
         measured=measured,
         curves=curves,

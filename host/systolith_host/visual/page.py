@@ -10,7 +10,9 @@ from plotly.offline import get_plotlyjs
 
 from systolith_host.escape import slug
 from systolith_host.visual.assemble import PageData
+from systolith_host.visual.energy import energy_text
 from systolith_host.visual.figures.curves import bandwidth
+from systolith_host.visual.figures.energy import energy
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.figures.roofline import roofline
 from systolith_host.visual.figures.stalls import stalls
@@ -93,6 +95,13 @@ def sections(data: PageData) -> list[Section]:
             "Where the cycles go",
             stalls_text(data),
             [Picture("stalls", stalls(data.points))],
+        ),
+        Section(
+            "energy",
+            "Energy",
+            "Energy: what takes it in each layer",
+            energy_text(data),
+            [Picture("energy", energy(data.points))],
         ),
         Section(
             "bandwidth",

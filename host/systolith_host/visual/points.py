@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from systolith_host.cost.replay import replay_layer
+from systolith_host.cost.replay import LayerPerformance, replay_layer
+from systolith_host.energy.energy import Energy, energy_of
+from systolith_host.energy.table import EnergyTable
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
 from systolith_host.program.program import Program
@@ -35,6 +37,8 @@ class LayerPoint:
         Cycles of the array in each of its states; they add up to `cycles`.
     buffer_words : mapping of str to int
         High-water marks; empty if measured.
+    energy : Energy, optional
+        None if measured.
     """
 
     name: str
@@ -49,6 +53,7 @@ class LayerPoint:
     write_bytes: int
     states: Mapping[str, int]
     buffer_words: Mapping[str, int]
+    energy: Energy | None = None
 
     @property
     def traffic(self) -> int:
@@ -72,7 +77,10 @@ class LayerPoint:
 
 
 def modelled_points(
-    subject: Subject, program: Program, progress: Callable[[str, float, float], None]
+    subject: Subject,
+    program: Program,
+    table: EnergyTable,
+    progress: Callable[[str, float, float], None],
 ) -> tuple[LayerPoint, ...]:
     """Return every layer of a program as the performance model replays it, each on its own."""
     total = sum(layer.predicted_cycles for layer in program.layers)
@@ -96,9 +104,14 @@ def modelled_points(
                 write_bytes=found.write_bytes,
                 states=found.counters.states["COMPUTE"],
                 buffer_words=found.buffer_words,
+                energy=energy_of(found.accesses, _crossed(found), program.config, table),
             )
         )
     return tuple(points)
+
+
+def _crossed(layer: LayerPerformance) -> int:
+    return layer.counters.bytes_read + layer.counters.bytes_written
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The page's text next to its figures: every number in it comes from the data."""
 
-from collections.abc import Sequence
 from html import escape
 
 from systolith_host.explore.rank import exact_line
@@ -14,6 +13,7 @@ from systolith_host.visual.explain import (
     tile_text,
     weights_text,
 )
+from systolith_host.visual.paragraphs import how_to_read, learn, listed
 from systolith_host.visual.points import LayerPoint, Measured
 from systolith_host.visual.sweep import Sweep
 from systolith_host.visual.tilings import TilingMap, TilingStudy
@@ -31,21 +31,6 @@ __all__ = [
     "stalls_text",
     "timeline_text",
 ]
-
-
-def _learn(text: str) -> str:
-    return f'<p class="learn">{escape(text)}</p>'
-
-
-def _how(text: str) -> str:
-    return f'<p class="how">{escape(text)}</p>'
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names as a list in words."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def introduction(data: PageData) -> str:
@@ -103,7 +88,7 @@ def roofline_text(data: PageData) -> str:
     text = f"{len(points) - len(below)} of {len(points)} layers are limited by the array"
     if below:
         text += (
-            f", {_listed(below)} by the memory: they do fewer than {ridge:.3g} "
+            f", {listed(below)} by the memory: they do fewer than {ridge:.3g} "
             "multiply-accumulates for each byte that they move, so no larger array would help them"
         )
     text += (
@@ -117,8 +102,8 @@ def roofline_text(data: PageData) -> str:
     )
     if len(points) < len(data.points):
         others = [point.name for point in data.points if not point.macs]
-        how += f" Not shown, for they multiply nothing: {_listed(others)}."
-    return _learn(text) + _measured_text(data) + _how(how)
+        how += f" Not shown, for they multiply nothing: {listed(others)}."
+    return learn(text) + _measured_text(data) + how_to_read(how)
 
 
 def _measured_text(data: PageData) -> str:
@@ -163,7 +148,7 @@ def stalls_text(data: PageData) -> str:
     }.get(most, most)
     text = (
         f"The array works in {busy / total:.1%} of all cycles. It loses most waiting {waiting}: "
-        f"{causes[most]:,} cycles, {causes[most] / total:.1%}, chiefly in {_listed(names)}."
+        f"{causes[most]:,} cycles, {causes[most] / total:.1%}, chiefly in {listed(names)}."
     )
     if most == "idle":
         text = text.replace("waiting with", "with")
@@ -171,7 +156,7 @@ def stalls_text(data: PageData) -> str:
         "The array is in exactly one state in each cycle, as in the accelerator's own counters. A "
         "fully connected layer waits for weights by nature: it uses each of them once per image."
     )
-    return _learn(text) + _how(how)
+    return learn(text) + how_to_read(how)
 
 
 def bandwidth_text(data: PageData) -> str:
@@ -194,10 +179,10 @@ def bandwidth_text(data: PageData) -> str:
             f"{total.cycles[half] / total.cycles[knee] - 1:.0%} more. "
         )
     if late:
-        text += f"{_listed([layer.name for layer in late])} have their own knee there. "
+        text += f"{listed([layer.name for layer in late])} have their own knee there. "
     if later:
         most = max(layer.knee for layer in later)
-        names = _listed([layer.name for layer in later])
+        names = listed([layer.name for layer in later])
         text += f"Beyond it only {names} gain, up to {curves.bandwidths[most]:g}. "
     if first:
         text += (
@@ -219,12 +204,12 @@ def bandwidth_text(data: PageData) -> str:
         )
     if curves.left_out:
         how += f" Left out: {'; '.join(curves.left_out)}."
-    return _learn(text) + _how(how)
+    return learn(text) + how_to_read(how)
 
 
 def changes_html(data: PageData) -> str:
     """Return a table of the best tilings for each layer, and why they change."""
-    intro = _learn(
+    intro = learn(
         "With little bandwidth a byte costs most; with much, an idle cycle of the array does. "
         "Each sentence below is made of the figures of its layer, the "
         "compiler's estimates: the former tiling was tried at the new bandwidth, too."
@@ -279,7 +264,7 @@ def maps_text(data: PageData) -> str:
         "Sizes that no buffer holds, or that cut the layer unevenly, are left blank. Colours end "
         "where the worst 15 % begin; the pointer tells the figures."
     )
-    return "".join(_learn(f"{part}.") for part in parts) + _how(how)
+    return "".join(learn(f"{part}.") for part in parts) + how_to_read(how)
 
 
 def _compilers(one: TilingMap) -> str:
@@ -321,7 +306,7 @@ def timeline_text(data: PageData) -> str:
         "and the bytes on the bus. Buttons show the start, "
         "the middle, the end or all of it; drag to zoom, double-click to see everything."
     )
-    return _source(data) + _learn(text) + _how(how)
+    return _source(data) + learn(text) + how_to_read(how)
 
 
 def buffers_text(data: PageData) -> str:
@@ -329,7 +314,7 @@ def buffers_text(data: PageData) -> str:
     parts = [f"{one.name} {one.peak / one.capacity:.0%}" for one in data.occupancy]
     tight = max(data.occupancy, key=lambda one: one.peak / one.capacity)
     text = (
-        f"At most in use: {_listed(parts)}. {tight.name} is the tightest "
+        f"At most in use: {listed(parts)}. {tight.name} is the tightest "
         "one: a larger buffer there could change this layer most."
     )
     how = (
@@ -337,7 +322,7 @@ def buffers_text(data: PageData) -> str:
         "has ended, sums from a tile's first CONV until they are drained. Times are those of the "
         "timeline."
     )
-    return _source(data) + _learn(text) + _how(how)
+    return _source(data) + learn(text) + how_to_read(how)
 
 
 def front_text(sweep: Sweep) -> str:
@@ -359,7 +344,7 @@ def front_text(sweep: Sweep) -> str:
     )
     if sweep.failed:
         how += f" {sweep.failed} more points cannot be built or run."
-    return _learn(text) + _how(how)
+    return learn(text) + how_to_read(how)
 
 
 def _cycles(result: Result) -> str:
@@ -371,7 +356,7 @@ def origins(data: PageData) -> str:
     products = "multiply-accumulates"
     if data.subject.config.winograd:
         products += " (a quarter where Winograd's convolution may give them)"
-    text = _how(
+    text = how_to_read(
         "Layers: the performance model replays each layer's finished instructions cycle by cycle "
         "with the gateware's queues and state machines; docs/model-validation.md checks it against "
         "the RTL, and `systolith estimate` prints the same cycles. Curves and tilings, which say "

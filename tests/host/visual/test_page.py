@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from systolith_host.energy.energy import Energy
 from systolith_host.visual.browser import find_browser, look_at
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
@@ -67,6 +68,9 @@ def test_page_says_what_the_figures_are(full):
         for choice in study.choices:
             assert f"{choice.tiling.cycles:,}" in text
             assert f"{choice.tiling.traffic:,}" in text
+    total = Energy.of(point.energy for point in full.points).total
+    assert f"{total.pj / 1e9:,.2f} mJ an image" in text
+    assert full.energy.source in text
     knee = full.curves.bandwidths[full.curves.total.knee]
     assert f"The knee of the whole network is at {knee:g} bytes per cycle" in text
     assert f"{len(full.points)} of {len(full.points)} layers take exactly the modelled" in text

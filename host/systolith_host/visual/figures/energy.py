@@ -1,0 +1,58 @@
+"""The energy of each layer, by what takes it."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from systolith_host.energy.energy import Energy
+from systolith_host.visual.figures.style import COLOURS, axis, finish
+from systolith_host.visual.points import LayerPoint
+
+__all__ = ["energy"]
+
+_UJ = 1e6  # pJ
+
+
+def energy(points: Sequence[LayerPoint]) -> go.Figure:
+    """Draw each layer's energy as a bar of its parts, with the range of the whole.
+
+    Parameters
+    ----------
+    points : sequence of LayerPoint
+        With their energies.
+    """
+    figure = go.Figure()
+    names = [point.title for point in points]
+    spent = [point.energy for point in points if point.energy is not None]
+    for number, part in enumerate(Energy.of(spent).parts):
+        figure.add_bar(
+            y=names,
+            x=[one.parts[part].pj / _UJ for one in spent],
+            orientation="h",
+            name=part,
+            marker={"color": COLOURS[number % len(COLOURS)]},
+            hovertemplate="%{y}: %{x:,.1f} uJ<extra>" + part + "</extra>",
+        )
+    totals = [one.total for one in spent]
+    figure.add_scatter(
+        y=names,
+        x=[total.pj / _UJ for total in totals],
+        mode="markers",
+        name="all, and its range",
+        marker={"color": "#1f2933", "size": 4},
+        error_x={
+            "type": "data",
+            "array": [(total.high - total.pj) / _UJ for total in totals],
+            "arrayminus": [(total.pj - total.low) / _UJ for total in totals],
+            "color": "#1f2933",
+            "thickness": 1,
+            "width": 3,
+        },
+        hovertemplate="%{y}: %{x:,.1f} uJ<extra>all</extra>",
+    )
+    figure.update_yaxes(autorange="reversed", **axis("", gridcolor="#ffffff"))
+    figure.update_xaxes(**axis("uJ"), rangemode="tozero")
+    figure.update_layout(barmode="stack", bargap=0.25)
+    legend = {"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "traceorder": "normal"}
+    height = max(320, 140 + 25 * len(points))
+    return finish(figure, height, legend=legend, margin={"l": 130, "r": 45, "t": 30, "b": 100})
