@@ -138,7 +138,7 @@ def design(
             raise SystolithError(f"no accelerator fits {place}: {reason}")
         _replay(runner, space, ranked[:_REPLAYED])
     exact = [results.done[one.key] for one in ranked[:_REPLAYED]]
-    ranked = sorted(exact, key=lambda r: order(by, r))
+    ranked = sorted(exact, key=lambda r: order(by, r, replayed=True))
     best = ranked[0]
     chosen = space.point(best.values).config
     assert chosen is not None

@@ -13,6 +13,7 @@ from systolith_host.cli.points import WIDTH, confirm_points, point_progress, sea
 from systolith_host.cli.views.sweep import show_sweep
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
+from systolith_host.explore.rank import ORDERS
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
 from systolith_host.explore.sweep import Runner, replay_best
@@ -112,6 +113,15 @@ def explore(
             "estimates only. Default: all points where that takes less than a minute, else 10.",
         ),
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(ORDERS),
+            help="Order of the points and first cost of the Pareto front: "
+            + ", or ".join(ORDERS.values())
+            + ". Only replayed points have energies: see --exact.",
+        ),
+    ] = "cycles",
     confirm: Annotated[
         int, typer.Option(min=0, help="Run so many of the fastest points in the RTL.")
     ] = 0,
@@ -142,6 +152,10 @@ def explore(
         need("--scheduler", "cluster")
     if confirm:
         need("--confirm", "sim")
+    if by not in ORDERS:
+        raise SystolithError(f"--by must be one of {', '.join(ORDERS)}, not {by!r}")
+    if by != "cycles" and exact == 0:
+        raise SystolithError(f"--by {by} needs replayed points: leave out --exact 0")
     base = load_config(config)
     shape_network(network, functions=bool(base.functions))
     axes = read_sweep(sweep) if sweep else {}
@@ -168,7 +182,7 @@ def explore(
         seconds = time.monotonic() - started
         found = _replay(runner, space, found, exact, workers)
     new = len(results.done) - before
-    show_sweep(console, found)
+    show_sweep(console, found, by)
     speed = f"{new:,} new in {seconds:,.0f} s, {new / seconds:.2f} a second" if new else "none new"
     console.print(
         f"{network}, batch {batch}: {len(found):,} points, {speed}; results in {out}",

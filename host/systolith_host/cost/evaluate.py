@@ -12,6 +12,7 @@ from systolith_host.compiler.lower.operation import Operation
 from systolith_host.compiler.schedule.order import read_rate, write_rate
 from systolith_host.compiler.schedule.schedule import LayerSchedule
 from systolith_host.compiler.schedule.work import Addresses
+from systolith_host.energy.table import TABLES, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.flow.load import shape_network
 from systolith_host.least import cycle_bound
@@ -44,6 +45,8 @@ class LayerCost:
     schedule : LayerSchedule
     cycles, read_bytes, write_bytes : int, optional
         By the replay, equal to what the RTL counts; None if it was not replayed.
+    energy_pj : int, optional
+        By the replay's accesses and the table that comes with Systolith; None if not replayed.
     """
 
     name: str
@@ -56,6 +59,7 @@ class LayerCost:
     cycles: int | None = None
     read_bytes: int | None = None
     write_bytes: int | None = None
+    energy_pj: int | None = None
 
 
 def evaluate(
@@ -112,13 +116,16 @@ def evaluate_exactly(
     from systolith_host.cost.estimate import estimate_network  # imports numba
 
     costs = evaluate(network, config, memory, batch)
-    report = estimate_network(network, config, memory, batch, workers=1)
+    table = load_table(TABLES[0])
+    report = estimate_network(network, config, memory, batch, energy=table, workers=1)
+    spent = report.energy.layers if report.energy is not None else {}
     return [
         dataclasses.replace(
             cost,
             cycles=layer.cycles,
             read_bytes=layer.bytes_read,
             write_bytes=layer.bytes_written,
+            energy_pj=round(spent[layer.name].total.pj),
         )
         for cost, layer in zip(costs, report.layers, strict=True)
     ]

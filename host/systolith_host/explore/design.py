@@ -16,8 +16,10 @@ __all__ = ["FILL", "GOALS", "Target", "design_space", "nearest", "order", "start
 GOALS = {
     "frames": "most frames per second",
     "traffic": "fewest bytes of memory traffic",
+    "energy": "least energy of an image",
+    "energy-delay": "least energy times time",
 }
-"""What may be best; of equals the other one decides."""
+"""What may be best; of equals the next one decides."""
 
 FILL = 0.75
 """Largest share of the LUTs and FFs, unless somebody wants another."""
@@ -208,8 +210,27 @@ def _largest(
     return space.number(rest)
 
 
-def order(goal: str, result: Result) -> tuple[int, ...]:
-    """Return what a better result has less of, the goal first; exact numbers where known."""
-    costs = (result.known_cycles, result.known_bytes)
-    mine = costs if goal == "frames" else costs[::-1]
+def order(goal: str, result: Result, *, replayed: bool = False) -> tuple[int, ...]:
+    """Return what a better result has less of, the goal first; exact numbers where known.
+
+    Parameters
+    ----------
+    goal : str
+        Of :data:`GOALS`.
+    result : Result
+    replayed : bool
+        Whether to take the energy that the replay gives. Without it the traffic stands for the
+        energy, since DRAM takes most of it.
+    """
+    cycles, moved = result.known_cycles, result.known_bytes
+    spent = moved
+    if replayed:
+        assert result.energy_pj is not None
+        spent = result.energy_pj
+    mine = {
+        "frames": (cycles, moved),
+        "traffic": (moved, cycles),
+        "energy": (spent, cycles),
+        "energy-delay": (spent * cycles, cycles),
+    }[goal]
     return (*mine, result.dsps, result.block_rams, result.luts)

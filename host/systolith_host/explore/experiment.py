@@ -14,7 +14,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["SCHEMA", "Experiment", "network_digest"]
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the columns of points.csv and of their meaning."""
 
 

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from systolith_host.explore.results import Result
 
-__all__ = ["Front", "choose_exact", "exact_line", "find_front", "pareto"]
+__all__ = ["ORDERS", "Front", "choose_exact", "exact_line", "find_front", "pareto", "ranked"]
+
+ORDERS = {
+    "cycles": "cycles, then traffic",
+    "energy": "energy, then cycles",
+    "energy-delay": "energy times cycles",
+}
+"""What a better point has less of, besides DSPs and block RAMs.
+
+Only replayed points have energies.
+"""
 
 DEFAULT_EXACT = 10
 """Points that are replayed where all of them would take long."""
@@ -55,13 +65,41 @@ def pareto(
     return front
 
 
-def find_front(results: Sequence[Result]) -> Front:
+def ranked(results: Sequence[Result], by: str = "cycles") -> list[Result]:
+    """Return the points that can be built, the best first, by one of :data:`ORDERS`.
+
+    Those without an energy come last where it counts.
+    """
+    good = [result for result in results if not result.reason]
+    return sorted(good, key=lambda result: (_unknown(result, by), *_costs(result, by)))
+
+
+def _unknown(result: Result, by: str) -> bool:
+    return by != "cycles" and result.energy_pj is None
+
+
+def _costs(result: Result, by: str) -> tuple[int, ...]:
+    """Return what a better point has less of; as by cycles where its energy is not known."""
+    if by == "cycles" or result.energy_pj is None:
+        return result.costs
+    size = (result.dsps, result.block_rams)
+    if by == "energy":
+        return (result.energy_pj, result.known_cycles, *size)
+    return (result.energy_pj * result.known_cycles, *size)
+
+
+def find_front(results: Sequence[Result], by: str = "cycles") -> Front:
     """Return the Pareto front by exact numbers, if the whole front by estimates has them.
+
+    By energies, it is that of the points that have them.
 
     Points that are not replayed are then left out: an estimate and an exact number cannot be
     compared.
     """
     good = [result for result in results if not result.reason]
+    if by != "cycles":
+        known = [result for result in good if result.energy_pj is not None]
+        return Front(tuple(pareto(known, lambda result: _costs(result, by))), exact=True)
     estimated = pareto(good)
     if not all(result.exact for result in estimated):
         return Front(tuple(estimated), exact=False)

@@ -34,6 +34,7 @@ _POINT = (
     "estimated_bytes",
     "cycles",
     "traffic_bytes",
+    "energy_pj",
     "bound_cycles",
     "multipliers",
     "memory_bytes",
@@ -48,6 +49,7 @@ _LAYER = (
     "cycles",
     "read_bytes",
     "write_bytes",
+    "energy_pj",
     "bound_cycles",
     "images",
     "rows",
@@ -75,6 +77,8 @@ class Result:
         By the compiler; 0 if there is none.
     cycles, traffic_bytes : int, optional
         By the replay, equal to what the RTL counts; None if the point was not replayed.
+    energy_pj : int, optional
+        By the accesses that the replay counts.
     bound_cycles, multipliers, memory_bytes : int
         0 if there is none.
     luts, ffs, dsps, block_rams : int
@@ -88,6 +92,7 @@ class Result:
     estimated_bytes: int = 0
     cycles: int | None = None
     traffic_bytes: int | None = None
+    energy_pj: int | None = None
     bound_cycles: int = 0
     multipliers: int = 0
     memory_bytes: int = 0
@@ -110,6 +115,11 @@ class Result:
     def known_bytes(self) -> int:
         """Exact ones where there are any, estimated ones otherwise."""
         return self.estimated_bytes if self.traffic_bytes is None else self.traffic_bytes
+
+    @property
+    def energy_delay(self) -> int | None:
+        """Energy times cycles, in pJ cycles; None if the point was not replayed."""
+        return None if self.energy_pj is None else self.energy_pj * self.known_cycles
 
     @property
     def costs(self) -> tuple[int, ...]:
@@ -293,6 +303,7 @@ class Results:
                 traffic_bytes=_sum(
                     count for layer in layers for count in (layer.read_bytes, layer.write_bytes)
                 ),
+                energy_pj=_sum(layer.energy_pj for layer in layers),
                 bound_cycles=sum(layer.bound_cycles for layer in layers),
                 multipliers=point.multipliers,
                 memory_bytes=point.memory_bytes,

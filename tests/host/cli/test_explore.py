@@ -7,6 +7,11 @@ import typer
 from typer.testing import CliRunner
 
 from systolith_host.cli.app import app
+from systolith_host.cost.estimate import estimate_network
+from systolith_host.energy.table import load_table
+from systolith_host.explore.results import read_results
+from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.presets import PRESETS
 
 
 @pytest.fixture
@@ -26,6 +31,20 @@ def test_a_sweep_is_a_table(command, tmp_path):
     assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 5
     again = command("--rows", "4,5", "--bandwidth", "2,8")
     assert "4 points, none new" in again.output
+
+
+def test_points_have_the_energy_of_their_network(command, tmp_path):
+    result = command("--rows", "4", "--bandwidth", "2,8", "--by", "energy")
+    assert result.exit_code == 0, result.output
+    assert "mJ by accesses and published figures" in result.output
+    wanted = estimate_network(
+        "mini", PRESETS["tiny"], Memory(bytes_per_cycle=2), energy=load_table("45nm")
+    )
+    assert wanted.energy is not None
+    _, results = read_results(tmp_path / "sweep" / "points.csv")
+    found = {result.values["bandwidth"]: result.energy_pj for result in results}
+    assert found[2] == pytest.approx(wanted.energy.total.total.pj, abs=10)
+    assert f"{wanted.energy.total.total.pj / 1e9:,.2f}" in result.output
 
 
 def test_what_is_estimated_is_marked_and_what_is_replayed_is_not(command):
@@ -61,6 +80,8 @@ def test_what_is_estimated_is_marked_and_what_is_replayed_is_not(command):
         ),
         (("--sweep", "nowhere.toml"), "cannot be read"),
         (("--rows", "4", "--sample", "1", "--search", "1"), "exclude each other"),
+        (("--rows", "4", "--by", "joules"), "--by must be one of cycles, energy, energy-delay"),
+        (("--rows", "4", "--by", "energy", "--exact", "0"), "--by energy needs replayed points"),
         (("--rows", "4", "--fits", "lfe5u-1"), "part must be one of lfe5u-85f-6"),
         (("--rows", "4,", "--cols", "4"), "not a number"),
         (

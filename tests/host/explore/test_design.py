@@ -89,3 +89,11 @@ def test_the_goal_decides_and_the_other_one_where_it_is_equal():
     assert min(fast, lean, key=lambda one: order("traffic", one)) is lean
     for goal in GOALS:
         assert min(fast, lean, exact, key=lambda one: order(goal, one)) is exact
+
+
+def test_energies_decide_among_replayed_points():
+    fast = Result("a", {}, "", 9, 9, cycles=5, traffic_bytes=7, energy_pj=90)
+    frugal = Result("b", {}, "", 9, 9, cycles=20, traffic_bytes=9, energy_pj=30)
+    wanted = {"frames": fast, "traffic": fast, "energy": frugal, "energy-delay": fast}
+    for goal, best in wanted.items():
+        assert min(fast, frugal, key=lambda one: order(goal, one, replayed=True)) is best

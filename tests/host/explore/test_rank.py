@@ -2,7 +2,13 @@
 
 import pytest
 
-from systolith_host.explore.rank import DEFAULT_EXACT, choose_exact, exact_line, find_front
+from systolith_host.explore.rank import (
+    DEFAULT_EXACT,
+    choose_exact,
+    exact_line,
+    find_front,
+    ranked,
+)
 from systolith_host.explore.results import Result
 
 
@@ -48,6 +54,24 @@ def test_what_is_known_is_exact_where_it_can_be():
     assert point("a", 100).costs == point("a", 100).estimates == (100, 10, 1, 0)
     assert point("a", 100, exact=130).costs == (130, 10, 1, 0)
     assert point("a", 100, exact=130).estimates == (100, 10, 1, 0)
+
+
+def test_energies_rank_replayed_points_and_their_front():
+    fast = point("fast", 100, exact=100, dsps=4, energy_pj=9_000)
+    frugal = point("frugal", 200, exact=200, dsps=4, energy_pj=5_000)
+    both = point("both", 120, exact=120, dsps=4, energy_pj=6_000)
+    worse = point("worse", 210, exact=210, dsps=4, energy_pj=6_500)
+    unknown = point("unknown", 1)
+    results = [worse, unknown, fast, both, frugal]
+    assert keys(ranked(results, "energy")) == ["frugal", "both", "worse", "fast", "unknown"]
+    assert keys(ranked(results, "energy-delay")) == ["both", "fast", "frugal", "worse", "unknown"]
+    assert keys(ranked(results)) == ["unknown", "fast", "both", "frugal", "worse"]
+    assert keys(find_front(results, "energy").results) == ["frugal", "both", "fast"]
+    assert keys(find_front(results, "energy-delay").results) == ["both"]
+    small = point("small", 300, exact=300, dsps=1, energy_pj=20_000)
+    assert keys(find_front([*results, small], "energy-delay").results) == ["both", "small"]
+    assert fast.energy_delay == 900_000
+    assert unknown.energy_delay is None
 
 
 SLOW = [point(f"{n}", 10**9 + n, dsps=1 + (n % 2)) for n in range(20)]

@@ -13,6 +13,7 @@ _COSTS = (
     ("multipliers", "multipliers", 1),
     ("memory_bytes", "buffers, KiB", 1024),
     ("known_bytes", "DRAM traffic, MB", 1_000_000),
+    ("energy_pj", "energy, mJ", 10**9),
 )
 
 _BEATEN = {"color": "#9aa5b1", "size": 7}
@@ -24,9 +25,11 @@ _ESTIMATED = {"symbol": "circle-open"}
 def front(sweep: Sweep) -> go.Figure:
     """Draw cycles against each cost; the points that nothing beats in everything stand out.
 
-    Exact points are filled, estimated ones are rings.
+    Exact points are filled, estimated ones are rings. Only exact ones have an energy.
     """
-    figure = make_subplots(cols=len(_COSTS), shared_yaxes=True, horizontal_spacing=0.03)
+    known = any(result.energy_pj is not None for result in sweep.points)
+    costs = [cost for cost in _COSTS if cost[0] != "energy_pj" or known]
+    figure = make_subplots(cols=len(costs), shared_yaxes=True, horizontal_spacing=0.03)
     best = {result.key for result in sweep.front.results}
     groups = []
     for name, look, among in (
@@ -41,8 +44,9 @@ def front(sweep: Sweep) -> go.Figure:
             ]
             if members:
                 groups.append((members, f"{name}, {number}", look | mark))
-    for column, (field, title, unit) in enumerate(_COSTS, 1):
-        for points, name, look in groups:
+    for column, (field, title, unit) in enumerate(costs, 1):
+        for members, name, look in groups:
+            points = [result for result in members if getattr(result, field) is not None]
             figure.add_scatter(
                 x=[getattr(result, field) / unit for result in points],
                 y=[result.known_cycles for result in points],
@@ -56,7 +60,8 @@ def front(sweep: Sweep) -> go.Figure:
                 row=1,
                 col=column,
             )
-        values = [getattr(result, field) / unit for result in sweep.points]
+        found = [getattr(result, field) for result in sweep.points]
+        values = [value / unit for value in found if value is not None]
         figure.update_xaxes(**log_axis(title, min(values), max(values)), row=1, col=column)
     cycles = [result.known_cycles for result in sweep.points]
     figure.update_yaxes(**log_axis("", min(cycles), max(cycles)))
