@@ -72,6 +72,8 @@ class ScanWriter(wiring.Component):
         final = Signal()
         current = Signal(block * 8, reset_less=True)
         left = Signal(block, reset_less=True)
+        # At most one of them is left. It has a register since the whole load engine waits for it.
+        single = Signal(reset_less=True)
         place = Signal(range(config.mask_words + 1), reset_less=True)
         # Filling the buffer's last word.
         fills = Signal()
@@ -86,7 +88,7 @@ class ScanWriter(wiring.Component):
         m.d.comb += [
             rest.eq(left & (left - 1)),
             goes.eq(some & left.any()),
-            takes.eq(~some | ~rest.any()),
+            takes.eq(~some | single),
             self.job.ready.eq(~busy),
             self.word.ready.eq(busy & ~final & takes),
             self.taken.eq(self.word.valid & self.word.ready),
@@ -100,6 +102,7 @@ class ScanWriter(wiring.Component):
         with m.If(goes):
             m.d.sync += [
                 left.eq(rest),
+                single.eq(_at_most_one(rest)),
                 nothing.eq(0),
                 self.active.inputs.eq(self.active.inputs + 1),
             ]
@@ -110,6 +113,7 @@ class ScanWriter(wiring.Component):
                 some.eq(1),
                 current.eq(self.word.p),
                 left.eq(differs),
+                single.eq(_at_most_one(differs)),
                 final.eq(self.last),
                 place.eq(place + 1),
             ]
@@ -213,3 +217,14 @@ class ScanWriter(wiring.Component):
             m.d.sync += dest.eq(dest + 1)
         with m.If(~busy):
             m.d.sync += dest.eq(self.job.p.dest)
+
+
+def _at_most_one(bits: Any) -> Any:
+    """Return whether no two bits are set: groups of four say whether they have one, or more."""
+    groups = [bits[first : first + 4] for first in range(0, len(bits), 4)]
+    one = Cat(group.any() for group in groups)
+    many = Cat(
+        Cat(group[i] & group[:i].any() for i in range(1, len(group))).any() for group in groups
+    )
+    pairs = Cat(one[i] & one[:i].any() for i in range(1, len(one)))
+    return ~(many.any() | pairs.any())
