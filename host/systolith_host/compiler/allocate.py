@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from systolith_host.errors import SystolithError
+from systolith_host.network.mosaic import Grid
 from systolith_host.network.qgraph import QTensor
 from systolith_host.program.place import Place
 from systolith_hw.spec.config import AcceleratorConfig
@@ -82,12 +83,29 @@ def place_of(
     return Place(**fields)
 
 
-def place_inside(tensor: QTensor, parent: Place, channel: int) -> Place:
-    """Return the place of a tensor whose first channel is a channel of another's."""
+def place_inside(tensor: QTensor, parent: Place, channel: int, grid: Grid | None = None) -> Place:
+    """Return the place of a tensor inside another.
+
+    Parameters
+    ----------
+    channel : int
+        Of the parent, with which the tensor begins.
+    grid : Grid, optional
+        The parent's pixels that the tensor has; without it, all of them.
+    """
     channels, height, width = tensor.shape
+    plane, row, pixel = parent.plane_pitch, parent.row_pitch, parent.pixel_pitch
+    address = parent.address + channel // parent.block * parent.plane_bytes
+    if grid is not None:
+        address += grid.row * parent.row_bytes + grid.column * parent.pixel_step
+        plane = parent.plane_bytes
+        if grid.down > 1 or width != parent.width:
+            row = grid.down * parent.row_bytes
+        if grid.across > 1:
+            pixel = grid.across * parent.pixel_step
     place = Place(
         tensor=tensor.name,
-        address=parent.address + channel // parent.block * parent.plane_bytes,
+        address=address,
         size=0,
         batch=parent.batch,
         channels=channels,
@@ -100,6 +118,9 @@ def place_inside(tensor: QTensor, parent: Place, channel: int) -> Place:
         zero_point=int(tensor.zero_point),
         parent=parent.tensor,
         image_pitch=parent.image_bytes,
+        plane_pitch=plane,
+        row_pitch=row,
+        pixel_pitch=pixel,
     )
     size = (parent.batch - 1) * parent.image_bytes + place.data_bytes
     return Place(**{**place.__dict__, "size": size})

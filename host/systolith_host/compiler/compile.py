@@ -126,27 +126,7 @@ def _compile(
             table_address = space.reserve(operation.table.size, "parameters")
             data.append((table_address, operation.table.view(np.uint8)))
         parts.append((weight_address, param_address, table_address))
-    places: dict[str, Place] = {}
-    packed = max(op.pixel_bytes for op in operations)
-    inside = arranged(qgraph, config).inside
-    hosted = [layer for layer in qgraph.layers if isinstance(layer, QHost)]
-    for name in dict.fromkeys(
-        [
-            qgraph.input,
-            *(op.output for op in operations if op.output not in inside),
-            *(layer.output for layer in hosted if layer.output not in inside),
-            *(parent for parent, _ in inside.values()),
-            *inside,
-            qgraph.output,
-        ]
-    ):
-        tensor = qgraph.tensors[name]
-        if name in inside:
-            parent, channel = inside[name]
-            places[name] = place_inside(tensor, places[parent], channel)
-        else:
-            pixel_bytes = packed if name == qgraph.input else 0
-            places[name] = place_of(tensor, space, config, batch, pixel_bytes)
+    places = _places(qgraph, operations, space, config, batch)
     check_size(space, config, qgraph.name, batch)
     layers = []
     schedules = []
@@ -188,6 +168,42 @@ def _stored_weights(operation: Operation, config: AcceleratorConfig) -> np.ndarr
     """Return weights as the dense path has them in memory, uint8 of one dimension."""
     words = operation.weights.reshape(-1, config.cols)
     return (pack_nibbles(words) if operation.nibbles else words.view(np.uint8)).reshape(-1)
+
+
+def _places(
+    qgraph: QGraph,
+    operations: Sequence[Operation],
+    space: MemoryMap,
+    config: AcceleratorConfig,
+    batch: int,
+) -> dict[str, Place]:
+    """Return where the tensors stand that are read or made, and those in which they stand."""
+    arrangement = arranged(qgraph, config)
+    inside, grids = arrangement.inside, arrangement.grids
+    packed = max(op.pixel_bytes for op in operations)
+    hosted = [layer.output for layer in qgraph.layers if isinstance(layer, QHost)]
+    names = [qgraph.input, *(op.output for op in operations), *hosted]
+    parents = [parent for parent, _ in inside.values()]
+    alone = [name for name in (*names, *parents) if name not in inside and name not in grids]
+    places: dict[str, Place] = {}
+
+    def place(name: str) -> Place:
+        if name not in places:
+            tensor = qgraph.tensors[name]
+            if name in inside:
+                parent, channel = inside[name]
+                places[name] = place_inside(tensor, place(parent), channel)
+            elif name in grids:
+                parent, grid = grids[name]
+                places[name] = place_inside(tensor, place(parent), 0, grid)
+            else:
+                pixel_bytes = packed if name == qgraph.input else 0
+                places[name] = place_of(tensor, space, config, batch, pixel_bytes)
+        return places[name]
+
+    for name in (*alone, *inside, *grids, qgraph.output):
+        place(name)
+    return places
 
 
 def _host_steps(qgraph: QGraph, operations: Sequence[Operation]) -> tuple[HostStep, ...]:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MAGIC = int.from_bytes(b"SYSTPROG", "little")
-VERSION = 1
+VERSION = 2
 """Raised when readers of the previous version no longer understand an image."""
 
 DATA_ALIGNMENT = 64
@@ -169,6 +169,9 @@ TENSOR = Record(
         Number("address", 8, "of its first byte in memory"),
         Number("size", 8, "bytes from its first to its last"),
         Number("image_pitch", 8, "bytes from image to image, 0 if they follow each other"),
+        Number("plane_pitch", 8, "bytes from channel block to channel block, 0 likewise"),
+        Number("row_pitch", 8, "bytes from row to row, 0 likewise"),
+        Number("pixel_pitch", 8, "bytes from pixel to pixel, 0 likewise"),
         Number("channels", 4, "1 or more"),
         Number("height", 4, "1 or more"),
         Number("width", 4, "1 or more"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.network.qgraph import QConcat, QGraph, QHost, QTake
+from systolith_host.network.qgraph import QConcat, QGraph, QHost, QMosaic, QTake
 from systolith_host.program.program import Program
 from systolith_hw.spec.config import AcceleratorConfig
 
@@ -57,8 +57,10 @@ def check_network(program: Program, path: Path, qgraph: QGraph) -> None:
         raise SystolithError(f"{wrong}: its input or output is another tensor")
     covered = [name for layer in program.layers for name in layer.covers]
     there = {layer.name for layer in qgraph.layers if not isinstance(layer, QHost)}
-    # Concatenations and parts of tensors take no work where they are ranges of memory.
-    least = there - {layer.name for layer in qgraph.layers if isinstance(layer, QConcat | QTake)}
+    # Concatenations, mosaics and parts of tensors take no work where they are ranges of memory.
+    least = there - {
+        layer.name for layer in qgraph.layers if isinstance(layer, QConcat | QMosaic | QTake)
+    }
     parts = [(layer.name, layer.output) for layer in qgraph.layers if isinstance(layer, QHost)]
     if [(step.name, step.output) for step in program.host] != parts:
         raise SystolithError(f"{wrong}: the host computes other parts of it")

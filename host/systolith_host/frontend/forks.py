@@ -6,7 +6,7 @@ import onnx
 
 from systolith_host.frontend.problems import Problem
 from systolith_host.frontend.reader import Reader
-from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Relu, Take
+from systolith_host.network.graph import Add, AveragePool, Clip, Concat, MaxPool, Mosaic, Relu, Take
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["narrowed", "never_negative"]
@@ -93,7 +93,7 @@ def _may_be_negative(reader: Reader, root: str) -> bool:
         return False
     if isinstance(node, Clip):
         return node.low < 0
-    if isinstance(node, MaxPool | AveragePool | Concat | Add | Take):
+    if isinstance(node, MaxPool | AveragePool | Concat | Mosaic | Add | Take):
         return not all(never_negative(reader, name) for name in node.inputs)
     return True
 
@@ -102,7 +102,7 @@ def never_negative(reader: Reader, tensor: str) -> bool:
     """Return whether a tensor holds nothing below 0, as far as can be told."""
     found = {name for name, scale in reader.scales.items() if scale.zero_point == scale.low}
     for node in reader.nodes:
-        passes = isinstance(node, MaxPool | AveragePool | Concat | Add | Take)
+        passes = isinstance(node, MaxPool | AveragePool | Concat | Mosaic | Add | Take)
         if (
             isinstance(node, Relu)
             or (isinstance(node, Clip) and node.low >= 0)

@@ -22,6 +22,7 @@ __all__ = [
     "pad",
     "padded_size",
     "pair",
+    "weight_scale",
     "windows",
 ]
 
@@ -236,3 +237,14 @@ def linear(
         weight = shared(parts, scale, count).reshape(len(weight), -1)
     node = Linear(name, (source,), proto.output[0], len(weight))
     reader.weighted(proto, node, (len(weight),), weight, bias, scale)
+
+
+def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:
+    """Return the scale of each output channel if the weights were quantised before."""
+    made = reader.quantized.get(proto.input[index])
+    weight = reader.constants[proto.input[index]]
+    if made is None or weight.ndim < 2:
+        return None
+    if made.scale.size > 1 and made.axis % weight.ndim != axis:
+        raise UnsupportedError("its weights must be quantised per tensor or per output channel")
+    return np.broadcast_to(made.scale.reshape(-1), (weight.shape[axis],)).astype(np.float64)

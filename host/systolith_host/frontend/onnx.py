@@ -17,6 +17,7 @@ from systolith_host.frontend.host import end
 from systolith_host.frontend.hosted import WEIGHTED, Hosted
 from systolith_host.frontend.inference import infer
 from systolith_host.frontend.integer_input import FLOATS, take_integers
+from systolith_host.frontend.inward import inward
 from systolith_host.frontend.layout import CHANNELS_LAST
 from systolith_host.frontend.loading import OnnxFile, one_line, open_onnx
 from systolith_host.frontend.onnx_model import OnnxModel
@@ -38,6 +39,7 @@ from systolith_host.network.graph import (
     Host,
     Linear,
     MaxPool,
+    Mosaic,
     Take,
 )
 from systolith_host.network.scales import ActivationScale
@@ -257,7 +259,8 @@ def _read(entry: _Entry, reader: Reader) -> tuple[OnnxModel | None, tuple[Proble
     network, problems = tabulate(network, reader.weights, reader.scales)
     if problems:
         return None, tuple(problems)
-    network, values, problems = absorb(network, reader.weights, reader.scales)
+    network, values = inward(network, reader.weights, reader.scales)
+    network, values, problems = absorb(network, values, reader.scales)
     if reader.scales and not problems:
         problems = _inherit_scales(network, reader.scales)
     if problems:
@@ -338,6 +341,10 @@ def _no_layer(refused: Sequence[Problem]) -> tuple[Problem, ...]:
 def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Problem]:
     """Give every layer's output a scale, or return the layers that have none."""
     missing = []
+    for node in reversed(graph.nodes):
+        if isinstance(node, Mosaic) and node.output in scales:
+            for name in node.inputs:  # pieces that the file does not know
+                scales.setdefault(name, scales[node.output])
     if graph.input not in scales and not graph.real:
         missing.append(Problem(graph.input, "input", _UNSCALED))
     for layer in fold(graph, scales):
@@ -346,7 +353,12 @@ def _inherit_scales(graph: Graph, scales: dict[str, ActivationScale]) -> list[Pr
             continue
         if layer.output in scales:
             continue
-        if isinstance(layer.node, MaxPool | Take) and layer.input in scales:
+        given = {scales.get(name) for name in layer.inputs}
+        if (
+            isinstance(layer.node, MaxPool | Mosaic | Take)
+            and len(given) == 1
+            and None not in given
+        ):
             scales[layer.output] = scales[layer.input]
         else:
             missing.append(Problem(layer.node.name, type(layer.node).__name__, _UNSCALED))

@@ -1,6 +1,7 @@
 """The float operators of ONNX, one function each, as far as the accelerator can do them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -17,7 +18,16 @@ from systolith_host.frontend.layers import (
     pad,
     padded_size,
     pair,
+    weight_scale,
     windows,
+)
+from systolith_host.frontend.layout import Layout
+from systolith_host.frontend.mosaics import (
+    conv_transpose,
+    depth_to_space,
+    join_sides,
+    resize,
+    space_to_depth,
 )
 from systolith_host.frontend.moves import slice_part, split
 from systolith_host.frontend.problems import InvalidError, UnsupportedError
@@ -33,17 +43,6 @@ from systolith_host.network.graph import (
 )
 
 __all__ = ["OPERATORS", "average_pool"]
-
-
-def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:
-    """Return the scale of each output channel if the weights were quantised before."""
-    made = reader.quantized.get(proto.input[index])
-    weight = reader.constants[proto.input[index]]
-    if made is None or weight.ndim < 2:
-        return None
-    if made.scale.size > 1 and made.axis % weight.ndim != axis:
-        raise UnsupportedError("its weights must be quantised per tensor or per output channel")
-    return np.broadcast_to(made.scale.reshape(-1), (weight.shape[axis],)).astype(np.float64)
 
 
 def _conv(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -196,16 +195,29 @@ def _concat(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     channels = 1 if layout is None or layout.image is not None else 1 + layout.axes.index(0)
     same = all(reader.layout(proto, index) == layout for index in places)
     mixed = len(places) > 1 and layout is not None and layout.image is not None
+    sides = _joined_axis(axis, layout, shapes) if same else 0
+    if sides and len(places) > 1:
+        join_sides(reader, proto, name, sources, sides, layout)
+        return
     fits = len({shape[1:] for shape in shapes}) == 1 and same and not mixed
     if axis not in (channels, channels - 1 - len(shapes[0])) or not fits:
         raise UnsupportedError(
-            f"only channels can be joined (axis {channels}), not {shapes} on axis {axis}"
+            f"only channels, rows or columns can be joined, not {shapes} on axis {axis}"
         )
     if len(sources) == 1:
         reader.keep(proto)
         return
     shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
     reader.add(proto, Concat(name, tuple(sources), proto.output[0]), shape, layout)
+
+
+def _joined_axis(axis: int, layout: Layout | None, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Return the axis along which images stand side by side, 1 or 2; 0 if they do not."""
+    if any(len(shape) != 3 for shape in shapes) or not -4 <= axis < 4:
+        return 0
+    here = (0, *(1 + a for a in (layout.axes if layout is not None else (0, 1, 2))))[axis % 4] - 1
+    rest = {tuple(shape[a] for a in range(3) if a != here) for shape in shapes}
+    return here if here > 0 and len(rest) == 1 else 0
 
 
 def _identity(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
@@ -249,6 +261,8 @@ OPERATORS: dict[str, Handler] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
+    "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
     "Div": arithmetic,
     "Dropout": _dropout,
     "Flatten": flatten,
@@ -263,9 +277,11 @@ OPERATORS: dict[str, Handler] = {
     "ReduceMean": _global_average,
     "Relu": _relu,
     "Reshape": reshape,
+    "Resize": resize,
     "Sigmoid": end,
     "Slice": slice_part,
     "Softmax": end,
+    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Squeeze": squeeze,
     "Sub": arithmetic,

@@ -8,6 +8,7 @@ import onnx
 from systolith_host.frontend.arithmetic import add, arithmetic
 from systolith_host.frontend.integers import QuantizedConstant
 from systolith_host.frontend.layers import attributes, convolution, linear
+from systolith_host.frontend.mosaics import join_sides
 from systolith_host.frontend.operators import average_pool
 from systolith_host.frontend.problems import UnsupportedError
 from systolith_host.frontend.reader import Handler, Reader
@@ -265,8 +266,16 @@ def _concat(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     sources = tuple(reader.source(proto, index) for index in places)
     shapes = [reader.shapes[source] for source in sources]
     axis = attributes(proto).get("axis", 1)
+    sides = axis % 4 - 1 if -4 <= axis < 4 else 0
+    rest = {tuple(size for a, size in enumerate(shape) if a != sides) for shape in shapes}
+    if sides > 0 and len(sources) > 1 and len(rest) == 1 and len(shapes[0]) == 3:
+        join_sides(reader, proto, name, sources, sides)
+        _result(reader, proto, 0)
+        return
     if axis != 1 or len({shape[1:] for shape in shapes}) != 1 or len(sources) < 2:
-        raise UnsupportedError(f"only channels can be joined (axis 1), not {shapes} on axis {axis}")
+        raise UnsupportedError(
+            f"only channels, rows or columns can be joined, not {shapes} on axis {axis}"
+        )
     shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
     reader.add(proto, Concat(name, sources, proto.output[0]), shape)
     _result(reader, proto, 0)

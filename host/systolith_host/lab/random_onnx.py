@@ -11,6 +11,7 @@ from systolith_host.lab.random_onnx_functions import FUNCTIONS
 from systolith_host.lab.random_onnx_host import HOST
 from systolith_host.lab.random_onnx_joins import JOINS
 from systolith_host.lab.random_onnx_layers import LAYERS, linear
+from systolith_host.lab.random_onnx_mosaics import MOSAICS
 from systolith_host.lab.random_onnx_moves import MOVES
 
 __all__ = ["random_onnx"]
@@ -22,7 +23,12 @@ STEPS = (*LAYERS, *MOVES)
 
 
 def random_onnx(
-    rng: random.Random, *, host: bool = False, joins: bool = False, functions: bool = False
+    rng: random.Random,
+    *,
+    host: bool = False,
+    joins: bool = False,
+    functions: bool = False,
+    mosaics: bool = False,
 ) -> onnx.ModelProto:
     """Return a network.
 
@@ -37,6 +43,8 @@ def random_onnx(
         Whether tensors stand in several concatenations.
     functions : bool
         Whether some nodes are functions of one number, for tables.
+    mosaics : bool
+        Whether some nodes spread pixels, or join images side by side.
     """
     net = OnnxDraft(rng, rng.choice([7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 21]))
     shape: Shape = (rng.randint(1, 6), rng.randint(3, 12), rng.randint(3, 12))
@@ -49,7 +57,7 @@ def random_onnx(
         given = (*shape[1:], shape[0])
         net.tensors = [(net.node("Transpose", ["x"], perm=[0, 3, 1, 2]), shape)]
     steps = (*STEPS, *(HOST if host else ()), *(JOINS if joins else ()))
-    steps = (*steps, *(FUNCTIONS if functions else ()))
+    steps = (*steps, *(FUNCTIONS if functions else ()), *(MOSAICS if mosaics else ()))
     for _ in range(rng.randint(2, 14)):
         (step,) = rng.choices([each for _, each in steps], [often for often, _ in steps])
         step(net)

@@ -58,17 +58,6 @@ def _normalised(net: OnnxDraft) -> None:
     net.add(net.node("Div", [name, net.node("Add", [largest, net.constant(1.0)])]), shape)
 
 
-def _transposed(net: OnnxDraft) -> None:
-    source = net.pick(3)
-    if source is None or max(source[1][1:]) > 12:
-        return
-    name, (channels, height, width) = source
-    outputs = net.rng.randint(1, 6)
-    weight = net.weight(channels, outputs, 2, 2)
-    output = net.node("ConvTranspose", [name, weight], strides=[2, 2])
-    net.add(output, (outputs, 2 * height, 2 * width))
-
-
 def _reordered(net: OnnxDraft) -> None:
     """Transpose a matrix of channels and pixels twice; it has three dimensions on the way."""
     source = net.pick(3)
@@ -87,7 +76,6 @@ HOST: tuple[tuple[float, Callable[[OnnxDraft], None]], ...] = (
     (1.5, _gated),
     (1, _joined),
     (0.5, _normalised),
-    (0.5, _transposed),
     (0.5, _reordered),
 )
 """Each with its frequency; one that does not fit the graph so far appends nothing."""

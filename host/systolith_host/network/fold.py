@@ -18,6 +18,7 @@ from systolith_host.network.graph import (
     Host,
     Linear,
     MaxPool,
+    Mosaic,
     Node,
     Relu,
     Take,
@@ -25,9 +26,11 @@ from systolith_host.network.graph import (
 
 __all__ = ["FoldedLayer", "fold"]
 
-_Kind = Conv | Linear | MaxPool | AveragePool | Add | Concat | Take | Host | Relu | Clip | Function
+_Joined = MaxPool | Concat | Mosaic | Take
 
-_Bare = MaxPool | Concat | Take | Host
+_Kind = Conv | Linear | AveragePool | Add | _Joined | Host | Relu | Clip | Function
+
+_Bare = _Joined | Host
 """Kinds without a requantisation that could clamp."""
 
 
@@ -75,7 +78,7 @@ def fold(graph: Graph, scales: Mapping[str, object] | None = None) -> tuple[Fold
 
     Needs a graph in order; guarantees that every layer's inputs are the network's input or earlier
     layers' outputs. A clamp or function stays a layer of its own where its input has other users,
-    or comes from a pool, a concatenation, a slice or the host; and so does what follows a
+    or comes from a pool, a concatenation, a mosaic, a slice or the host; and so does what follows a
     function.
 
     Parameters

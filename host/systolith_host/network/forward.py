@@ -19,12 +19,14 @@ from systolith_host.network.graph import (
     Host,
     Linear,
     MaxPool,
+    Mosaic,
     Node,
     Relu,
     Take,
     Weights,
     node_macs,
 )
+from systolith_host.network.mosaic import put_together
 from systolith_host.network.scales import ActivationScale
 
 __all__ = ["input_windows", "run_float", "run_node"]
@@ -101,6 +103,8 @@ def run_node(node: Node, weights: Weights, inputs: list[np.ndarray]) -> np.ndarr
         return x + inputs[1]
     if isinstance(node, Concat):
         return np.concatenate(inputs, axis=1)
+    if isinstance(node, Mosaic):
+        return put_together(inputs, node.grids)
     if isinstance(node, Take):
         chosen = x[:, list(node.channels)]
         return chosen if x.ndim == 2 else chosen[:, :, slice(*node.rows), slice(*node.columns)]

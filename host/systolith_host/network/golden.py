@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from systolith_host.network.host import run_integers
+from systolith_host.network.mosaic import put_together
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -12,6 +13,7 @@ from systolith_host.network.qgraph import (
     QGraph,
     QHost,
     QLayer,
+    QMosaic,
     QTable,
     QTake,
     QTensor,
@@ -83,6 +85,8 @@ def run_layer(qgraph: QGraph, layer: QLayer, *inputs: np.ndarray) -> np.ndarray:
         )
     elif isinstance(layer, QConcat):
         y = np.concatenate(inputs, axis=1)
+    elif isinstance(layer, QMosaic):
+        y = put_together(inputs, layer.grids)
     elif isinstance(layer, QTake):
         chosen = inputs[0][:, list(layer.channels)]
         y = np.ascontiguousarray(chosen[:, :, slice(*layer.rows), slice(*layer.columns)])

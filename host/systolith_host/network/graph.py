@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_host.network.functions import Step
+from systolith_host.network.mosaic import Grid
 from systolith_host.program.part import HostPart
 from systolith_sim.golden.ops import conv_output_size
 
@@ -23,6 +24,7 @@ __all__ = [
     "LayerWeights",
     "Linear",
     "MaxPool",
+    "Mosaic",
     "Node",
     "Relu",
     "Take",
@@ -42,8 +44,8 @@ class Node:
     ----------
     name : str
     inputs : tuple of str
-        Two tensors for :class:`Add`, two or more for :class:`Concat`, any number for
-        :class:`Host`, else one.
+        Two tensors for :class:`Add`, one or more for :class:`Concat` and :class:`Mosaic`, any
+        number for :class:`Host`, else one.
     output : str
     """
 
@@ -133,6 +135,19 @@ class Add(Node):
 @dataclass(frozen=True)
 class Concat(Node):
     """Tensors one after the other along their channels."""
+
+
+@dataclass(frozen=True)
+class Mosaic(Node):
+    """Images of the same channels that together make a larger one (see :mod:`~.mosaic`).
+
+    Parameters
+    ----------
+    grids : tuple of Grid
+        The pixels of the output that each input gives.
+    """
+
+    grids: tuple[Grid, ...]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,21 @@
 """Where concatenations and slices share memory: which tensors can stand inside of which others."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from systolith_host.network.qgraph import QConcat, QLayer, QTake, QTensor
+from systolith_host.network.mosaic import Grid, repeats, standing
+from systolith_host.network.qgraph import QConcat, QLayer, QMosaic, QTake, QTensor
 
-__all__ = ["Arrangement", "Piece", "Views", "arrange", "copied_parts", "views_of"]
+__all__ = [
+    "Arrangement",
+    "Piece",
+    "Views",
+    "arrange",
+    "copied_parts",
+    "copies_for_joins",
+    "views_of",
+]
 
 
 class Piece(NamedTuple):
@@ -32,16 +41,26 @@ class Arrangement:
         where it begins. Views among them may have channels in common.
     copied : tuple of str
         Views that have to be copied from their pieces.
+    grids : mapping of str to (str, Grid)
+        For each tensor that stands in a mosaic: that one, and the pixels there.
     """
 
     inside: Mapping[str, tuple[str, int]]
     copied: tuple[str, ...]
+    grids: Mapping[str, tuple[str, Grid]] = field(default_factory=dict)
 
 
-def views_of(layers: Iterable[QLayer], tensors: Mapping[str, QTensor]) -> dict[str, list[Piece]]:
-    """Return the tensors that only put others together: concatenations, and ranges of channels."""
+def views_of(
+    layers: Iterable[QLayer], tensors: Mapping[str, QTensor], placed: Collection[str]
+) -> dict[str, list[Piece]]:
+    """Return the tensors that only put others together: concatenations, and ranges of channels.
+
+    Those `placed`, in mosaics, are no views: they are copied to where they stand.
+    """
     views: dict[str, list[Piece]] = {}
     for layer in layers:
+        if layer.output in placed:
+            continue
         if isinstance(layer, QConcat):
             views[layer.output] = [Piece(name, 0, tensors[name].shape[0]) for name in layer.inputs]
         elif isinstance(layer, QTake):
@@ -145,6 +164,28 @@ def copied_parts(
                 break
         else:
             return found
+
+
+def copies_for_joins(
+    layers: Sequence[QLayer], tensors: Mapping[str, QTensor], given: str
+) -> dict[str, list[int]]:
+    """Return which inputs of concatenations and mosaics have to be copies.
+
+    Parameters
+    ----------
+    layers, tensors
+        Of a network.
+    given : str
+        Its input, which stands in no other tensor.
+    """
+    placed = standing(layers, given)
+    views = views_of(layers, tensors, placed)
+    channels = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    found = copied_parts(views, channels, {given, *placed})
+    for layer in layers:
+        if isinstance(layer, QMosaic) and not repeats(layer.inputs, layer.grids):
+            found[layer.name] = [n for n, name in enumerate(layer.inputs) if name not in placed]
+    return found
 
 
 def _apart(views: Views, copied: Collection[str]) -> dict[str, list[Piece]]:

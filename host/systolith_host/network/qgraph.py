@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from systolith_host.network.mosaic import Grid
 from systolith_host.program.part import HostPart
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "QHost",
     "QLayer",
     "QMaxPool",
+    "QMosaic",
     "QTable",
     "QTake",
     "QTensor",
@@ -187,6 +189,22 @@ class QConcat:
 
 
 @dataclass(frozen=True)
+class QMosaic:
+    """Images that together make a larger one; all share scale, zero point and type.
+
+    Parameters
+    ----------
+    grids : tuple of Grid
+        The pixels of the output that each input gives (see :mod:`~.mosaic`).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    grids: tuple[Grid, ...]
+
+
+@dataclass(frozen=True)
 class QTake:
     """Some channels of a tensor and a grid of its pixels, with the same scale and type.
 
@@ -228,7 +246,7 @@ class QHost:
     part: HostPart
 
 
-QLayer = QConv | QMaxPool | QAdd | QConcat | QTake | QHost
+QLayer = QConv | QMaxPool | QAdd | QConcat | QMosaic | QTake | QHost
 
 
 @dataclass(frozen=True)

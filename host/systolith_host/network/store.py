@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from systolith_host.errors import SystolithError
+from systolith_host.network.mosaic import Grid
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -17,6 +18,7 @@ from systolith_host.network.qgraph import (
     QGraph,
     QLayer,
     QMaxPool,
+    QMosaic,
     QTable,
     QTake,
     QTensor,
@@ -25,9 +27,9 @@ from systolith_host.network.qgraph import (
 __all__ = ["load_qgraph", "save_qgraph"]
 
 _FORMAT = "systolith integer network"
-_VERSION = 3
+_VERSION = 4
 _ARRAYS = ("weight", "bias", "multiplier", "shift")
-_KINDS = {kind.__name__: kind for kind in (QConv, QMaxPool, QAdd, QConcat, QTake)}
+_KINDS = {kind.__name__: kind for kind in (QConv, QMaxPool, QAdd, QConcat, QMosaic, QTake)}
 
 
 def save_qgraph(qgraph: QGraph, path: Path | str) -> None:
@@ -96,6 +98,8 @@ def load_qgraph(path: Path | str) -> QGraph:
                 if "table" in fields:
                     table = fields["table"]
                     fields["table"] = QTable(**{**table, "values": tuple(table["values"])})
+                if "grids" in fields:
+                    fields["grids"] = tuple(Grid(*grid) for grid in fields["grids"])
                 kind = _KINDS[fields.pop("type")]
                 if kind is QConv:
                     for name in _ARRAYS:

@@ -156,23 +156,33 @@ def _check_place(program: "Program", place: "Place") -> None:
     step = ALIGNMENT if not place.parent else config.block
     if place.address % step:
         raise ValueError(f"{title} must stand at a multiple of {step}, not at {place.address:#x}")
+    for name in ("image_pitch", "plane_pitch", "row_pitch", "pixel_pitch"):
+        whole(getattr(place, name), f"{title}: {name}", 0, program.memory_size)
     size = (place.batch - 1) * place.image_bytes + place.data_bytes
     if place.size != size:
         raise ValueError(f"{title} must have {size} bytes, not {place.size}")
     if not place.parent:
-        if place.image_pitch:
-            raise ValueError(f"{title} stands in no other, but has a pitch of {place.image_pitch}")
+        pitches = (place.image_pitch, place.plane_pitch, place.row_pitch, place.pixel_pitch)
+        if any(pitches):
+            raise ValueError(f"{title} stands in no other, but has a pitch of {max(pitches)}")
         return
     parent = program.places.get(place.parent)
     if parent is None or parent.parent == place.tensor or parent is place:
         raise ValueError(f"{title} must stand inside a tensor of the program, not {place.parent}")
     if packed or parent.pixel_bytes or place.image_pitch != parent.image_bytes:
         raise ValueError(f"{title} must have the layout of {place.parent}, in which it stands")
-    offset = place.address - parent.address
-    if offset < 0 or offset + place.data_bytes > parent.image_bytes or offset % place.plane_bytes:
-        raise ValueError(f"{title} must lie within {place.parent}")
-    if (place.height, place.width) != (parent.height, parent.width):
-        raise ValueError(f"{title} must have the pixels of {place.parent}")
+    rest = place.address - parent.address
+    levels = (  # planes, rows and pixels: their number, that of the parent, and both pitches
+        (place.blocks, parent.blocks, place.plane_bytes, parent.plane_bytes),
+        (place.height, parent.height, place.row_bytes, parent.row_bytes),
+        (place.width, parent.width, place.pixel_step, parent.pixel_step),
+    )
+    for count, most, pitch, step in levels:
+        first, rest = divmod(rest, step)
+        if pitch < step or pitch % step or not 0 <= first < most - (count - 1) * (pitch // step):
+            raise ValueError(f"{title} must lie within {place.parent}, on pixels of it")
+    if rest or place.plane_bytes != parent.plane_bytes:
+        raise ValueError(f"{title} must begin with a pixel of {place.parent}")
 
 
 def _check_overlaps(program: "Program") -> None:

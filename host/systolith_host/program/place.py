@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from systolith_host.errors import SystolithError
 from systolith_hw.spec.numerics import device_offset
@@ -31,9 +32,10 @@ class Place:
     zero_point : int
         Integer that stands for 0.0, in the tensor's own type.
     parent : str
-        Tensor whose channels include this one's, if it stands inside another.
-    image_pitch : int
-        Bytes from image to image if the parent says so, else 0.
+        Tensor that includes this one, if it stands inside another.
+    image_pitch, plane_pitch, row_pitch, pixel_pitch : int
+        Bytes from image to image, channel block to channel block, row to row and pixel to pixel
+        where the parent says so, else 0: nothing is between them.
     real : bool
         Whether it is an input of float32 that only the host reads; its memory is not used.
     """
@@ -53,6 +55,9 @@ class Place:
     parent: str = ""
     image_pitch: int = 0
     real: bool = False
+    plane_pitch: int = 0
+    row_pitch: int = 0
+    pixel_pitch: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -72,6 +77,8 @@ class Place:
     @property
     def row_bytes(self) -> int:
         """Bytes from row to row."""
+        if self.row_pitch:
+            return self.row_pitch
         if self.pixel_bytes:
             return -(-self.width * self.pixel_bytes // self.block) * self.block
         return self.width * self.block
@@ -79,12 +86,26 @@ class Place:
     @property
     def plane_bytes(self) -> int:
         """Bytes from channel block to channel block."""
-        return self.height * self.row_bytes
+        return self.plane_pitch or self.height * self.row_bytes
+
+    @property
+    def pixel_step(self) -> int:
+        """Bytes from pixel to pixel of the blocked layout."""
+        return self.pixel_pitch or self.block
+
+    @property
+    def dense_row_bytes(self) -> int:
+        """Bytes from row to row, or 0 if something stands between the planes."""
+        return self.row_bytes if self.plane_bytes == self.height * self.row_bytes else 0
 
     @property
     def data_bytes(self) -> int:
-        """Bytes of an image."""
-        return self.plane_bytes * (1 if self.pixel_bytes else self.blocks)
+        """Bytes from the first of an image to its last."""
+        if self.pixel_bytes:
+            return self.plane_bytes
+        counts = (self.blocks - 1, self.height - 1, self.width - 1, 1)
+        pitches = (self.plane_bytes, self.row_bytes, self.pixel_step, self.block)
+        return sum(count * pitch for count, pitch in zip(counts, pitches, strict=True))
 
     @property
     def image_bytes(self) -> int:
@@ -100,7 +121,7 @@ class Place:
         return (self.zero_point - device_offset(self.unsigned)) & 0xFF
 
     def pieces(self, values: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Return addresses and bytes of a tensor; memory between its images is not touched.
+        """Return addresses and bytes of a tensor; memory between them is not touched.
 
         Raises
         ------
@@ -108,13 +129,21 @@ class Place:
             As :meth:`pack`.
         """
         data = self.pack(values)
-        if not self.image_pitch:
-            return [(self.address, data)]
-        images = data.reshape(self.batch, -1)
-        return [(self.address + i * self.image_pitch, image) for i, image in enumerate(images)]
+        levels = (
+            (self.batch, self.image_bytes),
+            (self.blocks, self.plane_bytes),
+            (self.height, self.row_bytes),
+            (self.width, self.pixel_step),
+        )
+        pitched = (self.image_pitch, self.plane_pitch, self.row_pitch, self.pixel_pitch)
+        deepest = max((depth for depth, pitch in enumerate(pitched, 1) if pitch), default=0)
+        addresses = np.array([self.address])
+        for count, pitch in levels[:deepest]:
+            addresses = (addresses[:, None] + pitch * np.arange(count)).reshape(-1)
+        return list(zip(addresses.tolist(), data.reshape(len(addresses), -1), strict=True))
 
     def pack(self, values: np.ndarray) -> np.ndarray:
-        """Return the bytes of a tensor as they stand in memory, without gaps between images.
+        """Return the bytes of a tensor as they stand in memory, without any gaps.
 
         Parameters
         ----------
@@ -158,9 +187,6 @@ class Place:
         if data.size != self.size:
             raise SystolithError(f"{self.tensor}: must have {self.size} bytes, not {data.size}")
         data = np.asarray(data).view(np.uint8).reshape(-1)
-        if self.image_pitch:
-            starts = range(0, self.batch * self.image_pitch, self.image_pitch)
-            data = np.concatenate([data[start : start + self.data_bytes] for start in starts])
         if self.pixel_bytes:
             rows = data.reshape(self.batch, self.height, self.row_bytes)
             pixels = rows[:, :, : self.width * self.pixel_bytes].reshape(
@@ -168,10 +194,10 @@ class Place:
             )
             values = pixels[..., : self.channels].transpose(0, 3, 1, 2)
         else:
-            blocks = data.reshape(self.batch, self.blocks, self.height, self.width, self.block)
-            values = blocks.transpose(0, 1, 4, 2, 3).reshape(
-                self.batch, self.blocks * self.block, self.height, self.width
-            )[:, : self.channels]
+            shape = (self.batch, self.blocks, self.block, self.height, self.width)
+            pitches = (self.image_bytes, self.plane_bytes, 1, self.row_bytes, self.pixel_step)
+            blocks = as_strided(data, shape, pitches, writeable=False)
+            values = blocks.reshape(self.batch, -1, *shape[3:])[:, : self.channels]
         if self.unsigned:
             values = values ^ np.uint8(0x80)
         return np.ascontiguousarray(values).view(self.dtype)

@@ -1,6 +1,7 @@
 """From a float graph, its weights and a calibration to the integer network."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,12 +19,14 @@ from systolith_host.network.graph import (
     Host,
     Linear,
     MaxPool,
+    Mosaic,
     Relu,
     Take,
     Weights,
     weight_shape,
 )
-from systolith_host.network.joins import copied_parts, views_of
+from systolith_host.network.joins import copies_for_joins
+from systolith_host.network.mosaic import repeats
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -32,6 +35,7 @@ from systolith_host.network.qgraph import (
     QHost,
     QLayer,
     QMaxPool,
+    QMosaic,
     QTake,
     QTensor,
 )
@@ -43,7 +47,14 @@ from systolith_host.network.scales import (
 )
 from systolith_host.quantize.calibrate import Calibration
 from systolith_host.quantize.factors import check_bias, mean_factors, sum_factors
-from systolith_host.quantize.shared import Result, result_of, shared_scales, table_for
+from systolith_host.quantize.shared import (
+    Result,
+    image_shape,
+    result_of,
+    scale_of,
+    shared_scales,
+    table_for,
+)
 
 __all__ = ["quantize", "quantize_input", "quantize_scaled"]
 
@@ -61,8 +72,8 @@ def quantize(
     """Return the integer network.
 
     The output tensor of a layer has the layer's name. Max-pooling keeps its input's scale, and
-    all parts of a concatenation share one. A linear layer becomes a convolution with a kernel of
-    its input's height and width.
+    all parts of a concatenation or mosaic share one. A linear layer becomes a convolution with a
+    kernel of its input's height and width.
 
     Parameters
     ----------
@@ -135,15 +146,6 @@ def quantize_input(qgraph: QGraph, x: np.ndarray) -> np.ndarray:
     return as_held(tensor, x).reshape(len(x), *tensor.shape)
 
 
-def _scale_of(tensor: QTensor) -> ActivationScale:
-    return ActivationScale(tensor.unsigned, tensor.scale, tensor.zero_point)
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    channels, height, width = (*shape, 1, 1)[:3]
-    return channels, height, width
-
-
 class _Builder:
     """The integer network while layers are added to it."""
 
@@ -161,7 +163,7 @@ class _Builder:
         self.layers: list[QLayer] = []
         self.tensors: dict[str, QTensor] = {}
         self.names = {graph.input: graph.input}
-        shape = _image(graph.shapes[graph.input])
+        shape = image_shape(graph.shapes[graph.input])
         if graph.real:
             self.tensors[graph.input] = QTensor(graph.input, shape, False, 1.0, 0, True)
         else:
@@ -198,10 +200,10 @@ class _Builder:
         if isinstance(node, Relu | Clip | Add | Function):
             shape = sources[0].shape
         else:
-            shape = _image(self.graph.shapes[layer.output])
+            shape = image_shape(self.graph.shapes[layer.output])
         if isinstance(node, MaxPool | Take):
             self._chosen(node, sources[0], shape, scale)
-        elif isinstance(node, Concat):
+        elif isinstance(node, Concat | Mosaic):
             self._concat(node, sources, shape, scale)
         elif isinstance(node, Add):
             self._add(layer, sources, shape, scale)
@@ -216,7 +218,7 @@ class _Builder:
             self._convolution(layer, node, sources[0], shape, scale)
         elif isinstance(node, Function):
             # A layer of its own leaves its input's numbers as they are.
-            before = _scale_of(sources[0])
+            before = scale_of(sources[0])
             result = Result(
                 scale, before, *before.limits(-np.inf, np.inf), table_for(layer, self.scales)
             )
@@ -232,16 +234,9 @@ class _Builder:
         self.tensors[name] = tensor
         return tensor
 
-    def _rescale(
-        self,
-        name: str,
-        source: QTensor,
-        scale: ActivationScale,
-        low: float = -np.inf,
-        high: float = np.inf,
-    ) -> QTensor:
-        """Append a layer that expresses a tensor in another scale, clamped."""
-        result = Result(scale, scale, *scale.limits(low, high), None)
+    def _rescale(self, name: str, source: QTensor, scale: ActivationScale) -> QTensor:
+        """Append a layer that expresses a tensor in another scale."""
+        result = Result(scale, scale, *scale.limits(-np.inf, np.inf), None)
         self._scaled_ones(name, source, source.shape, result, (1, 1))
         return self.tensors[name]
 
@@ -288,7 +283,7 @@ class _Builder:
         scale: ActivationScale,
     ) -> None:
         """Append a layer whose results are some of its input's values."""
-        same = scale == _scale_of(source)
+        same = scale == scale_of(source)
         name = node.name if same else f"{node.name}.max"
         names = (name, source.name, name)
         vector = len(self.graph.shapes[node.output]) == 1
@@ -298,41 +293,46 @@ class _Builder:
             self.layers.append(QMaxPool(*names, node.kernel, node.stride, node.padding))
         else:
             self.layers.append(QTake(*names, node.channels, node.rows, node.columns))
-        chosen = self._tensor(name, shape, _scale_of(source))
+        chosen = self._tensor(name, shape, scale_of(source))
         if not same:
             self._rescale(node.name, chosen, scale)
 
     def _concat(
         self,
-        node: Concat,
+        node: Concat | Mosaic,
         sources: list[QTensor],
         shape: tuple[int, int, int],
         scale: ActivationScale,
     ) -> None:
         parts = []
+        once = isinstance(node, Mosaic) and repeats(node.inputs, node.grids)
+        if once and scale != scale_of(sources[0]):
+            sources = [self._rescale(f"{node.name}.part0", sources[0], scale)] * len(sources)
         for number, source in enumerate(sources):
-            if source.shape[1:] != shape[1:]:
+            if isinstance(node, Concat) and source.shape[1:] != shape[1:]:
                 raise SystolithError(
                     f"{node.name}: joins flattened images, which is not supported; "
                     "concatenate before flattening"
                 )
-            if scale != _scale_of(source):
+            if scale != scale_of(source):
                 source = self._rescale(f"{node.name}.part{number}", source, scale)
             parts.append(source.name)
-        self.layers.append(QConcat(node.name, tuple(parts), node.name))
+        names = (node.name, tuple(parts), node.name)
+        made = QConcat(*names) if isinstance(node, Concat) else QMosaic(*names, node.grids)
+        self.layers.append(made)
         self._tensor(node.name, shape, scale)
 
     def _with_copies(self) -> list[QLayer]:
-        """Return the layers; concatenations take copies of what cannot stand in all of them."""
+        """Return the layers; joins take copies of what cannot stand in all of them."""
+        copies = copies_for_joins(self.layers, self.tensors, self.graph.input)
         layers, self.layers = self.layers, []
-        channels = {name: tensor.shape[0] for name, tensor in self.tensors.items()}
-        copies = copied_parts(views_of(layers, self.tensors), channels, {self.graph.input})
         for layer in layers:
             for number in copies.get(layer.name, ()):
                 source = self.tensors[layer.inputs[number]]
-                copy = self._rescale(f"{layer.name}.part{number}", source, _scale_of(source))
+                copy = self._rescale(f"{layer.name}.part{number}", source, scale_of(source))
                 parts = (*layer.inputs[:number], copy.name, *layer.inputs[number + 1 :])
-                layer = QConcat(layer.name, parts, layer.output)
+                assert isinstance(layer, QConcat | QMosaic)
+                layer = replace(layer, inputs=parts)
             self.layers.append(layer)
         return self.layers
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from systolith_host.network.fold import FoldedLayer
 from systolith_host.network.functions import name_of, table_of, useful_range
-from systolith_host.network.graph import Concat, Graph, MaxPool, Take
-from systolith_host.network.qgraph import QTable
+from systolith_host.network.graph import Concat, Graph, MaxPool, Mosaic, Take
+from systolith_host.network.qgraph import QTable, QTensor
 from systolith_host.network.scales import ActivationScale, activation_scale
 
-__all__ = ["Result", "result_of", "shared_scales", "table_for"]
+__all__ = ["Result", "image_shape", "result_of", "scale_of", "shared_scales", "table_for"]
 
 _FLAT_STEPS = 0.25
 """Steps of a function's output by which it may be off where its input is clamped."""
@@ -29,7 +29,7 @@ class Result:
 def shared_scales(
     graph: Graph, layers: tuple[FoldedLayer, ...], ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, ActivationScale]:
-    """Return scales from ranges; pools, concatenations and slices join those of both sides."""
+    """Return scales from ranges; pools, joins and slices share those of both sides."""
     leader = {name: name for name in [graph.input, *(layer.output for layer in layers)]}
 
     def find(name: str) -> str:
@@ -38,7 +38,7 @@ def shared_scales(
         return name
 
     for layer in layers:
-        if isinstance(layer.node, MaxPool | Concat | Take):
+        if isinstance(layer.node, MaxPool | Concat | Mosaic | Take):
             for name in layer.inputs:
                 leader[find(name)] = find(layer.output)
     joined: dict[str, tuple[float, float]] = {}
@@ -69,3 +69,14 @@ def result_of(layer: FoldedLayer, scales: Mapping[str, ActivationScale]) -> Resu
     scale = scales[layer.output]
     sums = scales[layer.before] if layer.steps else scale
     return Result(scale, sums, *sums.limits(layer.low, layer.high), table_for(layer, scales))
+
+
+def scale_of(tensor: QTensor) -> ActivationScale:
+    """Return the scale of a tensor of the integer network."""
+    return ActivationScale(tensor.unsigned, tensor.scale, tensor.zero_point)
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the shape of an image; a vector is one of a single pixel."""
+    channels, height, width = (*shape, 1, 1)[:3]
+    return channels, height, width

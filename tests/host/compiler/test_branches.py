@@ -56,6 +56,10 @@ def check(qgraph, config=TINY, batch=2):
     return program
 
 
+def channels_of(program):
+    return {name: [part[:3] for part in parts] for name, parts in program.parts.items()}
+
+
 def joined(first, second):
     """Return x -> a, b -> j = (a, b) -> c."""
     layers = [
@@ -73,7 +77,7 @@ def test_parts_are_written_into_their_concatenation():
     parent, part = program.places["j"], program.places["b"]
     assert part.address == parent.address + 2 * parent.plane_bytes
     assert part.image_pitch == parent.image_bytes
-    assert program.parts == {"j": (("a", 0, 2 * BLOCK), ("b", 0, 3))}
+    assert channels_of(program) == {"j": [("a", 0, 2 * BLOCK), ("b", 0, 3)]}
 
 
 def test_channels_between_blocks_are_copied():
@@ -161,7 +165,7 @@ def test_channels_of_whole_blocks_are_ranges_of_memory():
     program = check(qgraph)
     assert [layer.name for layer in program.layers] == ["a", "c", "s"]
     assert program.places["b"].parent == "a"
-    assert program.parts == {"b": (("a", BLOCK, 3 * BLOCK),), "d": (("x", 0, 4),)}
+    assert channels_of(program) == {"b": [("a", BLOCK, 3 * BLOCK)], "d": [("x", 0, 4)]}
     tensors = run_golden(qgraph, random_input(random.Random(1), qgraph, 2))
     (job,) = plan_jobs(program.layers[1:], tensors, sequential=True, parts=program.parts)
     assert job.inputs.keys() == {"a", "x"}

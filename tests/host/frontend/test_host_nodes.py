@@ -194,7 +194,7 @@ CASES = {
     squeeze_excite: 1,
     resize: 1,
     layer_norm: 1,
-    transposed: 1,
+    transposed: 0,
     forks: 2,
     attention: 1,
     shuffle: 2,

@@ -49,6 +49,9 @@ MIDDLES = {
 TABLES = {"gate", "silu", "square", "leaky"}
 """Those of which a configuration with tables takes some."""
 
+MOVED = {"transposed convolution", "depth to space"}
+"""Those that the array takes where their weights are integers, or there are none."""
+
 CONSTANTS = {
     "w": values(4, 3, 3, 3),
     "v": values(4),
@@ -116,7 +119,8 @@ def compare(path, *, functions):
     made = read_onnx(path, host_nodes=True, functions=functions)
     assert judge(path, made, 16).startswith("integers equal onnxruntime's in ")
     layers = [node.name for node in made.graph.nodes if isinstance(node, Conv | Linear)]
-    assert [name.split("_")[0] for name in layers] == ["first", "second", "dense"]
+    own = [name.split("_")[0] for name in layers if not name.startswith("ConvTranspose")]
+    assert own == ["first", "second", "dense"]
     x = image(9)
     accelerator = sy.Accelerator.preset("tiny").replace(functions=int(functions))
     net = sy.load(path, functions=functions)
@@ -135,7 +139,7 @@ def test_between_layers_the_integers_are_within_one_of_onnxruntimes(name, form, 
         made, difference = compare(path, functions=functions)
         assert difference <= 1.001 * made.scales[made.graph.output].scale
         hosts = sum(isinstance(node, Host) for node in made.graph.nodes)
-        assert hosts > 0 or functions
+        assert hosts > 0 or functions or name in MOVED
 
 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])

@@ -80,7 +80,7 @@ def test_a_network_is_onnxruntimes_or_refused_by_name(shard, functions, tmp_path
 def one_case(seed, path, *, functions=False):
     """Return the outcome of a network: "ran", "refused", or "invalid" if onnxruntime refuses it."""
     rng = random.Random(seed)
-    proto = random_onnx(rng, joins=seed % 2 == 0, functions=functions)
+    proto = random_onnx(rng, joins=seed % 2 == 0, functions=functions, mosaics=seed % 3 == 0)
     onnx.save(proto, path)
     try:
         model, problems = inspect_onnx(path, functions=functions)
@@ -144,7 +144,9 @@ def one_hosted(seed, path):
     """
     functions = seed % 4 > 1
     draw = random.Random(seed)
-    proto = random_onnx(draw, host=True, joins=seed % 2 == 0, functions=functions)
+    proto = random_onnx(
+        draw, host=True, joins=seed % 2 == 0, functions=functions, mosaics=seed % 3 == 0
+    )
     onnx.save(proto, path)
     try:
         model, problems = inspect_onnx(path, host_nodes=True, functions=functions)
@@ -234,7 +236,7 @@ def test_a_bias_in_floats_that_integers_would_move_is_refused(tmp_path):
 def one_quantised(seed, folder, *, functions=False):
     """Return the outcome of a network that onnxruntime quantised."""
     rng = random.Random(seed)
-    proto = random_onnx(rng, joins=seed % 2 == 0, functions=functions)
+    proto = random_onnx(rng, joins=seed % 2 == 0, functions=functions, mosaics=seed % 3 == 0)
     plain, path = folder / "plain.onnx", folder / "net.onnx"
     onnx.save(proto, plain)
     try:

@@ -115,7 +115,8 @@ def test_a_program_for_another_accelerator_is_refused_by_the_device(case, monkey
 )
 def test_of_a_joined_tensor_the_rest_is_given(case, made, given):
     """Layers may make some of the tensors inside."""
-    parts = {"joined": tuple(Part(name, at, at + 1) for at, name in enumerate("abc"))}
+    pixels = (range(1), range(1))
+    parts = {"joined": tuple(Part(name, at, at + 1, 0, *pixels) for at, name in enumerate("abc"))}
     first = case[0].layers[0]
     makers = [dataclasses.replace(first, output=name) for name in made]
     reader = dataclasses.replace(first, input="joined", output="y")

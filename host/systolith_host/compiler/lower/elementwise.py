@@ -21,6 +21,7 @@ from systolith_host.network.qgraph import (
     QConv,
     QGraph,
     QMaxPool,
+    QMosaic,
     QTake,
     QTensor,
 )
@@ -161,9 +162,16 @@ def lower_add(qgraph: QGraph, config: AcceleratorConfig, layer: QAdd) -> Operati
     )
 
 
-def check_same_numbers(layer: QMaxPool | QConcat | QTake, source: QTensor, target: QTensor) -> None:
+def check_same_numbers(
+    layer: QMaxPool | QConcat | QMosaic | QTake, source: QTensor, target: QTensor
+) -> None:
     if (source.unsigned, source.zero_point) != (target.unsigned, target.zero_point):
-        what = {QMaxPool: "a pool", QConcat: "a concatenation", QTake: "a slice"}[type(layer)]
+        what = {
+            QMaxPool: "a pool",
+            QConcat: "a concatenation",
+            QMosaic: "a mosaic",
+            QTake: "a slice",
+        }[type(layer)]
         raise SystolithError(
             f"{layer.name}: input and output of {what} must share type and zero point"
         )

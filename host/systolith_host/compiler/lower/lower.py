@@ -8,13 +8,14 @@ from systolith_host.compiler.lower.elementwise import (
     lower_add,
     lower_pool,
 )
-from systolith_host.compiler.lower.moves import lower_gather, lower_take
+from systolith_host.compiler.lower.moves import lower_gather, lower_repeat, lower_take
 from systolith_host.compiler.lower.operation import LARGEST_SIDE, LARGEST_TAPS, Operation
 from systolith_host.compiler.lower.pack import conv_params, pack_blocks, pack_groups, pack_taps
 from systolith_host.compiler.lower.ranges import value_ranges
 from systolith_host.compiler.schedule.touched import touched
 from systolith_host.errors import SystolithError
-from systolith_host.network.joins import Arrangement, arrange, views_of
+from systolith_host.network.joins import Arrangement, Views, arrange, views_of
+from systolith_host.network.mosaic import check_cover, repeats, standing
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -23,6 +24,7 @@ from systolith_host.network.qgraph import (
     QHost,
     QLayer,
     QMaxPool,
+    QMosaic,
     QTake,
 )
 from systolith_hw.spec.config import AcceleratorConfig
@@ -36,8 +38,9 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
 
     Zero points of inputs are folded into biases. Weights and parameters are packed as the array
     takes them. A pool joins the convolution before it where that is possible. Concatenations and
-    slices are operations only if :func:`arranged` has them copied. The host's parts are none.
-    Weights of 4 bits are nibbles in memory wherever the accelerator takes them apart.
+    slices are operations only if :func:`arranged` has them copied, mosaics only if they repeat a
+    tensor. The host's parts are none. Weights of 4 bits are nibbles in memory wherever the
+    accelerator takes them apart.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
         _check_shapes(qgraph, layer)
     pixel_bytes = _packed_pixel(qgraph, config, users[qgraph.input])
     places = arranged(qgraph, config)
-    views = views_of(qgraph.layers, qgraph.tensors).keys() - set(places.copied)
+    views = _views(qgraph, places).keys() - set(places.copied)
     ranges = value_ranges(qgraph)
     fused: set[str] = set()
     operations = []
@@ -66,6 +69,9 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
             operations.append(lower_add(qgraph, config, layer))
         elif isinstance(layer, QConcat):
             operations.append(lower_gather(qgraph, config, layer))
+        elif isinstance(layer, QMosaic):
+            if repeats(layer.inputs, layer.grids):
+                operations.append(lower_repeat(qgraph, config, layer))
         elif isinstance(layer, QTake):
             operations.append(lower_take(qgraph, config, layer))
         else:
@@ -79,8 +85,11 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
             packed = pixel_bytes if layer.input == qgraph.input else 0
             values = ranges[layer.input]
             operations.append(_lower_conv(qgraph, config, layer, pool, packed, values))
+    if not operations:
+        raise SystolithError(f"{qgraph.name}: has no layers for the array")
     for operation in operations:
         _check_fields(operation)
+    operations = [_placed(qgraph, operation, places) for operation in operations]
     if config.nibbles:
         operations = [replace(one, nibbles=one.fits_nibbles) for one in operations]
     return operations
@@ -92,16 +101,39 @@ def arranged(qgraph: QGraph, config: AcceleratorConfig) -> Arrangement:
     Parts begin at whole channel blocks. The network's input stands in no other: it may be packed.
     Of a network that has nothing else, one is copied, so that there is a pass to run.
     """
-    views = views_of(qgraph.layers, qgraph.tensors)
+    grids = standing(qgraph.layers, qgraph.input)
+    for layer in qgraph.layers:
+        if isinstance(layer, QMosaic) and not repeats(layer.inputs, layer.grids):
+            for name in layer.inputs:
+                if name not in grids:
+                    raise SystolithError(f"{layer.name}: {name} cannot stand in it without a copy")
+    views = views_of(qgraph.layers, qgraph.tensors, grids)
     passes = [layer for layer in qgraph.layers if not isinstance(layer, QHost)]
     only = [views.popitem()[0]] if len(views) == len(passes) else []
     found = arrange(
         views,
         {name: tensor.shape[0] for name, tensor in qgraph.tensors.items()},
-        {qgraph.input},
+        {qgraph.input, *grids},
         config.block,
     )
-    return replace(found, copied=(*found.copied, *only))
+    return replace(found, copied=(*found.copied, *only), grids=grids)
+
+
+def _views(qgraph: QGraph, places: Arrangement) -> Views:
+    return views_of(qgraph.layers, qgraph.tensors, places.grids)
+
+
+def _placed(qgraph: QGraph, operation: Operation, places: Arrangement) -> Operation:
+    """Return an operation that knows how its output stands in memory."""
+    rows = pixels = False
+    name = operation.output
+    while name in places.grids:
+        parent, grid = places.grids[name]
+        pixels = pixels or grid.across > 1
+        wider = qgraph.tensors[parent].shape[2] > qgraph.tensors[name].shape[2]
+        rows = rows or grid.down > 1 or wider
+        name = parent
+    return replace(operation, rows_apart=rows, pixels_apart=pixels) if rows else operation
 
 
 def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
@@ -117,6 +149,12 @@ def _check_shapes(qgraph: QGraph, layer: QLayer) -> None:
         result = (sum(shape[0] for shape in shapes), height, width) if same else (0, 0, 0)
     elif isinstance(layer, QHost):
         result = target
+    elif isinstance(layer, QMosaic):
+        result = target
+        try:
+            check_cover(shapes, layer.grids, target)
+        except ValueError as error:
+            raise SystolithError(f"{layer.name}: {error}") from None
     else:
         result = _window_shape(layer, shapes[0])
     if target != result:

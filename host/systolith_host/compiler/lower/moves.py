@@ -1,17 +1,19 @@
 """Passes that only move values: concatenations and parts of tensors that are copied."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from systolith_host.compiler.lower.elementwise import check_same_numbers
 from systolith_host.compiler.lower.operation import Operation
-from systolith_host.compiler.lower.pack import entries
-from systolith_host.network.qgraph import QConcat, QGraph, QTake
+from systolith_host.compiler.lower.pack import entries, identity, identity_reach
+from systolith_host.network.mosaic import repeats
+from systolith_host.network.qgraph import QConcat, QGraph, QMosaic, QTake
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["lower_gather", "lower_take"]
+__all__ = ["lower_gather", "lower_repeat", "lower_take"]
 
 
 def lower_gather(qgraph: QGraph, config: AcceleratorConfig, layer: QConcat) -> Operation:
@@ -64,8 +66,28 @@ def lower_take(qgraph: QGraph, config: AcceleratorConfig, layer: QTake) -> Opera
     )
 
 
+def lower_repeat(qgraph: QGraph, config: AcceleratorConfig, layer: QMosaic) -> Operation:
+    """Return a copy that stores each value several times: a mosaic of one tensor."""
+    name = layer.inputs[0]
+    source, target = qgraph.tensors[name], qgraph.tensors[layer.output]
+    check_same_numbers(layer, source, target)
+    repeat = repeats(layer.inputs, layer.grids)
+    assert repeat is not None
+    made = _copy(
+        layer,
+        source.shape,
+        source.shape,
+        config,
+        reach=identity_reach(source.shape[0], config),
+        sweeps=((0, False),),
+        weights=identity(config),
+        activations=math.prod(source.shape) + math.prod(target.shape),
+    )
+    return replace(made, inputs=(name,), repeat=repeat)
+
+
 def _copy(
-    layer: QConcat | QTake,
+    layer: QConcat | QMosaic | QTake,
     read: tuple[int, int, int],
     made: tuple[int, int, int],
     config: AcceleratorConfig,

@@ -35,7 +35,11 @@ class Operation:
     channels, height, width : int
         Of the largest input.
     out_channels, out_height, out_width : int
-        Of the output, windows applied.
+        Of the results, windows applied.
+    repeat : (int, int)
+        Rows and pixels of the output that each result becomes.
+    rows_apart, pixels_apart : bool
+        Whether something stands between rows, or between pixels, of the output in memory.
     taps : (int, int)
         Passes per block of input channels, vertically and horizontally; a packed operation's
         horizontal passes take `block / pixel_bytes` kernel columns each.
@@ -107,6 +111,9 @@ class Operation:
     weight_elements: int
     differences: tuple[int, int] = (-255, 255)
     nibbles: bool = False
+    repeat: tuple[int, int] = (1, 1)
+    rows_apart: bool = False
+    pixels_apart: bool = False
     table: np.ndarray | None = None
 
     def compulsory_bytes(self, batch: int = 1) -> int:
@@ -153,7 +160,7 @@ class Operation:
             and len(self.sweeps) == 1
             and self.taps == self.extent == (self.height, self.width)
             and self.padding == (0, 0)
-            and (self.out_height, self.out_width) == self.window == (1, 1)
+            and (self.out_height, self.out_width) == self.window == self.repeat == (1, 1)
         )
 
     @property
@@ -167,6 +174,7 @@ class Operation:
             and not self.pixel_bytes
             and not self.linear
             and len(self.sweeps) == 1
+            and self.repeat == (1, 1)
         )
 
     def sums(self, axis: int, count: int) -> int:

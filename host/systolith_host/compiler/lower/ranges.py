@@ -1,6 +1,6 @@
 """The values that tensors can have: those between the clamps of the layers that make them."""
 
-from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QMaxPool, QTake
+from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QMaxPool, QMosaic, QTake
 from systolith_hw.spec.numerics import device_offset
 
 __all__ = ["value_ranges"]
@@ -14,7 +14,9 @@ def value_ranges(qgraph: QGraph) -> dict[str, tuple[int, int]]:
         if isinstance(layer, QConv | QAdd):
             values = layer.table.values if layer.table else (layer.low, layer.high)
             found[layer.output] = (min(values) - offset, max(values) - offset)
-        elif isinstance(layer, QMaxPool | QConcat | QTake):  # their tensors have the same numbers
+        elif isinstance(
+            layer, QMaxPool | QConcat | QMosaic | QTake
+        ):  # their tensors have the same numbers
             ranges = [found[name] for name in layer.inputs]
             found[layer.output] = (min(low for low, _ in ranges), max(high for _, high in ranges))
     return found

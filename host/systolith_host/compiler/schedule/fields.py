@@ -89,12 +89,20 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
     (first_image, images), across, down, block = work.tile(number)
     blocks = int(work.chunks.blocks[block, 2])
     bank, sums = work.accumulators(number)
+    high, wide = operation.repeat
+    rows, columns = down.count * high, across.count * wide
+    whole = columns * config.block == target.row_bytes
+    planes, plane_pitch = blocks, target.plane_bytes if blocks > 1 else 0
     if images > 1:
-        run_words, runs, pitch = down.count * across.count, images, target.image_bytes
-    elif across.count == operation.out_width:
-        run_words, runs, pitch = down.count * across.count, 1, 0
+        run_words, runs, pitch = rows * columns, images, target.image_bytes
+    elif columns > 1 and target.pixel_step != config.block:
+        run_words, runs, pitch = 1, columns, target.pixel_step
+        if rows > 1:  # of a single block
+            planes, plane_pitch = rows, target.row_bytes
+    elif whole:
+        run_words, runs, pitch = rows * columns, 1, 0
     else:
-        run_words, runs, pitch = across.count, down.count, target.row_bytes
+        run_words, runs, pitch = columns, rows, target.row_bytes
     window, window_step = operation.window, operation.window_stride
     inside = _walk(("dx", "dy"), ((window[1], 1), (window[0], across.sums)))
     if work.linear:
@@ -109,6 +117,8 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
         }
         patches = plane * images
         inside = _walk(("dx", "dy"), ((PATCH, PATCH * patches), (PATCH, patches)))
+    elif operation.repeat != (1, 1):
+        walk = _walk("xyn", ((wide, 0), (across.count, window_step[1]), (high, 0)))
     else:
         walk = _walk(
             "xyn",
@@ -126,12 +136,13 @@ def store_fields(work: Work, number: int) -> dict[str, int]:
         "addr": target.address
         + first_image * target.image_bytes
         + block * config.col_groups * target.plane_bytes
-        + (down.first * operation.out_width + across.first) * config.block,
+        + down.first * high * target.row_bytes
+        + across.first * wide * target.pixel_step,
         "run_words": run_words,
         "runs": runs,
         "run_pitch": pitch,
-        "planes": blocks,
-        "plane_pitch": target.plane_bytes if blocks > 1 else 0,
+        "planes": planes,
+        "plane_pitch": plane_pitch,
         "bank": bank,
         "acc_base": sums,
         "blocks": blocks,

@@ -61,7 +61,7 @@ def _activations(work: Work, tile: int, chunk: Chunk) -> list[dict[str, int]]:
     lanes = 1 if operation.pixel_bytes else config.row_groups
     blocks = 1 if operation.pixel_bytes else source.blocks
     per_pixel = operation.pixel_bytes or config.block
-    row_words, whole = read_row(across.length, per_pixel, config.block, source.row_bytes)
+    row_words, whole = read_row(across.length, per_pixel, config.block, source.dense_row_bytes)
     complete = down.covers(operation.height)
     corner = source.address + down.start * source.row_bytes + across.start * per_pixel
     shared = _padding(down, across) | {

@@ -88,6 +88,7 @@ class RoughModel:
         """Input blocks that an output block needs, of each input."""
         self.sweeps = len(operation.sweeps)
         self.sources = len(operation.inputs)
+        self.repeats = operation.repeat[0] * operation.repeat[1]
         self.groups = config.row_groups if not operation.pixel_bytes else 1
         self._costs: dict[tuple[int, int, int], _TileCosts] = {}
         self._spans: dict[tuple[int, int], tuple[int, int, int]] = {}
@@ -202,7 +203,7 @@ class RoughModel:
             weights = passes * config.rows * repeats
         param = self._param_bytes(regions)
         read = act_read + self._weight_bytes(weights) + param
-        write = self.batch * height * width * shape.target_blocks * config.block
+        write = self.batch * height * width * self.repeats * shape.target_blocks * config.block
         steps = tiles * shape.out_blocks * (chunks if cut.chunk_blocks else 0)
         steps = steps * self.sweeps // self.sources
         if not cut.chunk_blocks:
@@ -311,7 +312,7 @@ class RoughModel:
                     number = image_groups * many * much
                     pixels = count * self.pieces(0, down) * self.pieces(1, across)
                     compute += number * conv_cycles(pixels, passes, config.least_pass)
-                    reads = count * down * across * window
+                    reads = count * down * across * window * self.repeats
                     drain += number * (pixels * LANES if self.winograd else reads)
                     tiles += number
         self._costs[key] = found = _TileCosts(

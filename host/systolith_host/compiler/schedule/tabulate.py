@@ -75,12 +75,12 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
         bits of a weight word in memory, bytes of a memory word, lanes, bytes of a pixel, numbers of
         activations, of weights, of weights that are alike, pixels are images, pixels are
         patches, cycles of the drain for a word or a patch, cycles of the shortest pass, blocks of
-        output channels that share a bank)
+        output channels that share a bank, words of the output of each result)
     params : (entries, entries loaded at once, whether they stay, columns, bytes of an entry)
     """
     (
         resident, lifetime, pass_words, word_bits, block, lanes, pixel_bytes, act_keys,
-        weight_keys, weight_groups, linear, winograd, reads, least_pass, stack,
+        weight_keys, weight_groups, linear, winograd, reads, least_pass, stack, repeats,
     ) = settings  # fmt: skip
     entries, share, params_stay, out_channels, entry_bytes = params
     each = 0
@@ -163,6 +163,7 @@ def _tabulate(images, columns, rows, regions, chunks, blocks, sources, settings,
                                 items[param, :LAST] = (words, words * entry_bytes, 1, 1, tile)
                             items[param, LAST] = tile
                             words = count * rows[row, 0] * columns[column, 0] * blocks[out_block, 2]
+                            words *= repeats
                             drain = words * reads
                             if winograd:  # windows begin at multiples of a patch's cycles
                                 drain = pixels * blocks[out_block, 2] * reads + LANES

@@ -82,7 +82,7 @@ class _Search:
         operation, depth = self.operation, self.config.acc_depth
         height, width = operation.out_height, operation.out_width
         whole = operation.sums(0, height) * operation.sums(1, width)
-        if self.batch > 1 and 2 * whole <= depth:
+        if self.batch > 1 and 2 * whole <= depth and self._rows_follow:
             for images in _even_steps(self.batch, depth // whole)[:3]:
                 if images > 1:
                     yield images, height, width
@@ -91,7 +91,7 @@ class _Search:
             if across > depth:
                 continue
             count = 0
-            for rows in _even_steps(height, height):
+            for rows in _even_steps(height, self._most_rows):
                 if operation.sums(0, rows) * across <= depth:
                     yield 1, rows, columns
                     count += 1
@@ -108,13 +108,28 @@ class _Search:
         # Windows of a pool are as far apart as they are wide: they divide a patch's sums.
         high, wide = (OUTPUTS // side for side in operation.window)
         fits = across <= STRIP_PATCHES and down * OUTPUTS <= LARGEST_HEIGHT
-        if self.batch > 1 and 2 * down * across <= most and fits:
+        if self.batch > 1 and 2 * down * across <= most and fits and self._rows_follow:
             for images in _even_steps(self.batch, most // (down * across))[:3]:
                 if images > 1:
                     yield images, height, width
         for columns in _even_steps(across, min(most, STRIP_PATCHES))[:24]:
             for rows in _even_steps(down, min(most // columns, LARGEST_HEIGHT // OUTPUTS))[:8]:
-                yield 1, min(rows * high, height), min(columns * wide, width)
+                high_tile = min(rows * high, height)
+                if high_tile <= self._most_rows:
+                    yield 1, high_tile, min(columns * wide, width)
+
+    @property
+    def _rows_follow(self) -> bool:
+        """Whether all rows of an image follow each other in memory, so that one run is an image."""
+        return not self.operation.rows_apart and self.operation.repeat == (1, 1)
+
+    @property
+    def _most_rows(self) -> int:
+        """Rows of a tile that a STORE's region can have, which has planes of runs of words."""
+        several = self.operation.pixels_apart and self.config.col_groups > 1
+        if several or self.operation.repeat != (1, 1):
+            return 1
+        return self.operation.out_height
 
     def _stacks(self, rows: int) -> list[int]:
         tiles = -(-self.operation.out_height // rows)

@@ -158,6 +158,7 @@ def make_work(
         reads * (config.block // config.post_lanes),
         config.least_pass,
         stack,
+        operation.repeat[0] * operation.repeat[1],
     )
     entries = len(operation.params)
     stay = entries <= config.param_depth
@@ -168,7 +169,9 @@ def make_work(
         np.array(cuts.regions),
         chunks.table,
         chunks.blocks,
-        np.array([(1 if packed else place.blocks, place.row_bytes) for place in addresses.sources]),
+        np.array(
+            [(1 if packed else place.blocks, place.dense_row_bytes) for place in addresses.sources]
+        ),
         settings,
         (entries, _params_share(entries, config), stay, config.cols, PARAM_BYTES),
     )

@@ -75,6 +75,8 @@ struct systolith_tensor {
     uint64_t address, size; /* in memory */
     uint32_t batch, channels, height, width;
     uint32_t pixel_bytes, block;
+    uint64_t run_bytes;   /* of a row's pixels, without what may stand between them */
+    uint64_t pixel_pitch; /* from pixel to pixel, 0 if they follow each other */
     uint64_t row_bytes, plane_bytes, image_bytes; /* from row to row, block to block, image to image */
     uint64_t values;                              /* batch x channels x height x width */
     bool is_unsigned;                             /* uint8 values, else int8 */

@@ -77,6 +77,40 @@ static bool segment_is_right(const struct systolith_image *image, const uint8_t 
            inside(get64(segment + SYSTOLITH_IMAGE_SEGMENT_OFFSET), size, image->size);
 }
 
+/* Fill in how far pixels, rows and blocks are apart, and an image's bytes from first to last; false
+ * if they overlap, or reach beyond the memory. */
+static bool spread(const struct systolith_image *image, const uint8_t *bytes,
+                   struct systolith_tensor *tensor, uint32_t blocks, uint64_t *data_bytes)
+{
+    uint64_t most = image->memory_size;
+    uint64_t row = get64(bytes + SYSTOLITH_IMAGE_TENSOR_ROW_PITCH);
+    uint64_t plane = get64(bytes + SYSTOLITH_IMAGE_TENSOR_PLANE_PITCH);
+    uint64_t pixels, rows, planes, run = tensor->run_bytes;
+
+    tensor->pixel_pitch = get64(bytes + SYSTOLITH_IMAGE_TENSOR_PIXEL_PITCH);
+    if (tensor->pixel_pitch) {
+        if (tensor->pixel_bytes || tensor->pixel_pitch < image->block ||
+            image->block > sizeof((struct systolith *)0)->chunk ||
+            !product(tensor->pixel_pitch, tensor->width - 1, most, &pixels))
+            return false;
+        run = pixels + image->block;
+    }
+    if (run > most || (row && row < run) || row > most)
+        return false;
+    tensor->row_bytes = row ? row : tensor->run_bytes;
+    if (!product(tensor->row_bytes, tensor->height - 1, most, &rows))
+        return false;
+    if (plane > most || (plane && plane < rows + run))
+        return false;
+    tensor->plane_bytes = plane;
+    if (!plane && !product(tensor->row_bytes, tensor->height, most, &tensor->plane_bytes))
+        return false;
+    if (!product(tensor->plane_bytes, blocks - 1, most, &planes))
+        return false;
+    *data_bytes = planes + rows + run;
+    return *data_bytes <= most;
+}
+
 /* Fill in a tensor; false if its numbers do not fit each other, or the memory. */
 static bool read_tensor(const struct systolith_image *image, const uint8_t *bytes,
                         struct systolith_tensor *tensor)
@@ -110,15 +144,13 @@ static bool read_tensor(const struct systolith_image *image, const uint8_t *byte
     if (tensor->pixel_bytes) {
         if (tensor->channels > lanes || lanes > image->block)
             return false;
-        tensor->row_bytes = (uint64_t)tensor->width * lanes + image->block - 1;
-        tensor->row_bytes -= (uint32_t)tensor->row_bytes % image->block;
+        tensor->run_bytes = (uint64_t)tensor->width * lanes + image->block - 1;
+        tensor->run_bytes -= (uint32_t)tensor->run_bytes % image->block;
     } else {
         blocks = (tensor->channels + lanes - 1) / lanes;
-        tensor->row_bytes = (uint64_t)tensor->width * lanes;
+        tensor->run_bytes = (uint64_t)tensor->width * lanes;
     }
-    if (tensor->row_bytes > most ||
-        !product(tensor->row_bytes, tensor->height, most, &tensor->plane_bytes) ||
-        !product(tensor->plane_bytes, blocks, most, &data_bytes))
+    if (!spread(image, bytes, tensor, blocks, &data_bytes))
         return false;
     tensor->image_bytes = pitch ? pitch : data_bytes;
     if (tensor->image_bytes < data_bytes || tensor->image_bytes > most ||

@@ -6,7 +6,7 @@
 struct piece {
     const struct systolith_tensor *tensor;
     uint32_t image, first_channel, row;
-    uint64_t at; /* bytes from the row's start */
+    uint64_t at; /* bytes from the row's start, without what stands between its pixels */
 };
 
 /* Move the values of a piece of a row to the chunk, or from it. Bytes of memory that stand for no
@@ -41,16 +41,22 @@ static int move_row(struct systolith *device, struct piece *piece, uint64_t addr
                     const uint8_t *source, uint8_t *target)
 {
     const struct systolith_bus *bus = device->bus;
-    uint64_t left = piece->tensor->row_bytes;
+    const struct systolith_tensor *tensor = piece->tensor;
+    uint64_t left = tensor->run_bytes;
     int error = 0;
     for (piece->at = 0; left != 0 && error == 0;) {
         size_t size = left < sizeof device->chunk ? (size_t)left : sizeof device->chunk;
+        uint64_t place = address + piece->at;
+        if (tensor->pixel_pitch) {
+            size = tensor->block;
+            place = address + (uint32_t)piece->at / tensor->block * tensor->pixel_pitch;
+        }
         if (target != NULL)
-            error = bus->read_memory(bus->context, address + piece->at, device->chunk, size);
+            error = bus->read_memory(bus->context, place, device->chunk, size);
         if (error == 0)
             move_piece(piece, device->chunk, size, source, target);
         if (target == NULL)
-            error = bus->write_memory(bus->context, address + piece->at, device->chunk, size);
+            error = bus->write_memory(bus->context, place, device->chunk, size);
         piece->at += size;
         left -= size;
     }

@@ -1,0 +1,212 @@
+"""Mosaics: images made where they stand in a larger one, or stored several times."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from systolith_host.compiler import compile_network
+from systolith_host.compiler.lower.lower import lower
+from systolith_host.errors import SystolithError
+from systolith_host.lab.random_networks import random_input, run_program
+from systolith_host.network.golden import run_golden
+from systolith_host.network.mosaic import Grid, put_together, repeats
+from systolith_host.network.qgraph import (
+    QConcat,
+    QConv,
+    QGraph,
+    QLayer,
+    QMosaic,
+    QTake,
+    QTensor,
+)
+from systolith_host.program import inside
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.emulator.device import Emulator
+
+TINY = PRESETS["tiny"]
+BLOCK = TINY.block
+CONFIGS = {
+    "tiny": TINY,
+    "wide": replace(TINY, cols=8),
+    "tall": replace(TINY, rows=8),
+    "default": PRESETS["default"],
+}
+
+
+class Net:
+    """An integer network under construction."""
+
+    def __init__(self, channels=5, height=5, width=4):
+        self.tensors = {"x": QTensor("x", (channels, height, width), False, 1.0, 3)}
+        self.layers: list[QLayer] = []
+
+    def add(self, layer, channels, height, width):
+        self.layers.append(layer)
+        self.tensors[layer.output] = QTensor(layer.output, (channels, height, width), False, 1.0, 3)
+        return layer.output
+
+    def conv(self, source, outputs, size=1):
+        inputs, *sides = self.tensors[source].shape
+        rng = np.random.default_rng(len(self.layers))
+        name = f"conv{len(self.layers)}"
+        numbers = (np.zeros(outputs, np.int32), np.full(outputs, 3000), np.full(outputs, 18))
+        weight = rng.integers(-127, 128, (outputs, inputs, size, size)).astype(np.int8)
+        pad = size // 2
+        around = (pad, pad, pad, pad)
+        layer = QConv(name, source, name, "conv", weight, *numbers, -128, 127, padding=around)
+        return self.add(layer, outputs, *sides)
+
+    def join(self, *parts):
+        name = f"join{len(self.layers)}"
+        channels = sum(self.tensors[part].shape[0] for part in parts)
+        return self.add(QConcat(name, parts, name), channels, *self.tensors[parts[0]].shape[1:])
+
+    def take(self, source, channels):
+        name = f"take{len(self.layers)}"
+        sides = self.tensors[source].shape[1:]
+        layer = QTake(name, source, name, tuple(channels), *((0, side, 1) for side in sides))
+        return self.add(layer, len(channels), *sides)
+
+    def mosaic(self, parts, grids):
+        name = f"mosaic{len(self.layers)}"
+        shape = self.tensors[parts[0]].shape
+        ends = [
+            grid.ranges(self.tensors[part].shape[1:])
+            for part, grid in zip(parts, grids, strict=True)
+        ]
+        height, width = (max(end[axis][-1] for end in ends) + 1 for axis in (0, 1))
+        layer = QMosaic(name, tuple(parts), name, tuple(grids))
+        return self.add(layer, shape[0], height, width)
+
+    def phases(self, parts, down, across):
+        return self.mosaic(
+            parts, [Grid(r, down, c, across) for r in range(down) for c in range(across)]
+        )
+
+    def below(self, *parts):
+        rows = np.cumsum([0, *(self.tensors[part].shape[1] for part in parts)])
+        return self.mosaic(parts, [Grid(int(r), 1, 0, 1) for r in rows[:-1]])
+
+    def beside(self, *parts):
+        columns = np.cumsum([0, *(self.tensors[part].shape[2] for part in parts)])
+        return self.mosaic(parts, [Grid(0, 1, int(c), 1) for c in columns[:-1]])
+
+    def build(self, output):
+        return QGraph("net", self.tensors, tuple(self.layers), "x", output)
+
+
+def check(qgraph, config=TINY, batch=2):
+    """Run a network on the emulator; return its program."""
+    program = compile_network(qgraph, config, batch)
+    images = random_input(random.Random(1), qgraph, batch)
+    memory = np.full(program.memory_size, 0x5A, np.uint8)
+    tensors = run_program(program, Emulator(config, memory, strict=True), images)
+    golden = run_golden(qgraph, images)
+    for name, values in tensors.items():
+        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    for name, parts in program.parts.items():
+        np.testing.assert_array_equal(
+            inside.put_together(parts, golden), golden[name], err_msg=name
+        )
+    return program
+
+
+def upsampled(net, source, channels, factors=(2, 2), size=1):
+    count = factors[0] * factors[1]
+    return net.phases([net.conv(source, channels, size) for _ in range(count)], *factors)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("factors", [(2, 2), (1, 3), (3, 1), (2, 4)])
+def test_phases_are_written_where_they_stand(name, factors):
+    config = CONFIGS[name]
+    net = Net()
+    whole = upsampled(net, "x", 2 * config.block + 1, factors)
+    program = check(net.build(net.conv(whole, 4, 3)), config)
+    assert len(program.layers) == factors[0] * factors[1] + 1
+    assert {layer.kind for layer in program.layers} == {"conv"}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_images_stand_below_and_beside_each_other(name):
+    net = Net()
+    first, second = net.conv("x", 9, 3), net.conv("x", 9)
+    third = net.beside(net.conv(first, 9), net.conv(second, 9))
+    fourth = net.beside(first, second)
+    whole = net.below(third, fourth)
+    program = check(net.build(net.conv(whole, 4, 3)), CONFIGS[name])
+    assert {layer.kind for layer in program.layers} == {"conv"}
+    assert (
+        program.places[first].row_pitch
+        == 2 * program.places["x"].width * program.places[first].block
+    )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("factors", [(2, 2), (1, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_repeated_tensor_is_read_once_and_stored_several_times(name, factors, batch):
+    config = CONFIGS[name]
+    net = Net()
+    source = net.conv("x", 2 * config.block + 1, 3)
+    whole = net.phases([source] * (factors[0] * factors[1]), *factors)
+    output = net.join(whole, net.conv(whole, 4))
+    program = check(net.build(net.conv(output, 4, 3)), config, batch)
+    assert sum(layer.kind == "copy" for layer in program.layers) <= 2
+    assert len(program.layers) <= 5
+
+
+def test_a_mosaic_stands_in_a_concatenation():
+    net = Net()
+    up = upsampled(net, "x", BLOCK)
+    skip = net.conv(net.phases(["x"] * 4, 2, 2), BLOCK)
+    both = net.join(skip, up)
+    program = check(net.build(net.conv(both, 3, 3)))
+    assert program.places[up].parent == both
+    assert [layer.kind for layer in program.layers] == ["conv"] * 4 + ["copy"] + ["conv"] * 2
+
+
+def test_joins_and_slices_are_copied_to_where_they_stand():
+    net = Net()
+    wide = net.conv("x", 2 * BLOCK)
+    halves = [net.take(wide, range(i * BLOCK, (i + 1) * BLOCK)) for i in range(2)]
+    single = net.join(net.conv("x", BLOCK - 1), net.conv("x", 1))
+    whole = net.phases([*halves, single, net.conv("x", BLOCK)], 2, 2)
+    check(net.build(net.conv(whole, 3)))
+
+
+def test_a_mosaic_may_be_the_output():
+    net = Net()
+    check(net.build(upsampled(net, "x", 3)))
+
+
+def test_pieces_that_need_copies_are_refused_without():
+    net = Net()
+    piece = net.conv("x", 3)
+    net.conv(piece, 3)
+    pieces = [piece, *(net.conv("x", 3) for _ in range(3))]
+    with pytest.raises(SystolithError, match="conv0 cannot stand in it without a copy"):
+        lower(net.build(net.phases(pieces, 2, 2)), TINY)
+
+
+def test_pieces_that_overlap_are_refused():
+    net = Net()
+    pieces = [net.conv("x", 3) for _ in range(4)]
+    whole = net.phases(pieces, 2, 2)
+    layer = net.layers[-1]
+    assert isinstance(layer, QMosaic)
+    net.layers[-1] = QMosaic(whole, layer.inputs, whole, (*layer.grids[:3], Grid(0, 2, 1, 2)))
+    with pytest.raises(SystolithError, match="pieces do not give every pixel once"):
+        lower(net.build(whole), TINY)
+
+
+def test_repetition_is_recognised():
+    grids = [Grid(r, 2, c, 3) for r in range(2) for c in range(3)]
+    assert repeats(["a"] * 6, grids) == (2, 3)
+    assert repeats(["a"] * 5 + ["b"], grids) is None
+    assert repeats(["a"] * 2, [Grid(0, 1, 0, 1), Grid(2, 1, 0, 1)]) is None
+    values = np.arange(6).reshape(1, 1, 2, 3)
+    whole = put_together([values] * 6, grids)
+    np.testing.assert_array_equal(whole, values.repeat(2, axis=2).repeat(3, axis=3))
