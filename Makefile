@@ -20,6 +20,7 @@
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
+#   make faults             faults of memory, host and programs on four accelerators: 2,000 runs, minutes
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
 #   make resources          ECP5 resources of a grid of configurations: half an hour on one core
@@ -52,7 +53,7 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model \
+.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model faults \
 	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup \
 	memory-efficiency bitstream clean
 
@@ -96,6 +97,9 @@ noise: setup
 
 validate-model: setup
 	$(BIN)/systolith lab validate $(ARGS)
+
+faults: setup
+	$(BIN)/systolith lab faults $(ARGS)
 
 bench-explore: setup
 	$(BIN)/systolith lab speed $(ARGS)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from systolith_host.cli.faults import faults
 from systolith_host.cli.options import AcceleratorOption, LimitOption
 from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
 from systolith_host.cli.views.fpga import unit_table
@@ -29,6 +30,12 @@ lab = typer.Typer(
     no_args_is_help=True,
     help="Experiments on the generator itself: how exact its models are, and how fast.",
 )
+
+lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab faults --runs 5000 --seed 1 --out docs/verification.md\n\n"
+    "  systolith lab faults --config tiny --fault 'stray R' --seed 1 --first 8 --runs 1"
+)(faults)
 
 
 @lab.command(

@@ -18,6 +18,7 @@ from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.lab.random_nibbles import narrow_weights
+from systolith_host.lab.random_winograd import random_winograd_case
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig
@@ -49,6 +50,7 @@ __all__ = [
     "off_by_one",
     "random_layers",
     "simulate_runs",
+    "with_field",
 ]
 
 WINDOW = 1 << 15
@@ -89,6 +91,10 @@ class Layer:
     def place(self, number: int) -> int:
         """Return the address of an instruction."""
         return self.address + number * INSTRUCTION_BYTES
+
+    def opcode(self, number: int) -> int:
+        """Return the opcode of an instruction."""
+        return self.code(number)[0] & ((1 << OPCODE_WIDTH) - 1)
 
     def program(self, config: AcceleratorConfig) -> list[Instruction]:
         """Return all instructions."""
@@ -146,14 +152,17 @@ def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> 
     """Return short programs of random networks; most of them gather weights if that is possible."""
     layers: list[Layer] = []
     while len(layers) < count:
-        gathers = config.gather != 0 and rng.random() < 0.9
+        gathers = config.gather != 0 and rng.random() < (0.4 if config.winograd else 0.9)
+        images = None
         if gathers:
             qgraph = random_dense_qgraph(rng)
+        elif config.winograd and rng.random() < 0.6:
+            qgraph, images = random_winograd_case(rng, config)
         else:
             qgraph = random_qgraph(rng, functions=bool(config.functions))
         if config.nibbles:
             qgraph = narrow_weights(rng, qgraph)
-        batch = 1 if gathers else rng.choice([1, 1, 2])
+        batch = 1 if gathers else rng.choice([1, 1, 2]) if images is None else len(images)
         try:
             program = compile_network(qgraph, config, batch, density=0.01)
         except ShortageError:
@@ -167,9 +176,10 @@ def random_layers(rng: random.Random, config: AcceleratorConfig, count: int) -> 
         driver = Driver(device, config, WINDOW)
         for address, data in program.segments:
             device.write_memory(address, data)
-        for address, data in program.places[program.input].pieces(
-            random_input(rng, qgraph, program.places[program.input].shape[0])
-        ):
+        place = program.places[program.input]
+        if images is None:
+            images = random_input(rng, qgraph, place.shape[0])
+        for address, data in place.pieces(images):
             device.write_memory(address, data)
         for layer in program.layers:
             before = memory.copy()
@@ -189,6 +199,7 @@ def emulate(
     fill: int = 0,
     *,
     strict: bool = False,
+    window: tuple[int, int] = (0, WINDOW),
 ) -> Outcome:
     """Run a layer on a copy of `memory`; `fill` is a seed of what the buffers hold at first.
 
@@ -212,7 +223,8 @@ def emulate(
         return low | high << 32
 
     for name, value in (
-        ("WINDOW_END", WINDOW),
+        ("WINDOW_BASE", window[0]),
+        ("WINDOW_END", window[1]),
         ("PROGRAM_ADDR", layer.address),
         ("PROGRAM_COUNT", layer.count),
         ("CONTROL", CONTROL_RESET),
@@ -224,14 +236,20 @@ def emulate(
     )
 
 
-def is_defined(config: AcceleratorConfig, layer: Layer, memory: np.ndarray) -> bool:
+def is_defined(
+    config: AcceleratorConfig,
+    layer: Layer,
+    memory: np.ndarray,
+    *,
+    window: tuple[int, int] = (0, WINDOW),
+) -> bool:
     """Return whether a program's result depends on nothing but the program and its memory.
 
     All sums that it drains and all parameters are compared between buffers with different contents
     at the start: a clamp or a maximum could hide that they differ.
     """
     try:
-        emulate(config, layer, memory, strict=True)
+        emulate(config, layer, memory, strict=True, window=window)
     except EmulatorError:
         return False
     original = emulator_engines._requantise
@@ -244,7 +262,7 @@ def is_defined(config: AcceleratorConfig, layer: Layer, memory: np.ndarray) -> b
             return original(sums, params, *others)
 
         with mock.patch.object(emulator_engines, "_requantise", requantise):
-            emulate(config, layer, memory, fill)
+            emulate(config, layer, memory, fill, window=window)
         used.append(seen)
     return all(
         np.array_equal(first, second)
@@ -253,7 +271,7 @@ def is_defined(config: AcceleratorConfig, layer: Layer, memory: np.ndarray) -> b
     )
 
 
-def _with_field(instruction: Instruction, field: Field, value: int) -> bytes:
+def with_field(instruction: Instruction, field: Field, value: int) -> bytes:
     """Return the instruction with a field's value cut to its width, legal or not."""
     mask = (1 << field.width) - 1
     position = OPCODE_WIDTH
@@ -274,7 +292,7 @@ def off_by_one(rng: random.Random, instruction: Instruction) -> bytes:
         if field.name in COUNTS or field.name.endswith("_count") or field.name.startswith("pad_")
     ]
     field = rng.choice(fields)
-    return _with_field(instruction, field, instruction[field.name] + rng.choice([-1, 1]))
+    return with_field(instruction, field, instruction[field.name] + rng.choice([-1, 1]))
 
 
 def flipped(rng: random.Random, instruction: Instruction) -> bytes:

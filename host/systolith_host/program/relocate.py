@@ -6,7 +6,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.program.program import Program
 from systolith_hw.spec.isa import FIELDS, INSTRUCTION_BYTES, OPCODE_WIDTH, Opcode
 
-__all__ = ["PAGE_BYTES", "relocate"]
+__all__ = ["PAGE_BYTES", "move_instructions", "relocate"]
 
 PAGE_BYTES = 4096
 """Alignment of a base: AXI4 bursts must not cross such a border, and the compiler's addresses
@@ -66,12 +66,13 @@ def relocate(program: Program, base: int) -> list[tuple[int, np.ndarray]]:
         if inside and base:
             data = np.array(data)
             for start, size in inside:
-                _move(data[start : start + size], base)
+                move_instructions(data[start : start + size], base)
         segments.append((address, data))
     return segments
 
 
-def _move(instructions: np.ndarray, base: int) -> None:
+def move_instructions(instructions: np.ndarray, base: int) -> None:
+    """Add `base` to the address in each of some instructions, in place (uint8)."""
     for start in range(0, instructions.size, INSTRUCTION_BYTES):
         part = instructions[start : start + INSTRUCTION_BYTES]
         word = int.from_bytes(part.tobytes(), "little")

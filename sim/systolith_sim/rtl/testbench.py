@@ -1,7 +1,7 @@
 """The top modules of simulations: the accelerator with its memory, or the memory alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +42,9 @@ class Testbench:
         Text of each Verilog file, by file name.
     ports : tuple of Port
         Ports of the top module, which cocotb sees.
+    program : mapping of str to str
+        Text of each C++ file, by name, of a program for Verilator that needs no cocotb. Without
+        one, cocotb drives the simulation.
     """
 
     __test__ = False
@@ -49,6 +52,7 @@ class Testbench:
     top: str
     sources: Mapping[str, str]
     ports: tuple[Port, ...]
+    program: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The accelerator next to a memory that misbehaves on demand, for campaigns of faults."""
