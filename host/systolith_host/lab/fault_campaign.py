@@ -46,6 +46,7 @@ CAMPAIGN_CONFIGS = {
             winograd=6,
             functions=1,
             gather=400,
+            nibbles=1,
         ),
     )
 }
