@@ -12,6 +12,8 @@ from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request, load_request, prepare_program
+from systolith_host.network.qgraph import QGraph
+from systolith_host.network.weight_bits import narrow_network
 from systolith_host.program.active import Density, parse_density
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -50,6 +52,7 @@ def compile_(
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
     round_together: options.RoundOption = None,
+    weight_bits: options.WeightBitsOption = None,
     mean: pixels.MeanOption = None,
     std: pixels.StdOption = None,
     scale: pixels.ScaleOption = None,
@@ -81,7 +84,13 @@ def compile_(
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
-        _explain(network, size, host_nodes, target, explain, batch, memory, share, json)
+        with ProgressLog(error_console()) as log:
+            log.stage("reading the network")
+            qgraph = shape_network(
+                network, size, host_nodes=host_nodes, functions=bool(target.functions)
+            )
+        qgraph = narrow_network(qgraph, options.bits_of(weight_bits))
+        _explain(qgraph, target, explain, batch, memory, share, json)
     if out is None:
         return
     with ProgressLog(error_console()) as log:
@@ -93,7 +102,11 @@ def compile_(
             weights=weights,
             seed=seed,
             quantisation=Quantisation(
-                options.value_of(calibration), equalise, correct_bias, round_together
+                options.value_of(calibration),
+                equalise,
+                correct_bias,
+                round_together,
+                options.bits_of(weight_bits),
             ),
             batch=batch,
             size=size,
@@ -115,9 +128,7 @@ def compile_(
 
 
 def _explain(
-    network: str,
-    size: tuple[int, ...] | None,
-    host_nodes: bool,
+    qgraph: QGraph,
     config: AcceleratorConfig,
     layer: str,
     batch: int,
@@ -130,10 +141,6 @@ def _explain(
     from systolith_host.cost.explain import explain_layer
 
     with ProgressLog(error_console()) as log:
-        log.stage("reading the network")
-        qgraph = shape_network(
-            network, size, host_nodes=host_nodes, functions=bool(config.functions)
-        )
         log.stage(f"trying schedules of {layer}")
         explanation = explain_layer(
             qgraph,

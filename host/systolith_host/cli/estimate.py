@@ -19,6 +19,8 @@ from systolith_host.cli.options import (
     NetworkArgument,
     ShapeOption,
     TurnaroundOption,
+    WeightBitsOption,
+    bits_of,
     size_of,
 )
 from systolith_host.cli.output import check_targets, give
@@ -27,6 +29,7 @@ from systolith_host.cli.views.report import report_table
 from systolith_host.energy.table import TABLES, load_table
 from systolith_host.extras import need
 from systolith_host.flow.load import shape_network
+from systolith_host.network.weight_bits import narrow_network
 from systolith_host.program.active import parse_density
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
@@ -47,6 +50,7 @@ def estimate(
     turnaround: TurnaroundOption = 0,
     fuse_pool: FusePoolOption = True,
     density: DensityOption = None,
+    weight_bits: WeightBitsOption = None,
     energy: Annotated[
         str | None,
         typer.Option(
@@ -83,8 +87,11 @@ def estimate(
 
     with ProgressLog(error_console()) as log:
         log.stage("reading the network")
+        qgraph = shape_network(
+            network, size, host_nodes=host_nodes, functions=bool(target.functions)
+        )
         report = estimate_network(
-            shape_network(network, size, host_nodes=host_nodes, functions=bool(target.functions)),
+            narrow_network(qgraph, bits_of(weight_bits)),
             target,
             memory,
             batch,

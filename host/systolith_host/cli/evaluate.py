@@ -56,6 +56,7 @@ def evaluate(
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
     round_together: options.RoundOption = None,
+    weight_bits: options.WeightBitsOption = None,
     mean: pixels.MeanOption = None,
     std: pixels.StdOption = None,
     scale: pixels.ScaleOption = None,
@@ -96,7 +97,11 @@ def evaluate(
         weights=weights,
         seed=seed,
         quantisation=Quantisation(
-            options.value_of(calibration), equalise, correct_bias, round_together
+            options.value_of(calibration),
+            equalise,
+            correct_bias,
+            round_together,
+            options.bits_of(weight_bits),
         ),
         size=options.size_of(shape),
         form=pixels.form_of(mean, std, scale, bgr, layout),

@@ -8,6 +8,7 @@ import typer
 
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import NETWORKS
+from systolith_host.network.weight_bits import WeightBits, parse_weight_bits
 from systolith_hw.spec.memory import LIMITS, Memory
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "SeedOption",
     "SeedsOption",
     "TurnaroundOption",
+    "WeightBitsOption",
     "WeightsOption",
+    "bits_of",
     "size_of",
     "value_of",
 ]
@@ -151,6 +154,14 @@ RoundOption = Annotated[
         show_default=False,
     ),
 ]
+WeightBitsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BITS",
+        help="4 for weights of 4 bits, or that of some layers or kinds of layers, as fc6=4,fc7=4 "
+        "or linear=4. Two of them share a byte on accelerators with nibbles. Default: 8.",
+    ),
+]
 ConfigOption = Annotated[
     str | None,
     typer.Option(
@@ -248,6 +259,11 @@ def size_of(shape: str | None) -> tuple[int, ...] | None:
             f"--shape must be that of one image (1x...), not {shape!r}; --batch says how many run"
         )
     return tuple(map(int, parts[1:]))
+
+
+def bits_of(weight_bits: str | None) -> WeightBits:
+    """Return what `--weight-bits` says; nothing if it is not given."""
+    return {} if weight_bits is None else parse_weight_bits(weight_bits)
 
 
 def inputs_of(texts: list[str] | None) -> dict[str, Path]:

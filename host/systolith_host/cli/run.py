@@ -40,6 +40,7 @@ def run(
     equalise: options.EqualiseOption = None,
     correct_bias: options.CorrectOption = None,
     round_together: options.RoundOption = None,
+    weight_bits: options.WeightBitsOption = None,
     mean: pixels.MeanOption = None,
     std: pixels.StdOption = None,
     scale: pixels.ScaleOption = None,
@@ -157,7 +158,11 @@ def run(
         weights=weights,
         seed=seed,
         quantisation=Quantisation(
-            options.value_of(calibration), equalise, correct_bias, round_together
+            options.value_of(calibration),
+            equalise,
+            correct_bias,
+            round_together,
+            options.bits_of(weight_bits),
         ),
         noise=noise,
         size=options.size_of(shape),

@@ -117,6 +117,8 @@ class Explanation:
         Passes per block of input channels.
     blocks : (int, int)
         Blocks of input and output channels on the array.
+    weight_bits : int
+        Of a weight in memory.
     macs, compulsory_bytes : int
     array_bound, bus_bound : int
         Cycles: the fewest products by multipliers, compulsory bytes by rate.
@@ -147,6 +149,7 @@ class Explanation:
     target: tuple[int, int, int]
     kernel: tuple[int, int]
     blocks: tuple[int, int]
+    weight_bits: int
     macs: int
     compulsory_bytes: int
     array_bound: int
@@ -268,6 +271,7 @@ def explain_layer(
         target=(operation.out_channels, operation.out_height, operation.out_width),
         kernel=operation.taps,
         blocks=(shape.in_blocks, shape.out_blocks),
+        weight_bits=operation.weight_bits,
         macs=macs,
         compulsory_bytes=compulsory,
         array_bound=bound.array,

@@ -76,7 +76,8 @@ class Evaluation:
     batch, images : int
         Images of a run of the device, and in all.
     scores : dict of str to Score
-        Of "float", "integers" and "device"; of the device alone where there is no network.
+        Of "float", "integers" and "device"; of the device alone where there is no network. Where
+        weights have fewer bits than 8, also of "8 bits".
     mismatches : int or None
         Images for which the device's integers differ from the golden model's; None if not compared.
     cycles : int or None
@@ -173,6 +174,7 @@ def evaluate(request: Request, data: Path, limit: int | None, log: Log) -> Evalu
             "--equalise": bool(how.equalisation),
             "--correct-bias": bool(how.correction),
             "--round-together": bool(how.rounding),
+            "--weight-bits": bool(how.weight_bits),
         },
     )
     samples = None
@@ -233,7 +235,8 @@ def evaluate_program(
     log.stage("building the simulator")
     backend.prepare(program, Observer(stage=log.stage, update=log.update, message=log.message))
     floats = _float_network(*network, log) if network is not None else None
-    outputs: dict[str, list[np.ndarray]] = {"float": [], "integers": [], "device": []}
+    outputs: dict[str, list[np.ndarray]]
+    outputs = {"float": [], "8 bits": [], "integers": [], "device": []}
     labels: list[np.ndarray] = []
     mismatches = cycles = done = 0
     log.stage("evaluating")
@@ -257,6 +260,10 @@ def evaluate_program(
             place = program.places[program.output]
             outputs["integers"].append(real(place, golden).reshape(count, -1))
             outputs["float"].append(floats[1](images).reshape(count, -1))
+            wide = network[1].wide
+            if wide is not None:
+                other = run_golden(wide, quantize_input(wide, images))[wide.output]
+                outputs["8 bits"].append(real(place, other).reshape(count, -1))
         labels.append(numbers)
         done += count
         log.update(f"{done:,} of {len(dataset):,} images", done, len(dataset))
@@ -265,7 +272,8 @@ def evaluate_program(
     wanted = np.concatenate(labels)
     by = {"device": backend.facts.device}
     if floats is not None:
-        by = {"float": floats[0], "integers": "golden model", **by}
+        wide = {"8 bits": "golden model"} if outputs["8 bits"] else {}
+        by = {"float": floats[0], **wide, "integers": "golden model", **by}
     scores, said = _scores({name: outputs[name] for name in by}, by, wanted)
     return Evaluation(
         network=program.network,

@@ -10,13 +10,14 @@ from systolith_host.errors import SystolithError
 from systolith_host.flow.inputs import gather_samples, load_all, more_pieces
 from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
-from systolith_host.flow.quantisation import Quantisation, real_output, warning
+from systolith_host.flow.quantisation import Quantisation, cost_line, real_output, warning
 from systolith_host.frontend.images import find_inputs, image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
+from systolith_host.network.weight_bits import narrow_weights
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
@@ -54,6 +55,8 @@ class Quantised:
         Of a file that was quantised already.
     known : (ndarray, ndarray), optional
         Inputs, and what the float network makes of them, where calibration has found it anyway.
+    wide : QGraph, optional
+        The network with weights of 8 bits, where some have fewer.
     """
 
     qgraph: QGraph
@@ -62,6 +65,7 @@ class Quantised:
     equalised: Weights
     scales: Mapping[str, ActivationScale]
     known: tuple[np.ndarray, np.ndarray] | None = None
+    wide: QGraph | None = None
 
     def float_output(self, x: np.ndarray) -> np.ndarray:
         """Return what the float network makes of inputs; it saturates where the file does.
@@ -160,6 +164,7 @@ def prepare(
             "--equalise": bool(how.equalisation),
             "--correct-bias": bool(how.correction),
             "--round-together": bool(how.rounding),
+            "--weight-bits": bool(how.weight_bits),
         },
     )
     samples, careful = inputs, bool(calibrate) or not loaded.random
@@ -175,6 +180,10 @@ def prepare(
     output = made.float_output(inputs)
     if not loaded.quantised and (found := warning(qgraph, tensors, output, how, bool(calibrate))):
         log.message(found)
+    if made.wide is not None:
+        log.stage("golden model with weights of 8 bits")
+        wide = run_golden(made.wide, quantize_input(made.wide, inputs), log.update)
+        log.message(cost_line(qgraph, wide[qgraph.output], tensors[qgraph.output], output))
     ratios: dict[str, float] = {}
     if noise:
         log.stage("noise")
@@ -278,21 +287,28 @@ def quantise(
     calibration = calibrate(graph, made, samples, log.update, method=how.method or "minmax")
     if judged is not None:
         judged.check(calibration.output[:1], f"{loaded.network}: equalisation")
-    log.stage("quantisation")
-    qgraph = quantize(graph, made, calibration, multiplier_width, log.update)
-    if how.correction or how.rounding:
-        stages = {"rounding": how.rounding, "bias correction": how.correction}
-        log.stage(" and ".join(stage for stage, asked in stages.items() if asked))
-        qgraph, _ = correct(
-            graph,
-            made,
-            qgraph,
-            samples,
-            log.update,
-            rounding=bool(how.rounding),
-            biases=bool(how.correction),
-        )
-    return Quantised(qgraph, graph, weights, made, {}, (samples, calibration.output))
+
+    def integers(values: Weights) -> QGraph:
+        log.stage("quantisation")
+        qgraph = quantize(graph, values, calibration, multiplier_width, log.update)
+        if how.correction or how.rounding:
+            stages = {"rounding": how.rounding, "bias correction": how.correction}
+            log.stage(" and ".join(stage for stage, asked in stages.items() if asked))
+            qgraph, _ = correct(
+                graph,
+                values,
+                qgraph,
+                samples,
+                log.update,
+                rounding=bool(how.rounding),
+                biases=bool(how.correction),
+            )
+        return qgraph
+
+    known = (samples, calibration.output)
+    qgraph = integers(narrow_weights(graph, made, how.weight_bits))
+    wide = integers(made) if how.weight_bits else None
+    return Quantised(qgraph, graph, weights, made, {}, known, wide)
 
 
 def _equalised(graph: Graph, weights: Weights, samples: np.ndarray, log: Log) -> Weights:

@@ -1,14 +1,15 @@
 """The options of quantisation, and the warning where they were not enough."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from systolith_host.network.qgraph import QGraph
+from systolith_host.network.weight_bits import WeightBits
 from systolith_host.quantize.noise import decibels
 
-__all__ = ["LEAST_DECIBELS", "Quantisation", "real_output", "warning"]
+__all__ = ["LEAST_DECIBELS", "Quantisation", "cost_line", "real_output", "warning"]
 
 LEAST_DECIBELS = 15.0
 """Signal over noise of the output below which a warning is given."""
@@ -25,12 +26,15 @@ class Quantisation:
     equalisation, correction, rounding : bool, optional
         Whether to equalise channels across layers, to correct biases, and to round the weights of
         a layer together; by default all three, but for random weights without calibration images.
+    weight_bits : WeightBits
+        Where weights get other than 8 bits.
     """
 
     method: str | None = None
     equalisation: bool | None = None
     correction: bool | None = None
     rounding: bool | None = None
+    weight_bits: WeightBits = field(default_factory=dict)
 
     def settled(self, careful: bool) -> "Quantisation":
         """Return what is left to the defaults decided.
@@ -42,7 +46,29 @@ class Quantisation:
         """
         given = (self.equalisation, self.correction, self.rounding)
         method = self.method or ("mse" if careful else "minmax")
-        return Quantisation(method, *(careful if one is None else one for one in given))
+        settled = (careful if one is None else one for one in given)
+        return Quantisation(method, *settled, weight_bits=self.weight_bits)
+
+
+def cost_line(
+    qgraph: QGraph, wide: np.ndarray, narrow: np.ndarray, float_output: np.ndarray
+) -> str:
+    """Return what weights of fewer bits cost, in a line.
+
+    Parameters
+    ----------
+    qgraph : QGraph
+    wide, narrow : ndarray of integers, shape (N, ...)
+        The output with weights of 8 bits, and with weights of fewer.
+    float_output : ndarray of float32, shape (N, ...)
+    """
+    wanted = float_output.reshape(len(float_output), -1)
+    texts = []
+    for tensor in (narrow, wide):
+        real = real_output(qgraph, {qgraph.output: tensor}).reshape(len(wanted), -1)
+        same = int((real.argmax(axis=1) == wanted.argmax(axis=1)).sum())
+        texts.append(f"{decibels(wanted, real):.1f} dB and {same} of {len(wanted)} classes")
+    return f"weights of fewer bits: {texts[0]} of the float network, with 8 bits {texts[1]}"
 
 
 def real_output(qgraph: QGraph, tensors: Mapping[str, np.ndarray]) -> np.ndarray:

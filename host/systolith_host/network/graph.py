@@ -195,11 +195,14 @@ class LayerWeights:
     bias : ndarray of float32, shape (K,)
     scale : ndarray of float64, shape (K,), optional
         Steps of weights that were quantised before, which are to be kept.
+    bits : int
+        Of the integers that the weights become, unless they were quantised before.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     scale: np.ndarray | None = None
+    bits: int = 8
 
 
 Weights = Mapping[str, LayerWeights]

@@ -17,8 +17,15 @@ __all__ = [
     "as_held",
     "held_type",
     "quantize_weight",
+    "weight_limit",
     "requantisation",
 ]
+
+_SHARES = np.linspace(1, 0.3, 29, dtype=np.float32)
+"""Factors of the scale of a channel's weights that are tried."""
+
+_CHANNELS = 64
+"""Channels that are tried at the same time."""
 
 WEIGHT_LIMIT = 127
 """Weights are symmetric: -128 is not used."""
@@ -127,6 +134,7 @@ def quantize_weight(
     bias: np.ndarray,
     input_scale: float,
     kept_scale: np.ndarray | None = None,
+    bits: int = 8,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quantise a layer's weights, symmetrically and each output channel with a scale of its own.
 
@@ -137,6 +145,9 @@ def quantize_weight(
     input_scale : float
     kept_scale : ndarray of float64, shape (K,), optional
         Of weights that were quantised before, to be kept unless the bias exceeds 32 bits in it.
+    bits : int
+        Of other weights. With fewer than 8 a channel's scale is the one with the least
+        mean-squared error, which may clip the largest weights.
 
     Returns
     -------
@@ -157,16 +168,48 @@ def quantize_weight(
         whole = np.rint(bias.astype(np.float64) / (input_scale * kept_scale))
         whole = np.clip(whole, -(2**31), 2**31 - 1).astype(np.int32)  # 2**31, rounded
         return integers.reshape(weight.shape), whole, kept_scale
+    limit = weight_limit(bits)
     largest = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
-    scale = largest / WEIGHT_LIMIT
+    scale = largest / limit
+    if bits < 8:
+        scale *= _clipped(flat, scale, limit)
     # Where the bias dwarfs the weights (a dead channel), it decides the scale.
     scale = np.maximum(scale, np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT))
     scale = np.maximum(scale, _LEAST_WEIGHT_SCALE)
     steps = flat * (1 / scale).astype(np.float32)[:, None]
     np.rint(steps, out=steps)
-    np.clip(steps, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=steps)
+    np.clip(steps, -limit, limit, out=steps)
     integer_bias = np.rint(bias.astype(np.float64) / (input_scale * scale)).astype(np.int32)
     return steps.astype(np.int8).reshape(weight.shape), integer_bias, scale
+
+
+def weight_limit(bits: int) -> int:
+    """Return the largest weight of so many bits; the least is its negative."""
+    return (1 << (bits - 1)) - 1
+
+
+def _clipped(flat: np.ndarray, scale: np.ndarray, limit: int) -> np.ndarray:
+    """Return the factor of each channel's scale with the least squared error, shape (K,).
+
+    Parameters
+    ----------
+    flat : ndarray of float32, shape (K, weights)
+    scale : ndarray of float64, shape (K,)
+        With which nothing is clipped.
+    """
+    best = np.ones(len(flat))
+    for first in range(0, len(flat), _CHANNELS):
+        part = slice(first, first + _CHANNELS)
+        steps = flat[part] / np.maximum(scale[part], _LEAST_WEIGHT_SCALE)[:, None].astype(
+            np.float32
+        )
+        least = np.full(len(steps), np.inf)
+        for share in _SHARES:
+            made = np.clip(np.rint(steps / share), -limit, limit) * share
+            error = np.square(made - steps).sum(axis=1)
+            best[part] = np.where(error < least, share, best[part])
+            least = np.minimum(error, least)
+    return best
 
 
 def requantisation(

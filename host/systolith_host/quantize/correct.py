@@ -9,7 +9,7 @@ from systolith_host.network.forward import input_windows, run_float
 from systolith_host.network.golden import run_layer
 from systolith_host.network.graph import Conv, Graph, Linear, Weights
 from systolith_host.network.qgraph import QConv, QGraph
-from systolith_host.network.scales import WEIGHT_LIMIT, as_held
+from systolith_host.network.scales import WEIGHT_LIMIT, as_held, weight_limit
 from systolith_host.quantize.rounding import round_columns, round_taps
 
 __all__ = ["MOST_IMAGES", "Correction", "correct"]
@@ -107,7 +107,8 @@ def correct(
             inputs = _Inputs(qgraph, layer, node, tensors[layer.input])
             rounded = None
             if rounding and weights[node.name].scale is None:
-                rounded = inputs.rounded(weights[node.name].weight)
+                real = weights[node.name]
+                rounded = inputs.rounded(real.weight, weight_limit(real.bits))
             if rounded is not None:
                 layer = replace(layer, weight=rounded)
             steps = 0.0
@@ -218,12 +219,14 @@ class _Inputs:
         bias = np.clip(np.rint(layer.bias + steps), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
         return replace(layer, bias=bias), float(np.sqrt((moved**2).mean()))
 
-    def rounded(self, real: np.ndarray) -> np.ndarray | None:
+    def rounded(self, real: np.ndarray, limit: int) -> np.ndarray | None:
         """Return weights rounded on a sample of the windows; None where there are too few.
 
         Parameters
         ----------
         real : ndarray of float32, shape (K, C / groups, R, S) or (K, features)
+        limit : int
+            Largest weight.
         """
         windows = self._windows
         taps = self._weight[0].size
@@ -236,10 +239,10 @@ class _Inputs:
         windows = windows - windows.mean(axis=-1, keepdims=True)
         count = len(real) // self._groups
         if self._node_is_depthwise:
-            found = round_taps(steps, np.repeat(windows, count, axis=0), WEIGHT_LIMIT)
+            found = round_taps(steps, np.repeat(windows, count, axis=0), limit)
         else:
             parts = zip(np.split(steps, self._groups), windows, strict=True)
-            found = np.concatenate([round_columns(*part, WEIGHT_LIMIT) for part in parts])
+            found = np.concatenate([round_columns(*part, limit) for part in parts])
         found = found.astype(np.int8).reshape(self._weight.shape)
         return np.where(self._alive.reshape(-1, 1, 1, 1), found, self._weight)
 

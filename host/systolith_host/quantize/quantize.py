@@ -377,7 +377,7 @@ class _Builder:
     ) -> None:
         real = self.weights[node.name]
         weight, bias, weight_scale = quantize_weight(
-            real.weight, real.bias, source.scale, real.scale
+            real.weight, real.bias, source.scale, real.scale, real.bits
         )
         result = result_of(layer, self.scales)
         sums = result.sums.scale

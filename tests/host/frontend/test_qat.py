@@ -1,18 +1,25 @@
 """Quantised files in forms other than those of onnxruntime's static quantiser."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.judge import agreements, judge
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
+from systolith_host.lab.random_networks import run_program
+from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Concat
 from systolith_host.network.qgraph import QConv
+from systolith_host.program.instructions import weight_bits
 from systolith_host.quantize.quantize import quantize_scaled
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.emulator.device import Emulator
 
 N = helper.make_node
 STEP = ["s", "z"]
@@ -305,6 +312,46 @@ def test_weights_of_four_bits(kind, each, tmp_path):
         "ws": RNG.uniform(0.02, 0.05, shape).astype(np.float32),
     }
     judged(tmp_path, model(nodes, constants))
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
+def test_weights_of_four_bits_stay_so_in_memory(kind, tmp_path):
+    low = -8 if kind == TensorProto.INT4 else 0
+    values = RNG.integers(low, low + 15, (6, 3, 3, 3), endpoint=True)
+    dense = RNG.integers(low, low + 15, (6, 5), endpoint=True)
+    point = np.full(5, low + 8)
+    nodes = [
+        *around("a", "x"),
+        N("DequantizeLinear", ["w", "ws", "wz"], ["wd"]),
+        N("Conv", ["a", "wd"], ["c"], "conv"),
+        *around("p", "c"),
+        N("GlobalAveragePool", ["p"], ["m"], "mean"),
+        *around("q", "m"),
+        N("Flatten", ["q"], ["f"]),
+        N("DequantizeLinear", ["v", "vs", "vz"], ["vd"], axis=1),
+        N("MatMul", ["f", "vd"], ["d"], "dense"),
+        *around("y", "d"),
+    ]
+    constants = {
+        **COMMON,
+        "w": helper.make_tensor("w", kind, values.shape, values.ravel()),
+        "wz": helper.make_tensor("wz", kind, [], point[:1]),
+        "ws": np.float32(0.04),
+        "v": helper.make_tensor("v", kind, dense.shape, dense.ravel()),
+        "vz": helper.make_tensor("vz", kind, [5], point),
+        "vs": RNG.uniform(0.02, 0.05, 5).astype(np.float32),
+    }
+    made = judged(tmp_path, model(nodes, constants))
+    config = replace(PRESETS["tiny"], nibbles=1)
+    width = config.multiplier_width
+    qgraph = quantize_scaled(made.graph, made.weights, made.scales, width)
+    program = compile_network(qgraph, config)
+    bits = {layer.name: weight_bits(program, layer) for layer in program.layers}
+    assert (bits["conv"], bits["dense"]) == (4, 4)
+    images = RNG.integers(0, 255, (1, 3, 8, 8)).astype(np.uint8)
+    emulator = Emulator(config, program.memory_size, strict=True)
+    found = run_program(program, emulator, images)[program.output]
+    np.testing.assert_array_equal(found, run_golden(qgraph, images)[qgraph.output])
 
 
 def test_scales_of_blocks_are_refused_by_name(tmp_path):

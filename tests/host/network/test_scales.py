@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.network.scales import activation_scale, quantize_weight, requantisation
+from systolith_host.network.scales import (
+    activation_scale,
+    quantize_weight,
+    requantisation,
+    weight_limit,
+)
 from systolith_hw.spec.numerics import MAX_SHIFT
 
 
@@ -24,6 +29,28 @@ def test_signed_tensor_holds_its_range_and_zero(low, high):
     real = (values.astype(float) - scale.zero_point) * scale.scale
     assert np.allclose(real, [low, 0.0, high], atol=scale.scale)
     assert real[1] == 0.0
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_weights_of_fewer_bits_stay_within_them(bits):
+    weight = np.random.default_rng(bits).standard_normal((70, 300)).astype(np.float32)
+    made, _, scale = quantize_weight(weight, np.zeros(70, np.float32), 0.1, bits=bits)
+    limit = weight_limit(bits)
+    assert (made.min(), made.max()) == (-limit, limit)
+    error = np.square(made * scale[:, None] - weight).mean(axis=1)
+    plain = np.abs(weight).max(axis=1, keepdims=True) / limit
+    whole = np.square(np.rint(weight / plain) * plain - weight).mean(axis=1)
+    # With few steps it pays to clip the largest weights.
+    assert (error <= whole * 1.001).all()
+    assert error.mean() < (0.75 if bits == 4 else 1.001) * whole.mean()
+
+
+def test_channels_without_weights_have_a_scale_at_any_bits():
+    weight = np.zeros((2, 9), np.float32)
+    made, bias, scale = quantize_weight(weight, np.array([1.0, 0], np.float32), 0.1, bits=4)
+    assert not made.any()
+    assert (scale > 0).all()
+    assert bias[0] * 0.1 * scale[0] == pytest.approx(1)
 
 
 def test_constant_tensor_still_has_a_scale():

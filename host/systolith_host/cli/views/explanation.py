@@ -43,8 +43,9 @@ def _layer(e: Explanation) -> list[str]:
     passes = f"{e.kernel[0]}x{e.kernel[1]} passes for each pair"
     if e.chosen.schedule.winograd:
         passes = f"{LANES} passes for each pair: Winograd's, a patch for 4x4 outputs"
+    narrow = "" if e.weight_bits == 8 else f", weights of {e.weight_bits} bits in memory"
     return [
-        f"{source} to {target} (channels, height, width), {e.macs:,} multiply-accumulates",
+        f"{source} to {target} (channels, height, width), {e.macs:,} multiply-accumulates{narrow}",
         f"on the array: {inputs} blocks of {e.config.rows} input channels, {outputs} blocks of "
         f"{e.config.cols} output channels, {passes}",
     ]
