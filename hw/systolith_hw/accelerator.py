@@ -182,13 +182,12 @@ class Accelerator(wiring.Component):
         controller, counters = parts.controller, parts.counters
         read_port, write_port = parts.read_port, parts.write_port
         states = counters.states
-        count = parts.registers.write_PROGRAM_COUNT
         m.d.comb += [
             counters.clear.eq(controller.begin),
             counters.enable.eq(controller.running),
             counters.beat_read.eq(read_port.beat_taken),
             counters.beat_written.eq(write_port.beat_taken),
-            states.FETCH.eq(controller.running & (parts.fetch.fetched != count)),
+            states.FETCH.eq(controller.fetching),
             states.LOAD.eq(parts.load.status.state),
             states.COMPUTE.eq(parts.core.status.state),
             states.STORE.eq(parts.store.status.state),

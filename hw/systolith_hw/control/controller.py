@@ -54,7 +54,7 @@ class Controller(wiring.Component):
     Members
     -------
     start, reset_request : In, pulses
-    count : In, instructions of the program
+    count : In, instructions of the program that starts
     watchdog : In, cycles without activity that count as a fault; 0 for no limit
     fetched : In
     dispatched : In, pulses: LOAD, CONV, STORE handed to its queue
@@ -66,6 +66,7 @@ class Controller(wiring.Component):
     faults : In, pulses, one for each of :data:`FAULTS`
     infos : In, ERROR_INFO for each of them
     running, done, failed, resetting : Out
+    fetching : Out, a cycle ago the program had instructions that were not handed out
     begin : Out, pulse: a program starts
     end : Out, pulse: it ended, or failed
     halt : Out
@@ -92,6 +93,7 @@ class Controller(wiring.Component):
     done: Signal
     failed: Signal
     resetting: Signal
+    fetching: Signal
     begin: Signal
     end: Signal
     halt: Signal
@@ -131,6 +133,7 @@ class Controller(wiring.Component):
                 "done": Out(1),
                 "failed": Out(1),
                 "resetting": Out(1),
+                "fetching": Out(1),
                 "begin": Out(1),
                 "end": Out(1),
                 "halt": Out(1),
@@ -152,12 +155,16 @@ class Controller(wiring.Component):
         broken = Signal()
         idle_cycles = Signal(32)
 
+        # The host may write the next program's count while this one runs.
+        count = Signal.like(self.count, reset_less=True)
+        with m.If(self.begin):
+            m.d.sync += count.eq(self.count)
         # Signals from all over the accelerator take a cycle to get here.
         fetched = Signal()
         dispatched = Signal(len(self.dispatched))
         activity = Signal()
         m.d.sync += [
-            fetched.eq(self.fetched == self.count),
+            fetched.eq(self.fetched == count),
             dispatched.eq(self.dispatched),
             activity.eq(self.activity),
             broken.eq(self.broken),
@@ -226,6 +233,7 @@ class Controller(wiring.Component):
                 self.running.eq(fsm.ongoing("RUN")),
                 self.resetting.eq(fsm.ongoing("DRAIN") | fsm.ongoing("RESET")),
                 self.failed.eq(fsm.ongoing("FAILED")),
+                self.fetching.eq(self.running & ~fetched),
             ]
             # These two are read all over the accelerator.
             m.d.sync += [

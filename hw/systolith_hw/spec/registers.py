@@ -154,8 +154,10 @@ def _registers() -> dict[str, Register]:
         ),
         Register("IRQ_ENABLE", 0x18, "rw", "bit 0 lets the interrupt out", bits=("end",)),
         Register("IRQ_PENDING", 0x1C, "w1c", "bit 0: the program ended, or failed", bits=("end",)),
-        _external("PROGRAM_ADDR", 0x20, "address of the first instruction, a multiple of 64"),
-        Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program"),
+        _external(
+            "PROGRAM_ADDR", 0x20, "address of the first instruction, a multiple of 64; for a start"
+        ),
+        Register("PROGRAM_COUNT", 0x28, "rw", "instructions of the program; for a start"),
         Register("WATCHDOG", 0x2C, "rw", "cycles without progress that are an error; 0 for none"),
         _external("WINDOW_BASE", 0x30, "first address that may be accessed"),
         _external(

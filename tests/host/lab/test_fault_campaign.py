@@ -75,6 +75,15 @@ MUTANTS = {
         ("        full = Signal()\n", "        full = Signal(reset_less=True)\n"),
         "silent",
     ),
+    "the count of a running program is the host's": (
+        "register written while running",
+        (accelerator, "Controller", controller),
+        (
+            "with m.If(self.begin):\n            m.d.sync += count",
+            "with m.If(1):\n            m.d.sync += count",
+        ),
+        "report",
+    ),
     "fetch's `beat` is not reset": (
         "engine reset",
         (accelerator, "Fetch", fetch),
