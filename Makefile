@@ -7,6 +7,7 @@
 #   make setup         only sets up .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
 #   make torch-setup   PyTorch and torchvision into .venv, where pip finds a CPU build (900 MB)
+#   make results       makes the cheap stored results again; says which others are out of date
 #   make clean         removes the environments and build/
 #
 #   make report        a page about VGG-16's cycles and traffic: report.html
@@ -54,7 +55,7 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model faults \
-	bench-explore traffic resources peers lint docs setup fpga-setup torch-setup \
+	bench-explore traffic resources peers lint docs results setup fpga-setup torch-setup \
 	memory-efficiency bitstream clean
 
 # The comment at the top of this file.
@@ -133,6 +134,9 @@ lint: setup
 docs: setup
 	$(SITE) build --quiet
 	$(BIN)/pytest -q -n $(JOBS) tests/test_docs.py tests/docs $(ARGS)
+
+results: setup
+	$(BIN)/python tools/manual/results.py
 
 setup: $(STAMP)
 

@@ -1,6 +1,7 @@
 """The built manual: its links, what it loads, and that what comes from the code is in it."""
 
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +16,9 @@ from systolith_hw.spec.isa import FIELDS
 from systolith_hw.spec.registers import REGISTERS, ErrorCode
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from manual.results import RESULTS, origin  # noqa: E402
 
 
 class Links(HTMLParser):
@@ -116,3 +120,25 @@ def test_the_api_is_complete(site):
 def test_no_placeholder_is_left(site):
     for page in site.rglob("*.html"):
         assert "from the code:" not in page.read_text()
+
+
+def test_stored_results_name_command_commit_and_date(site):
+    for result in RESULTS:
+        assert (ROOT / result.file).is_file()
+        if result.file.startswith("docs/"):
+            page = (site / result.file.removeprefix("docs/")).with_suffix(".html").read_text()
+            assert "Stored result" in page
+            assert f"<code>{result.command}</code>" in page
+    page = (site / "results.html").read_text()
+    assert "23,796,541" in page
+
+
+def test_an_older_result_is_told(monkeypatch):
+    said = {"log": "abc1234 2026-01-02", "rev-list": "3"}
+    monkeypatch.setattr("manual.results._git", lambda *words: said[words[0]])
+    assert "abc1234, 2026-01-02: 3 changes to gateware" in origin("docs/operators.md")
+    said["rev-list"] = "0"
+    assert "of the present gateware" in origin("docs/operators.md")
+    monkeypatch.setattr("manual.results._git", lambda *words: None)
+    assert "unknown" in origin("docs/operators.md")
+    assert origin("docs/boards.md") == ""

@@ -17,6 +17,7 @@ sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw", "tools")]
 
 from manual.commands import command_line  # noqa: E402
 from manual.instructions import instructions  # noqa: E402
+from manual.results import origin, results  # noqa: E402
 from manual.tables import configuration, error_codes, programs, registers, report  # noqa: E402
 
 GENERATED = {
@@ -27,6 +28,7 @@ GENERATED = {
     "programs": programs,
     "registers": registers,
     "report": report,
+    "results": results,
 }
 """Text in place of the comment ``<!-- from the code: NAME -->`` of a page."""
 
@@ -106,7 +108,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         link = relpath(there, Path(place).parent.as_posix() or ".")
         return f"[{match[1]}]({link}{match[3] or ''})"
 
-    return LINK.sub(turned, markdown)
+    markdown = LINK.sub(turned, markdown)
+    note = origin(source)
+    return markdown.replace("\n\n", f"\n\n{note}\n", 1) if note else markdown
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
