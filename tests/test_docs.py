@@ -15,6 +15,9 @@ from systolith_host.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/*.md")])
+ENDS = ("|", "||", ">", "2>&1", "&", "&&")
+"""What ends the words of a command in a line of the shell."""
+
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?systolith ")
 
 
@@ -52,7 +55,7 @@ def words(line):
     """Return the arguments of a command, without a comment or a redirection."""
     line = COMMAND.sub("", line)
     found = shlex.split(line, comments=True)
-    return found[: next((i for i, word in enumerate(found) if word in ("|", ">", "&", "&&")), None)]
+    return found[: next((i for i, word in enumerate(found) if word in ENDS), None)]
 
 
 def commands_of(page):

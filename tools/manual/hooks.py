@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from posixpath import normpath, relpath
 from typing import Any
@@ -64,7 +65,10 @@ def on_startup(**_: Any) -> None:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the pages to the navigation that are there in any number."""
+    """Add the pages to the navigation that are there in any number.
+
+    A page of docs/ that mkdocs.yml does not name is an explanation.
+    """
     decisions = sorted(
         path.relative_to(ROOT / "docs").as_posix()
         for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")
@@ -72,11 +76,26 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     examples = [page for page in OUTSIDE.values() if page.startswith("examples/")]
     project = [page for page in OUTSIDE.values() if page.startswith("project/")]
     assert config.nav is not None
+    named = set(_pages(config.nav))
+    others = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name not in named)
+    explanation = next(part for part in config.nav if "Explanation" in part)
+    explanation["Explanation"] += others
     config.nav += [
         {"Decisions": ["decisions/README.md", *decisions]},
         {"Project": [*project, {"Examples": examples}]},
     ]
     return config
+
+
+def _pages(nav: Any) -> Iterator[str]:
+    """Return the pages that a navigation names."""
+    if isinstance(nav, str):
+        yield nav
+    elif isinstance(nav, dict):
+        yield from _pages(list(nav.values()))
+    else:
+        for part in nav:
+            yield from _pages(part)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
