@@ -153,9 +153,10 @@ def _check_place(program: "Program", place: "Place") -> None:
         raise ValueError(f"{title} of {place.channels} channels cannot have pixels of {packed}")
     if not 0 <= place.address <= program.memory_size - place.size or place.size < 1:
         raise ValueError(f"{title} must lie within the program's memory")
-    step = ALIGNMENT if not place.parent else config.block
-    if place.address % step:
-        raise ValueError(f"{title} must stand at a multiple of {step}, not at {place.address:#x}")
+    if not place.parent and place.address % ALIGNMENT:  # a part stands on a pixel of its parent
+        raise ValueError(
+            f"{title} must stand at a multiple of {ALIGNMENT}, not at {place.address:#x}"
+        )
     for name in ("image_pitch", "plane_pitch", "row_pitch", "pixel_pitch"):
         whole(getattr(place, name), f"{title}: {name}", 0, program.memory_size)
     size = (place.batch - 1) * place.image_bytes + place.data_bytes
