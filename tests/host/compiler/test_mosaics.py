@@ -8,6 +8,7 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.lower.lower import lower
+from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.lab.random_networks import random_input, run_program
 from systolith_host.network.golden import run_golden
@@ -180,6 +181,15 @@ def test_joins_and_slices_are_copied_to_where_they_stand():
 def test_a_mosaic_may_be_the_output():
     net = Net()
     check(net.build(upsampled(net, "x", 3)))
+
+
+@pytest.mark.parametrize("writes", [2, 4, 16])
+def test_runs_of_one_pixel_take_about_the_cycles_that_are_expected(writes):
+    config = replace(CONFIGS["default"], outstanding_writes=writes)
+    net = Net(32, 24, 24)
+    program = compile_network(net.build(upsampled(net, "x", 32)), config)
+    for layer, found in zip(program.layers, replay_program(program), strict=True):
+        assert layer.predicted_cycles == pytest.approx(found.counters.cycles, rel=0.25)
 
 
 def test_pieces_that_need_copies_are_refused_without():

@@ -81,8 +81,9 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     ----------
     items, bounds, steps, stores : ndarray
         Of work with room for its items.
-    settings : (rates of writes and reads, row groups, words of the output buffer, bytes)
-        Rates in bytes per cycle; the bytes are those of an instruction.
+    settings : (three rates, row groups, words of the output buffer, bytes)
+        Rates of writes, of the store engine and of reads in bytes per cycle; the bytes are those
+        of an instruction.
     latencies : (load, pipeline, fill, run, lead)
         Cycles before a LOAD's first word, through the requantiser, through the array, of a run
         of words in addition to its words, and from a CONV's data to its first pass.
@@ -91,7 +92,7 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     starts : tuple of three ndarrays of float64
         Are filled with the cycles in which items, CONVs and STOREs start.
     """
-    write_rate, read_rate, row_groups, out_depth, instruction_bytes = settings
+    write_rate, store_rate, read_rate, row_groups, out_depth, instruction_bytes = settings
     load_latency, pipeline, fill, run_cycles, lead = latencies
     item_starts, step_starts, store_starts = starts
     ready = np.full(len(items), -1.0)
@@ -99,7 +100,10 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
     drained = np.empty(len(stores))
     heads = bounds[:, 0].copy()
     step = store = written_back = loaded = 0
-    compute = drain = loader = bus = end = 0.0
+    compute = drain = loader = bus = end = written = 0.0
+    # Short runs leave the output buffer more slowly than words come.
+    whole = store_rate == write_rate
+    room = out_depth * write_rate / store_rate
     while True:
         # Everything that can run with the items loaded so far.
         while store < len(stores):
@@ -123,8 +127,9 @@ def run_engines(items, bounds, steps, stores, settings, latencies, load_order, s
                 store_starts[store] = start
                 drain = start + stores[store, DRAIN] + pipeline
                 drained[store] = drain
-                written = max(drain, start + stores[store, BYTES] / write_rate)
-                drain = max(drain, written - out_depth)
+                begin = start if whole else max(start, written)
+                written = max(drain, begin + stores[store, BYTES] / store_rate)
+                drain = max(drain, written - room)
                 end = max(end, written + load_latency)
                 store += 1
         # The next LOAD.

@@ -27,6 +27,7 @@ __all__ = [
     "count_cycles",
     "read_rate",
     "simulate",
+    "store_rate",
     "write_rate",
 ]
 
@@ -45,6 +46,9 @@ START = 110
 PATCH_LEAD = 57
 """Cycles from a CONV's first patches, all read, to its first pass with their transforms."""
 
+ANSWER = 4
+"""Cycles that a burst of writes is under way beyond the memory's latency and its beats."""
+
 BURST = 12
 """Cycles that a burst of reads is under way beyond the memory's latency and its beats."""
 
@@ -60,6 +64,22 @@ def write_rate(config: AcceleratorConfig, memory: Memory) -> float:
     """Return the bytes per cycle that writes reach if reads come before and after each burst."""
     cycles = config.burst_bytes / memory.rate(config.bus_bytes)
     return config.burst_bytes / (cycles + 2 * memory.turnaround)
+
+
+def store_rate(config: AcceleratorConfig, memory: Memory, run_bytes: int) -> float:
+    """Return the bytes per cycle that leave the store engine.
+
+    Parameters
+    ----------
+    run_bytes : int
+        Of runs shorter than a burst, each a burst of its own: few under way cannot hide the time
+        to the memory's answer, though the bus is free meanwhile. 0 for whole bursts.
+    """
+    rate = write_rate(config, memory)
+    if not run_bytes:
+        return rate
+    beats = -(-run_bytes // config.bus_bytes)
+    return min(rate, config.outstanding_writes * run_bytes / (memory.latency + beats + ANSWER))
 
 
 class NoRoomError(Exception):
@@ -110,7 +130,8 @@ def _run(
     starts = (np.empty(counts[0]), np.empty(counts[1]), np.empty(counts[2]))
     loads = np.empty(int((tables.bounds[:, 1] - tables.bounds[:, 0]).sum()), np.int64)
     lead = tables.gathered + PATCH_LEAD if tables.gathered else 0
-    rates = (write_rate(config, memory), read_rate(config, memory))
+    stores = store_rate(config, memory, tables.run_bytes)
+    rates = (write_rate(config, memory), stores, read_rate(config, memory))
     settings = (*rates, config.row_groups, config.out_depth, INSTRUCTION_BYTES)
     latencies = (LATENCY + memory.latency, PIPELINE, config.rows + config.cols, RUN, lead)
     end = run_engines(

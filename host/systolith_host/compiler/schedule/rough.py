@@ -10,6 +10,7 @@ from systolith_host.compiler.schedule.order import (
     PATCH_LEAD,
     RUN,
     read_rate,
+    store_rate,
     write_rate,
 )
 from systolith_host.compiler.schedule.schedule import TRAFFIC_WEIGHT, LayerSchedule, Weights
@@ -79,7 +80,9 @@ class RoughModel:
         self.batch = batch
         self.rate = memory.rate(config.bus_bytes)
         self.read_rate = read_rate(config, memory)
+        runs = config.block if operation.pixels_apart else 0
         self.write_rate = write_rate(config, memory)
+        self.store_rate = store_rate(config, memory, runs)
         self.latency = LATENCY + memory.latency
         self.shape = Shape.of(operation, config)
         self.taps = operation.taps[0] * operation.taps[1]
@@ -223,7 +226,8 @@ class RoughModel:
         stall = self._stalls(cut, chunks, act_slots, act_held, regions, times, compute)
         if weight_slots < 2 and cut.weights != "layer":
             stall += max(weights, self._weight_bytes(weights) / self.rate) + steps * self.latency
-        cycles = max(compute, load_cycles, total, drain) + startup + tail + stall
+        stored = write / self.store_rate
+        cycles = max(compute, load_cycles, total, drain, stored) + startup + tail + stall
         return LayerSchedule(
             name=operation.name,
             linear=False,

@@ -79,6 +79,8 @@ class Tables:
     stores : ndarray of int64, shape (STOREs, STORE_COLUMNS)
     gathered : int
         Pixels of patches that a CONV reads before its first pass.
+    run_bytes : int
+        Of the output, where each run of a STORE is a single word; else 0.
     """
 
     items: np.ndarray
@@ -86,6 +88,7 @@ class Tables:
     steps: np.ndarray
     stores: np.ndarray
     gathered: int = 0
+    run_bytes: int = 0
 
     def items_of(self, buffer: Buffer) -> np.ndarray:
         """Return the items of a buffer."""

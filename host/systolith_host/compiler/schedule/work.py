@@ -179,7 +179,8 @@ def make_work(
     from systolith_host.compiler.schedule.tabulate import tabulate
 
     gathered = schedule.pixels if schedule.winograd else 0
-    tables = Tables(*tabulate(*arguments), gathered=gathered)
+    runs = config.block if operation.pixels_apart else 0
+    tables = Tables(*tabulate(*arguments), gathered=gathered, run_bytes=runs)
     if operation.table is not None:
         first = tables.items[tables.bounds[Buffer.PARAM, 0]]
         first[LOADS] += 1
