@@ -34,6 +34,20 @@ _LARGE = AcceleratorConfig(
     bus_bytes=32,
 )
 
+_ECP5_WINOGRAD = AcceleratorConfig(
+    name="ecp5-85f-winograd",
+    rows=12,
+    cols=12,
+    act_depth=16384,
+    weight_depth=2048,
+    param_depth=384,
+    acc_depth=512,
+    acc_width=30,
+    post_lanes=4,
+    bus_bytes=8,
+    winograd=14,
+)
+
 PRESETS = {
     config.name: config
     for config in (
@@ -79,19 +93,10 @@ PRESETS = {
         # `ecp5-85f` with Winograd. 14 patches are the 504 of 512 words that a block RAM of 36 bits
         # gives a column of a bank; half the weights make room for the rings of transformed values:
         # 169 block RAMs, 181 with all the weights, and VGG-16's cycles grow by 0.4 %.
-        AcceleratorConfig(
-            name="ecp5-85f-winograd",
-            rows=12,
-            cols=12,
-            act_depth=16384,
-            weight_depth=2048,
-            param_depth=384,
-            acc_depth=512,
-            acc_width=30,
-            post_lanes=4,
-            bus_bytes=8,
-            winograd=14,
-        ),
+        _ECP5_WINOGRAD,
+        # With units that gather weights, for the inputs of VGG-16's fc6: 512 channels of 7x7 pixels
+        # in blocks of 12.
+        replace(_ECP5_WINOGRAD, name="ecp5-85f-gather", gather=25284),
         # 16x64 for the 1,248 DSPs of a K26: few rows keep passes over small maps full. By its bits
         # it fits once the activations are in the 64 UltraRAMs; by whole block RAMs, the transformed
         # weights have to be distributed memory (64 of the 144 otherwise). VGG-16 takes 13.4 million

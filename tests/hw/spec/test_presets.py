@@ -12,7 +12,7 @@ from systolith_hw.spec.presets import PRESETS, load_config
 def test_every_preset_goes_by_its_own_name():
     assert set(PRESETS) == {
         *("tiny", "default-direct", "default", "ecp5-85f", "ecp5-85f-winograd", "k26"),
-        *("default-gather", "large-direct", "large"),
+        *("default-gather", "ecp5-85f-gather", "large-direct", "large"),
     }
     assert all(config.name == name for name, config in PRESETS.items())
     assert len({config.fingerprint for config in PRESETS.values()}) == len(PRESETS)
