@@ -134,11 +134,13 @@ def test_stored_results_name_command_commit_and_date(site):
 
 
 def test_an_older_result_is_told(monkeypatch):
-    said = {"log": "abc1234 2026-01-02", "rev-list": "3"}
+    said = {"log": "abc1234 2026-01-02", "rev-list": "3", "rev-parse": "false"}
     monkeypatch.setattr("manual.results._git", lambda *words: said[words[0]])
     assert "abc1234, 2026-01-02: 3 changes to gateware" in origin("docs/operators.md")
     said["rev-list"] = "0"
     assert "of the present gateware" in origin("docs/operators.md")
+    said["rev-parse"] = "true"
+    assert "unknown" in origin("docs/operators.md")
     monkeypatch.setattr("manual.results._git", lambda *words: None)
     assert "unknown" in origin("docs/operators.md")
     assert origin("docs/boards.md") == ""

@@ -81,7 +81,12 @@ def _git(*arguments: str) -> str | None:
 
 
 def written(file: str) -> Written | None:
-    """Return when a file was written; None where git does not know."""
+    """Return when a file was written; None where git does not know.
+
+    In a clone without history every file seems to be of its only commit.
+    """
+    if _git("rev-parse", "--is-shallow-repository") != "false":
+        return None
     found = _git("log", "-1", "--format=%h %cs", "--", file)
     if not found:
         return None
@@ -92,7 +97,7 @@ def written(file: str) -> Written | None:
 
 def _age(found: Written | None) -> str:
     if found is None:
-        return "unknown: not in a repository"
+        return "unknown: no history"
     if not found.since:
         return f"{found.commit}, {found.date}: of the present gateware and compiler"
     changes = "1 change" if found.since == 1 else f"{found.since} changes"
