@@ -10,7 +10,9 @@ from systolith_host.visual.points import LayerPoint
 
 __all__ = ["energy"]
 
-_UJ = 1e6  # pJ
+_MJ = 1e9  # pJ
+
+_DRAM = "#cbd5e1"
 
 
 def energy(points: Sequence[LayerPoint]) -> go.Figure:
@@ -27,31 +29,31 @@ def energy(points: Sequence[LayerPoint]) -> go.Figure:
     for number, part in enumerate(Energy.of(spent).parts):
         figure.add_bar(
             y=names,
-            x=[one.parts[part].pj / _UJ for one in spent],
+            x=[one.parts[part].pj / _MJ for one in spent],
             orientation="h",
             name=part,
-            marker={"color": COLOURS[number % len(COLOURS)]},
-            hovertemplate="%{y}: %{x:,.1f} uJ<extra>" + part + "</extra>",
+            marker={"color": _DRAM if part == "DRAM" else COLOURS[number % len(COLOURS)]},
+            hovertemplate="%{y}: %{x:,.3f} mJ<extra>" + part + "</extra>",
         )
     totals = [one.total for one in spent]
     figure.add_scatter(
         y=names,
-        x=[total.pj / _UJ for total in totals],
+        x=[total.pj / _MJ for total in totals],
         mode="markers",
         name="all, and its range",
         marker={"color": "#1f2933", "size": 4},
         error_x={
             "type": "data",
-            "array": [(total.high - total.pj) / _UJ for total in totals],
-            "arrayminus": [(total.pj - total.low) / _UJ for total in totals],
+            "array": [(total.high - total.pj) / _MJ for total in totals],
+            "arrayminus": [(total.pj - total.low) / _MJ for total in totals],
             "color": "#1f2933",
             "thickness": 1,
             "width": 3,
         },
-        hovertemplate="%{y}: %{x:,.1f} uJ<extra>all</extra>",
+        hovertemplate="%{y}: %{x:,.3f} mJ<extra>all</extra>",
     )
     figure.update_yaxes(autorange="reversed", **axis("", gridcolor="#ffffff"))
-    figure.update_xaxes(**axis("uJ"), rangemode="tozero")
+    figure.update_xaxes(**axis("mJ"), rangemode="tozero")
     figure.update_layout(barmode="stack", bargap=0.25)
     legend = {"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "traceorder": "normal"}
     height = max(320, 140 + 25 * len(points))
