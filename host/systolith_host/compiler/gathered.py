@@ -40,7 +40,7 @@ def choose_gathering(
     density : float
         Share of the inputs that are expected to differ from the zero point, 0 to 1.
     """
-    found = gather_schedule(operation, config, memory, density) if batch == 1 else None
+    found = gather_schedule(operation, config, memory, density, batch)
     if found is None:
         return None
     dense = schedule_candidates(operation, config, batch, memory)
@@ -89,33 +89,53 @@ def emit_gathered(
 ) -> list[Instruction]:
     """Return the instructions of a layer that gathers: a scan, then four for each slice.
 
+    Images run one after the other: a scan waits until the weights of the one before are through.
+
     Raises
     ------
     ValueError
         If a number does not fit its field.
     """
+    made = []
+    if operation.table is not None:
+        made.append(_load(Buffer.TABLE, addresses.table, TABLE_ENTRIES // PARAM_BYTES))
+    for image in range(schedule.images):
+        made += _image(operation, schedule, config, addresses, image, len(made))
+    return made
+
+
+def _image(
+    operation: Operation,
+    schedule: LayerSchedule,
+    config: AcceleratorConfig,
+    addresses: Addresses,
+    image: int,
+    before: int,
+) -> list[Instruction]:
+    """Return the instructions of an image, which stand behind `before` others."""
     source, target = addresses.sources[0], addresses.target
     slots = param_slots(operation, schedule, config)
+    slices = slices_of(operation, schedule, config)
     low, high = operation.differences
+    scanned = image * len(slices)
+    # Each slice before had a CONV and a STORE.
+    loads, weights = before - 2 * scanned + 1, addresses.weights
     made = [
         _load(
             Buffer.ACT,
-            source.address,
+            source.address + image * source.image_bytes,
             source.data_bytes // config.block,
             scan=1,
             pad_value=operation.pad_value,
+            after_computed=scanned,
         )
     ]
-    if operation.table is not None:
-        made.append(_load(Buffer.TABLE, addresses.table, TABLE_ENTRIES // PARAM_BYTES))
-    loads, weights = len(made), addresses.weights
     single = dict.fromkeys(("x_count", "y_count", "n_count", "r_count", "c_count"), 1)
-    for number, (first, count) in enumerate(slices_of(operation, schedule, config)):
+    for number, (first, count) in enumerate(slices, start=scanned):
         in_unit = held(operation, count)
         words = in_unit * operation.weight_bits // 8
         blocks = min(count * config.col_groups, target.blocks - first * config.col_groups)
         entries = number % slots * schedule.pixels * config.cols
-        loads += 2
         conv = {
             **single,
             "s_count": in_unit,
@@ -125,12 +145,14 @@ def emit_gathered(
             "gather": 1,
             "unsigned": int(low < -128 or high > 127),
             "units": schedule.units,
-            "after_loaded_act": 1,
-            "after_loaded_weight": 1,
+            "after_loaded_act": loads,
+            "after_loaded_weight": loads,
             "after_drained": max(0, number - 1),
         }
         store = {
-            "addr": target.address + first * config.col_groups * config.block,
+            "addr": target.address
+            + image * target.image_bytes
+            + first * config.col_groups * config.block,
             "run_words": blocks,
             "bank": number % 2,
             "blocks": blocks,
@@ -141,7 +163,7 @@ def emit_gathered(
             "high": operation.high,
             "table": int(operation.table is not None),
             "after_computed": number + 1,
-            "after_loaded": loads,
+            "after_loaded": loads + 2 * (number - scanned + 1),
         }
         made += [
             _load(

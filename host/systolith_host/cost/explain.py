@@ -120,6 +120,8 @@ class Explanation:
     weight_bits : int
         Of a weight in memory.
     macs, compulsory_bytes : int
+    skipped_bytes : int
+        Bytes of weights that it leaves out, since the inputs they are multiplied by are zero.
     array_bound, bus_bound : int
         Cycles: the fewest products by multipliers, compulsory bytes by rate.
     candidates, simulated : int
@@ -152,6 +154,7 @@ class Explanation:
     weight_bits: int
     macs: int
     compulsory_bytes: int
+    skipped_bytes: int
     array_bound: int
     bus_bound: int
     candidates: int
@@ -257,9 +260,9 @@ def explain_layer(
     replayed = replay_layer(program, part, memory, density=density)
     shape = Shape.of(operation, config)
     macs = batch * operation.macs
-    left_out = inactive_weights(program, part, {}, density)
-    compulsory = operation.compulsory_bytes(batch) - left_out * operation.weight_bits // 8
-    bound = cycle_bound(batch * operation.products(config) - left_out, compulsory, config, rate)
+    unread, zeros = inactive_weights(program, part, {}, density)
+    compulsory = operation.compulsory_bytes(batch) - unread * operation.weight_bits // 8
+    bound = cycle_bound(batch * operation.products(config) - zeros, compulsory, config, rate)
     return Explanation(
         layer=operation.name,
         covers=operation.covers,
@@ -274,6 +277,7 @@ def explain_layer(
         weight_bits=operation.weight_bits,
         macs=macs,
         compulsory_bytes=compulsory,
+        skipped_bytes=zeros * operation.weight_bits // 8,
         array_bound=bound.array,
         bus_bound=bound.memory,
         candidates=len(found),

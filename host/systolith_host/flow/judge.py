@@ -75,17 +75,16 @@ def make_report(
         if golden is not None and output is not None:
             mismatches = _mismatches(output, golden[layer.output])
         # The weights of inactive inputs are neither needed nor read.
-        left_out = inactive_weights(program, layer, golden or {}, density)
-        compulsory = layer.compulsory_bytes - left_out * weight_bits(program, layer) // 8
+        unread, zeros = inactive_weights(program, layer, golden or {}, density)
+        bits = weight_bits(program, layer)
+        compulsory = layer.compulsory_bytes - unread * bits // 8
         rows.append(
             LayerReport(
                 name=layer.name,
                 covers=layer.covers,
                 kind=layer.kind,
                 macs=layer.macs,
-                bound_cycles=cycle_bound(
-                    layer.products - left_out, compulsory, config, rate
-                ).cycles,
+                bound_cycles=cycle_bound(layer.products - zeros, compulsory, config, rate).cycles,
                 compulsory_bytes=compulsory,
                 cycles=counters.cycles if facts.counts_cycles else None,
                 bytes_read=counters.bytes_read,
@@ -94,6 +93,7 @@ def make_report(
                 mismatches=mismatches,
                 values=math.prod(program.places[layer.output].shape),
                 seconds=outcome.seconds if isinstance(outcome, Outcome) else 0.0,
+                skipped_bytes=zeros * bits // 8,
             )
         )
         if layer.output == program.output and output is not None:

@@ -46,6 +46,9 @@ class LayerReport:
         Values of the output.
     seconds : float
         Wall time of the device.
+    skipped_bytes : int
+        Bytes of weights that a layer which gathers did not read, image by image: the inputs that
+        they are multiplied by are zero.
     """
 
     name: str
@@ -61,6 +64,7 @@ class LayerReport:
     mismatches: int | None
     values: int
     seconds: float
+    skipped_bytes: int = 0
 
     @property
     def stalls(self) -> dict[str, int]:
@@ -327,7 +331,8 @@ class Report:
     def _layer_dict(self, row: LayerReport) -> dict[str, Any]:
         head = {"name": row.name, "kind": row.kind, "covers": list(row.covers)}
         states = {engine: dict(cycles) for engine, cycles in row.states.items()}
-        return {**head, **self._common_dict(row), "busy_cycles": row.busy_cycles, "states": states}
+        more = {"skipped_bytes": row.skipped_bytes, "busy_cycles": row.busy_cycles}
+        return {**head, **self._common_dict(row), **more, "states": states}
 
     def _totals_dict(self, totals: Totals) -> dict[str, Any]:
         return {"layers": totals.layers, "rows": totals.rows, **self._common_dict(totals)}

@@ -99,7 +99,7 @@ def input_masks(
     for one in instructions:
         if one.fields.get("scan"):
             active = _spread(place, density_of(density, layer.name))
-            first = one["addr"] - place.address
+            first = (one["addr"] - place.address) % place.image_bytes
             masks.append(active[first : first + one["run_words"] * one["runs"] * place.block])
     return masks
 
@@ -109,25 +109,31 @@ def inactive_weights(
     layer: LayerProgram,
     tensors: Mapping[str, np.ndarray],
     density: Density = 1.0,
-) -> int:
-    """Return the weights that a layer does not read, since their inputs are not active.
+) -> tuple[int, int]:
+    """Return the weights that no image of a layer needs, and the products of zeros of all images.
+
+    Of a layer that does not gather its weights both are 0.
 
     Parameters
     ----------
     tensors : mapping of str to ndarray
-        Without the layer's input that many of its values are active.
+        Without the layer's input that many of its values are active, the same of each image.
     density : Density
     """
     if not program.config.gather or kind_of_convs(program, layer) != "gather":
-        return 0
+        return 0, 0
     place = program.places[layer.input]
     values = place.channels * place.height * place.width
     if layer.input in tensors:
-        active = np.count_nonzero(tensors[layer.input] != place.zero_point)
+        active = (tensors[layer.input] != place.zero_point).reshape(program.batch, -1)
+        counts, union = active.sum(axis=1).tolist(), int(active.any(axis=0).sum())
     else:
-        active = round(density_of(density, layer.name) * values)
+        union = round(density_of(density, layer.name) * values)
+        counts = [union] * program.batch
     # One input always counts as active.
-    return (values - max(1, int(active))) * program.places[layer.output].channels
+    outputs = program.places[layer.output].channels
+    products = sum(values - max(1, count) for count in counts)
+    return (values - max(1, union)) * outputs, products * outputs
 
 
 def _spread(place: Place, density: float) -> np.ndarray:

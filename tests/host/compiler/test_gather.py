@@ -60,7 +60,7 @@ def test_random_networks_that_gather_are_exact():
         rng = random.Random(seed)
         config = random_gather_config(rng)
         qgraph = random_qgraph(rng, functions=bool(config.functions))
-        images = random_input(rng, qgraph, rng.choice([1, 1, 1, 2]))
+        images = random_input(rng, qgraph, rng.choice([1, 1, 2, 3]))
         try:
             program = run(qgraph, config, images, density=rng.choice([0.01, 0.2]))
         except ShortageError:
@@ -76,16 +76,20 @@ def test_random_dense_layers_are_exact():
         config = random_gather_config(rng)
         qgraph = random_dense_qgraph(rng)
         try:
-            program = run(qgraph, config, random_input(rng, qgraph, 1), density=0.01)
+            images = random_input(rng, qgraph, rng.choice([1, 1, 2, 5]))
+            program = run(qgraph, config, images, density=0.01)
         except ShortageError:
             continue
         for found in convs(program):
             kinds["layers"] += 1
+            kinds["several images"] += len(images) > 1
             kinds["unsigned"] += found[0]["unsigned"]
             kinds["slices"] += len(found) > 1
             kinds["rings"] += found[0]["units"] > 1
     assert kinds["layers"] >= 10, kinds
-    assert min(kinds["unsigned"], kinds["slices"], kinds["rings"]) >= 3, kinds
+    assert min(kinds[kind] for kind in ("unsigned", "slices", "rings", "several images")) >= 3, (
+        kinds
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,13 +112,13 @@ def test_zero_points_decide_how_differences_are_read(zero, low, high, flags):
     assert {one["unsigned"] for found in convs(program) for one in found} == flags
 
 
-def test_only_single_images_gather_and_only_where_mask_and_units_are():
+def test_layers_gather_only_where_mask_and_units_are():
     rng = random.Random(2)
     config = small_config(4, 8, gather=400, act_depth=1024, weight_depth=512)
     qgraph = dense_qgraph(rng)
     for images, changes, layers in (
         (1, {}, 1),
-        (2, {}, 0),
+        (2, {}, 1),
         (1, {"gather": 0}, 0),
         (1, {"gather": 236}, 0),
         (1, {"gather": 240}, 1),
@@ -172,6 +176,20 @@ def test_estimates_follow_the_density():
     empty = choose_gathering(fc6, DEFAULT, 1, Memory(), 0)
     assert empty is not None
     assert 4 * 2 * 25088 < empty.estimate < 250_000
+
+
+def test_images_gather_one_by_one_as_long_as_that_reads_less():
+    fc6 = next(one for one in operations_of("vgg16", DEFAULT) if one.name == "fc6")
+    single = choose_gathering(fc6, DEFAULT, 1, Memory(), 0.108)
+    assert single is not None
+    for batch in (2, 4, 8):
+        plan = choose_gathering(fc6, DEFAULT, batch, Memory(), 0.108)
+        assert plan is not None
+        assert plan.read_bytes == batch * single.read_bytes
+        assert plan.estimate < batch * single.estimate
+    # Ten images of this density need more than all weights once.
+    assert choose_gathering(fc6, DEFAULT, 16, Memory(), 0.108) is None
+    assert choose_gathering(fc6, DEFAULT, 2, Memory()) is None
 
 
 def test_small_layers_do_not_gather_for_a_vector_without_zeros():

@@ -64,6 +64,8 @@ def test_fewer_active_inputs_cost_less_and_have_a_lower_bound():
         if name == "fc4":
             assert low.cycles < 0.6 * high.cycles
             assert low.compulsory_bytes < 0.6 * high.compulsory_bytes
+            assert low.skipped_bytes == high.compulsory_bytes - low.compulsory_bytes > 0
+            assert high.skipped_bytes == 0
         elif low.kind == "fc":
             assert low.cycles <= high.cycles
         else:
@@ -85,6 +87,7 @@ def test_an_explanation_counts_the_same_cycles():
     page = explain_layer(shape_network("mini"), CONFIG, "fc4", memory=MEMORY, density=0.2)
     assert page.cycles == row.cycles
     assert page.bound_cycles == row.bound_cycles
+    assert page.skipped_bytes == row.skipped_bytes > 0
     assert page.chosen.order.startswith("gathered")
 
 

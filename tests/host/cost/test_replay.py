@@ -16,7 +16,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.random_cases import CONFIGS, random_cases, random_memory
 from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.lab.random_winograd import random_tilings
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
@@ -98,6 +98,24 @@ def test_stacked_sums_take_the_cycles_of_the_rtl():
         convs = layer_instructions(program, program.layers[-1])
         if any(one.opcode is Opcode.CONV and one["acc_base"] for one in convs):
             cases += compare(program, memory)
+    differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
+    assert not differ
+
+
+@pytest.mark.rtl
+def test_images_that_gather_in_turn_take_the_cycles_of_the_rtl():
+    config = next(one for one in CONFIGS if one.name == "4x8-gathers")
+    rng = random.Random(4)
+    cases = []
+    while sum(case.kind == "gather" for case in cases) < 6:
+        qgraph, batch = random_dense_qgraph(rng), rng.randint(2, 4)
+        memory = random_memory(rng, config.bus_bytes)
+        images = random_input(rng, qgraph, batch)
+        try:
+            program = compile_network(qgraph, config, batch, memory=memory, density=0.01)
+        except SystolithError:
+            continue
+        cases += compare(program, memory, images)
     differ = [f"{case.layer}, {case.memory}, {case.error}" for case in cases if not case.exact]
     assert not differ
 

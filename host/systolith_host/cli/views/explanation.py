@@ -159,6 +159,8 @@ def _traffic(e: Explanation) -> Table:
     total = sum(e.read_bytes.values()) + e.write_bytes
     table.add_row("all", f"{total / 1e6:,.3f}", style="bold")
     table.add_row("compulsory", f"{e.compulsory_bytes / 1e6:,.3f}")
+    if e.skipped_bytes:
+        table.add_row("weights of zeros, not read", f"{e.skipped_bytes / 1e6:,.3f}")
     return table
 
 

@@ -83,6 +83,10 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
             f"DRAM traffic {traffic:,} bytes, {traffic / everything.compulsory_bytes:.3f} times "
             f"the compulsory {everything.compulsory_bytes:,}"
         )
+    gathered = [row for row in report.layers if row.skipped_bytes]
+    if gathered:
+        skipped = ", ".join(f"{row.title} {row.skipped_bytes:,}" for row in gathered)
+        lines.append(f"bytes of weights of zero inputs that were not read: {skipped}")
     if everything.cycles:
         lines.append(
             f"{everything.cycles:,} cycles, {everything.cycles / everything.bound_cycles:.3f} "

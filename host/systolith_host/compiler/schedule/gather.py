@@ -1,5 +1,6 @@
 """Layers that gather their weights: how they are cut, and the cycles that they take."""
 
+from dataclasses import replace
 from math import ceil
 
 from systolith_host.compiler.lower.operation import Operation
@@ -33,9 +34,13 @@ WALK_CYCLES = 2
 
 
 def gather_schedule(
-    operation: Operation, config: AcceleratorConfig, memory: Memory, density: float = 1.0
+    operation: Operation,
+    config: AcceleratorConfig,
+    memory: Memory,
+    density: float = 1.0,
+    batch: int = 1,
 ) -> LayerSchedule | None:
-    """Return the best schedule of a layer on one image that gathers its weights, or None.
+    """Return the best schedule of a layer that gathers its weights, image by image, or None.
 
     There is none if the accelerator does not gather, if the layer is not fully connected, or if
     mask or buffers are too small for it.
@@ -46,6 +51,8 @@ def gather_schedule(
         That the program will run on.
     density : float
         Share of the inputs that are expected to differ from the zero point, 0 to 1.
+    batch : int
+        Images.
     """
     low, high = operation.differences
     inputs = _inputs(operation, config)
@@ -67,7 +74,15 @@ def gather_schedule(
     found = [_rate(operation, config, memory, density, size, room // size) for size in sizes]
     best = min(one.estimate for one in found)
     # Long runs suit a memory with open rows, and few slices need few instructions.
-    return max((one for one in found if one.estimate <= NEAR * best), key=lambda one: one.pixels)
+    one = max((one for one in found if one.estimate <= NEAR * best), key=lambda one: one.pixels)
+    return replace(
+        one,
+        images=batch,
+        compute_cycles=batch * one.compute_cycles,
+        read_bytes=batch * one.read_bytes,
+        write_bytes=batch * one.write_bytes,
+        estimate=START + batch * (one.estimate - START),
+    )
 
 
 def held(operation: Operation, blocks: int) -> int:
@@ -90,9 +105,9 @@ def param_slots(operation: Operation, schedule: LayerSchedule, config: Accelerat
 def instructions_of(
     operation: Operation, schedule: LayerSchedule, config: AcceleratorConfig
 ) -> int:
-    """Return the number of instructions of a layer: a scan, and four for each slice."""
+    """Return the number of instructions of a layer: for each image a scan, and four a slice."""
     table = operation.table is not None
-    return 1 + table + 4 * len(slices_of(operation, schedule, config))
+    return table + schedule.images * (1 + 4 * len(slices_of(operation, schedule, config)))
 
 
 def _inputs(operation: Operation, config: AcceleratorConfig) -> int:

@@ -54,7 +54,7 @@ class LayerSchedule:
         Winograd's convolution gives the sums: a tile is a rectangle of patches.
     units : int
         Units of the ring of a layer that gathers its weights, else 0. `pixels` are then the blocks
-        of output channels of a slice.
+        of output channels of a slice, and all `images` run one after the other.
     group_blocks : int
         Blocks of input channels that are loaded together if `linear`, 0 for all of them.
     """
