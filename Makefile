@@ -24,6 +24,7 @@
 #   make faults             faults of memory, host and programs on four accelerators: 2,000 runs, minutes
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
+#   make batches            cycles and bytes of fully connected layers for 1 to 16 images: minutes
 #   make resources          ECP5 resources of a grid of configurations: half an hour on one core
 #   make peers              VGG-16's cycles versus those of SCALE-Sim and ZigZag
 #   make memory-efficiency  the share of their pins' rate that the boards' memories reach, simulated
@@ -55,7 +56,7 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model faults \
-	bench-explore traffic resources peers lint docs results setup fpga-setup torch-setup \
+	bench-explore traffic batches resources peers lint docs results setup fpga-setup torch-setup \
 	memory-efficiency bitstream clean
 
 # The comment at the top of this file.
@@ -107,6 +108,9 @@ bench-explore: setup
 
 traffic: setup
 	$(BIN)/systolith lab traffic $(ARGS)
+
+batches: setup
+	$(BIN)/systolith lab batches $(ARGS)
 
 resources: setup
 	$(BIN)/systolith lab resources $(ARGS)

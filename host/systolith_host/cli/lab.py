@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from systolith_host.cli.batches import batches
 from systolith_host.cli.faults import faults
 from systolith_host.cli.options import AcceleratorOption, LimitOption
 from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
@@ -30,6 +31,11 @@ lab = typer.Typer(
     no_args_is_help=True,
     help="Experiments on the generator itself: how exact its models are, and how fast.",
 )
+lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab batches\n\n"
+    "  systolith lab batches --machine large@8 --batch 1,32 --json batches.json"
+)(batches)
 
 lab.command(
     epilog="Examples:\n\n"

@@ -33,6 +33,25 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
     ]
 
 
+def test_batches_read_weights_once_and_prints_the_least(systolith, tmp_path):
+    path = tmp_path / "batches.json"
+    arguments = ["batches", "--network", "mini", "--machine", "tiny", "--machine", "tiny@2"]
+    status, out, _ = systolith(*arguments, "--batch", "1,2,8", "--json", path)
+    assert status == 0
+    assert "MB an image" in out
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["machine"], row["images"]) for row in rows] == [
+        (f"tiny, {rate} bytes per cycle", images) for rate in (8, 2) for images in (1, 2, 8)
+    ]
+    for row in rows:
+        assert row["least_bytes"] <= row["moved_bytes"]
+        assert row["least_cycles"] <= row["cycles"]
+    for one, two, eight in (rows[:3], rows[3:]):
+        # Inputs, outputs and an instruction now and then come on top of the weights.
+        assert two["moved_bytes"] < 0.6 * one["moved_bytes"]
+        assert eight["moved_bytes"] < 0.25 * one["moved_bytes"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -40,6 +59,11 @@ def test_traffic_prints_and_keeps(systolith, tmp_path):
         ("traffic --sizes 0", "--sizes: a range must rise from a positive number, not '0'"),
         ("traffic --parts 2", "Invalid value for '--parts'"),
         ("traffic --json nowhere/t.json", "there is no folder nowhere"),
+        ("batches --machine huge", "config must be one of tiny, "),
+        ("batches --machine tiny@x", "--machine tiny@x: "),
+        ("batches --batch 0", "--batch: a range must rise from a positive number, not '0'"),
+        ("batches --density 2", "--density must be a number from 0 to 1"),
+        ("batches --json nowhere/b.json", "there is no folder nowhere"),
         ("validate --vgg16 huge", "--vgg16: no preset huge; there are tiny, "),
         ("validate --turnaround few", "--turnaround: "),
         ("units --out g --unit Mesh", "--unit: no Mesh; there are PatchTransform, PatchSource, "),
@@ -79,6 +103,7 @@ def test_help_explains_every_experiment(systolith):
         "validate",
         "speed",
         "traffic",
+        "batches",
         "resources",
         "units",
         "memory-efficiency",
