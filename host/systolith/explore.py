@@ -150,8 +150,9 @@ def explore(
     **axes : sequence of numbers, a number, or str
         ``rows``, ``cols`` of the array; ``bandwidth`` of the memory in bytes per cycle,
         ``latency`` and ``turnaround`` in cycles; ``act_buffer`` and ``weight_buffer`` in bytes;
-        ``acc_depth`` in pixels; ``winograd`` in patches; ``post_lanes``, ``bus_bytes``,
-        ``outstanding`` bursts. A text is as on the command line: "32K..512K", "4..16 step 4".
+        ``acc_depth`` in pixels; ``winograd`` in patches; ``gather`` in inputs; ``post_lanes``,
+        ``bus_bytes``, ``outstanding`` bursts; ``density`` of active inputs, 0 to 1. A text is as
+        on the command line: "32K..512K", "4..16 step 4".
 
     Returns
     -------

@@ -17,7 +17,15 @@ from systolith_host.cli.points import WIDTH, confirm_points, point_progress, sea
 from systolith_host.cli.views.config_form import config_toml
 from systolith_host.cli.views.sweep import point_table
 from systolith_host.errors import SystolithError
-from systolith_host.explore.design import FILL, GOALS, Target, design_space, order, starts
+from systolith_host.explore.design import (
+    FILL,
+    GOALS,
+    Target,
+    dense_inputs,
+    design_space,
+    order,
+    starts,
+)
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Space
@@ -91,6 +99,16 @@ def design(
         ),
     ] = FILL,
     batch: BatchOption = 1,
+    density: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of the inputs of fully connected layers that are active. Below 1 the "
+            "search also tries units that gather weights.",
+        ),
+    ] = 1.0,
     points: Annotated[int, typer.Option(min=1, help="Accelerators that are estimated.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
@@ -119,8 +137,8 @@ def design(
         raise SystolithError(f"--by must be one of {', '.join(GOALS)}, not {by!r}")
     base = load_config(config)
     target, place = _target(board, link, part, bandwidth, clock, fill, max_dsp)
-    shape_network(network, functions=bool(base.functions))
-    space = design_space(base, target)
+    qgraph = shape_network(network, functions=bool(base.functions))
+    space = design_space(base, target, dense_inputs(qgraph) if density < 1 else 0, density)
     console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=WIDTH)
     results = Results(out, Experiment.of(network, base, list(space.axes), batch))
     with Runner(results, workers=workers) as runner:
@@ -152,7 +170,7 @@ def design(
     axes = [axis for axis in AXES if len(space.axes.get(axis, ())) > 1]
     speed = {"frames/s": lambda one: f"{_frames(one.known_cycles, clock, batch):,.2f}"}
     console.print(point_table(ranked, axes, speed))
-    _compare(console, network, base, target, best, clock, batch)
+    _compare(console, network, base, target, best, clock, batch, density)
     if board is not None:
         _check_memory(console, network, board, bool(base.functions))
     path = out / f"{chosen.name}.toml"
@@ -239,6 +257,7 @@ def _compare(
     best: Result,
     clock: float,
     batch: int,
+    density: float,
 ) -> None:
     """Say what the configuration takes with which the search began, and whether it would fit."""
     from systolith_host.cost.estimate import estimate_network  # imports numba
@@ -250,7 +269,8 @@ def _compare(
         memory = Memory(bytes_per_cycle=rate)
         with ProgressLog(error_console()) as log:
             log.stage(f"replaying {base.name}")
-            whole = estimate_network(network, base, memory, batch, log=log).groups["all"]
+            report = estimate_network(network, base, memory, batch, density=density, log=log)
+            whole = report.groups["all"]
     except SystolithError as error:
         console.print(f"{base.name} is no choice there: {error}", highlight=False, soft_wrap=True)
         return

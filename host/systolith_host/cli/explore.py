@@ -59,11 +59,13 @@ def explore(
     weight_buffer: Annotated[str | None, _axis("weight_buffer")] = None,
     acc_depth: Annotated[str | None, _axis("acc_depth")] = None,
     winograd: Annotated[str | None, _axis("winograd")] = None,
+    gather: Annotated[str | None, _axis("gather")] = None,
     post_lanes: Annotated[str | None, _axis("post_lanes")] = None,
     bus_bytes: Annotated[str | None, _axis("bus_bytes")] = None,
     latency: Annotated[str | None, _axis("latency")] = None,
     turnaround: Annotated[str | None, _axis("turnaround")] = None,
     outstanding: Annotated[str | None, _axis("outstanding")] = None,
+    density: Annotated[str | None, _axis("density")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only so many points, chosen at random.")
     ] = None,
@@ -141,11 +143,13 @@ def explore(
         "weight_buffer": weight_buffer,
         "acc_depth": acc_depth,
         "winograd": winograd,
+        "gather": gather,
         "post_lanes": post_lanes,
         "bus_bytes": bus_bytes,
         "latency": latency,
         "turnaround": turnaround,
         "outstanding": outstanding,
+        "density": density,
     }
     need("explore", "explore")
     if scheduler is not None:

@@ -67,6 +67,7 @@ def evaluate(
     config: AcceleratorConfig,
     memory: Memory,
     batch: int = 1,
+    density: float = 1.0,
 ) -> list[LayerCost]:
     """Return the estimated cost of each layer of a network.
 
@@ -75,6 +76,9 @@ def evaluate(
     network : str
         A built-in one, or an ONNX file.
     memory : Memory
+    batch : int
+    density : float
+        Share of the inputs of fully connected layers that are active, 0 to 1.
 
     Raises
     ------
@@ -85,9 +89,16 @@ def evaluate(
     qgraph = shape_network(network, functions=bool(config.functions))
     found = []
     for operation in operations_of(network, config):
-        schedule, instructions, cycles = _schedule(qgraph, operation, config, batch, memory)
-        products = batch * operation.products(config)
-        bound = cycle_bound(products, operation.compulsory_bytes(batch), config, rate)
+        schedule, instructions, cycles = _schedule(
+            qgraph, operation, config, batch, memory, density
+        )
+        zeros = 0
+        if schedule.units:  # the weights of inputs that are not active are not needed
+            inputs = operation.channels * operation.height * operation.width
+            zeros = (inputs - max(1, round(density * inputs))) * operation.out_channels
+        products = batch * (operation.products(config) - zeros)
+        needed = operation.compulsory_bytes(batch) - zeros
+        bound = cycle_bound(products, needed, config, rate)
         found.append(
             LayerCost(
                 name=operation.name,
@@ -107,6 +118,7 @@ def evaluate_exactly(
     config: AcceleratorConfig,
     memory: Memory,
     batch: int = 1,
+    density: float = 1.0,
 ) -> list[LayerCost]:
     """Return the cost of each layer of a network, estimated and replayed.
 
@@ -115,9 +127,11 @@ def evaluate_exactly(
     """
     from systolith_host.cost.estimate import estimate_network  # imports numba
 
-    costs = evaluate(network, config, memory, batch)
+    costs = evaluate(network, config, memory, batch, density)
     table = load_table(TABLES[0])
-    report = estimate_network(network, config, memory, batch, energy=table, workers=1)
+    report = estimate_network(
+        network, config, memory, batch, density=density, energy=table, workers=1
+    )
     spent = report.energy.layers if report.energy is not None else {}
     return [
         dataclasses.replace(
@@ -194,6 +208,7 @@ def _schedule(
     config: AcceleratorConfig,
     batch: int,
     memory: Memory,
+    density: float,
 ) -> tuple[LayerSchedule, int, int]:
     """Return an operation's schedule, number of instructions and cycles; alike layers share it."""
     shape = tuple(
@@ -205,13 +220,14 @@ def _schedule(
     key = (shape, tensors, *(getattr(config, name) for name in _SCHEDULING), batch)
     rates = (read_rate(config, memory), write_rate(config, memory))
     key += (memory.rate(config.bus_bytes), *rates, memory.latency)
+    key += (density if config.gather else 1.0,)
     found = _schedules.get(key)
     if found is None:
         if len(_schedules) >= _MOST_SCHEDULES:
             _schedules.clear()
         addresses = places_of(qgraph, operation, config, batch)
         try:
-            found = choose_schedule(operation, config, addresses, batch, memory)
+            found = choose_schedule(operation, config, addresses, batch, memory, density)
         except SystolithError as error:
             found = str(error)
         _schedules[key] = found

@@ -9,9 +9,20 @@ from systolith_host.errors import SystolithError
 from systolith_host.explore.results import Result
 from systolith_host.explore.space import Space
 from systolith_host.fpga.parts import Part
+from systolith_host.network.qgraph import QConv, QGraph
+from systolith_hw.spec.check import MOST_INPUTS
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["FILL", "GOALS", "Target", "design_space", "nearest", "order", "starts"]
+__all__ = [
+    "FILL",
+    "GOALS",
+    "Target",
+    "dense_inputs",
+    "design_space",
+    "nearest",
+    "order",
+    "starts",
+]
 
 GOALS = {
     "frames": "most frames per second",
@@ -96,7 +107,24 @@ class Target:
         return dataclasses.replace(self.part, resources=left)
 
 
-def design_space(base: AcceleratorConfig, target: Target) -> Space:
+def dense_inputs(qgraph: QGraph) -> int:
+    """Return the inputs of the largest fully connected layer that may gather its weights.
+
+    They are counted as they stand in memory, in whole blocks of channels of any array of a search;
+    0 if there is no such layer.
+    """
+    found = [0]
+    for layer in qgraph.layers:
+        if isinstance(layer, QConv) and layer.kind == "fc":
+            channels, height, width = qgraph.tensors[layer.inputs[0]].shape
+            padded = max(-(-channels // side) * side for side in _SIDES)
+            found.append(padded * height * width)
+    return max(count for count in found if count <= MOST_INPUTS)
+
+
+def design_space(
+    base: AcceleratorConfig, target: Target, gather: int = 0, density: float = 1.0
+) -> Space:
     """Return the space of all accelerators that are searched for a target.
 
     Parameters
@@ -104,6 +132,11 @@ def design_space(base: AcceleratorConfig, target: Target) -> Space:
     base : AcceleratorConfig
         Its values of the axes are in the space; all its other fields stay.
     target : Target
+    gather : int
+        Inputs for which accelerators may have units that gather weights; 0 to leave that to the
+        base.
+    density : float
+        Share of the inputs of fully connected layers that are active, 0 to 1.
 
     Raises
     ------
@@ -129,6 +162,10 @@ def design_space(base: AcceleratorConfig, target: Target) -> Space:
         "post_lanes": _with(_LANES, base.post_lanes),
         "bus_bytes": [width for width in (bus, 2 * bus, 4 * bus) if width <= widest],
     }
+    if gather:
+        axes["gather"] = _with((0, gather), base.gather)
+    if density < 1:
+        axes["density"] = (density,)
     if not axes["bus_bytes"]:
         raise SystolithError(
             f"{base.name}: bursts of {base.burst_beats} beats are too long for the memory's port, "
@@ -152,6 +189,7 @@ def nearest(space: Space) -> int:
         "winograd": base.winograd,
         "post_lanes": base.post_lanes,
         "bus_bytes": base.bus_bytes,
+        "gather": base.gather,
     }
     values = {
         axis: min(choices, key=lambda value, axis=axis: abs(value - wanted.get(axis, value)))
@@ -199,6 +237,7 @@ def _largest(
         return None
     rest = {"winograd": winograd, "post_lanes": max(lanes), "bus_bytes": axes["bus_bytes"][0]}
     rest |= {"rows": shape[0], "cols": shape[1], "bandwidth": axes["bandwidth"][0]}
+    rest |= {axis: max(axes[axis]) for axis in ("gather", "density") if axis in axes}
     for axis, then in ((first, min(axes[second])), (second, 0)):
         rest |= {second: then}
         sizes = sorted(axes[axis], reverse=True)

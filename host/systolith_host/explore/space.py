@@ -25,11 +25,14 @@ AXES = {
     "weight_buffer": "bytes of the weight buffer",
     "acc_depth": "pixels of an accumulator bank",
     "winograd": "patches of the largest Winograd tile, 0 for none; acc_depth goes with it",
+    "gather": "inputs of the largest layer that gathers its weights, 0 to leave the units out",
     "post_lanes": "channels requantised per cycle",
     "bus_bytes": "width of the bus in bytes",
     "latency": "cycles from the address of a read to its first data",
     "turnaround": "cycles in which no data moves between reading and writing",
     "outstanding": "bursts of reads under way at once; half as many writes",
+    "density": "share of the inputs of fully connected layers that are active, 0 to 1; it counts "
+    "where weights are gathered",
 }
 """Axes that a sweep may vary, in the order in which points are counted, the last fastest."""
 
@@ -37,6 +40,8 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([KM]?)i?B?", re.IGNORECASE)
 _MOST_VALUES = 10_000
 _LARGEST = 1 << 40
+_FROM_ZERO = ("turnaround", "winograd", "gather", "density")
+_FRACTIONS = ("bandwidth", "density")
 
 
 def _number(text: str, axis: str) -> float:
@@ -61,8 +66,8 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
     Raises
     ------
     SystolithError
-        If the text is no list of positive numbers (turnaround and winograd may be 0), or names
-        none.
+        If the text is no list of positive numbers (turnaround, winograd, gather and density may be
+        0), or names none.
     """
     if not text.strip():
         raise SystolithError(f"--{_option(axis)}: no values; give some, e.g. 8,16,32")
@@ -72,7 +77,7 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
         ends, _, step_text = part.partition("step")
         low_text, dots, high_text = ends.partition("..")
         low = _number(low_text, axis)
-        if low == 0 and axis in ("turnaround", "winograd") and not dots and not step_text:
+        if low == 0 and axis in _FROM_ZERO and not dots and not step_text:
             found[low] = None
             continue
         high = _number(high_text, axis) if dots else low
@@ -88,8 +93,10 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
             steps += 1  # a step may be too small to change the value
             if steps > _MOST_VALUES:
                 raise SystolithError(f"--{_option(axis)}: more than {_MOST_VALUES:,} values")
-    if axis != "bandwidth" and any(value != int(value) for value in found):
+    if axis not in _FRACTIONS and any(value != int(value) for value in found):
         raise SystolithError(f"--{_option(axis)}: must be whole numbers, not {text!r}")
+    if axis == "density" and max(found) > 1:
+        raise SystolithError(f"--density: must be 0 to 1, not {text!r}")
     return tuple(found)
 
 
@@ -144,6 +151,11 @@ class Point:
     reason: str = ""
     latency: int = Memory().latency
     turnaround: int = 0
+
+    @property
+    def density(self) -> float:
+        """Share of the inputs of fully connected layers that are active."""
+        return self.values.get("density", 1.0)
 
     @property
     def memory(self) -> Memory:
@@ -283,6 +295,7 @@ class Space:
         elif "winograd" not in values:
             winograd = min(winograd, sums // LANES)
             winograd = winograd if winograd >= LEAST_PATCHES else 0
+        inputs = -(-int(values.get("gather", base.gather)) // block) * block
         outstanding = int(values.get("outstanding", 0))
         beats = base.burst_beats
         while beats > 1 and beats * bus > 4096:
@@ -297,6 +310,7 @@ class Space:
             "param_depth": -(-base.param_depth // max(cols, 1)) * cols,
             "acc_depth": sums,
             "winograd": winograd,
+            "gather": inputs,
             "post_lanes": lanes,
             "bus_bytes": bus,
             "burst_beats": beats,

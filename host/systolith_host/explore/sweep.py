@@ -188,7 +188,7 @@ def _answer(job: Job, cost: Callable[..., list[LayerCost]]) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
     try:
-        return index, cost(network, point.config, point.memory, batch), ""
+        return index, cost(network, point.config, point.memory, batch, point.density), ""
     except SystolithError as error:
         return index, [], str(error)
 

@@ -192,6 +192,7 @@ def _block_rams(config: AcceleratorConfig) -> int:
         + 2 * config.cols * block_rams(config.acc_depth, config.sum_width)
         + config.functions * config.post_lanes * block_rams(TABLE_ENTRIES, 8)
         + _transformed_rams(config)
+        + (block_rams(config.mask_words, config.block) if config.gather else 0)
     )
 
 
@@ -229,6 +230,15 @@ def _in_tables(resource: str, config: AcceleratorConfig) -> int:
     return config.functions * (lane * config.post_lanes + writer)
 
 
+_GATHERS = {"LUT": 138, "FF": 81}
+"""LUTs and FFs of the units that gather weights, and of a ninth bit in the array, for each row:
+what they add to `ecp5-85f`. The grid has no configuration with them."""
+
+
+def _in_gathers(resource: str, config: AcceleratorConfig) -> int:
+    return _GATHERS[resource] * config.rows if config.gather else 0
+
+
 _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
     "DSP": AcceleratorConfig.dsps,
     "block RAM": _block_rams,
@@ -251,7 +261,8 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
             found[resource] = _COUNTED[resource](config)
         else:
             fitted = round(_fitted(resource, _coefficients(resource), config))
-            found[resource] = fitted + _in_tables(resource, config)
+            more = _in_tables(resource, config) + _in_gathers(resource, config)
+            found[resource] = fitted + more
     return found
 
 

@@ -6,8 +6,17 @@ import pytest
 
 from systolith_host.boards.board import BOARDS, check_bus, most_burst
 from systolith_host.errors import SystolithError
-from systolith_host.explore.design import GOALS, Target, design_space, nearest, order
+from systolith_host.explore.design import (
+    GOALS,
+    Target,
+    dense_inputs,
+    design_space,
+    nearest,
+    order,
+    starts,
+)
 from systolith_host.explore.results import Result
+from systolith_host.flow.load import shape_network
 from systolith_host.fpga.parts import load_part
 from systolith_hw.spec.presets import PRESETS
 
@@ -38,6 +47,24 @@ def test_the_preset_where_a_search_begins_is_in_the_space(name):
     assert values["winograd"] == base.winograd
     assert values["bandwidth"] == 3.66
     assert min(space.axes["bus_bytes"]) == 4  # no narrower than the memory
+
+
+def test_units_that_gather_are_a_choice_where_inputs_are_zero():
+    base = PRESETS["ecp5-85f-winograd"]
+    inputs = dense_inputs(shape_network("vgg16"))
+    assert inputs == 49 * 22 * 24  # 512 channels in blocks of 24
+    space = design_space(base, TARGET, inputs, 0.1)
+    assert space.axes["gather"] == (0, inputs)
+    values = space.values(nearest(space))
+    assert (values["gather"], values["density"]) == (0, 0.1)
+    for number in starts(space):
+        point = space.point(space.values(number))
+        assert point.density == 0.1
+    with_units = space.point(values | {"gather": inputs})
+    assert with_units.config is not None
+    assert with_units.resources["LUT"] > space.point(values).resources["LUT"]
+    assert with_units.resources["block RAM"] > space.point(values).resources["block RAM"]
+    assert "gather" not in design_space(base, TARGET).axes
 
 
 def test_what_does_not_fit_is_no_choice():

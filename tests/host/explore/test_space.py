@@ -44,6 +44,23 @@ def test_a_turnaround_may_be_none():
         parse_values("latency", "0,4")
 
 
+def test_a_density_is_a_share_and_no_units_gather_at_0():
+    assert parse_values("density", "0,0.108,0.25..1") == (0, 0.108, 0.25, 0.5, 1)
+    assert parse_values("gather", "0,25088") == (0, 25088)
+    with pytest.raises(SystolithError, match=r"--density: must be 0 to 1, not '0\.5,2'"):
+        parse_values("density", "0.5,2")
+    with pytest.raises(SystolithError, match="--gather: must be whole numbers"):
+        parse_values("gather", "0.5")
+
+
+def test_units_that_gather_have_room_for_whole_blocks():
+    space = Space(DEFAULT, {"rows": (8, 16), "gather": (0, 25090), "density": (0.1,)})
+    points = list(space.points())
+    assert [point.density for point in points] == [0.1] * 4
+    configs = [point.config for point in points if point.config is not None]
+    assert [(one.rows, one.gather) for one in configs] == [(8, 0), (8, 25096), (16, 0), (16, 25104)]
+
+
 def test_an_endless_range_is_refused():
     with pytest.raises(SystolithError, match="more than"):
         parse_values("bandwidth", "1..1000000 step 0.5")

@@ -202,7 +202,7 @@ def test_each_row_says_what_made_it(tmp_path):
         assert row["network"] == "mini"
         assert row["network_digest"] == network_digest(shape_network("mini"))
         assert row["batch"] == "2"
-        assert row["schema"] == "4"
+        assert row["schema"] == "5"
         assert row["tool"] == describe()
         assert (row["base"], row["base_fingerprint"]) == ("tiny", f"{TINY.fingerprint:016x}")
         assert row["axes"] == "rows latency"

@@ -55,6 +55,20 @@ def test_more_takes_more():
             assert larger[resource] >= count, (change, resource)
 
 
+@pytest.mark.parametrize(
+    ("name", "lut", "ff"), [("ecp5-85f", 1660, 977), ("ecp5-85f-winograd", 1376, 797)]
+)
+def test_units_that_gather_are_those_of_syntheses(name, lut, ff):
+    # Of the accelerator alone, by Yosys; see docs/decisions/0014-gathered-weights.md.
+    base = PRESETS[name]
+    without, found = (estimate(dataclasses.replace(base, gather=n)) for n in (0, 25284))
+    more = {resource: found[resource] - without[resource] for resource in found}
+    assert more["block RAM"] == 3
+    assert more["DSP"] == 0
+    assert more["LUT"] == pytest.approx(lut, rel=0.25)
+    assert more["FF"] == pytest.approx(ff, rel=0.25)
+
+
 def test_tables_of_functions_are_a_block_ram_for_each_lane():
     base = PRESETS["ecp5-85f"]
     found, plain = (
