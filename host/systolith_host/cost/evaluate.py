@@ -97,7 +97,7 @@ def evaluate(
             inputs = operation.channels * operation.height * operation.width
             zeros = (inputs - max(1, round(density * inputs))) * operation.out_channels
         products = batch * (operation.products(config) - zeros)
-        needed = operation.compulsory_bytes(batch) - zeros
+        needed = operation.compulsory_bytes(batch) - zeros * operation.weight_bits // 8
         bound = cycle_bound(products, needed, config, rate)
         found.append(
             LayerCost(
@@ -150,7 +150,14 @@ def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ..
     pools = [layer.kernel for layer in qgraph.layers if isinstance(layer, QMaxPool)]
     window = max((high * wide for high, wide in pools), default=1)
     sums = (config.acc_width, config.multiplier_width)
-    return (config.rows, config.cols, *sums, min(config.acc_depth, window), config.functions)
+    return (
+        config.rows,
+        config.cols,
+        *sums,
+        min(config.acc_depth, window),
+        config.functions,
+        config.nibbles,
+    )
 
 
 _operations: dict[tuple, tuple[Operation, ...]] = {}
