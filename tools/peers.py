@@ -169,7 +169,8 @@ HEAD = """# SCALE-Sim and ZigZag compared
 bandwidth of the preset. The RTL or the [replay](model-validation.md) of every cycle counts our
 cycles, at the bandwidth of the bus and a latency of 40 cycles;
 `ARGS="--rtl default-direct,large-direct"` has the RTL count both presets. The peers know only the
-direct convolution, so the presets are those without Winograd's. ZigZag is zigzag-dse 3.9.1,
+direct convolution, so the presets are those without Winograd's. No figure on this page gathers
+weights or packs them in 4 bits: every weight is a byte, and read. ZigZag is zigzag-dse 3.9.1,
 searching for the least latency (`lpf_limit` 6, its latency with loading and unloading). SCALE-Sim
 is scalesim 3.0.0; its cycles exclude the first fill of its buffers.
 

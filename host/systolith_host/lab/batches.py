@@ -130,7 +130,7 @@ def measure_batches(
                 qgraph, config, machine.memory, images, density=density, log=log
             )
             cycles = sum(row.cycles or 0 for row in report.layers)
-            moved = sum(row.bytes_read + row.bytes_written for row in report.layers)
+            moved = sum((row.bytes_read or 0) + (row.bytes_written or 0) for row in report.layers)
             yield BatchCost(
                 machine=machine.name,
                 images=images,
