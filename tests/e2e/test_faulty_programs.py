@@ -27,7 +27,7 @@ from systolith_hw import accelerator
 from systolith_hw.control import controller, fetch
 from systolith_hw.generate import Flavour, component_verilog
 from systolith_hw.load import engine as load_engine
-from systolith_hw.spec.isa import decode
+from systolith_hw.spec.isa import Instruction, Opcode, decode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
 from systolith_hw.store import engine as store_engine
 from systolith_sim.emulator.device import EmulatorError
@@ -131,6 +131,35 @@ def test_a_faulty_program_is_named_or_does_what_the_emulator_does(config, tmp_pa
     assert problems == []
     assert kinds["COUNT"] + kinds["torn"] > COUNT // 30
     assert kinds["NONE"] > COUNT // 30
+
+
+def test_a_gathering_load_that_is_not_its_scans_ends_by_the_watchdog(tmp_path):
+    config = CONFIGS[-1]
+    layers = random_layers(random.Random(11), config, LAYERS)
+    runs, torn = [], []
+    for number, layer in enumerate(layers):
+        program = layer.program(config)
+        loads = [i for i, one in enumerate(program) if one.opcode is Opcode.LOAD and one["gather"]]
+        for place in loads[-1:]:
+            # A single run is a unit at most, and the CONV waits for all of those that were scanned.
+            code = Instruction(Opcode.LOAD, {**program[place].fields, "runs": 1}).encode()
+            memory = layer.before.copy()
+            memory[layer.place(place) :][: len(code)] = np.frombuffer(code, np.uint8)
+            if emulate(config, layer, memory).code == ErrorCode.WATCHDOG:
+                torn.append((layer, memory))
+                runs += [Run(number, layer.place(place), code), Run.good(layers, number)]
+    assert len(torn) >= 3
+    built = accelerator_build(config)
+    _, answers = simulate_runs(built, config.bus_bytes, layers, runs, tmp_path, MemoryTiming())
+    for index, (layer, memory) in enumerate(torn):
+        run = 2 * index
+        assert (answers.status[run], answers.code[run]) == (STATUS_ERROR, ErrorCode.WATCHDOG)
+        assert answers.interrupt[run]
+        assert answers.reset[run]
+        assert answers.violations[run] == 0
+        np.testing.assert_array_equal(answers.memory[run][WINDOW:], memory[WINDOW:])
+        assert answers.status[run + 1] == STATUS_DONE
+        np.testing.assert_array_equal(answers.memory[run + 1], layer.after)
 
 
 MUTANTS = {
