@@ -328,7 +328,11 @@ def depth_to_space(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
 def space_to_depth(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     """Append a SpaceToDepth: grids of the pixels, one after the other as channels."""
     source, (channels, height, width) = reader.image(proto)
-    size = int(attributes(proto).get("blocksize", 0))
+    found = attributes(proto)
+    size = int(found.get("blocksize", 0))
+    mode = found.get("mode", b"DCR").decode()
+    if mode != "DCR":
+        raise UnsupportedError(f"only blocks in front of the channels (DCR) run here, not {mode}")
     if size < 1 or height % size or width % size:
         raise InvalidError(f"blocks of {size} do not fit an image of {height}x{width}")
     if size**2 > _MOST_PIECES:
