@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from manual.notebooks import PAGES, SAVED, blocks_of, notebook_of, saved_text  # noqa: E402
 
-LIMIT = 500
+LIMIT = 1500
 """Seconds that a cell may take, on a busy machine with nothing compiled."""
 
 
