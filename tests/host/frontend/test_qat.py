@@ -294,60 +294,38 @@ def test_a_vector_too_long_to_be_copied_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
 @pytest.mark.parametrize("each", [False, True])
-def test_weights_of_four_bits(kind, each, tmp_path):
-    low, high = (-8, 7) if kind == TensorProto.INT4 else (0, 15)
-    values = RNG.integers(low, high, (6, 3, 3, 3), endpoint=True)
-    points = RNG.integers(low, high, 6 if each else 1, endpoint=True)
-    shape = [6] if each else []
-    nodes = [
-        *around("a", "x"),
-        N("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0),
-        N("Conv", ["a", "wd"], ["c"], "conv"),
-        *around("y", "c"),
-    ]
-    constants = {
-        **COMMON,
-        "w": helper.make_tensor("w", kind, values.shape, values.ravel()),
-        "wz": helper.make_tensor("wz", kind, shape, points),
-        "ws": RNG.uniform(0.02, 0.05, shape).astype(np.float32),
-    }
-    judged(tmp_path, model(nodes, constants))
-
-
-@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
-def test_weights_of_four_bits_stay_so_in_memory(kind, tmp_path):
+@pytest.mark.parametrize("centred", [False, True])
+def test_weights_of_four_bits_stay_so_in_memory(kind, each, centred, tmp_path):
     low = -8 if kind == TensorProto.INT4 else 0
-    values = RNG.integers(low, low + 15, (6, 3, 3, 3), endpoint=True)
-    dense = RNG.integers(low, low + 15, (6, 5), endpoint=True)
-    point = np.full(5, low + 8)
-    nodes = [
-        *around("a", "x"),
-        N("DequantizeLinear", ["w", "ws", "wz"], ["wd"]),
-        N("Conv", ["a", "wd"], ["c"], "conv"),
+    nodes, constants, wanted = [*around("a", "x")], dict(COMMON), {}
+    for name, shape, axis in (("conv", (6, 3, 3, 3), 0), ("dense", (6, 5), 1)):
+        form = [shape[axis]] if each else []
+        values = RNG.integers(low, low + 15, shape, endpoint=True)
+        point = RNG.integers(low, low + 15, shape[axis] if each else 1, endpoint=True)
+        point = np.full_like(point, low + 8) if centred else point
+        constants |= {
+            name: helper.make_tensor(name, kind, shape, values.ravel()),
+            f"{name}z": helper.make_tensor(f"{name}z", kind, form, point),
+            f"{name}s": RNG.uniform(0.02, 0.05, form).astype(np.float32),
+        }
+        nodes.append(N("DequantizeLinear", [name, f"{name}s", f"{name}z"], [f"{name}d"], axis=axis))
+        distances = np.moveaxis(values, axis, -1) - point
+        wanted[name] = 4 if -8 <= distances.min() and distances.max() <= 7 else 8
+    nodes += [
+        N("Conv", ["a", "convd"], ["c"], "conv"),
         *around("p", "c"),
         N("GlobalAveragePool", ["p"], ["m"], "mean"),
         *around("q", "m"),
         N("Flatten", ["q"], ["f"]),
-        N("DequantizeLinear", ["v", "vs", "vz"], ["vd"], axis=1),
-        N("MatMul", ["f", "vd"], ["d"], "dense"),
+        N("MatMul", ["f", "densed"], ["d"], "dense"),
         *around("y", "d"),
     ]
-    constants = {
-        **COMMON,
-        "w": helper.make_tensor("w", kind, values.shape, values.ravel()),
-        "wz": helper.make_tensor("wz", kind, [], point[:1]),
-        "ws": np.float32(0.04),
-        "v": helper.make_tensor("v", kind, dense.shape, dense.ravel()),
-        "vz": helper.make_tensor("vz", kind, [5], point),
-        "vs": RNG.uniform(0.02, 0.05, 5).astype(np.float32),
-    }
     made = judged(tmp_path, model(nodes, constants))
     config = replace(PRESETS["tiny"], nibbles=1)
-    width = config.multiplier_width
-    qgraph = quantize_scaled(made.graph, made.weights, made.scales, width)
+    qgraph = quantize_scaled(made.graph, made.weights, made.scales, config.multiplier_width)
     program = compile_network(qgraph, config)
     bits = {layer.name: weight_bits(program, layer) for layer in program.layers}
-    assert (bits["conv"], bits["dense"]) == (4, 4)
+    assert {name: bits[name] for name in wanted} == wanted
     images = RNG.integers(0, 255, (1, 3, 8, 8)).astype(np.uint8)
     emulator = Emulator(config, program.memory_size, strict=True)
     found = run_program(program, emulator, images)[program.output]

@@ -17,13 +17,8 @@ from systolith_sim.testing.streams import simulate, stream_put
 
 STATES = ENGINE_STATES[Engine.LOAD]
 CONFIGS = [
-    (4, 4, 8, 4, 0, 0),
-    (8, 4, 16, 2, 1, 1),
-    (3, 6, 4, 1, 0, 0),
-    (3, 6, 4, 1, 1, 0),
-    (12, 12, 16, 4, 0, 1),
-    (6, 12, 4, 2, 0, 1),
-    (4, 8, 64, 4, 1, 1),
+    *((4, 4, 8, 4, 0, 0), (8, 4, 16, 2, 1, 1), (3, 6, 4, 1, 0, 0), (3, 6, 4, 1, 1, 0)),
+    *((12, 12, 16, 4, 0, 1), (6, 12, 4, 2, 0, 1), (4, 8, 64, 4, 1, 1)),
 ]
 MEMORY_BYTES = 1 << 14
 
@@ -71,12 +66,8 @@ def apply(config, memory, job, buffers):
         buffers[buffer][job["dest"] : job["dest"] + len(words)] = words
         return
     words = words.reshape(job["planes"], job["rows"], job["pixels"], size)
-    around = (
-        (0, 0),
-        (job["pad_top"], job["pad_bottom"]),
-        (job["pad_left"], job["pad_right"]),
-        (0, 0),
-    )
+    vertical, horizontal = (job["pad_top"], job["pad_bottom"]), (job["pad_left"], job["pad_right"])
+    around = ((0, 0), vertical, horizontal, (0, 0))
     words = np.pad(words, around, constant_values=job["pad_value"] & 255).reshape(-1, size)
     lanes = slice(job["lane"] * size, (job["lane"] + 1) * size)
     buffers[buffer][job["dest"] : job["dest"] + len(words), lanes] = words
