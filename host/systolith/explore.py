@@ -151,8 +151,9 @@ def explore(
         ``rows``, ``cols`` of the array; ``bandwidth`` of the memory in bytes per cycle,
         ``latency`` and ``turnaround`` in cycles; ``act_buffer`` and ``weight_buffer`` in bytes;
         ``acc_depth`` in pixels; ``winograd`` in patches; ``gather`` in inputs; ``post_lanes``,
-        ``bus_bytes``, ``outstanding`` bursts; ``density`` of active inputs, 0 to 1. A text is as
-        on the command line: "32K..512K", "4..16 step 4".
+        ``bus_bytes``, ``outstanding`` bursts; ``density`` of active inputs, 0 to 1; ``weight_bits``
+        of fully connected layers, 4 or 8. A text is as on the command line: "32K..512K",
+        "4..16 step 4".
 
     Returns
     -------

@@ -66,6 +66,7 @@ def explore(
     turnaround: Annotated[str | None, _axis("turnaround")] = None,
     outstanding: Annotated[str | None, _axis("outstanding")] = None,
     density: Annotated[str | None, _axis("density")] = None,
+    weight_bits: Annotated[str | None, _axis("weight_bits")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Only so many points, chosen at random.")
     ] = None,
@@ -150,6 +151,7 @@ def explore(
         "turnaround": turnaround,
         "outstanding": outstanding,
         "density": density,
+        "weight_bits": weight_bits,
     }
     need("explore", "explore")
     if scheduler is not None:

@@ -19,6 +19,7 @@ from systolith_host.explore.search import search_front
 from systolith_host.explore.space import Space
 from systolith_host.explore.sweep import Runner
 from systolith_host.flow.load import shape_network
+from systolith_host.network.weight_bits import narrow_network
 from systolith_host.terminal import SafeConsole, error_console
 
 __all__ = ["WIDTH", "confirm_points", "point_progress", "search_points"]
@@ -72,10 +73,11 @@ def confirm_points(
         assert point.config is not None
         label = ", ".join(f"{axis} {value:g}" for axis, value in point.values.items())
         program = compile_network(
-            qgraph,
+            narrow_network(qgraph, point.weight_bits),
             point.config,
             batch,
             memory=point.memory,
+            density=point.density,
         )
         cases = compare(program, point.memory)
         rows = [

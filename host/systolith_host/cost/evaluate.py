@@ -17,6 +17,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.flow.load import shape_network
 from systolith_host.least import cycle_bound
 from systolith_host.network.qgraph import QGraph, QMaxPool
+from systolith_host.network.weight_bits import ALL_BYTES, WeightBits, narrow_network
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.memory import Memory
@@ -68,6 +69,7 @@ def evaluate(
     memory: Memory,
     batch: int = 1,
     density: float = 1.0,
+    weight_bits: WeightBits = ALL_BYTES,
 ) -> list[LayerCost]:
     """Return the estimated cost of each layer of a network.
 
@@ -79,6 +81,8 @@ def evaluate(
     batch : int
     density : float
         Share of the inputs of fully connected layers that are active, 0 to 1.
+    weight_bits : WeightBits
+        Of weights in memory; they count where the accelerator has the unit for 4 bits.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def evaluate(
     rate = memory.rate(config.bus_bytes)
     qgraph = shape_network(network, functions=bool(config.functions))
     found = []
-    for operation in operations_of(network, config):
+    for operation in operations_of(network, config, weight_bits):
         schedule, instructions, cycles = _schedule(
             qgraph, operation, config, batch, memory, density
         )
@@ -119,6 +123,7 @@ def evaluate_exactly(
     memory: Memory,
     batch: int = 1,
     density: float = 1.0,
+    weight_bits: WeightBits = ALL_BYTES,
 ) -> list[LayerCost]:
     """Return the cost of each layer of a network, estimated and replayed.
 
@@ -127,10 +132,12 @@ def evaluate_exactly(
     """
     from systolith_host.cost.estimate import estimate_network  # imports numba
 
-    costs = evaluate(network, config, memory, batch, density)
+    costs = evaluate(network, config, memory, batch, density, weight_bits)
     table = load_table(TABLES[0])
+    qgraph = shape_network(network, functions=bool(config.functions))
+    narrow = narrow_network(qgraph, weight_bits)
     report = estimate_network(
-        network, config, memory, batch, density=density, energy=table, workers=1
+        narrow, config, memory, batch, density=density, energy=table, workers=1
     )
     spent = report.energy.layers if report.energy is not None else {}
     return [
@@ -163,15 +170,17 @@ def _lowering_fields(qgraph: QGraph, config: AcceleratorConfig) -> tuple[int, ..
 _operations: dict[tuple, tuple[Operation, ...]] = {}
 
 
-def operations_of(network: str, config: AcceleratorConfig) -> tuple[Operation, ...]:
+def operations_of(
+    network: str, config: AcceleratorConfig, weight_bits: WeightBits = ALL_BYTES
+) -> tuple[Operation, ...]:
     """Return the operations of a network, their weights without memory of their own."""
     qgraph = shape_network(network, functions=bool(config.functions))
-    key = (network, *_lowering_fields(qgraph, config))
+    key = (network, *_lowering_fields(qgraph, config), *sorted(weight_bits.items()))
     if key not in _operations:
         zero = np.zeros((), np.int8)
         _operations[key] = tuple(
             dataclasses.replace(operation, weights=np.broadcast_to(zero, operation.weights.shape))
-            for operation in lower(qgraph, config)
+            for operation in lower(narrow_network(qgraph, weight_bits), config)
         )
     return _operations[key]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from systolith_host.errors import SystolithError
 from systolith_host.fpga.estimate import estimate
 from systolith_host.fpga.parts import Part, check_fits
+from systolith_host.network.weight_bits import BITS, WeightBits
 from systolith_hw.spec.compat import tomllib
 from systolith_hw.spec.config import AcceleratorConfig, ConfigError, least_out_depth
 from systolith_hw.spec.memory import Memory
@@ -33,6 +34,8 @@ AXES = {
     "outstanding": "bursts of reads under way at once; half as many writes",
     "density": "share of the inputs of fully connected layers that are active, 0 to 1; it counts "
     "where weights are gathered",
+    "weight_bits": "bits of the weights of fully connected layers in memory, 4 or 8; with 4 the "
+    "accelerator has the unit for them",
 }
 """Axes that a sweep may vary, in the order in which points are counted, the last fastest."""
 
@@ -97,6 +100,8 @@ def parse_values(axis: str, text: str) -> tuple[float, ...]:
         raise SystolithError(f"--{_option(axis)}: must be whole numbers, not {text!r}")
     if axis == "density" and max(found) > 1:
         raise SystolithError(f"--density: must be 0 to 1, not {text!r}")
+    if axis == "weight_bits" and not set(found) <= set(BITS):
+        raise SystolithError(f"--weight-bits: must be 4 or 8, not {text!r}")
     return tuple(found)
 
 
@@ -156,6 +161,11 @@ class Point:
     def density(self) -> float:
         """Share of the inputs of fully connected layers that are active."""
         return self.values.get("density", 1.0)
+
+    @property
+    def weight_bits(self) -> WeightBits:
+        """Bits of weights in memory, where not 8."""
+        return {"fc": 4} if self.values.get("weight_bits") == 4 else {}
 
     @property
     def memory(self) -> Memory:
@@ -311,6 +321,7 @@ class Space:
             "acc_depth": sums,
             "winograd": winograd,
             "gather": inputs,
+            "nibbles": int(base.nibbles or values.get("weight_bits") == 4),
             "post_lanes": lanes,
             "bus_bytes": bus,
             "burst_beats": beats,

@@ -188,7 +188,8 @@ def _answer(job: Job, cost: Callable[..., list[LayerCost]]) -> Answer:
     network, point, batch, index = job
     assert point.config is not None
     try:
-        return index, cost(network, point.config, point.memory, batch, point.density), ""
+        about = (point.config, point.memory, batch, point.density, point.weight_bits)
+        return index, cost(network, *about), ""
     except SystolithError as error:
         return index, [], str(error)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from systolith_host.network.graph import Conv, Graph, Weights
 from systolith_host.network.qgraph import QConv, QGraph
 
 __all__ = [
+    "ALL_BYTES",
     "BITS",
     "WeightBits",
     "bits_of",
@@ -24,6 +26,9 @@ BITS = (4, 8)
 WeightBits = Mapping[str, int]
 """Bits of weights by the name of a layer, or by a kind of layers, "conv" or "fc", or by "" for all
 others; they are 8 where nothing is said."""
+
+ALL_BYTES: WeightBits = MappingProxyType({})
+"""Weights of 8 bits only."""
 
 _KINDS = {"conv": "conv", "fc": "fc", "linear": "fc"}
 

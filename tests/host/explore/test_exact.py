@@ -1,6 +1,7 @@
 """Exact points: the replay's numbers, the same everywhere, and kept in the folder of a sweep."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ from systolith_host.explore.sweep import Runner, run_sweep
 from systolith_host.flow.load import shape_network
 from systolith_host.flow.log import SilentLog
 from systolith_host.flow.run import Request, run
+from systolith_host.network.weight_bits import narrow_network
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.choose import DeviceOptions
 from systolith_host.visual.assemble import PageOptions, assemble
@@ -40,6 +42,27 @@ def replayed(folder, points, **options):
     with Runner(kept(folder), **options) as runner:
         runner.run(points)
         return runner.replay(points)
+
+
+def test_weights_of_4_bits_are_read_as_such(tmp_path):
+    axes = {"bandwidth": (2.0,), "weight_bits": (4.0, 8.0)}
+    points = list(Space(TINY, axes).points())
+    with Runner(kept(tmp_path, axes)) as runner:
+        runner.run(points)
+        narrow, plain = runner.replay(points)
+    wanted = {}
+    for bits, result in ((4, narrow), (8, plain)):
+        config = replace(TINY, nibbles=int(bits == 4))
+        qgraph = narrow_network(shape_network("mini"), {"fc": bits})
+        total = estimate_network(qgraph, config, Memory(bytes_per_cycle=2)).groups["all"]
+        assert (result.cycles, result.traffic_bytes) == (
+            total.cycles,
+            (total.bytes_read or 0) + (total.bytes_written or 0),
+        )
+        wanted[bits] = result
+    assert wanted[4].estimated_bytes < wanted[8].estimated_bytes
+    assert wanted[4].cycles < wanted[8].cycles
+    assert wanted[4].bound_cycles < wanted[8].bound_cycles
 
 
 @pytest.mark.parametrize("turnaround", [0, 6])

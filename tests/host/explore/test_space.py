@@ -44,6 +44,18 @@ def test_a_turnaround_may_be_none():
         parse_values("latency", "0,4")
 
 
+def test_weights_of_4_bits_bring_their_unit():
+    assert parse_values("weight_bits", "4,8") == (4, 8)
+    with pytest.raises(SystolithError, match=r"--weight-bits: must be 4 or 8, not '4,5'"):
+        parse_values("weight_bits", "4,5")
+    narrow, plain = Space(DEFAULT, {"weight_bits": (4, 8)}).points()
+    assert narrow.config is not None
+    assert plain.config is not None
+    assert (narrow.config.nibbles, narrow.weight_bits) == (1, {"fc": 4})
+    assert (plain.config.nibbles, plain.weight_bits) == (0, {})
+    assert dataclasses.replace(narrow.config, nibbles=0) == plain.config
+
+
 def test_a_density_is_a_share_and_no_units_gather_at_0():
     assert parse_values("density", "0,0.108,0.25..1") == (0, 0.108, 0.25, 0.5, 1)
     assert parse_values("gather", "0,25088") == (0, 25088)
