@@ -49,7 +49,7 @@ MIDDLES = {
 TABLES = {"gate", "silu", "square", "leaky"}
 """Those of which a configuration with tables takes some."""
 
-MOVED = {"transposed convolution", "depth to space"}
+MOVED = {"transposed convolution", "depth to space", "resize"}
 """Those that the array takes where their weights are integers, or there are none."""
 
 CONSTANTS = {
