@@ -13,7 +13,13 @@ import typer
 from systolith_host.boards.board import BOARDS, load_board, most_burst
 from systolith_host.boards.report import least_memory
 from systolith_host.cli.options import BatchOption, NetworkArgument
-from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
+from systolith_host.cli.points import (
+    WIDTH,
+    check_confirm,
+    confirm_points,
+    point_progress,
+    search_points,
+)
 from systolith_host.cli.views.config_form import config_toml
 from systolith_host.cli.views.sweep import point_table
 from systolith_host.errors import SystolithError
@@ -139,6 +145,8 @@ def design(
     target, place = _target(board, link, part, bandwidth, clock, fill, max_dsp)
     qgraph = shape_network(network, functions=bool(base.functions))
     space = design_space(base, target, dense_inputs(qgraph) if density < 1 else 0, density)
+    if confirm:
+        check_confirm(space)
     console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=WIDTH)
     results = Results(out, Experiment.of(network, base, list(space.axes), batch))
     with Runner(results, workers=workers) as runner:

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from systolith_host.cli.options import BatchOption, NetworkArgument
-from systolith_host.cli.points import WIDTH, confirm_points, point_progress, search_points
+from systolith_host.cli.points import (
+    WIDTH,
+    check_confirm,
+    confirm_points,
+    point_progress,
+    search_points,
+)
 from systolith_host.cli.views.sweep import show_sweep
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
@@ -173,6 +179,8 @@ def explore(
         raise SystolithError("--sample and --search exclude each other: give one of them")
     part = load_part(fits) if fits is not None else None
     space = Space(base, axes, max_multipliers, memory, part)
+    if confirm:
+        check_confirm(space)
     count = min(space.size, sample or search or space.size)
     _ask(space.size, count, yes)
     console = SafeConsole() if sys.stdout.isatty() else SafeConsole(width=WIDTH)

@@ -14,6 +14,7 @@ from rich.progress import (
 from rich.table import Table
 
 from systolith_host.compiler import compile_network
+from systolith_host.errors import SystolithError
 from systolith_host.explore.results import Result
 from systolith_host.explore.search import search_front
 from systolith_host.explore.space import Space
@@ -22,7 +23,7 @@ from systolith_host.flow.load import shape_network
 from systolith_host.network.weight_bits import narrow_network
 from systolith_host.terminal import SafeConsole, error_console
 
-__all__ = ["WIDTH", "confirm_points", "point_progress", "search_points"]
+__all__ = ["WIDTH", "check_confirm", "confirm_points", "point_progress", "search_points"]
 
 WIDTH = 150
 """Of the tables where the output is no terminal."""
@@ -50,6 +51,21 @@ def search_points(runner: Runner, space: Space, budget: int, seed: int, **how: A
             progress.advance(task, 0 if result.reason else 1)
 
         return search_front(space, lambda some: runner.run(some, report), budget, seed=seed, **how)
+
+
+def check_confirm(space: Space) -> None:
+    """Refuse what the RTL could not confirm, before the work.
+
+    Raises
+    ------
+    SystolithError
+        If points may gather weights.
+    """
+    if space.base.gather or max(space.axes.get("gather", (0,))) > 0:
+        raise SystolithError(
+            "--confirm runs on tensors of zeros, and how many weights are gathered depends on "
+            "them: leave out --confirm, or run a configuration by `systolith run` on an image"
+        )
 
 
 def confirm_points(

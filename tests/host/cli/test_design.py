@@ -79,6 +79,7 @@ def test_the_best_runs_in_the_rtl(command):
         (("--part", "lfe5u-85f-6", "--bandwidth", "nan"), "--part needs --bandwidth"),
         (("--part", "lfe5u-85f-6", "--bandwidth", "400"), "change --bandwidth or --clock"),
         (("--board", "ulx3s-85f", "--by", "joules"), "--by must be one of frames, traffic"),
+        (("--board", "ulx3s-85f", "--density", "0.1", "--confirm"), "--confirm runs on tensors"),
         (("--board", "ulx3s-85f", "--fill", "2"), "--fill must be above 0"),
         (("--board", "ulx3s-85f", "--config", "none"), "none"),
     ],

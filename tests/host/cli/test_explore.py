@@ -80,6 +80,7 @@ def test_what_is_estimated_is_marked_and_what_is_replayed_is_not(command):
         ),
         (("--sweep", "nowhere.toml"), "cannot be read"),
         (("--rows", "4", "--sample", "1", "--search", "1"), "exclude each other"),
+        (("--gather", "0,64", "--confirm", "1"), "--confirm runs on tensors of zeros"),
         (("--rows", "4", "--by", "joules"), "--by must be one of cycles, energy, energy-delay"),
         (("--rows", "4", "--by", "energy", "--exact", "0"), "--by energy needs replayed points"),
         (("--rows", "4", "--fits", "lfe5u-1"), "part must be one of lfe5u-85f-6"),
