@@ -102,12 +102,5 @@ def estimate(
             workers=jobs,
             log=log,
         )
-    shown = (
-        [report_table(report)]
-        if report.energy is None
-        else [
-            report_table(report),
-            energy_table(report),
-        ]
-    )
-    give(Group(*shown), report.to_dict(), json)
+    energies = [] if report.energy is None else [energy_table(report)]
+    give(Group(report_table(report), *energies), report.to_dict(), json)

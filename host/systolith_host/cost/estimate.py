@@ -7,7 +7,7 @@ from functools import partial
 
 from systolith_host.compiler import compile_network
 from systolith_host.cost.replay import LayerPerformance, replay_layer
-from systolith_host.energy.energy import Energy, NetworkEnergy, energy_of
+from systolith_host.energy.energy import NetworkEnergy
 from systolith_host.energy.table import EnergyTable
 from systolith_host.flow.judge import make_report
 from systolith_host.flow.load import shape_network
@@ -133,14 +133,10 @@ def estimate_program(
     if energy is None:
         return report
     by_name = {one.name: one for one in replayed}
-    spent = {layer.name: _energy(by_name[layer.name], program, energy) for layer in program.layers}
+    spent = {
+        layer.name: by_name[layer.name].energy(program.config, energy) for layer in program.layers
+    }
     return replace(report, energy=NetworkEnergy(energy, spent))
-
-
-def _energy(layer: LayerPerformance, program: Program, table: EnergyTable) -> Energy:
-    counters = layer.counters
-    crossed = counters.bytes_read + counters.bytes_written
-    return energy_of(layer.accesses, crossed, program.config, table)
 
 
 class _Progress:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_host.energy.energy import Energy, energy_of
+from systolith_host.energy.table import EnergyTable
 from systolith_host.least import cycle_bound
 from systolith_host.program.active import Density, input_masks
 from systolith_host.program.counters import LayerCounters
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.runtime.replay import replay_table
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Instruction
 from systolith_hw.spec.memory import Memory
 from systolith_sim.replay.accesses import Accesses, count_accesses
@@ -73,6 +76,11 @@ class LayerPerformance:
     def cycles(self) -> int:
         """From start to end."""
         return self.counters.cycles
+
+    def energy(self, config: AcceleratorConfig, table: EnergyTable) -> Energy:
+        """Return the energy of the layer on its accelerator, by a table."""
+        crossed = self.counters.bytes_read + self.counters.bytes_written
+        return energy_of(self.accesses, crossed, config, table)
 
 
 def replay_layer(

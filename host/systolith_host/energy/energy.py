@@ -6,7 +6,6 @@ from typing import Any
 
 from systolith_host.energy.table import EnergyTable
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_hw.spec.winograd import DATA_WIDTH, WEIGHT_WIDTH
 from systolith_sim.replay.accesses import Accesses, memories_of
 
 __all__ = ["Energy", "NetworkEnergy", "Range", "energy_of"]
@@ -114,7 +113,7 @@ def energy_of(
     """
     add = table.sum(config.sum_width)
     array = accesses.products * (table.product(8, 8) + add)
-    array += accesses.lane_products * (table.product(DATA_WIDTH, WEIGHT_WIDTH) + add)
+    array += accesses.lane_products * (table.product(config.act_width, config.weight_width) + add)
     parts = {"array": Range(array, array, array)}
     for name, memory in memories_of(config).items():
         bits = (accesses.reads[name] + accesses.writes[name]) * memory.bits

@@ -80,12 +80,12 @@ def _unknown(result: Result, by: str) -> bool:
 
 def _costs(result: Result, by: str) -> tuple[int, ...]:
     """Return what a better point has less of; as by cycles where its energy is not known."""
-    if by == "cycles" or result.energy_pj is None:
+    if by == "cycles" or result.energy_pj is None or result.energy_delay is None:
         return result.costs
     size = (result.dsps, result.block_rams)
     if by == "energy":
         return (result.energy_pj, result.known_cycles, *size)
-    return (result.energy_pj * result.known_cycles, *size)
+    return (result.energy_delay, *size)
 
 
 def find_front(results: Sequence[Result], by: str = "cycles") -> Front:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from systolith_host.cost.replay import LayerPerformance, replay_layer
-from systolith_host.energy.energy import Energy, energy_of
+from systolith_host.cost.replay import replay_layer
+from systolith_host.energy.energy import Energy
 from systolith_host.energy.table import EnergyTable
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
@@ -104,14 +104,10 @@ def modelled_points(
                 write_bytes=found.write_bytes,
                 states=found.counters.states["COMPUTE"],
                 buffer_words=found.buffer_words,
-                energy=energy_of(found.accesses, _crossed(found), program.config, table),
+                energy=found.energy(program.config, table),
             )
         )
     return tuple(points)
-
-
-def _crossed(layer: LayerPerformance) -> int:
-    return layer.counters.bytes_read + layer.counters.bytes_written
 
 
 @dataclass(frozen=True)

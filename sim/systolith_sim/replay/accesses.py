@@ -6,13 +6,10 @@ import numpy as np
 
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import PARAM_BYTES, Buffer, Opcode
-from systolith_hw.spec.winograd import DATA_WIDTH, LANES, WEIGHT_WIDTH
+from systolith_hw.spec.winograd import KERNEL, LANES
 from systolith_sim.replay.table import COLUMNS, InstructionTable
 
 __all__ = ["Accesses", "OnChipMemory", "count_accesses", "memories_of"]
-
-_TAPS = 9
-"""Words of the weight buffer for a row's kernel, with ``winograd``."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,8 @@ def memories_of(config: AcceleratorConfig) -> dict[str, OnChipMemory]:
         "outputs": OnChipMemory(1, 8 * config.block, config.out_depth),
     }
     if config.winograd:
-        depth = 2 * LANES * config.winograd
-        found["patches"] = OnChipMemory(config.rows, DATA_WIDTH, depth)
-        found["kernels"] = OnChipMemory(config.cols, WEIGHT_WIDTH, 2 * LANES * config.rows)
+        found["patches"] = OnChipMemory(config.rows, config.act_width, config.patch_ring)
+        found["kernels"] = OnChipMemory(config.cols, config.weight_width, config.kernel_ring)
     return found
 
 
@@ -123,7 +119,7 @@ def count_accesses(table: InstructionTable, config: AcceleratorConfig) -> Access
     direct_sums = total(direct, pixels, passes)
     reads = {
         "activations": total(convs, pixels, passes) * rows,
-        "weights": (total(direct, passes) + _TAPS * kernels) * rows * cols,
+        "weights": (total(direct, passes) + KERNEL * KERNEL * kernels) * rows * cols,
         "parameters": entries * config.post_lanes,
         "accumulators": (direct_sums + LANES * patches) * cols + sums,
         "outputs": total(stores, words),

@@ -102,3 +102,6 @@ def test_memories_are_those_of_the_configuration():
     assert small["parameters"].bytes == 8 * TINY.param_depth
     assert small["accumulators"].bytes == 2 * TINY.cols * TINY.acc_depth * TINY.acc_width / 8
     assert set(memories_of(WINOGRAD)) - set(small) == {"patches", "kernels"}
+    rings = sum(memories_of(WINOGRAD)[name].bytes for name in ("patches", "kernels"))
+    staged = WINOGRAD.strip_words * WINOGRAD.block
+    assert WINOGRAD.transformed_bytes - staged == pytest.approx(rings, abs=1)

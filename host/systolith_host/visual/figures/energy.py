@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from systolith_host.energy.energy import Energy
-from systolith_host.visual.figures.style import COLOURS, axis, finish
+from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
 from systolith_host.visual.points import LayerPoint
 
 __all__ = ["energy"]
@@ -41,12 +41,12 @@ def energy(points: Sequence[LayerPoint]) -> go.Figure:
         x=[total.pj / _MJ for total in totals],
         mode="markers",
         name="all, and its range",
-        marker={"color": "#1f2933", "size": 4},
+        marker={"color": INK, "size": 4},
         error_x={
             "type": "data",
             "array": [(total.high - total.pj) / _MJ for total in totals],
             "arrayminus": [(total.pj - total.low) / _MJ for total in totals],
-            "color": "#1f2933",
+            "color": INK,
             "thickness": 1,
             "width": 3,
         },
