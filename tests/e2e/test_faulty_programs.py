@@ -13,12 +13,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from systolith_host.lab.fault_judge import Ended, FaultError, judge_program
 from systolith_host.lab.faulty_programs import (
     WINDOW,
     Run,
     emulate,
     flipped,
-    is_defined,
     off_by_one,
     random_layers,
     simulate_runs,
@@ -28,9 +28,9 @@ from systolith_hw.control import controller, fetch
 from systolith_hw.generate import Flavour, component_verilog
 from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.isa import Instruction, Opcode, decode
-from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
+from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, ErrorCode
 from systolith_hw.store import engine as store_engine
-from systolith_sim.emulator.device import EmulatorError
+from systolith_sim.faults.bench import Outcome
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import build
 from systolith_sim.rtl.simulator import accelerator_build
@@ -78,48 +78,23 @@ def campaign(built, config, count, seed, folder):
                 problems.append(f"run {index}: a correct program computes something else")
             continue
         layer, memory = layers[run.layer], jobs.start_memory(index)
-        try:
-            wanted = emulate(config, layer, memory)
-        except EmulatorError:  # larger than the emulator follows
-            kinds["too large"] += 1
-            continue
-        # Scan, LOAD and CONV that do not belong together: the accelerator gathers what it is told,
-        # or waits for ever.
-        torn = wanted.code == ErrorCode.WATCHDOG
-        fails = wanted.code not in (ErrorCode.NONE, ErrorCode.WATCHDOG)
-        defined = not torn and (fails or is_defined(config, layer, memory))
-        kinds[wanted.code.name if defined else "torn" if torn else "undefined"] += 1
-        seen = (answers.code[index], answers.engine[index], answers.info[index])
-        told = (wanted.code, wanted.engine, wanted.info)
-        # An instruction with two faults: hardware sees the one that comes first in time.
-        names_it = seen[1] == told[1] and (
-            seen[0] != told[0]
-            or told[0] not in (ErrorCode.ILLEGAL, ErrorCode.COUNT)
-            or seen[2] == told[2]
-        )
-        checks = {
-            "no interrupt": answers.interrupt[index],
-            "the reset does not end": answers.reset[index],
-            "the bus's rules are broken": answers.violations[index] == 0,
-            "only the watchdog sees it": torn or seen[0] != ErrorCode.WATCHDOG,
-            "only the end of the program sees it": torn or seen[0] != ErrorCode.LEFTOVER,
-            "it writes beyond the window": np.array_equal(
-                answers.memory[index][WINDOW:], memory[WINDOW:]
-            ),
-            "it fails, or it does not": not defined
-            or (answers.status[index] == STATUS_ERROR) == fails,
-            "the error is another's": not fails or names_it,
-            "it computes something else": fails
-            or not defined
-            or np.array_equal(answers.memory[index], wanted.memory),
-        }
-        what = f"{told[0].name} of {Engine(told[1]).name}, {told[2]:#x}; RTL {seen}"
         place = (run.place - layer.address) // len(run.code)
-        problems += [
-            f"run {index}: {name}: {what}; instruction {place} is {run.code.hex()}"
-            for name, kept in checks.items()
-            if not kept
-        ]
+        what = f"run {index}, instruction {place} is {run.code.hex()}"
+        outcome = Outcome(
+            int(answers.status[index]),
+            int(answers.code[index]),
+            int(answers.engine[index]),
+            int(answers.info[index]),
+        )
+        ended = Ended(bool(answers.interrupt[index]), outcome, answers.memory[index])
+        try:
+            kinds[judge_program(config, layer, memory, ended, what)] += 1
+        except FaultError as error:
+            problems.append(str(error))
+        if not answers.reset[index]:
+            problems.append(f"{what}: the reset does not end")
+        if answers.violations[index]:
+            problems.append(f"{what}: the bus's rules are broken")
     return problems, kinds
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from systolith_host.lab.fault_code import CODE_KINDS
+from systolith_host.lab.fault_judge import FaultError
 from systolith_host.lab.fault_kinds import BREAKS, HOST_KINDS, MEMORY_KINDS, Case, Told, moment_of
-from systolith_host.lab.fault_stand import FaultError, Stand, random_timing
+from systolith_host.lab.fault_stand import Stand, random_timing
 from systolith_host.lab.faulty_programs import GUARD, WINDOW, random_layers
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from systolith_host.lab.fault_stand import WATCHDOG, FaultError, Seen, Stand, random_timing
+from systolith_host.lab.fault_judge import FaultError
+from systolith_host.lab.fault_stand import WATCHDOG, Seen, Stand, random_timing
 from systolith_host.lab.faulty_programs import Layer
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, REGISTERS, Engine, ErrorCode
 from systolith_sim.faults.bench import FOREVER, BusTiming, Channel, Injection, Kind

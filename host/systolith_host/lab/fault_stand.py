@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from systolith_host.lab.fault_judge import FaultError, check_outside
 from systolith_host.lab.faulty_programs import WINDOW, Layer
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, ErrorCode
@@ -15,7 +16,6 @@ __all__ = [
     "RESET_LIMIT",
     "RUN_LIMIT",
     "WATCHDOG",
-    "FaultError",
     "Seen",
     "Stand",
     "random_timing",
@@ -28,14 +28,6 @@ RESET_LIMIT = 20_000
 """Cycles after which a reset counts as hung, where the memory answers everything."""
 
 WATCHDOG = 3000
-
-
-class FaultError(Exception):
-    """Something that must not happen; `kind` is one of "silent", "hang", "rule", "report"."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(f"{kind}: {text}")
-        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -151,8 +143,7 @@ class Stand:
 
     def check_outside(self, before: np.ndarray) -> None:
         """Demand that nobody has touched the bytes behind the window."""
-        if not np.array_equal(self.bench.memory[WINDOW:], before[WINDOW:]):
-            raise FaultError("rule", "bytes outside of the window were written")
+        check_outside(self.bench.memory, before)
 
     def reset_engines(self, limit: int = RESET_LIMIT, value: int = CONTROL_RESET) -> bool:
         """Reset by CONTROL; return whether it ended within `limit` cycles."""
