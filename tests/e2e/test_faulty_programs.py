@@ -23,20 +23,16 @@ from systolith_host.lab.faulty_programs import (
     random_layers,
     simulate_runs,
 )
-from systolith_hw import accelerator
 from systolith_hw.control import controller, fetch
-from systolith_hw.generate import Flavour, component_verilog
-from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.isa import Instruction, Opcode, decode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, ErrorCode
-from systolith_hw.store import engine as store_engine
 from systolith_sim.faults.bench import Outcome
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import build
 from systolith_sim.rtl.simulator import accelerator_build
 from systolith_sim.rtl.testbench import accelerator_testbench
+from systolith_sim.testing.broken import BROKEN, Broken, broken_verilog
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.mutants import mutant
 
 pytestmark = pytest.mark.rtl
 
@@ -137,45 +133,32 @@ def test_a_gathering_load_that_is_not_its_scans_ends_by_the_watchdog(tmp_path):
         np.testing.assert_array_equal(answers.memory[run + 1], layer.after)
 
 
+COUNTED = ("a STORE's words are not counted", "a LOAD's words are not counted")
 MUTANTS = {
-    "a STORE's words are not counted": (
-        "StoreEngine",
-        store_engine,
-        ("moved & (drain.word.p.last != (last & runs.o.p.last))", "0"),
-    ),
-    "a LOAD's words are not counted": (
-        "LoadEngine",
-        load_engine,
-        ("(wants & spent) | (ended & ~spent)", "0"),
-    ),
-    "illegal instructions are not refused": (
+    **{name: BROKEN[name] for name in COUNTED},
+    "illegal instructions are not refused": Broken(
         "Fetch",
         fetch,
-        ("legal[index].eq(mine & Cat(tests).all())", "legal[index].eq(mine)"),
+        (("legal[index].eq(mine & Cat(tests).all())", "legal[index].eq(mine)"),),
     ),
-    "the first of two faults does not win": (
+    "the first of two faults does not win": Broken(
         "Controller",
         controller,
-        ("fault & ~faults[:index].any()", "fault & ~faults[index + 1 :].any()"),
+        (("fault & ~faults[:index].any()", "fault & ~faults[index + 1 :].any()"),),
     ),
-    "a fault's engine is forgotten": (
+    "a fault's engine is forgotten": Broken(
         "Controller",
         controller,
-        ("self.error_engine.eq(engine)", "self.error_engine.eq(0)"),
+        (("self.error_engine.eq(engine)", "self.error_engine.eq(0)"),),
     ),
 }
 
 
 # Each is compiled, which takes most of a minute.
 @pytest.mark.parametrize("name", MUTANTS if MORE else list(MUTANTS)[:1])
-def test_the_campaign_notices_a_broken_accelerator(name, tmp_path, monkeypatch):
-    component, module, change = MUTANTS[name]
+def test_the_campaign_notices_a_broken_accelerator(name, tmp_path):
     config = small_config(4, 2, bus_bytes=8, act_depth=512, param_depth=32)
-    monkeypatch.setattr(accelerator, component, getattr(mutant(module, change), component))
-    verilog = component_verilog(
-        accelerator.Accelerator(config), "accelerator", Flavour.SIMULATION, flatten=True
-    )
-    monkeypatch.undo()
+    verilog = broken_verilog(config, MUTANTS[name])
     broken = build(accelerator_testbench(config, verilog), "verilator")
     problems, _ = campaign(broken, config, 60, 1, tmp_path)
     print(len(problems), problems[:3])

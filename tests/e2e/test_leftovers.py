@@ -17,18 +17,14 @@ from systolith_host.lab.faulty_programs import Run, random_layers, simulate_runs
 from systolith_host.lab.random_networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
-from systolith_hw import accelerator
 from systolith_hw.control import controller
-from systolith_hw.generate import Flavour, component_verilog
-from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
-from systolith_hw.store import engine as store_engine
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import build
 from systolith_sim.rtl.testbench import accelerator_testbench
+from systolith_sim.testing.broken import BROKEN, Broken, broken_verilog
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.mutants import mutant
 
 pytestmark = pytest.mark.rtl
 
@@ -36,31 +32,20 @@ CONFIG = small_config(4, 2, bus_bytes=8, act_depth=512, param_depth=32)
 
 ENGINES = (Engine.STORE, Engine.LOAD)
 
-NOT_COUNTED = (
-    (
-        "StoreEngine",
-        store_engine,
-        ("moved & (drain.word.p.last != (last & runs.o.p.last))", "0"),
-    ),
-    ("LoadEngine", load_engine, ("(wants & spent) | (ended & ~spent)", "0")),
-)
-NO_REST = (
+NOT_COUNTED = (BROKEN["a STORE's words are not counted"], BROKEN["a LOAD's words are not counted"])
+NO_REST = Broken(
     "Controller",
     controller,
-    ("finished & self.rest.all()", "finished"),
-    ("[self.begin.eq(1), leftover.eq(1)]", "self.begin.eq(1)"),
+    (
+        ("finished & self.rest.all()", "finished"),
+        ("[self.begin.eq(1), leftover.eq(1)]", "self.begin.eq(1)"),
+    ),
 )
 
 
-def broken(monkeypatch, *mutants):
-    """Return the build of an accelerator with mutants of (component, module, changes...)."""
-    for component, module, *changes in mutants:
-        monkeypatch.setattr(accelerator, component, getattr(mutant(module, *changes), component))
-    verilog = component_verilog(
-        accelerator.Accelerator(CONFIG), "accelerator", Flavour.SIMULATION, flatten=True
-    )
-    monkeypatch.undo()
-    return build(accelerator_testbench(CONFIG, verilog), "verilator")
+def broken(*parts):
+    """Return the build of an accelerator with broken parts."""
+    return build(accelerator_testbench(CONFIG, broken_verilog(CONFIG, *parts)), "verilator")
 
 
 def too_much(engine, layers):
@@ -94,8 +79,8 @@ def run_each(built, folder):
     return answers, [layers[run.layer].after for run in bad]
 
 
-def test_words_that_nobody_counted_are_seen_at_the_end(tmp_path, monkeypatch):
-    answers, wanted = run_each(broken(monkeypatch, *NOT_COUNTED), tmp_path)
+def test_words_that_nobody_counted_are_seen_at_the_end(tmp_path):
+    answers, wanted = run_each(broken(*NOT_COUNTED), tmp_path)
     for index, engine in enumerate(ENGINES):
         run = 3 * index
         assert answers.status[run] == STATUS_ERROR
@@ -108,9 +93,9 @@ def test_words_that_nobody_counted_are_seen_at_the_end(tmp_path, monkeypatch):
             np.testing.assert_array_equal(answers.memory[good], wanted[index])
 
 
-def test_without_that_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch):
+def test_without_that_the_next_program_is_wrong_in_silence(tmp_path):
     """It shows that the test above has something to see."""
-    answers, wanted = run_each(broken(monkeypatch, *NOT_COUNTED, NO_REST), tmp_path)
+    answers, wanted = run_each(broken(*NOT_COUNTED, NO_REST), tmp_path)
     store = 3 * ENGINES.index(Engine.STORE)
     assert list(answers.status[store : store + 2]) == [STATUS_DONE] * 2
     assert not np.array_equal(answers.memory[store + 1], wanted[ENGINES.index(Engine.STORE)])
@@ -118,7 +103,7 @@ def test_without_that_the_next_program_is_wrong_in_silence(tmp_path, monkeypatch
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
 @pytest.mark.parametrize("options", [(), ("--poll",)], ids=["interrupt", "poll"])
-def test_the_c_driver_reports_them_and_runs_the_next_program(options, tmp_path, monkeypatch):
+def test_the_c_driver_reports_them_and_runs_the_next_program(options, tmp_path):
     rng = random.Random(4)
 
     def draw():
@@ -145,7 +130,7 @@ def test_the_c_driver_reports_them_and_runs_the_next_program(options, tmp_path, 
         memory_size=end + len(code),
         output=layer.output,
     )
-    built = broken(monkeypatch, *NOT_COUNTED)
+    built = broken(*NOT_COUNTED)
     (tmp_path / "driver").mkdir()
     run_image = compile_run_image(tmp_path / "driver")
     with linked_simulation(built, CONFIG, tmp_path, changed.memory_size) as link:

@@ -17,10 +17,6 @@ from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
-from systolith_hw import accelerator
-from systolith_hw.compute import core, weights
-from systolith_hw.control import controller, fetch
-from systolith_hw.generate import Flavour, component_verilog
 from systolith_hw.load import active
 from systolith_hw.load import engine as load_engine
 from systolith_hw.spec.config import AcceleratorConfig
@@ -31,7 +27,7 @@ from systolith_sim.rtl.build import Build, build
 from systolith_sim.rtl.process import start_simulator
 from systolith_sim.rtl.simulator import accelerator_build
 from systolith_sim.rtl.testbench import accelerator_testbench
-from systolith_sim.testing.mutants import mutant
+from systolith_sim.testing.broken import BROKEN, Broken, broken_verilog
 
 pytestmark = pytest.mark.rtl
 
@@ -158,53 +154,32 @@ def test_after_a_reset_at_any_cycle_the_next_run_is_exact(config, tmp_path):
     assert [outcome for outcome in outcomes if outcome.problem] == []
 
 
-MUTANTS = {
-    "scans that have not ended are not forgotten": (
-        GATHERS,
-        load_engine,
-        "ActiveRuns",
-        active,
+SCANS = Broken(
+    "ActiveRuns",
+    active,
+    (
         (
             "scans = Signal(range(LOAD_JOBS + 3))",
             "scans = Signal(range(LOAD_JOBS + 3), reset_less=True)",
         ),
     ),
-    "the weight loader's `full` is not reset": (
-        TALL,
-        core,
-        "WeightLoader",
-        weights,
-        ("        full = Signal()\n", "        full = Signal(reset_less=True)\n"),
-    ),
-    "fetch's `beat` is not reset": (
-        TALL,
-        accelerator,
-        "Fetch",
-        fetch,
-        (
-            "beat = Signal(range(max(2, beats)))",
-            "beat = Signal(range(max(2, beats)), reset_less=True)",
-        ),
-    ),
-    "the engines are reset for too short a time": (
-        TALL,
-        accelerator,
-        "Controller",
-        controller,
-        ("2 * (self.config.rows + self.config.cols) + 128 +", "1 +"),
-    ),
+    load_engine,
+)
+FORGETFUL = (
+    "the weight loader's `full` is not reset",
+    "fetch's `beat` is not reset",
+    "the engines are reset for too short a time",
+)
+MUTANTS = {
+    "scans that have not ended are not forgotten": (GATHERS, SCANS),
+    **{name: (TALL, BROKEN[name]) for name in FORGETFUL},
 }
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_reset_that_forgets_something_is_noticed(name, tmp_path, monkeypatch):
-    config, user, component, module, change = MUTANTS[name]
-    monkeypatch.setattr(user, component, getattr(mutant(module, change), component))
-    verilog = component_verilog(
-        accelerator.Accelerator(config), "accelerator", Flavour.SIMULATION, flatten=True
-    )
-    monkeypatch.undo()
-    broken = build(accelerator_testbench(config, verilog), "verilator")
+def test_a_reset_that_forgets_something_is_noticed(name, tmp_path):
+    config, part = MUTANTS[name]
+    broken = build(accelerator_testbench(config, broken_verilog(config, part)), "verilator")
     outcomes = campaign(broken, config, 100, 1, tmp_path)
     found = [outcome for outcome in outcomes if outcome.problem]
     print(f"{len(found)} of {len(outcomes)}: {Counter(outcome.way for outcome in found)}")

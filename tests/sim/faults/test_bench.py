@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from systolith_hw import accelerator
 from systolith_hw.bus import issue, registers, write_port
-from systolith_hw.generate import Flavour, component_verilog
 from systolith_hw.spec.isa import FIELDS, Buffer, Instruction, Opcode
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, Engine, ErrorCode
 from systolith_sim.faults.bench import (
@@ -21,8 +19,8 @@ from systolith_sim.faults.bench import (
 )
 from systolith_sim.rtl.build import SimulatorError
 from systolith_sim.rtl.simulator import simulation_verilog
+from systolith_sim.testing.broken import Broken, broken_verilog
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.mutants import mutant
 
 pytestmark = pytest.mark.rtl
 
@@ -213,53 +211,54 @@ def test_a_bench_that_ends_is_an_error(tmp_path, bench):
 
 
 MUTANTS = {
-    "CONTROL_B_BEFORE_WRITE": (
+    "CONTROL_B_BEFORE_WRITE": Broken(
         "RegisterFile",
         registers,
-        ("bus.bvalid.eq(1)]", "bus.bvalid.eq(0)]"),
         (
-            "        with m.If(bus.awvalid & bus.awready):\n            m.d.sync += [",
-            "        with m.If(bus.awvalid & bus.awready):\n"
-            "            m.d.sync += [bus.bvalid.eq(1), ",
+            ("bus.bvalid.eq(1)]", "bus.bvalid.eq(0)]"),
+            (
+                "        with m.If(bus.awvalid & bus.awready):\n            m.d.sync += [",
+                "        with m.If(bus.awvalid & bus.awready):\n"
+                "            m.d.sync += [bus.bvalid.eq(1), ",
+            ),
         ),
     ),
-    "W_PAUSES_IN_BURST": (
-        "WritePort",
-        write_port,
-        ("(unclaimed > issue.held.length)", "(unclaimed > 0)"),
+    "W_PAUSES_IN_BURST": Broken(
+        "WritePort", write_port, (("(unclaimed > issue.held.length)", "(unclaimed > 0)"),)
     ),
-    "WLAST": ("WritePort", write_port, ("(sent == lengths.o.p)", "(sent + 1 == lengths.o.p)")),
-    "OUTSTANDING_WRITES": (
+    "WLAST": Broken(
+        "WritePort", write_port, (("(sent == lengths.o.p)", "(sent + 1 == lengths.o.p)"),)
+    ),
+    "OUTSTANDING_WRITES": Broken(
         "WritePort",
         write_port,
         (
-            "outstanding = Signal(range(config.outstanding_writes + 1))",
-            "outstanding = Signal(range(config.outstanding_writes + 2))",
+            (
+                "outstanding = Signal(range(config.outstanding_writes + 1))",
+                "outstanding = Signal(range(config.outstanding_writes + 2))",
+            ),
+            (
+                "outstanding != config.outstanding_writes",
+                "outstanding <= config.outstanding_writes",
+            ),
         ),
-        ("outstanding != config.outstanding_writes", "outstanding <= config.outstanding_writes"),
     ),
-    "WINDOW": ("WritePort", issue, ("inside.eq(is_inside(", "inside.eq(1 | is_inside(")),
-    "AWVALID_WITHDRAWN": (
-        "WritePort",
+    "WINDOW": Broken(
+        "BurstIssue", issue, (("inside.eq(is_inside(", "inside.eq(1 | is_inside("),), write_port
+    ),
+    "AWVALID_WITHDRAWN": Broken(
+        "BurstIssue",
         issue,
-        ("m.Elif(self.address.ready)", "m.Elif(self.address.valid)"),
+        (("m.Elif(self.address.ready)", "m.Elif(self.address.valid)"),),
+        write_port,
     ),
 }
 
 
 # Each is compiled.
 @pytest.mark.parametrize("rule", MUTANTS if MORE else list(MUTANTS)[:2])
-def test_an_accelerator_that_breaks_a_rule_is_named(rule, tmp_path, monkeypatch):
-    component, module, *changes = MUTANTS[rule]
-    if module is issue:
-        monkeypatch.setattr(write_port, "BurstIssue", mutant(issue, *changes).BurstIssue)
-    else:
-        changed = getattr(mutant(module, *changes), component)
-        monkeypatch.setattr(accelerator, component, changed)
-    verilog = component_verilog(
-        accelerator.Accelerator(CONFIG), "accelerator", Flavour.SIMULATION, flatten=True
-    )
-    monkeypatch.undo()
+def test_an_accelerator_that_breaks_a_rule_is_named(rule, tmp_path):
+    verilog = broken_verilog(CONFIG, MUTANTS[rule])
     with FaultBench.of(CONFIG, verilog, tmp_path / "image", SIZE) as broken:
         names = set()
         for seed in range(20):
