@@ -87,9 +87,9 @@ def test_a_window_that_is_too_small_is_left_by_any_engine_first(layer):
         return judge_program(CONFIG, layer, layer.before, ended, "a run", window=window)
 
     assert judged(window[1]) == "ADDRESS"
-    for wrong in ({"info": 0}, {"info": window[1], "code": ErrorCode.BUS}):
+    for info, code in ((0, ErrorCode.ADDRESS), (window[1], ErrorCode.BUS)):
         with pytest.raises(FaultError, match=r"^report: "):
-            judged(**wrong)
+            judged(info, code)
 
 
 def test_a_result_that_depends_on_what_a_buffer_held_is_not_compared(layer):

@@ -210,6 +210,75 @@ def test_a_bench_that_ends_is_an_error(tmp_path, bench):
             other.read("STATUS")
 
 
+def blocked(channel, length=FOREVER):
+    """Return a fault by which the program stands still from its start on."""
+    return Injection(Kind.DEAD, 0, length, 1 << channel)
+
+
+@pytest.mark.parametrize("wait", [0, 1, 2, 100])
+@pytest.mark.parametrize("count", [0, 1, 0xFFFF])
+def test_the_next_programs_place_and_count_may_be_written_while_one_runs(bench, wait, count):
+    prepare(bench)
+    assert finish(bench)[1].done
+    wanted = bench.memory.copy()
+    prepare(bench, blocked(Channel.AR, 200))
+    bench.run(wait)
+    bench.write("PROGRAM_COUNT", count)
+    bench.write("PROGRAM_ADDR", 1)
+    came, outcome, observed = finish(bench)
+    assert came
+    assert outcome.done
+    assert observed.cycles > 200
+    np.testing.assert_array_equal(bench.memory, wanted)
+    bench.write("PROGRAM_ADDR", 0)
+
+
+def test_a_watchdog_that_is_written_holds_at_once(bench):
+    prepare(bench, blocked(Channel.AR), watchdog=0)
+    assert not bench.wait_interrupt(3000)
+    bench.write("WATCHDOG", 2500)
+    assert bench.wait_interrupt(20)
+    assert bench.outcome().code == ErrorCode.WATCHDOG
+    bench.reset(3)
+    prepare(bench, blocked(Channel.AR, 3000), watchdog=500)
+    bench.run(200)
+    bench.write("WATCHDOG", 0)
+    assert finish(bench)[1].done
+
+
+@pytest.mark.parametrize(
+    ("end", "engine"), [(SOURCE, Engine.LOAD), (SOURCE + 64, Engine.LOAD), (TARGET, Engine.STORE)]
+)
+def test_a_window_that_is_written_holds_for_what_is_not_offered_yet(bench, end, engine):
+    prepare(bench, blocked(Channel.R, 200))
+    bench.run(100)
+    bench.write("WINDOW_END", end)
+    came, outcome, observed = finish(bench)
+    assert came
+    assert observed.broken == ""
+    assert (outcome.code, outcome.engine, outcome.info) == (ErrorCode.ADDRESS, engine, end)
+    bench.reset(3)
+    prepare(bench, blocked(Channel.R, 200))
+    bench.write("WINDOW_END", TARGET)
+    bench.run(100)
+    bench.write("WINDOW_END", SIZE)
+    assert finish(bench)[1].done
+
+
+def test_an_interrupt_that_is_pending_comes_out_when_it_is_let(bench):
+    prepare(bench)
+    bench.write("IRQ_ENABLE", 0)
+    assert bench.wait_idle(20_000)
+    assert not bench.wait_interrupt(10)
+    assert bench.read("IRQ_PENDING") == 1
+    bench.write("IRQ_ENABLE", 1)
+    assert bench.wait_interrupt(10)
+    bench.write("IRQ_PENDING", 1)
+    bench.run(5)
+    assert not bench.wait_interrupt(10)
+    assert bench.outcome().done
+
+
 MUTANTS = {
     "CONTROL_B_BEFORE_WRITE": Broken(
         "RegisterFile",
