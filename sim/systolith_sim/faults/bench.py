@@ -29,9 +29,6 @@ __all__ = [
 FOREVER = 1 << 40
 """Cycles that never pass."""
 
-CONTROL_LIMIT = 100_000
-"""Cycles of a wait for a status, at most."""
-
 _FOLDER = Path(__file__).parent
 _RECORD = struct.Struct("<8Q")
 
