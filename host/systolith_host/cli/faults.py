@@ -63,6 +63,7 @@ def faults(
         CAMPAIGN_CONFIGS,
         KINDS,
         FaultResult,
+        kind_of,
         run_campaign,
     )
     from systolith_host.lab.fault_report import (
@@ -83,7 +84,7 @@ def faults(
     check_targets(json, out, keep)
     page = None if out is None else _split(out)
     tool = describe()
-    known = [] if keep is None else kept_results(keep, tool, seed)
+    kept = [] if keep is None else kept_results(keep, tool, seed)
     results: list[FaultResult] = []
     seconds = dict[str, float]()
 
@@ -101,13 +102,20 @@ def faults(
             log.message(f"{result.config} {result.index}, {result.kind}: {result.text}")
 
     begun = dict[str, float]()
-    counts = Counter(one.config for one in known)
+    counts = Counter[str]()
     wanted = range(first, first + runs)
     with ProgressLog(error_console()) as log, TemporaryDirectory() as folder:
         for name in config or CAMPAIGN_CONFIGS:
             log.stage(f"{name}: building")
-            old = [one for one in known if one.config == name and one.index in wanted]
+            old = [
+                one
+                for one in kept
+                if one.config == name
+                and one.index in wanted
+                and one.kind == kind_of(one.index, fault or ())
+            ]
             results += old
+            counts[name] = len(old)
             left = sorted(set(wanted) - {one.index for one in old})
             if left:
                 target = CAMPAIGN_CONFIGS[name]

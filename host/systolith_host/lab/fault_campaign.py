@@ -20,7 +20,7 @@ from systolith_sim.faults.bench import FaultBench
 from systolith_sim.rtl.simulator import simulation_verilog
 from systolith_sim.testing.configs import small_config
 
-__all__ = ["CAMPAIGN_CONFIGS", "KINDS", "FaultResult", "run_campaign", "run_on"]
+__all__ = ["CAMPAIGN_CONFIGS", "KINDS", "FaultResult", "kind_of", "run_campaign", "run_on"]
 
 _TINY = PRESETS["tiny"]
 
@@ -100,7 +100,10 @@ class FaultResult:
     text: str = ""
 
 
-def _kind(index: int) -> str:
+def kind_of(index: int, kinds: Sequence[str] = ()) -> str:
+    """Return the kind of fault of a case; `kinds` take turns, all of them if there are none."""
+    if kinds:
+        return kinds[index % len(kinds)]
     rounds, place = divmod(index, len(_TURN) * RARELY + 1)
     del rounds
     return _RARE if place == len(_TURN) * RARELY else _TURN[place % len(_TURN)]
@@ -153,7 +156,7 @@ def run_on(
             pool = index // POOL_CASES
             rng = random.Random(f"{seed} {name} layers {pool}")
             stand.layers = random_layers(rng, bench.config, POOL_LAYERS)
-        kind = kinds[index % len(kinds)] if kinds else _kind(index)
+        kind = kind_of(index, kinds)
         done(_run_case(stand, index, kind, random.Random(f"{seed} {name} {index}")))
 
 

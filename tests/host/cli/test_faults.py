@@ -6,7 +6,7 @@ import pytest
 
 from systolith_host.cli.app import main
 from systolith_host.lab import fault_campaign
-from systolith_host.lab.fault_campaign import FaultResult
+from systolith_host.lab.fault_campaign import FaultResult, kind_of
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def campaign(monkeypatch):
                 FaultResult(
                     config.name,
                     index,
-                    "R dead",
+                    kind_of(index, kinds),
                     "FETCH, LOAD",
                     "" if bad else "middle",
                     "WATCHDOG",
@@ -53,9 +53,10 @@ def test_a_run_that_was_broken_off_goes_on(systolith, campaign, tmp_path):
     out.write_text(
         "# A page\n<!-- systolith lab faults -->\nold\n<!-- end of its table -->\nIts end.\n"
     )
-    assert systolith("--runs", 2, "--config", "tiny", "--keep", keep)[0] == 0
+    only = ("--keep", keep, "--fault", "R dead")
+    assert systolith("--runs", 2, "--config", "tiny", *only)[0] == 0
     assert [case[:2] for case in campaign] == [("tiny", 0), ("tiny", 1)]
-    arguments = ("--runs", 3, "--config", "tiny", "--config", "broad", "--keep", keep)
+    arguments = ("--runs", 3, "--config", "tiny", "--config", "broad", *only)
     status, shown, _ = systolith(*arguments, "--out", out, "--json", tmp_path / "json")
     assert status == 0
     assert [case[:2] for case in campaign[2:]] == [("tiny", 2), *(("broad", i) for i in range(3))]
@@ -69,13 +70,18 @@ def test_a_run_that_was_broken_off_goes_on(systolith, campaign, tmp_path):
     fields = json.loads((tmp_path / "json").read_text())
     assert (fields["runs"], fields["struck"]) == (6, 6)
     assert fields["cells"][0]["runs"] == 3
-    # Another seed has other cases.
+    # Another kind or another seed has other cases.
+    systolith("--runs", 1, "--config", "tiny", "--keep", keep)
+    assert campaign[-1] == ("tiny", 0, 0, ())
+    assert len(campaign) == 6
     systolith("--runs", 1, "--config", "tiny", "--keep", keep, "--seed", 5, "--fault", "stray R")
     assert campaign[-1] == ("tiny", 0, 5, ("stray R",))
 
 
 def test_a_problem_is_told_with_its_case(systolith, campaign, tmp_path):
-    status, shown, told = systolith("--runs", 4, "--config", "tiny", "--json", tmp_path / "json")
+    status, shown, told = systolith(
+        *("--runs", 4, "--config", "tiny", "--fault", "R dead", "--json", tmp_path / "json")
+    )
     assert status == 1
     assert "tiny 3, R dead: hang: no end" in told
     assert "0 silent, 1 hang, 0 rule, 0 report" in shown
