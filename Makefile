@@ -7,7 +7,7 @@
 #   make setup         only sets up .venv, with pinned packages
 #   make fpga-setup    the FPGA tools, in .venv-fpga (pip, 500 MB)
 #   make torch-setup   PyTorch and torchvision into .venv, where pip finds a CPU build (900 MB)
-#   make results       makes the cheap stored results again; says which others are out of date
+#   make results       makes the cheap stored results again; says how old the others are
 #   make clean         removes the environments and build/
 #
 #   make report        a page about VGG-16's cycles and traffic: report.html

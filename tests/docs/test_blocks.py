@@ -82,6 +82,7 @@ def test_a_block_that_does_not_run_says_why():
         for block in blocks_of(page.read_text()):
             assert not block.skipped or len(block.skipped) > 10
             assert block.kind in ("prose", "bash", "python", "text") or block.title
+            assert block.kind != "prose" or "```" not in block.text, "a fence that is no block"
 
 
 def test_what_is_not_printed_is_noticed():
@@ -93,6 +94,7 @@ def test_what_is_not_printed_is_noticed():
 def test_blocks_are_found():
     page = "One.\n\n<!-- test: true -->\n```bash\nsleep 9\n```\n\n```text\nout\n```\n\nTwo.\n"
     page += '```toml title="a.toml"\nb = 1\n```\n<!-- not run: needs a board -->\n```bash\nx\n```\n'
+    page += "1. Three:\n\n    ```bash\n    one\n      two\n    ```\n"
     found = [(each.kind, each.cheap, each.runs) for each in blocks_of(page)]
     assert found == [
         ("prose", "", False),
@@ -100,5 +102,8 @@ def test_blocks_are_found():
         ("prose", "", False),
         ("toml", "", True),
         ("bash", "", False),
+        ("prose", "", False),
+        ("bash", "", True),
     ]
+    assert [*blocks_of(page)][-1].text == "one\n  two\n"
     assert [each.printed for each in blocks_of(page)][1] == "out\n"

@@ -97,6 +97,11 @@ def test_the_command_line_is_complete(site):
                 assert f"<code>{option.opts[0]}</code>" in page
 
 
+def test_no_page_has_a_path_of_the_machine_that_built_it(site):
+    assert "<code>host/systolith_host/fpga/ecp5_grid.csv</code>" in text(site, "commands.html")
+    assert not [page.name for page in site.rglob("*.html") if str(ROOT) in page.read_text()]
+
+
 def test_instructions_and_registers_are_complete(site):
     page = text(site, "instructions.html")
     for opcode, fields in FIELDS.items():
@@ -136,9 +141,9 @@ def test_stored_results_name_command_commit_and_date(site):
 def test_an_older_result_is_told(monkeypatch):
     said = {"log": "abc1234 2026-01-02", "rev-list": "3", "rev-parse": "false"}
     monkeypatch.setattr("manual.results._git", lambda *words: said[words[0]])
-    assert "abc1234, 2026-01-02: 3 changes to gateware" in origin("docs/operators.md")
+    assert "abc1234, 2026-01-02; 3 commits to gateware" in origin("docs/operators.md")
     said["rev-list"] = "0"
-    assert "of the present gateware" in origin("docs/operators.md")
+    assert "abc1234, 2026-01-02; no commit to gateware" in origin("docs/operators.md")
     said["rev-parse"] = "true"
     assert "unknown" in origin("docs/operators.md")
     monkeypatch.setattr("manual.results._git", lambda *words: None)

@@ -1,7 +1,9 @@
 """The command line as a page of the manual."""
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +12,8 @@ from typer.core import TyperGroup
 from systolith_host.cli.app import app
 
 __all__ = ["command_line"]
+
+ROOT = Path(__file__).parents[2]
 
 
 def command_line() -> str:
@@ -61,6 +65,7 @@ def _parameters(command: Any) -> Iterator[str]:
             names += f" {_cell(one.metavar)}"
         default = one.default
         shown = "" if default in (None, False, True, ()) or callable(default) else f"`{default}`"
+        shown = shown.replace(f"{ROOT}{os.sep}", "")
         if one.required:
             shown = "required"
         rows.append(f"| {names} | {_cell(_text(one.help or ''))} | {_cell(shown)} |")

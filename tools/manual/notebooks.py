@@ -5,7 +5,8 @@
 A block of bash or Python is a cell. A block with a title is a file that the reader writes. A block
 of text after a cell is what it prints; "..." stands for anything. Comments in front of a block:
 
-    <!-- test: COMMANDS -->     these run in the tests instead, because the block takes long
+    <!-- test: COMMANDS -->     these run in the tests instead, because the block takes long or
+                                needs PyTorch
     <!-- not run: REASON -->    the block needs what a test does not have; it stays text
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import normpath, relpath
+from textwrap import dedent
 from typing import Any
 
 __all__ = ["PAGES", "SAVED", "Block", "blocks_of", "notebook_of", "saved_text"]
@@ -37,7 +39,7 @@ SAVED = {
 }
 """The notebooks of examples/ and the pages that they are made of."""
 
-FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```\n', re.M | re.S)
+FENCE = re.compile(r'^( *)```(\w+)(?: title="([^"]+)")?\n(.*?)^\1```\n', re.M | re.S)
 COMMENT = re.compile(r"<!-- (test|not run): (.+?) -->\n\Z", re.S)
 
 
@@ -85,7 +87,7 @@ def blocks_of(page: str) -> Iterator[Block]:
             prose = prose[: comment.start()]
         if prose.strip():
             found.append(Block("prose", prose.strip()))
-        kind, title, text = match[1], match[2] or "", match[3]
+        kind, title, text = match[2], match[3] or "", dedent(match[4])
         if kind == "text" and found and found[-1].runs and not found[-1].printed:
             found[-1].printed = text
             continue

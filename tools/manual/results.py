@@ -1,9 +1,10 @@
-"""Stored results: where each came from, and whether the gateware has changed since.
+"""Stored results: their commands, their last commits, and what has changed since.
 
 `python tools/manual/results.py` makes the cheap ones again, and lists all of them; `make results`.
 """
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,45 +27,43 @@ class Result:
     file : str
     command : str
         Makes it again.
-    arguments : tuple of str
-        The command's, after `systolith`, where it is cheap: minutes, with what `make setup` brings.
-    cost : str
-        In words.
+    needs : str
+        What it needs beyond the packages of `make setup`.
+    cheap : bool
+        Whether `make results` runs it.
     """
 
     file: str
     command: str
-    arguments: tuple[str, ...] = ()
-    cost: str = ""
+    needs: str = ""
+    cheap: bool = False
 
 
 RESULTS = (
     Result(
         "tests/golden_metrics.json",
         "systolith lab metrics --no-synthesis",
-        ("lab", "metrics", "--no-synthesis"),
-        "a minute; with resources some minutes",
+        cheap=True,
     ),
     Result(
         "docs/operators.md",
         "systolith lab operators --out docs/operators.md",
-        ("lab", "operators", "--out", "docs/operators.md"),
-        "two minutes",
+        cheap=True,
     ),
     Result(
         "docs/zoo.md",
         "systolith lab zoo --config configs/default-functions.toml --out docs/zoo.md",
-        cost="half an hour; PyTorch",
+        needs="the extra `zoo`",
     ),
-    Result("docs/model-validation.md", "make validate-model", cost="an hour"),
-    Result("docs/peers.md", "make peers", cost="an hour; packages of the peers"),
-    Result("host/systolith_host/fpga/ecp5_grid.csv", "make resources", cost="half an hour"),
+    Result("docs/model-validation.md", "make validate-model"),
+    Result("docs/peers.md", "make peers", needs="the network: it installs the peers"),
+    Result("host/systolith_host/fpga/ecp5_grid.csv", "make resources"),
 )
 
 
 @dataclass(frozen=True)
 class Written:
-    """The commit that wrote a file last, its date, and the changes to what decides since."""
+    """The last commit of a file, its date, and the later commits that touch what decides."""
 
     commit: str
     date: str
@@ -81,7 +80,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def written(file: str) -> Written | None:
-    """Return when a file was written; None where git does not know.
+    """Return the last commit of a file; None where git does not know.
 
     In a clone without history every file seems to be of its only commit.
     """
@@ -98,10 +97,8 @@ def written(file: str) -> Written | None:
 def _age(found: Written | None) -> str:
     if found is None:
         return "unknown: no history"
-    if not found.since:
-        return f"{found.commit}, {found.date}: of the present gateware and compiler"
-    changes = "1 change" if found.since == 1 else f"{found.since} changes"
-    return f"{found.commit}, {found.date}: {changes} to gateware or compiler since"
+    commits = {0: "no commit", 1: "1 commit"}.get(found.since, f"{found.since} commits")
+    return f"{found.commit}, {found.date}; {commits} to gateware or compiler since"
 
 
 def origin(file: str) -> str:
@@ -109,7 +106,7 @@ def origin(file: str) -> str:
     for result in RESULTS:
         if result.file == file:
             return (
-                f'!!! info "Stored result"\n    Made by `{result.command}`; last written at '
+                f'!!! info "Stored result"\n    Made by `{result.command}`. The file\'s last commit: '
                 f"{_age(written(file))}.\n"
             )
     return ""
@@ -117,11 +114,14 @@ def origin(file: str) -> str:
 
 def results() -> str:
     """Return the results with their origins, and the cycles of each preset, as Markdown."""
-    lines = ["| result | made by | takes | last written at |", "|---|---|---|---|"]
+    lines = [
+        "| result | made by | needs besides `make setup` | last commit of the file |",
+        "|---|---|---|---|",
+    ]
     for one in RESULTS:
         path = one.file.removeprefix("docs/")
         name = f"[{path}]({path})" if one.file.endswith(".md") else f"`{one.file}`"
-        lines.append(f"| {name} | `{one.command}` | {one.cost} | {_age(written(one.file))} |")
+        lines.append(f"| {name} | `{one.command}` | {one.needs} | {_age(written(one.file))} |")
     metrics = json.loads((ROOT / "tests" / "golden_metrics.json").read_text())["networks"]
     lines += ["", "## Cycles on each preset", ""]
     lines += [
@@ -140,18 +140,18 @@ def results() -> str:
 
 
 def main() -> int:
-    """Make the cheap results again; say which others are older than the gateware."""
+    """Make the cheap results again; say how old the others are."""
     program = str(Path(sys.executable).with_name("systolith"))
     for one in RESULTS:
-        if one.arguments:
+        if one.cheap:
             print(f"{one.command} ...", flush=True)
-            done = subprocess.run([program, *one.arguments], cwd=ROOT)
+            done = subprocess.run([program, *shlex.split(one.command)[1:]], cwd=ROOT)
             if done.returncode:
                 return done.returncode
     changed = (_git("diff", "--name-only", "HEAD") or "").splitlines()
     for one in RESULTS:
         state = "changed now, not committed" if one.file in changed else _age(written(one.file))
-        print(f"{one.file}: {state}" + ("" if one.arguments else f" ({one.command}, {one.cost})"))
+        print(f"{one.file}: {state}" + ("" if one.cheap else f" ({one.command})"))
     return 0
 
 
