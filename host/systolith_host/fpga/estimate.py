@@ -239,6 +239,16 @@ def _in_gathers(resource: str, config: AcceleratorConfig) -> int:
     return _GATHERS[resource] * config.rows if config.gather else 0
 
 
+_NIBBLES = {"LUT": (9, 4), "FF": (0, 2)}
+"""LUTs and FFs of the unit that takes weights of 4 bits apart, for each column and at all: what it
+adds to syntheses of the writer of weights alone. The grid has no configuration with it."""
+
+
+def _in_nibbles(resource: str, config: AcceleratorConfig) -> int:
+    column, rest = _NIBBLES[resource]
+    return config.nibbles * (column * config.cols + rest)
+
+
 _COUNTED: Mapping[str, Callable[[AcceleratorConfig], int]] = {
     "DSP": AcceleratorConfig.dsps,
     "block RAM": _block_rams,
@@ -261,8 +271,8 @@ def estimate(config: AcceleratorConfig) -> dict[str, int]:
             found[resource] = _COUNTED[resource](config)
         else:
             fitted = round(_fitted(resource, _coefficients(resource), config))
-            more = _in_tables(resource, config) + _in_gathers(resource, config)
-            found[resource] = fitted + more
+            units = (_in_tables, _in_gathers, _in_nibbles)
+            found[resource] = fitted + sum(unit(resource, config) for unit in units)
     return found
 
 

@@ -69,6 +69,15 @@ def test_units_that_gather_are_those_of_syntheses(name, lut, ff):
     assert more["FF"] == pytest.approx(ff, rel=0.25)
 
 
+@pytest.mark.parametrize(("cols", "lut"), [(4, 40), (12, 112)])
+def test_the_unit_of_4_bit_weights_is_that_of_syntheses(cols, lut):
+    # Of the writer of weights alone, by Yosys; see docs/decisions/0017-four-bit-weights.md.
+    base = dataclasses.replace(PRESETS["ecp5-85f"], cols=cols)
+    without, found = (estimate(dataclasses.replace(base, nibbles=n)) for n in (0, 1))
+    more = {resource: found[resource] - without[resource] for resource in found}
+    assert more == {"LUT": lut, "FF": 2, "DSP": 0, "block RAM": 0}
+
+
 def test_tables_of_functions_are_a_block_ram_for_each_lane():
     base = PRESETS["ecp5-85f"]
     found, plain = (
