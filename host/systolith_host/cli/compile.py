@@ -81,6 +81,7 @@ def compile_(
     check_targets(out, json)
     size = options.size_of(shape)
     share = 1.0 if density is None else parse_density(density)
+    bits = options.bits_of(weight_bits)
     target = load_config(config or "default")
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
     if explain is not None:
@@ -89,7 +90,7 @@ def compile_(
             qgraph = shape_network(
                 network, size, host_nodes=host_nodes, functions=bool(target.functions)
             )
-        qgraph = narrow_network(qgraph, options.bits_of(weight_bits))
+        qgraph = narrow_network(qgraph, bits)
         _explain(qgraph, target, explain, batch, memory, share, json)
     if out is None:
         return
@@ -106,7 +107,7 @@ def compile_(
                 equalise,
                 correct_bias,
                 round_together,
-                options.bits_of(weight_bits),
+                bits,
             ),
             batch=batch,
             size=size,

@@ -80,6 +80,7 @@ def estimate(
     check_targets(json)
     size = size_of(shape)
     share = 1.0 if density is None else parse_density(density)
+    bits = bits_of(weight_bits)
     table = None if energy is None else load_table(energy)
     target = load_config(config)
     memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
@@ -91,7 +92,7 @@ def estimate(
             network, size, host_nodes=host_nodes, functions=bool(target.functions)
         )
         report = estimate_network(
-            narrow_network(qgraph, bits_of(weight_bits)),
+            narrow_network(qgraph, bits),
             target,
             memory,
             batch,

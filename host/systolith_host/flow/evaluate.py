@@ -17,7 +17,7 @@ from systolith_host.flow.inputs import gather_samples
 from systolith_host.flow.load import Loaded
 from systolith_host.flow.log import Log
 from systolith_host.flow.outputs import integers, left_tensors, real
-from systolith_host.flow.prepare import Quantised, quantise, refuse_scales
+from systolith_host.flow.prepare import Quantised, quantise, refuse_options
 from systolith_host.flow.run import Request, load_request
 from systolith_host.network.golden import run_golden
 from systolith_host.program.program import Program
@@ -167,16 +167,7 @@ def evaluate(request: Request, data: Path, limit: int | None, log: Log) -> Evalu
     request = replace(request, batch=min(request.batch, len(dataset)))
     config = request.config or PRESETS["default"]
     how = request.quantisation
-    refuse_scales(
-        loaded,
-        {
-            "--calibrate": bool(request.calibrate),
-            "--equalise": bool(how.equalisation),
-            "--correct-bias": bool(how.correction),
-            "--round-together": bool(how.rounding),
-            "--weight-bits": bool(how.weight_bits),
-        },
-    )
+    refuse_options(loaded, how, calibrated=bool(request.calibrate))
     samples = None
     if request.calibrate:
         files = list(request.calibrate)

@@ -17,7 +17,7 @@ from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import Graph, Weights
 from systolith_host.network.qgraph import QGraph
 from systolith_host.network.scales import ActivationScale
-from systolith_host.network.weight_bits import narrow_weights
+from systolith_host.network.weight_bits import check_layers, narrow_weights
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
@@ -31,6 +31,7 @@ __all__ = [
     "golden_tensors",
     "prepare",
     "quantise",
+    "refuse_options",
     "refuse_scales",
 ]
 
@@ -151,22 +152,13 @@ def prepare(
     if len(paths) > batch:
         raise SystolithError(f"--image names {len(paths)} files, but --batch is {batch}")
     how = quantisation or Quantisation()
+    refuse_options(loaded, how, calibrated=bool(calibrate))
     graph = loaded.graph
     shape = graph.shapes[graph.input]
     paths = paths or sample_images()[: max(batch, 1)]
     form = loaded.form
     given = [*load_all(paths, shape, log, form)]
     inputs = image_batch(given, batch, shifted=form.row is None)
-    refuse_scales(
-        loaded,
-        {
-            "--calibrate": bool(calibrate),
-            "--equalise": bool(how.equalisation),
-            "--correct-bias": bool(how.correction),
-            "--round-together": bool(how.rounding),
-            "--weight-bits": bool(how.weight_bits),
-        },
-    )
     samples, careful = inputs, bool(calibrate) or not loaded.random
     if calibrate:
         files = list(calibrate)
@@ -223,6 +215,32 @@ def golden_tensors(
         path, first = Path(loaded.network), {name: y[:1] for name, y in tensors.items()}
         log.message(judge_integers(path, loaded.model, qgraph, inputs[:1], first))
     return tensors
+
+
+def refuse_options(loaded: Loaded, how: Quantisation, *, calibrated: bool) -> None:
+    """Refuse what a network cannot be asked for, before anything is calibrated.
+
+    Parameters
+    ----------
+    how : Quantisation
+        As asked for, not settled.
+    calibrated : bool
+        Whether there are images for calibration.
+
+    Raises
+    ------
+    SystolithError
+        If an option would change a file's own scales, or names a layer that is not there.
+    """
+    asked = {
+        "--calibrate": calibrated,
+        "--equalise": bool(how.equalisation),
+        "--correct-bias": bool(how.correction),
+        "--round-together": bool(how.rounding),
+        "--weight-bits": bool(how.weight_bits),
+    }
+    refuse_scales(loaded, asked)
+    check_layers(loaded.graph, how.weight_bits)
 
 
 def refuse_scales(loaded: Loaded, given: Mapping[str, bool]) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "BITS",
     "WeightBits",
     "bits_of",
+    "check_layers",
     "narrow_network",
     "narrow_weights",
     "parse_weight_bits",
@@ -61,6 +62,17 @@ def bits_of(bits: WeightBits, name: str, kind: str) -> int:
     return bits.get(name, bits.get(kind, bits.get("", 8)))
 
 
+def check_layers(graph: Graph, bits: WeightBits) -> None:
+    """Refuse bits of layers that a float network does not have.
+
+    Raises
+    ------
+    SystolithError
+        If there is no layer of a name.
+    """
+    _check_names(bits, _kinds_of(graph))
+
+
 def narrow_weights(graph: Graph, weights: Weights, bits: WeightBits) -> Weights:
     """Return the weights of a float network with the bits that they are to be quantised to.
 
@@ -69,7 +81,7 @@ def narrow_weights(graph: Graph, weights: Weights, bits: WeightBits) -> Weights:
     SystolithError
         If there is no layer of a name.
     """
-    kinds = {node.name: "conv" if isinstance(node, Conv) else "fc" for node in graph.weighted}
+    kinds = _kinds_of(graph)
     _check_names(bits, kinds)
     return {
         name: replace(layer, bits=bits_of(bits, name, kinds[name])) if name in kinds else layer
@@ -99,6 +111,11 @@ def narrow_network(qgraph: QGraph, bits: WeightBits) -> QGraph:
                 layer = replace(layer, weight=np.clip(layer.weight, -half, half - 1))
         layers.append(layer)
     return replace(qgraph, layers=tuple(layers))
+
+
+def _kinds_of(graph: Graph) -> dict[str, str]:
+    """Return the kinds of the layers with weights by their names."""
+    return {node.name: "conv" if isinstance(node, Conv) else "fc" for node in graph.weighted}
 
 
 def _check_names(bits: WeightBits, kinds: Mapping[str, str]) -> None:

@@ -8,6 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from systolith_host.flow import prepare
+
 N = helper.make_node
 
 
@@ -53,11 +55,21 @@ def test_explain_says_that_weights_have_4_bits(command, config):
     assert "weights of 4 bits in memory" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("name", ["run", "estimate"])
-def test_a_layer_that_is_not_there_is_refused(command, name):
-    status, _, err = command(name, "mini", "--weight-bits", "fc9=4")
+@pytest.mark.parametrize("name", ["run", "compile --out p", "estimate", "compile --explain fc4"])
+def test_a_layer_that_is_not_there_is_refused_before_calibration(command, monkeypatch, name):
+    monkeypatch.setattr(prepare, "calibrate", None)
+    name, *more = name.split()
+    status, _, err = command(name, "mini", *more, "--weight-bits", "fc9=4")
     assert status == 2
     assert "--weight-bits: 'fc9' is no layer with weights; there are conv1_1, " in err
+
+
+@pytest.mark.parametrize("name", ["run", "estimate", "compile --explain fc4", "compile --out p"])
+def test_bits_that_cannot_be_are_refused_before_the_network_is_read(command, name):
+    name, *more = name.split()
+    status, _, err = command(name, "nowhere.onnx", *more, "--weight-bits", "5")
+    assert status == 2
+    assert "--weight-bits must be one of 4, 8, or that for each" in err
 
 
 def test_a_file_with_integers_of_its_own_keeps_them(command, tmp_path):
