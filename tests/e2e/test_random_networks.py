@@ -2,20 +2,17 @@
 
 import random
 
-import numpy as np
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
+from systolith_host.lab.exact import run_exactly
 from systolith_host.lab.random_networks import (
     random_config,
     random_input,
     random_qgraph,
-    run_program,
 )
-from systolith_host.network.golden import run_golden
-from systolith_sim.emulator.device import Emulator
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,9 +35,4 @@ def test_emulator_equals_golden_model_and_misses_no_dependency(seed, batch, fuse
         event("refused")
         return
     event("ran")
-    memory = np.full(program.memory_size, 0x5A, np.uint8)
-    tensors = run_program(program, Emulator(config, memory, strict=True), images)
-    golden = run_golden(qgraph, images)
-    assert qgraph.output in tensors
-    for name, values in tensors.items():
-        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    run_exactly(program, qgraph, images)

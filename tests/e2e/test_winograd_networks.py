@@ -10,21 +10,19 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
-from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
+from systolith_host.lab.exact import run_exactly
+from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.lab.random_winograd import (
     random_tilings,
     random_winograd_case,
     random_winograd_config,
 )
-from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import kind_of_convs
 from systolith_sim.emulator import engines
-from systolith_sim.emulator.device import Emulator
 
 CASES = int(os.environ.get("SYSTOLITH_FUZZ", "60"))
 FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
@@ -47,13 +45,7 @@ def run(seed, wide=None, **changes):
             program = compile_network(qgraph, config, len(images), fuse_pool=rng.random() < 0.8)
     except ShortageError:
         return Counter(refused=1)  # the buffers are too small for it
-    memory = np.full(program.memory_size, 0x5A, np.uint8)
-    # Strict: a word that is replaced while an instruction under way may still use it is an error.
-    tensors = run_program(program, Emulator(config, memory, strict=True), images)
-    golden = run_golden(qgraph, images)
-    assert qgraph.output in tensors
-    for name, values in tensors.items():
-        np.testing.assert_array_equal(values, golden[name], err_msg=f"seed {seed}: {name}")
+    tensors = run_exactly(program, qgraph, images, f"seed {seed}:")
     found = Counter(layers=len(program.layers), values=sum(v.size for v in tensors.values()))
     found["winograd"] = sum(kind_of_convs(program, layer) == "winograd" for layer in program.layers)
     found["cases"], found["with winograd"] = 1, int(found["winograd"] > 0)

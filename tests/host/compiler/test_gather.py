@@ -13,19 +13,18 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.gather import instructions_of, slices_of
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import operations_of
+from systolith_host.lab.exact import run_exactly
 from systolith_host.lab.random_gather import (
     dense_qgraph,
     random_dense_qgraph,
     random_gather_config,
 )
-from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
-from systolith_host.network.golden import run_golden
+from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.network.qgraph import QConv
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.spec.isa import Opcode
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.emulator.device import Emulator
 from systolith_sim.testing.configs import small_config
 
 DEFAULT = replace(PRESETS["default"], gather=25088)
@@ -34,11 +33,7 @@ DEFAULT = replace(PRESETS["default"], gather=25088)
 def run(qgraph, config, images, **options):
     """Return a program of a network after a run with the golden model's tensors."""
     program = compile_network(qgraph, config, len(images), **options)
-    memory = np.full(program.memory_size, 0x5A, np.uint8)
-    tensors = run_program(program, Emulator(config, memory, strict=True), images)
-    golden = run_golden(qgraph, images)
-    for name, values in tensors.items():
-        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    run_exactly(program, qgraph, images)
     return program
 
 

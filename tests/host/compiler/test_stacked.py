@@ -4,22 +4,20 @@ import random
 from contextlib import nullcontext
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.compile import explain_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import evaluate
+from systolith_host.lab.exact import run_exactly
 from systolith_host.lab.random_gather import dense_qgraph, random_dense_qgraph
-from systolith_host.lab.random_networks import random_config, random_input, run_program
+from systolith_host.lab.random_networks import random_config, random_input
 from systolith_host.lab.random_winograd import random_tilings
-from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.emulator.device import Emulator
 from systolith_sim.testing.configs import small_config
 
 SMALL = replace(
@@ -30,11 +28,7 @@ SMALL = replace(
 def run(qgraph, config, images):
     """Return a program of a network after a run with the golden model's tensors."""
     program = compile_network(qgraph, config, len(images))
-    memory = np.full(program.memory_size, 0x5A, np.uint8)
-    tensors = run_program(program, Emulator(config, memory, strict=True), images)
-    golden = run_golden(qgraph, images)
-    for name, values in tensors.items():
-        np.testing.assert_array_equal(values, golden[name], err_msg=name)
+    run_exactly(program, qgraph, images)
     return program
 
 

@@ -10,11 +10,10 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.geometry import Shape, input_span, split
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_input, run_program
-from systolith_host.network.golden import run_golden
+from systolith_host.lab.exact import run_exactly
+from systolith_host.lab.random_networks import random_input
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.presets import PRESETS
-from systolith_sim.emulator.device import Emulator
 
 TINY = PRESETS["tiny"]
 
@@ -52,10 +51,7 @@ def network(height, width, kernel, padding, channels=4, stride=(1, 1), dilation=
 def check(graph, config, batch=1):
     images = random_input(random.Random(1), graph, batch)
     program = compile_network(graph, config, batch)
-    tensors = run_program(program, Emulator(config, program.memory_size, strict=True), images)
-    golden = run_golden(graph, images)
-    for name, values in tensors.items():
-        np.testing.assert_array_equal(values, golden[name])
+    run_exactly(program, graph, images)
 
 
 @pytest.mark.parametrize(
