@@ -35,7 +35,7 @@ def _quantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
     source = reader.source(proto, padded=True, moved=True)
     scale = _scale(reader, proto, 1, 2)
     if reader.scales.setdefault(reader.root(source), scale) == scale:
-        reader.rename(proto, source, reader.layout(proto))
+        reader.keep(proto, padded=True)
         _keep_padding(reader, proto)
     else:
         reader.source(proto, moved=True)  # zeros do not go through another scale
@@ -53,7 +53,7 @@ def _dequantize(reader: Reader, proto: onnx.NodeProto, name: str) -> None:
         scale = _scale(reader, proto, 1, 2)
         if reader.scales.get(reader.root(source)) != scale:
             raise UnsupportedError("must undo the quantisation of its input, with the same scale")
-        reader.rename(proto, source, reader.layout(proto))
+        reader.keep(proto, padded=True)
         _keep_padding(reader, proto)
         return
     axis = int(attributes(proto).get("axis", 1))

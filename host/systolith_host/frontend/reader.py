@@ -303,9 +303,9 @@ class Reader:
         self.integers[tensor] = name
         self.integer_names.add(name)
 
-    def keep(self, proto: onnx.NodeProto) -> None:
-        """Let the first output be another name of the first input."""
-        source = self.source(proto, moved=True)
+    def keep(self, proto: onnx.NodeProto, *, padded: bool = False) -> None:
+        """Let the first output be another name of the first input; `padded` as of `source`."""
+        source = self.source(proto, padded=padded, moved=True)
         keep_sides(proto, math.prod(self.shapes[source]), self.inferred)
         self.rename(proto, source, self.layout(proto))
 

@@ -64,7 +64,8 @@ CONSTANTS = {
 }
 
 
-def model(name, *, probabilities):
+def middle(name, *, probabilities=False):
+    """Return the nodes of a network with a middle, and its constants."""
     channels = 1 if name == "depth to space" else 4
     nodes = [
         N("Conv", ["x", "w", "v"], ["c"], "first", pads=[1] * 4),
@@ -77,7 +78,10 @@ def model(name, *, probabilities):
         N("Gemm", ["f", "l", "b"], ["z" if probabilities else "y"], "dense"),
         *([N("Softmax", ["z"], ["y"])] if probabilities else ()),
     ]
-    constants = CONSTANTS | {"k": values(5, channels, 3, 3)}
+    return nodes, CONSTANTS | {"k": values(5, channels, 3, 3)}
+
+
+def model(nodes, constants):
     used = {source for node in nodes for source in node.input}
     graph = helper.make_graph(
         nodes,
@@ -101,8 +105,8 @@ class Images(CalibrationDataReader):
         return next(self.left, None)
 
 
-def quantised(folder, name, form, *, probabilities=False):
-    onnx.save(model(name, probabilities=probabilities), folder / "float.onnx")
+def quantised(folder, nodes, constants, form):
+    onnx.save(model(nodes, constants), folder / "float.onnx")
     quantize_static(
         folder / "float.onnx",
         folder / "net.onnx",
@@ -134,7 +138,7 @@ def compare(path, *, functions):
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
 @pytest.mark.parametrize("name", MIDDLES)
 def test_between_layers_the_integers_are_within_one_of_onnxruntimes(name, form, tmp_path):
-    path = quantised(tmp_path, name, form)
+    path = quantised(tmp_path, *middle(name), form)
     for functions in (False, True) if name in TABLES else (False,):
         made, difference = compare(path, functions=functions)
         assert difference <= 1.001 * made.scales[made.graph.output].scale
@@ -145,6 +149,28 @@ def test_between_layers_the_integers_are_within_one_of_onnxruntimes(name, form, 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
 @pytest.mark.parametrize("functions", [False, True])
 def test_an_end_of_the_hosts_behind_them(form, functions, tmp_path):
-    path = quantised(tmp_path, "silu", form, probabilities=True)
+    path = quantised(tmp_path, *middle("silu", probabilities=True), form)
     _, difference = compare(path, functions=functions)
     assert difference <= 1 / 128
+
+
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_an_end_takes_vectors_with_the_sides_that_integers_have(axis, form, tmp_path):
+    nodes = [
+        N("Conv", ["x", "w", "v"], ["c"], "first", strides=[2, 2]),
+        N("Add", ["c", "c"], ["a"]),  # of integers, onnx does not infer its shape
+        N("Flatten", ["a"], ["f"]),
+        N("Unsqueeze", ["f", "sides"], ["u"]),
+        N("LogSoftmax", ["u"], ["y"], axis=axis),
+    ]
+    constants = {"w": CONSTANTS["w"], "v": CONSTANTS["v"], "sides": np.array([2, 3])}
+    path = quantised(tmp_path, nodes, constants, form)
+    made = read_onnx(path)
+    assert judge(path, made, 16).startswith("integers equal onnxruntime's in ")
+    assert made.end is not None
+    (ours,) = made.end.run(
+        [np.zeros((1, *made.graph.shapes[made.graph.output]), np.float32)]
+    ).values()
+    (theirs,) = onnxruntime.InferenceSession(path).run(None, {"x": image(9)})
+    assert ours.shape == np.asarray(theirs).shape
