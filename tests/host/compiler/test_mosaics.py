@@ -10,19 +10,12 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
+from systolith_host.lab.drawn_networks import Net
 from systolith_host.lab.exact import run_exactly
 from systolith_host.lab.random_networks import random_input
 from systolith_host.network.golden import run_golden
 from systolith_host.network.mosaic import Grid, put_together, repeats
-from systolith_host.network.qgraph import (
-    QConcat,
-    QConv,
-    QGraph,
-    QLayer,
-    QMosaic,
-    QTake,
-    QTensor,
-)
+from systolith_host.network.qgraph import QMosaic
 from systolith_host.program import inside
 from systolith_hw.spec.presets import PRESETS
 
@@ -34,68 +27,6 @@ CONFIGS = {
     "tall": replace(TINY, rows=8),
     "default": PRESETS["default"],
 }
-
-
-class Net:
-    """An integer network under construction."""
-
-    def __init__(self, channels=5, height=5, width=4):
-        self.tensors = {"x": QTensor("x", (channels, height, width), False, 1.0, 3)}
-        self.layers: list[QLayer] = []
-
-    def add(self, layer, channels, height, width):
-        self.layers.append(layer)
-        self.tensors[layer.output] = QTensor(layer.output, (channels, height, width), False, 1.0, 3)
-        return layer.output
-
-    def conv(self, source, outputs, size=1):
-        inputs, *sides = self.tensors[source].shape
-        rng = np.random.default_rng(len(self.layers))
-        name = f"conv{len(self.layers)}"
-        numbers = (np.zeros(outputs, np.int32), np.full(outputs, 3000), np.full(outputs, 18))
-        weight = rng.integers(-127, 128, (outputs, inputs, size, size)).astype(np.int8)
-        pad = size // 2
-        around = (pad, pad, pad, pad)
-        layer = QConv(name, source, name, "conv", weight, *numbers, -128, 127, padding=around)
-        return self.add(layer, outputs, *sides)
-
-    def join(self, *parts):
-        name = f"join{len(self.layers)}"
-        channels = sum(self.tensors[part].shape[0] for part in parts)
-        return self.add(QConcat(name, parts, name), channels, *self.tensors[parts[0]].shape[1:])
-
-    def take(self, source, channels):
-        name = f"take{len(self.layers)}"
-        sides = self.tensors[source].shape[1:]
-        layer = QTake(name, source, name, tuple(channels), *((0, side, 1) for side in sides))
-        return self.add(layer, len(channels), *sides)
-
-    def mosaic(self, parts, grids):
-        name = f"mosaic{len(self.layers)}"
-        shape = self.tensors[parts[0]].shape
-        ends = [
-            grid.ranges(self.tensors[part].shape[1:])
-            for part, grid in zip(parts, grids, strict=True)
-        ]
-        height, width = (max(end[axis][-1] for end in ends) + 1 for axis in (0, 1))
-        layer = QMosaic(name, tuple(parts), name, tuple(grids))
-        return self.add(layer, shape[0], height, width)
-
-    def phases(self, parts, down, across):
-        return self.mosaic(
-            parts, [Grid(r, down, c, across) for r in range(down) for c in range(across)]
-        )
-
-    def below(self, *parts):
-        rows = np.cumsum([0, *(self.tensors[part].shape[1] for part in parts)])
-        return self.mosaic(parts, [Grid(int(r), 1, 0, 1) for r in rows[:-1]])
-
-    def beside(self, *parts):
-        columns = np.cumsum([0, *(self.tensors[part].shape[2] for part in parts)])
-        return self.mosaic(parts, [Grid(0, 1, int(c), 1) for c in columns[:-1]])
-
-    def build(self, output):
-        return QGraph("net", self.tensors, tuple(self.layers), "x", output)
 
 
 def check(qgraph, config=TINY, batch=2):
