@@ -14,6 +14,7 @@ from systolith_host.compiler.shortage import ShortageError
 from systolith_host.drivers.link import serve
 from systolith_host.errors import SystolithError
 from systolith_host.lab.c_driver import compile_run_image
+from systolith_host.lab.drawn_networks import Net
 from systolith_host.lab.random_networks import (
     random_config,
     random_input,
@@ -110,6 +111,35 @@ def test_random_networks_give_the_golden_output_and_the_drivers_bytes(seed, run_
     if base == 0:
         np.testing.assert_array_equal(memory, emulator.memory)
     assert list(seen.counters) == [layer.name for layer in program.layers]
+
+
+def test_tensors_inside_mosaics_are_read_and_written_pixel_by_pixel(run_image):
+    config, net = PRESETS["tiny"], Net()
+    outputs = 2 * config.block + 1
+    apart = [net.conv("x", outputs) for _ in range(4)]
+    beside = [net.phases(apart, 2, 2), net.conv(net.phases(["x"] * 4, 2, 2), outputs)]
+    qgraph = net.build(net.conv(net.beside(*beside), 4, 3))
+    images = random_input(random.Random(1), qgraph, 2)
+    program, golden = compile_network(qgraph, config, 2), run_golden(qgraph, images)
+    pitched = {apart[3]: "pixel_pitch", beside[1]: "row_pitch"}
+    for name, pitch in pitched.items():
+        assert getattr(program.places[name], pitch)
+        device = Logged(config, program.memory_size)
+        seen = run_image(replace(program, output=name), images, device)
+        assert (seen.status, seen.error) == (0, "")
+        np.testing.assert_array_equal(seen.output, golden[name])
+        # Given as the input of the last layer alone, it is where the Python driver puts it.
+        last = replace(program, input=name, layers=program.layers[-1:])
+        device, emulator = (
+            Logged(config, program.memory_size),
+            Emulator(config, program.memory_size),
+        )
+        assert run_image(last, golden[name], device).status == 0
+        run_program(last, emulator, golden[name])
+        np.testing.assert_array_equal(device.memory, emulator.memory)
+        place = last.places[name]
+        written = place.unpack(device.read_memory(place.address, place.size))
+        np.testing.assert_array_equal(written, golden[name])
 
 
 def test_the_interrupt_is_enabled_only_if_it_is_used(case, run_image):
