@@ -106,8 +106,8 @@ def origin(file: str) -> str:
     for result in RESULTS:
         if result.file == file:
             return (
-                f'!!! info "Stored result"\n    Made by `{result.command}`. The file\'s last commit: '
-                f"{_age(written(file))}.\n"
+                f'!!! info "Stored result"\n    Made by `{result.command}`. Last commit of the '
+                f"file: {_age(written(file))}.\n"
             )
     return ""
 
