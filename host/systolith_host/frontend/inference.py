@@ -35,7 +35,7 @@ def infer(
             return {}, {}  # operators that onnx does not know are listed later, by name
         raise SystolithError(f"{path}: types or shapes do not fit: {one_line(error)}") from None
     shapes, kinds = {}, {}
-    for entry in (*result.graph.value_info, *result.graph.input):
+    for entry in (*result.graph.value_info, *result.graph.input, *result.graph.output):
         kinds[entry.name] = entry.type.tensor_type.elem_type
         dims = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
         if len(dims) in (2, 4) and min(dims[1:]) > 0:

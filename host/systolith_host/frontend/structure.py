@@ -28,8 +28,9 @@ _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 def keep_sides(node: onnx.NodeProto, size: int, inferred: dict[str, tuple[int, ...]]) -> None:
     """Let a node's output of so many values have the sides of 1 of an input, if onnx knows none."""
-    known = max((inferred.get(name, ()) for name in node.input), key=len)
-    if math.prod(known) == size:
+    found = (inferred[name] for name in node.input if name in inferred)
+    known = max(found, key=len, default=None)
+    if known is not None and math.prod(known) == size:
         inferred.setdefault(node.output[0], known)
 
 

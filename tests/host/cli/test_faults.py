@@ -73,7 +73,9 @@ def test_a_run_that_was_broken_off_goes_on(systolith, campaign, tmp_path):
     # Another kind or another seed has other cases.
     systolith("--runs", 1, "--config", "tiny", "--keep", keep)
     assert campaign[-1] == ("tiny", 0, 0, ())
-    assert len(campaign) == 6
+    assert len(campaign) == 7
+    systolith("--runs", 1, "--config", "tiny", "--keep", keep)
+    assert len(campaign) == 7
     systolith("--runs", 1, "--config", "tiny", "--keep", keep, "--seed", 5, "--fault", "stray R")
     assert campaign[-1] == ("tiny", 0, 5, ("stray R",))
 

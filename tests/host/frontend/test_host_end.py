@@ -40,6 +40,8 @@ CONSTANTS = {
     "close": np.float32(0.3),
     "two": np.array([2]),
     "halves": np.array([4, 4]),
+    "four": values(8, 4),
+    "one": values(4, 1),
 }
 
 ENDS = {
@@ -72,6 +74,15 @@ ENDS = {
             N("LogSoftmax", ["joined"], ["y"], axis=1),
         ],
         ["y"],
+    ),
+    "one value behind another output": (
+        [
+            *CLASSES,
+            N("MatMul", ["f", "four"], ["m"], "product"),
+            N("MatMul", ["m", "one"], ["n"], "second product"),
+            N("Sigmoid", ["n"], ["y"]),
+        ],
+        ["y", "n", "m"],
     ),
     "boxes": (
         [
