@@ -22,6 +22,9 @@ def pytest_configure(config):
     # children inherit that; the commands that tests start have to end by both.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # A component that a test only looks at, or whose constructor refuses its arguments, counts as
+    # unused, and Amaranth says so whenever it is collected, in whichever test runs then.
+    config.addinivalue_line("filterwarnings", "ignore:.* created but never used")
 
 
 @pytest.fixture(scope="session")

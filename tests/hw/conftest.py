@@ -6,12 +6,6 @@ from systolith_sim.testing.equivalence import compare_recording
 from systolith_sim.testing.recording import Recording
 
 
-def pytest_configure(config):
-    # A component whose constructor refuses its arguments counts as unused, and Amaranth says so
-    # whenever it is collected, in whichever test runs then.
-    config.addinivalue_line("filterwarnings", "ignore:.* created but never used")
-
-
 class NetlistRecording:
     """Records a component in the Amaranth simulator; plays the same to its netlist for ECP5."""
 

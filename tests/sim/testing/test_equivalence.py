@@ -29,21 +29,18 @@ def compare(folder, value, cycles=100):
 
 
 @pytest.mark.rtl
-@pytest.mark.filterwarnings("ignore:.* created but never used")
 @pytest.mark.parametrize("value", ["i", "~(~i)", "i + 8'd0"])
 def test_equal_forms_never_differ(tmp_path, value):
     assert compare(tmp_path, value) == 0
 
 
 @pytest.mark.rtl
-@pytest.mark.filterwarnings("ignore:.* created but never used")
 @pytest.mark.parametrize(("value", "low", "high"), [("~i", 98, 98), ("i & 8'hfe", 25, 75)])
 def test_every_cycle_in_which_they_differ_counts(tmp_path, value, low, high):
     assert low <= compare(tmp_path, value) <= high
 
 
 @pytest.mark.rtl
-@pytest.mark.filterwarnings("ignore:.* created but never used")
 def test_verilog_that_does_not_compile_is_said(tmp_path):
     with pytest.raises(AssertionError, match="iverilog failed"):
         compare(tmp_path, "nothing_of_that_name")
