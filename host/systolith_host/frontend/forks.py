@@ -48,7 +48,8 @@ def narrowed(
                 if made == root:
                     behind.add(name)
             elif node.op_type == "QuantizeLinear" and made != root:
-                reason = _cut(reader, root, reader.scales[made])
+                if made in reader.scales:  # not that of one that cannot run
+                    reason = _cut(reader, root, reader.scales[made])
             elif made != root and _loses_sign(reader, root):
                 reason = "takes a tensor that is quantised behind a ReLU in another branch"
         if node.op_type == "QuantizeLinear" or reader.integers.get(made) == name:
