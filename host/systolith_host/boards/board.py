@@ -63,7 +63,18 @@ class Board:
 
     @property
     def system(self) -> Mapping[str, int]:
-        """Resources of all that is beside the accelerator, with the board's link."""
+        """Resources of all that is beside the accelerator, with the board's link.
+
+        Raises
+        ------
+        SystolithError
+            If they are not measured.
+        """
+        if self.link not in self.systems:
+            raise SystolithError(
+                f"{self.name}: the resources of its system with --link {self.link} are not "
+                f"measured; design for its part instead: --part {self.part}"
+            )
         return self.systems[self.link]
 
     @property
@@ -111,6 +122,17 @@ BOARDS = {
                 "serial": {"LUT": 8_251, "FF": 3_901},  # of ecp5-85f-winograd
                 "ethernet": {"LUT": 13_922, "FF": 6_799, "block RAM": 4},  # of ecp5-85f
             },
+        ),
+        Board(
+            name="colorlight-i9",
+            title="Colorlight i9 v7.2",
+            part="lfe5u-45f-6",
+            memory="SDR SDRAM, 32 bits",
+            memory_bytes=8 << 20,
+            native_bytes=4,
+            cycle_bytes=4,
+            system_mhz=60.0,
+            programmer="colorlight-i9",
         ),
     )
 }

@@ -8,6 +8,7 @@ The job is what :func:`systolith_host.boards.job.system_job` returns, as JSON.
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -243,19 +244,22 @@ def build_simulation(soc: Any, job: dict[str, Any], builder: Any) -> None:
 # Boards -------------------------------------------------------------------------------------------
 
 
+TARGETS = {
+    "ulx3s-85f": ("radiona_ulx3s", {"device": "LFE5U-85F"}),
+    "ecpix5-85f": ("lambdaconcept_ecpix5", {"device": "85F"}),
+    "colorlight-i9": ("colorlight_i5", {"board": "i9", "revision": "7.2"}),
+}
+"""From a board to LiteX's target of it and the arguments that select it."""
+
+
 def board_soc(job: dict[str, Any]) -> Any:
     """Return the system of a board, with the accelerator's clock from the board's own PLL."""
     frequency = int(job["system_hz"])
     options = {**BARE, "sys_clk_freq": frequency, "with_led_chaser": False}
     options["bus_timeout"] = job["bus_timeout"]
-    if job["target"] == "ulx3s-85f":
-        from litex_boards.targets.radiona_ulx3s import BaseSoC
-
-        soc = BaseSoC(device="LFE5U-85F", **options)
-    else:
-        from litex_boards.targets.lambdaconcept_ecpix5 import BaseSoC
-
-        soc = BaseSoC(device="85F", **options)
+    module, chosen = TARGETS[job["target"]]
+    target = import_module(f"litex_boards.targets.{module}")
+    soc = target.BaseSoC(**chosen, **options)
     soc.cd_accel = ClockDomain("accel")
     soc.crg.pll.create_clkout(soc.cd_accel, job["accelerator_hz"], margin=1e-2)
     add_board_links(soc, job)

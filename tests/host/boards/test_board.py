@@ -17,12 +17,13 @@ from systolith_host.errors import SystolithError
 from systolith_host.flow.report import SCHEMA
 from systolith_host.flow.saved import read_run
 from systolith_host.fpga import tools
-from systolith_host.fpga.parts import load_part
+from systolith_host.fpga.estimate import counted
+from systolith_host.fpga.parts import check_fits, load_part
 from systolith_host.fpga.place import Attempt, Clock
 from systolith_host.fpga.synthesis import Netlist
 from systolith_host.runtime.litex.system import System
 from systolith_hw.spec.memory import Memory
-from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.presets import PRESETS, load_config
 from systolith_sim.testing.configs import small_config
 
 ULX3S = load_board("ulx3s-85f")
@@ -42,9 +43,11 @@ def make(config, board, folder):
 
 
 def test_every_board_has_a_part():
-    for board in BOARDS.values():
-        assert load_part(board.part).resources["DSP"] == 156
-    with pytest.raises(SystolithError, match=r"^board must be one of ulx3s-85f, ecpix5-85f, not "):
+    sizes = {board.name: load_part(board.part).resources["DSP"] for board in BOARDS.values()}
+    assert sizes == {"ulx3s-85f": 156, "ecpix5-85f": 156, "colorlight-i9": 72}
+    with pytest.raises(
+        SystolithError, match=r"^board must be one of ulx3s-85f, ecpix5-85f, colorlight-i9, not "
+    ):
         load_board("icebreaker")
 
 
@@ -70,9 +73,26 @@ def test_a_burst_that_the_memory_port_cannot_take_is_refused():
         check_bus(config, 2, "Board")
 
 
-def test_the_preset_for_the_part_fits_the_boards_buses():
-    for board in BOARDS.values():
-        check_bus(PRESETS["ecp5-85f"], board.native_bytes, board.title)
+def test_a_system_that_is_not_measured_is_no_system_of_nothing():
+    board = dataclasses.replace(ULX3S, systems={})
+    with pytest.raises(
+        SystolithError,
+        match=r"^ulx3s-85f: the resources of its system with --link serial are not measured; .* "
+        r"--part lfe5u-85f-6$",
+    ):
+        _ = board.system
+
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_configuration_for_the_part_fits_the_part_and_the_boards_bus(name):
+    board = BOARDS[name]
+    whole = {"lfe5u-45f-6": str(CONFIGS / "ecp5-45f.toml")}
+    config = load_config(whole.get(board.part, "ecp5-85f"))
+    check_bus(config, board.native_bytes, board.title)
+    check_fits(config.name, counted(config), load_part(board.part))
 
 
 def test_missing_tools_are_named_with_what_installs_them(tmp_path, monkeypatch):
