@@ -1,6 +1,7 @@
 """Arguments that several functions take, checked."""
 
 import os
+from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from systolith_host.errors import SystolithError
 from systolith_host.flow.labels import Labels, labels_for
 from systolith_host.frontend.form import Form
+from systolith_host.network.weight_bits import WeightBits, parse_weight_bits
 from systolith_host.runtime.choose import DeviceOptions
 from systolith_hw.spec.memory import Memory
 
@@ -22,6 +24,7 @@ __all__ = [
     "labels_of",
     "memory_of",
     "size_of",
+    "weight_bits_of",
     "whole_of",
 ]
 
@@ -43,6 +46,19 @@ def memory_of(memory: Any) -> Memory:
     if memory is not None and not isinstance(memory, Memory):
         raise SystolithError(f"memory must be a systolith.Memory, not {memory!r}")
     return memory or Memory()
+
+
+def weight_bits_of(given: Any) -> WeightBits:
+    """Return the bits of weights; None is 8 for all.
+
+    Raises
+    ------
+    SystolithError
+        If it is something else than 4, 8, or these for layers and kinds of layers.
+    """
+    if given is None:
+        return {}
+    return parse_weight_bits(given if isinstance(given, Mapping) else str(given), "weight_bits")
 
 
 def form_of(form: Any) -> Form:

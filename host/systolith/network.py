@@ -3,7 +3,7 @@
 import os
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from systolith.arguments import (
     labels_of,
     memory_of,
     size_of,
+    weight_bits_of,
     whole_of,
 )
 from systolith.compiled import Compiled
@@ -47,6 +48,7 @@ from systolith_host.frontend.form import Form
 from systolith_host.frontend.images import image_batch, sample_images
 from systolith_host.network.forward import run_float
 from systolith_host.network.graph import Graph, node_macs
+from systolith_host.network.weight_bits import check_layers, narrow_network
 from systolith_host.quantize.calibrate import METHODS
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
@@ -67,6 +69,7 @@ def load(
     equalise: bool | None = None,
     correct_bias: bool | None = None,
     round_together: bool | None = None,
+    weight_bits: int | str | Mapping[str, int] | None = None,
     input_shape: tuple[int, ...] | None = None,
     form: Form | None = None,
     labels: str | os.PathLike[str] | Sequence[str] | None = None,
@@ -97,14 +100,16 @@ def load(
         Range of a tensor: all values, all but 0.01 % at each end, or (the default) the one with
         the least mean-squared error; minmax for random weights without `calibrate`.
     equalise, correct_bias, round_together : bool, optional
-        Whether to equalise channels across layers, to correct biases, and to round the weights of
-        a layer together; by default all, but for random weights without `calibrate`.
+        Whether to equalise channels across layers, to correct biases, and to round a layer's
+        weights together; by default all, but for random weights without `calibrate`.
+    weight_bits : int, str or mapping of str to int, optional
+        Bits of all weights, 4 or 8 (the default), or of layers by name or kind ("conv", "fc"), as
+        {"fc": 4} or "fc=4". Accelerators with `nibbles` read half the bytes of 4 bits.
     input_shape : tuple of int, optional
-        Of a torch module's input for one image; that of the first of `calibrate` if not given. Of
-        an ONNX file's, in the file's own order of axes, where the file leaves it open or another
-        one is wanted.
+        Of a torch module's input for one image; by default that of the first of `calibrate`. Of an
+        ONNX file's, in the file's own order of axes, if it leaves it open or another is wanted.
     form : Form, optional
-        What the network expects of photographs (mean, standard deviation, scale, order of the
+        What the network expects of photographs (mean, standard deviation, scale, order of
         channels) and arrays; by default what its file tells, or torchvision's.
     labels : path or sequence of str, optional
         Names of the classes: a text file with one a line, JSON, or the names. Without it ImageNet's
@@ -123,13 +128,12 @@ def load(
     Raises
     ------
     SystolithError
-        If there is no such network, a file or array cannot be used, or an option does not go with
-        it.
+        If there is no such network, or a file, an array or an option does not go with it.
     """
     if method is not None:
         choice_of("method", method, tuple(METHODS))
     seed = whole_of("seed", seed, 0, (1 << 63) - 1)
-    how = Quantisation(method, equalise, correct_bias, round_together)
+    how = Quantisation(method, equalise, correct_bias, round_together, weight_bits_of(weight_bits))
     path = None if weights is None else Path(weights)
     reading = {"host_nodes": host_nodes, "functions": functions}
     with log_of(progress) as log:
@@ -219,14 +223,9 @@ class Network:
 
     def calibrate_on(self, given: Any, log: Log) -> None:
         """Take what the scales are calibrated on."""
-        asked = {
-            "calibrate": given is not None,
-            "equalise": bool(self._how.equalisation),
-            "correct_bias": bool(self._how.correction),
-            "round_together": bool(self._how.rounding),
-        }
         if self._known is not None:
-            refuse_scales(self._known, asked)
+            refuse_scales(self._known, {"calibrate": given is not None, **self._how.asked})
+        check_layers(self.graph, self._how.weight_bits, "weight_bits")
         if given is not None:
             self._samples = gather_samples(given, self.input_shape, log, "calibrate", self._form)
 
@@ -343,8 +342,9 @@ class Network:
         from systolith_host.cost.estimate import estimate_network  # numba
 
         with log_of(progress) as log:
+            shapes = shape_network(self.source, self._size, **self._reading)
             report = estimate_network(
-                shape_network(self.source, self._size, **self._reading),
+                narrow_network(shapes, self._how.weight_bits),
                 config,
                 memory,
                 batch,

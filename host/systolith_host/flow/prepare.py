@@ -232,14 +232,8 @@ def refuse_options(loaded: Loaded, how: Quantisation, *, calibrated: bool) -> No
     SystolithError
         If an option would change a file's own scales, or names a layer that is not there.
     """
-    asked = {
-        "--calibrate": calibrated,
-        "--equalise": bool(how.equalisation),
-        "--correct-bias": bool(how.correction),
-        "--round-together": bool(how.rounding),
-        "--weight-bits": bool(how.weight_bits),
-    }
-    refuse_scales(loaded, asked)
+    asked = {"calibrate": calibrated, **how.asked}
+    refuse_scales(loaded, {f"--{name.replace('_', '-')}": on for name, on in asked.items()})
     check_layers(loaded.graph, how.weight_bits)
 
 
@@ -325,7 +319,7 @@ def quantise(
 
     known = (samples, calibration.output)
     qgraph = integers(narrow_weights(graph, made, how.weight_bits))
-    wide = integers(made) if how.weight_bits else None
+    wide = integers(made) if min(how.weight_bits.values(), default=8) < 8 else None
     return Quantised(qgraph, graph, weights, made, {}, known, wide)
 
 

@@ -36,6 +36,16 @@ class Quantisation:
     rounding: bool | None = None
     weight_bits: WeightBits = field(default_factory=dict)
 
+    @property
+    def asked(self) -> dict[str, bool]:
+        """What a file with integers of its own cannot have, and whether it is asked for."""
+        return {
+            "equalise": bool(self.equalisation),
+            "correct_bias": bool(self.correction),
+            "round_together": bool(self.rounding),
+            "weight_bits": bool(self.weight_bits),
+        }
+
     def settled(self, careful: bool) -> "Quantisation":
         """Return what is left to the defaults decided.
 

@@ -31,13 +31,16 @@ others; they are 8 where nothing is said."""
 ALL_BYTES: WeightBits = MappingProxyType({})
 """Weights of 8 bits only."""
 
+_OPTION = "--weight-bits"
+
 _KINDS = {"conv": "conv", "fc": "fc", "linear": "fc"}
 
 
-def parse_weight_bits(text: str) -> WeightBits:
+def parse_weight_bits(given: str | Mapping[str, int], option: str = _OPTION) -> WeightBits:
     """Return what a text says: ``BITS`` for all layers, or ``LAYER=BITS`` for some, after commas.
 
-    A layer is a name or a kind: ``conv``, or ``fc`` or ``linear`` for fully connected ones.
+    A mapping says the latter. A layer is a name or a kind: ``conv``, or ``fc`` or ``linear`` for
+    fully connected ones. `option` is what the user calls it.
 
     Raises
     ------
@@ -45,13 +48,17 @@ def parse_weight_bits(text: str) -> WeightBits:
         If it says neither.
     """
     found: dict[str, int] = {}
-    for part in text.split(","):
+    if isinstance(given, str):
+        parts = given.split(",")
+    else:
+        parts = [f"{name}={bits}" for name, bits in given.items()]
+    for part in parts:
         name, equals, number = part.strip().rpartition("=")
         bits = int(number) if number in map(str, BITS) else 0
-        if bits == 0 or bool(equals) != bool(name) or (not name and text != number):
+        if bits == 0 or bool(equals) != bool(name) or (not name and given != number):
             raise SystolithError(
-                f"--weight-bits must be one of {', '.join(map(str, BITS))}, or that for each of "
-                f"some layers or kinds of layers, as fc6=4,fc7=4 or linear=4, not {text!r}"
+                f"{option} must be one of {', '.join(map(str, BITS))}, or that for each of "
+                f"some layers or kinds of layers, as fc6=4,fc7=4 or linear=4, not {given!r}"
             )
         found[_KINDS.get(name, name)] = bits
     return found
@@ -62,15 +69,15 @@ def bits_of(bits: WeightBits, name: str, kind: str) -> int:
     return bits.get(name, bits.get(kind, bits.get("", 8)))
 
 
-def check_layers(graph: Graph, bits: WeightBits) -> None:
-    """Refuse bits of layers that a float network does not have.
+def check_layers(graph: Graph, bits: WeightBits, option: str = _OPTION) -> None:
+    """Refuse bits of layers that a float network does not have; `option` is as above.
 
     Raises
     ------
     SystolithError
         If there is no layer of a name.
     """
-    _check_names(bits, _kinds_of(graph))
+    _check_names(bits, _kinds_of(graph), option)
 
 
 def narrow_weights(graph: Graph, weights: Weights, bits: WeightBits) -> Weights:
@@ -118,10 +125,10 @@ def _kinds_of(graph: Graph) -> dict[str, str]:
     return {node.name: "conv" if isinstance(node, Conv) else "fc" for node in graph.weighted}
 
 
-def _check_names(bits: WeightBits, kinds: Mapping[str, str]) -> None:
+def _check_names(bits: WeightBits, kinds: Mapping[str, str], option: str = _OPTION) -> None:
     """Refuse bits of layers that are not there."""
     for name in bits:
         if name and name not in kinds and name not in _KINDS:
             raise SystolithError(
-                f"--weight-bits: {name!r} is no layer with weights; there are {', '.join(kinds)}"
+                f"{option}: {name!r} is no layer with weights; there are {', '.join(kinds)}"
             )

@@ -15,6 +15,7 @@ from systolith_host.cost.estimate import estimate_network
 from systolith_host.extras import EXTRAS
 from systolith_host.frontend.images import load_image, sample_images
 from systolith_host.frontend.zoo import build_onnx
+from systolith_host.network.qgraph import QConv
 from systolith_hw.spec.presets import PRESETS
 
 ROOT = Path(__file__).parents[3]
@@ -186,6 +187,25 @@ def test_calibration_on_photographs_is_the_default(net):
     first = default.quantised.qgraph.tensors
     assert first == given.compile("tiny").quantised.qgraph.tensors
     assert first != net.compile("tiny").quantised.qgraph.tensors
+
+
+@pytest.mark.parametrize("bits", [{"linear": 4}, "fc=4"])
+def test_weights_of_4_bits_are_half_the_bytes_and_estimated_so(net, bits):
+    accelerator = sy.Accelerator.preset("tiny").replace(nibbles=1)
+    narrow = sy.load("mini", calibrate=inputs(4), weight_bits=bits)
+    for layer in narrow.compile(accelerator).quantised.qgraph.layers:
+        if isinstance(layer, QConv):
+            limit = 7 if layer.kind == "fc" else 127
+            assert limit / 2 < np.abs(layer.weight).max() <= limit + 1, layer.name
+    run = narrow.compile(accelerator).run(inputs(4)[0], judge=True)
+    assert run.report.mismatches == 0
+    wide, estimated = net.estimate(accelerator), narrow.estimate(accelerator)
+    saved = {}
+    for one, before, after in zip(run.report.layers, wide.layers, estimated.layers, strict=True):
+        assert one.states == after.states
+        saved[one.name] = before.bytes_read - after.bytes_read
+    halves = {"fc4": 384 * 16 // 2, "fc5": 24 * 24 // 2, "fc6": 24 * 12 // 2}
+    assert saved == {**dict.fromkeys(saved, 0), **halves}
 
 
 def test_an_onnx_model_may_be_a_file_or_in_memory(tmp_path):

@@ -221,6 +221,17 @@ def test_files_that_cannot_be_written(program, tmp_path):
         TINY.verilog(tmp_path / "file" / "rtl")
 
 
+@pytest.mark.parametrize("bits", [5, True, "fc4", {"fc4": 2}, ["fc4"]])
+def test_weight_bits_that_cannot_be_are_refused_before_the_network_is_read(bits):
+    with pytest.raises(sy.SystolithError, match=r"^weight_bits must be one of 4, 8, or that for"):
+        sy.load("nowhere.onnx", weight_bits=bits)
+
+
+def test_weight_bits_of_a_layer_that_is_not_there_are_refused():
+    with pytest.raises(sy.SystolithError, match=r"^weight_bits: 'fc9' is no layer with weights; "):
+        sy.load("mini", weight_bits={"fc9": 4})
+
+
 def quantised():
     """A max-pool between scales of its own."""
     nodes = [
@@ -245,7 +256,7 @@ def quantised():
 
 def test_a_quantised_model_keeps_its_scales():
     options: list[dict[str, Any]] = [
-        {"calibrate": X}, {"equalise": True}, {"correct_bias": True}
+        {"calibrate": X}, {"equalise": True}, {"correct_bias": True}, {"weight_bits": 4}
     ]  # fmt: skip
     for option in options:
         (name,) = option

@@ -1,6 +1,7 @@
 """Bits of weights: what users say, for which layers it counts, and networks of shapes."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_other_texts_are_refused(text):
     )
     with pytest.raises(SystolithError, match=f"^{re.escape(message)}$"):
         parse_weight_bits(text)
+
+
+def test_a_mapping_says_the_same_of_layers_or_kinds():
+    assert parse_weight_bits({"linear": 4, "a,b=c": 8}) == {"fc": 4, "a,b=c": 8}
+    assert parse_weight_bits({}) == {}
+    refused: list[Any] = [{"": 4}, {"fc6": 5}, {"fc6": 4.5}]
+    for given in refused:
+        message = re.escape("weight_bits must be one of 4, 8, or ") + f".*{re.escape(repr(given))}$"
+        with pytest.raises(SystolithError, match=f"^{message}"):
+            parse_weight_bits(given, "weight_bits")
 
 
 def test_a_name_counts_before_a_kind_and_a_kind_before_the_rest():
