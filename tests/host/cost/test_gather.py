@@ -27,17 +27,26 @@ def counted(report):
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("sequential", [False, True])
-def test_the_model_counts_what_the_rtl_counts_for_the_same_image(sequential):
+@pytest.mark.parametrize(
+    ("sequential", "weight_depth", "memory", "least_waits"),
+    [
+        (False, CONFIG.weight_depth, MEMORY, 0),
+        (True, CONFIG.weight_depth, MEMORY, 0),
+        (False, 32, Memory(latency=2), 10),  # few units, and a memory faster than the array
+    ],
+)
+def test_the_model_counts_what_the_rtl_counts_for_the_same_image(
+    sequential, weight_depth, memory, least_waits
+):
     found = []
     for device in ("rtl", "model"):
         request = Request(
             network="mini",
-            config=CONFIG,
+            config=replace(CONFIG, weight_depth=weight_depth),
             density=0.1,
             device=device,
             sequential=sequential,
-            options=DeviceOptions(memory=MEMORY),
+            options=DeviceOptions(memory=memory),
         )
         done = run(request, SilentLog())
         assert done.report.groups["all"].mismatches == 0
@@ -48,8 +57,11 @@ def test_the_model_counts_what_the_rtl_counts_for_the_same_image(sequential):
             assert row.cycles
             assert row.bytes_read
             assert row.bound_cycles <= row.cycles
+            assert {sum(states.values()) for states in row.states.values()} == {row.cycles}
             if kind == "gather":
+                assert row.skipped_bytes > 0
                 assert row.bytes_read < row.compulsory_bytes * 1.5 + 2000
+                assert row.states["LOAD"]["wait_compute"] > least_waits
     assert found[0] == found[1]
 
 
