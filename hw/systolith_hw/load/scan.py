@@ -72,8 +72,9 @@ class ScanWriter(wiring.Component):
         final = Signal()
         current = Signal(block * 8, reset_less=True)
         left = Signal(block, reset_less=True)
-        # At most one of them is left. It has a register since the whole load engine waits for it.
-        single = Signal(reset_less=True)
+        # There is room for a word: at most one byte is left. It has a register since the whole load
+        # engine waits for it.
+        takes = Signal(reset_less=True)
         place = Signal(range(config.mask_words + 1), reset_less=True)
         # Filling the buffer's last word.
         fills = Signal()
@@ -84,11 +85,9 @@ class ScanWriter(wiring.Component):
         m.d.comb += word_begins.eq((lane == 0) & (group == 0))
         rest = Signal(block)
         goes, push = Signal(), Signal()
-        takes = Signal()
         m.d.comb += [
             rest.eq(left & (left - 1)),
             goes.eq(some & left.any()),
-            takes.eq(~some | single),
             self.job.ready.eq(~busy),
             self.word.ready.eq(busy & ~final & takes),
             self.taken.eq(self.word.valid & self.word.ready),
@@ -102,18 +101,19 @@ class ScanWriter(wiring.Component):
         with m.If(goes):
             m.d.sync += [
                 left.eq(rest),
-                single.eq(_at_most_one(rest)),
                 nothing.eq(0),
                 self.active.inputs.eq(self.active.inputs + 1),
             ]
         with m.If(takes):
             m.d.sync += some.eq(0)
+        with m.Else():
+            m.d.sync += takes.eq(_at_most_one(rest))
         with m.If(self.taken):
             m.d.sync += [
                 some.eq(1),
                 current.eq(self.word.p),
                 left.eq(differs),
-                single.eq(_at_most_one(differs)),
+                takes.eq(_at_most_one(differs)),
                 final.eq(self.last),
                 place.eq(place + 1),
             ]
@@ -150,6 +150,7 @@ class ScanWriter(wiring.Component):
             m.d.sync += [
                 busy.eq(self.job.valid),
                 zero.eq(self.job.p.pad_value),
+                takes.eq(1),
                 final.eq(0),
                 place.eq(0),
                 lane.eq(0),

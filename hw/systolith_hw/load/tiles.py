@@ -49,9 +49,13 @@ class _Span:
         self._leaves = register("leaves")
         self._before_start = register("before_start", signed(width + 1))
         self._before_end = register("before_end", signed(width + 1))
+        # The following place is the last one, and so on.
+        self._follows_last = register("follows_last")
+        self._before_last = register("before_last", signed(width + 1))
         self._tail = register("tail", signed(width))
         self._last_place = register("last_place", width)
         self._single = register("single")
+        self._pair = register("pair")
         self.first_inside = register("first_inside")
         self._first_enters = register("first_enters")
         self._first_leaves = register("first_leaves")
@@ -67,6 +71,9 @@ class _Span:
             self._first_enters.eq(self._before_start == 0),
             self._first_leaves.eq(self._before_end == 0),
             self._single.eq(self.is_single()),
+            self._pair.eq(self._last_place == 1),
+            self._follows_last.eq(self._last_place == 1),
+            self._before_last.eq(self._last_place - 1),
             self.following.eq(1),
             self.inside.eq(self.first_inside),
             self._enters.eq(self._first_enters),
@@ -85,7 +92,7 @@ class _Span:
 
     def next_last(self) -> Any:
         """Return the value of `last` at the next place."""
-        return Mux(self.last, self._single, self.following == self._last_place)
+        return Mux(self.last, self._single, self._follows_last)
 
     def advance(self) -> list[Any]:
         """Return the statements that go to the next place, after the last to the first."""
@@ -96,6 +103,7 @@ class _Span:
                 Mux(self.last, self._first_enters, self.following == self._before_start)
             ),
             self._leaves.eq(Mux(self.last, self._first_leaves, self.following == self._before_end)),
+            self._follows_last.eq(Mux(self.last, self._pair, self.following == self._before_last)),
             self.last.eq(self.next_last()),
         ]
 
