@@ -34,6 +34,9 @@ FAULTS = (
 )
 """The faults that hardware reports, the first of a cycle winning: name, code, engine."""
 
+INFO_GROUP = 4
+"""Faults among which one cycle finds the first one's ERROR_INFO."""
+
 
 class Controller(wiring.Component):
     """Runs a program from ``start`` until all of it is done, or a fault or the watchdog ends it.
@@ -219,13 +222,23 @@ class Controller(wiring.Component):
         fails = Signal()
         winners = [fault & ~faults[:index].any() for index, fault in enumerate(faults)]
         first = Signal(len(faults))
-        info = Signal(len(self.error_info), reset_less=True)
-        chosen = [Mux(winner, value, 0) for winner, value in zip(winners, infos, strict=False)]
-        m.d.sync += [
-            first.eq(Cat(winners)),
-            fails.eq(failing),
-            info.eq(reduce(or_, chosen)),
-        ]
+        m.d.sync += [first.eq(Cat(winners)), fails.eq(failing)]
+        # ERROR_INFO comes from all over the accelerator: the first of each group in this cycle,
+        # that of the first group in the next one.
+        info = Signal(len(self.error_info))
+        groups = range(0, len(FAULTS), INFO_GROUP)
+        hits = Signal(len(groups), reset_less=True)
+        parts = []
+        for number, begin in enumerate(groups):
+            own = faults[begin : min(begin + INFO_GROUP, len(FAULTS))]
+            part = Signal(len(info), name=f"info_{number}", reset_less=True)
+            chosen = (
+                Mux(fault & ~own[:index].any(), infos[begin + index], 0)
+                for index, fault in enumerate(own)
+            )
+            m.d.sync += [hits[number].eq(own.any()), part.eq(reduce(or_, chosen))]
+            parts.append(Mux(hits[number] & ~hits[:number].any(), part, 0))
+        m.d.comb += info.eq(reduce(or_, parts))
 
         settle = Signal(range(SETTLE + 1))
         with m.FSM() as fsm:
