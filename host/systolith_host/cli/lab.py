@@ -15,7 +15,7 @@ from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
 from systolith_host.cli.views.fpga import unit_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
-from systolith_host.extras import need
+from systolith_host.extras import RTL, need
 from systolith_host.flow.load import shape_network
 from systolith_host.fpga.estimate import GRID_FILE
 from systolith_host.fpga.parts import load_part
@@ -82,7 +82,7 @@ def validate(
     unknown = [name for name in vgg16 or () if name not in PRESETS]
     if unknown:
         raise SystolithError(f"--vgg16: no preset {unknown[0]}; there are {', '.join(PRESETS)}")
-    need("lab validate", "sim")
+    need("lab validate", "sim", *RTL)
     need("lab validate", "report", "numba", "matplotlib")
     from systolith_host.lab.random_cases import TURNAROUNDS
     from systolith_host.lab.validate import validate as compare_cases
@@ -372,7 +372,7 @@ def zoo(
     need("lab zoo", "judge")
     need("lab zoo", "explore")
     if rtl:
-        need("lab zoo --rtl", "sim")
+        need("lab zoo --rtl", "sim", *RTL)
     from systolith_host.cli.views.zoo import zoo_page, zoo_table
     from systolith_host.lab.zoo import measure, read_rows, save_rows
     from systolith_host.lab.zoo_files import subjects

@@ -18,7 +18,7 @@ from systolith_host.cli.output import save, show
 from systolith_host.energy.table import TABLES, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
-from systolith_host.extras import need
+from systolith_host.extras import RTL, need
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
 from systolith_hw.spec.memory import Memory
@@ -95,7 +95,7 @@ def report(
     if pictures is not None:
         need("--pictures", "report", "choreographer")
     if rtl:
-        need("--rtl", "sim")
+        need("--rtl", "sim", *RTL)
     # Plotly and the model take a second or two to import; the rest of the command line need not.
     from systolith_host.visual.assemble import PageOptions, assemble
     from systolith_host.visual.page import page, sections

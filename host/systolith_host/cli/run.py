@@ -8,6 +8,7 @@ import typer
 
 from systolith_host.cli import options, pixels
 from systolith_host.cli.output import MISMATCH, STANDARD_OUTPUT, check_targets, complain, give, show
+from systolith_host.cli.triage import keep_case
 from systolith_host.cli.views.report import noise_table, report_table
 from systolith_host.flow.quantisation import Quantisation
 from systolith_host.flow.run import Request
@@ -145,7 +146,8 @@ def run(
     The photographs run through a quantised network, int8 throughout, twice: in the golden model
     (NumPy, whole tensors) and on the accelerator, as RTL in a simulator or emulated.
     The report lists each layer's cycles and bytes, the waits of the array and their causes, and the
-    number of values that differ from the golden model's: none.
+    number of values that differ from the golden model's: none. If there are any, it names the first
+    wrong layer, tile, value and instruction, and saves that layer for `systolith triage`.
 
     Exit status: 0 if every value is equal, 1 if not, 2 if the command or a file is wrong.
     """
@@ -196,6 +198,8 @@ def run(
     if noise and json != STANDARD_OUTPUT:
         show(noise_table(finished.prepared.noise))
     if report.groups["all"].mismatches:
+        if finished.case is not None:
+            keep_case(finished.case)
         if program is not None:
             complain(
                 f"{program} may have been made with other weights, images, calibration or seed"

@@ -7,6 +7,7 @@ import numpy as np
 
 from systolith_host.flow.labels import Labels
 from systolith_host.flow.report import HostReport, LayerReport, Report
+from systolith_host.flow.triage import Triage, find_first_wrong
 from systolith_host.least import cycle_bound
 from systolith_host.program.active import Density, inactive_weights
 from systolith_host.program.host import HostStep
@@ -65,6 +66,7 @@ def make_report(
     steps = program.host if complete else ()
     rows = []
     top: tuple[tuple[int, float], ...] = ()
+    triage: Triage | None = None
     for layer in program.layers:
         outcome = results.get(layer.name)
         if outcome is None:
@@ -73,7 +75,10 @@ def make_report(
         output = outcome.output if isinstance(outcome, Outcome) else None
         mismatches = None
         if golden is not None and output is not None:
-            mismatches = _mismatches(output, golden[layer.output])
+            wanted = golden[layer.output]
+            mismatches = _mismatches(output, wanted)
+            if mismatches and triage is None and output.shape == wanted.shape:
+                triage = find_first_wrong(program, layer, output, wanted)
         # The weights of inactive inputs are neither needed nor read.
         unread, zeros = inactive_weights(program, layer, golden or {}, density)
         bits = weight_bits(program, layer)
@@ -125,6 +130,7 @@ def make_report(
         sources=told,
         wall_seconds=wall_seconds,
         host=tuple(_host_report(program, step, results.get(step.name), golden) for step in steps),
+        triage=triage,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from systolith_host.energy.energy import NetworkEnergy
 from systolith_host.errors import SystolithError
+from systolith_host.flow.triage import Triage
 from systolith_host.version import describe
 
 __all__ = ["SCHEMA", "HostReport", "LayerReport", "Report", "Totals"]
@@ -221,6 +222,8 @@ class Report:
         What the host computes between the layers; no total includes it.
     energy : NetworkEnergy, optional
         Of the layers, where it was asked for.
+    triage : Triage, optional
+        Of the first layer with mismatches; None if there is none.
     """
 
     network: str
@@ -241,6 +244,7 @@ class Report:
     wall_seconds: float = 0.0
     host: tuple[HostReport, ...] = ()
     energy: NetworkEnergy | None = None
+    triage: Triage | None = None
 
     @property
     def groups(self) -> dict[str, Totals]:
@@ -294,6 +298,7 @@ class Report:
             "float_top": list(self.float_top),
             "sources": dict(self.sources),
             **({} if self.energy is None else {"energy": self.energy.to_dict()}),
+            **({} if self.triage is None else {"triage": self.triage.to_dict()}),
         }
 
     def save(self, path: Path) -> None:

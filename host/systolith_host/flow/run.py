@@ -9,6 +9,7 @@ import numpy as np
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
+from systolith_host.flow.case import Case
 from systolith_host.flow.fits import check_network, check_program
 from systolith_host.flow.host import run_in_turn, run_step
 from systolith_host.flow.judge import make_report
@@ -121,12 +122,24 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A finished run: the report, and the network and program that it was made from."""
+    """A finished run: the report, and the network, program and memory that it was made from."""
 
     report: Report
     prepared: Prepared
     program: Program
     outcomes: list[Outcome]
+    memory: Memory | None = None
+
+    @property
+    def case(self) -> Case | None:
+        """The first layer with mismatches, to be run again; None if there is none."""
+        triage = self.report.triage
+        if triage is None:
+            return None
+        layer = next(layer for layer in self.program.layers if layer.name == triage.layer)
+        found = next(done.output for done in self.outcomes if done.layer == triage.layer)
+        tensors, device = self.prepared.tensors, self.report.device
+        return Case.of(self.program, layer, tensors, found, device, self.memory)
 
 
 def run(request: Request, log: Log) -> Finished:
@@ -178,7 +191,7 @@ def run(request: Request, log: Log) -> Finished:
         sources={"weights": loaded.source, "images": prepared.images},
         wall_seconds=seconds,
     )
-    return Finished(report, prepared, program, outcomes)
+    return Finished(report, prepared, program, outcomes, backend.facts.memory)
 
 
 def execute(

@@ -21,7 +21,7 @@ from systolith_hw.spec.legal import word_bytes
 if TYPE_CHECKING:
     from systolith_host.program.program import LayerProgram, Place, Program
 
-__all__ = ["LARGEST_BATCH", "PAGE_BYTES", "check", "record", "shape", "whole"]
+__all__ = ["LARGEST_BATCH", "PAGE_BYTES", "check", "external_span", "record", "shape", "whole"]
 
 _Record = TypeVar("_Record")
 
@@ -227,7 +227,7 @@ def _check_layer(program: "Program", layer: "LayerProgram") -> None:
             raise ValueError(f"{layer.name}: instruction {number}: {error}") from None
         if instruction.opcode is Opcode.CONV:
             continue
-        first, last = _span(instruction, program.config)
+        first, last = external_span(instruction, program.config)
         allowed = stores if instruction.opcode is Opcode.STORE else loads
         if not any(low <= first and last <= high for low, high in allowed):
             where = "its output" if instruction.opcode is Opcode.STORE else "its inputs and weights"
@@ -237,7 +237,7 @@ def _check_layer(program: "Program", layer: "LayerProgram") -> None:
             )
 
 
-def _span(instruction: Instruction, config: AcceleratorConfig) -> tuple[int, int]:
+def external_span(instruction: Instruction, config: AcceleratorConfig) -> tuple[int, int]:
     """Return the first byte of external memory that a LOAD or STORE touches, and the last + 1."""
     word = config.block
     if instruction.opcode is Opcode.LOAD:

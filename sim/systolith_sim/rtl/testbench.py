@@ -9,7 +9,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import RATE_UNIT, TRANSACTIONS, WRITE_BEATS
 from systolith_hw.spec.registers import ADDR_WIDTH
 
-__all__ = ["Port", "Testbench", "accelerator_testbench", "memory_testbench"]
+__all__ = ["EVENT_PINS", "Port", "Testbench", "accelerator_testbench", "memory_testbench"]
 
 _FOLDER = Path(__file__).parent
 
@@ -159,7 +159,7 @@ def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix:
     return _instance("axi_memory", "memory", pins, f"#({given}) ")
 
 
-_EVENT_PINS = {
+EVENT_PINS = {
     "clk": "clk",
     "running": "dut.controller.running",
     "load_state": "dut.load.status__state",
@@ -217,7 +217,7 @@ def accelerator_testbench(
     ports = _COMMON_PORTS + _CONTROL_PORTS
     recorder = {}
     if events:
-        body += _instance("event_recorder", "recorder", _EVENT_PINS)
+        body += _instance("event_recorder", "recorder", EVENT_PINS)
         recorder["event_recorder.v"] = (_FOLDER / "event_recorder.v").read_text()
     sources = {
         "accelerator.v": verilog,

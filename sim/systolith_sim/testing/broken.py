@@ -74,7 +74,9 @@ BROKEN: Mapping[str, Broken] = {
 """Those that more than one test tries."""
 
 
-def broken_verilog(config: AcceleratorConfig, *parts: Broken) -> str:
+def broken_verilog(
+    config: AcceleratorConfig, *parts: Broken, flavour: Flavour = Flavour.SIMULATION
+) -> str:
     """Return the text of an accelerator for simulation in which parts are broken.
 
     Parameters
@@ -82,10 +84,13 @@ def broken_verilog(config: AcceleratorConfig, *parts: Broken) -> str:
     config : AcceleratorConfig
     parts : Broken
         Each of another component.
+    flavour : Flavour
+        As of :func:`systolith_sim.rtl.simulator.simulation_verilog`.
     """
     with ExitStack() as stack:
         for part in parts:
             changed = getattr(mutant(part.module, *part.changes), part.component)
             stack.enter_context(mock.patch.object(part.user, part.component, changed))
         top = accelerator.Accelerator(config)
-        return component_verilog(top, "accelerator", Flavour.SIMULATION, flatten=True)
+        flat = flavour is Flavour.SIMULATION
+        return component_verilog(top, "accelerator", flavour, flatten=flat)

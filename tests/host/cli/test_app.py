@@ -101,7 +101,8 @@ def test_program_runs_from_its_file(command, tmp_path):
     assert "on tiny" in out
 
 
-def test_mismatches_end_in_status_1(command, tmp_path):
+def test_mismatches_end_in_status_1(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the first wrong layer is saved there
     path = tmp_path / "mini.program"
     assert command(*MINI, "--save-program", path)[0] == 0
     arguments = ("run", "mini", "--device", "emulator", "--program", path, "--seed", 1)
@@ -109,6 +110,15 @@ def test_mismatches_end_in_status_1(command, tmp_path):
     assert status == 1
     assert " 0 mismatches" not in out
     assert "may have been made with other weights, images, calibration or seed" in err
+    assert "conv1_1.case: the wrong layer, saved" in err
+    assert "first wrong layer: conv1_1, " in out
+    # The program is right, with other weights: the emulator differs as the device does.
+    status, out, _ = command("triage", "conv1_1.case", "--device", "emulator")
+    assert status == 1
+    assert "the emulator differs, too, in the same values: look at the program first" in out
+    status, _, err = command("triage", "conv1_1.case", "--device", "emulator", "--waves")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--waves needs --device rtl" in err
 
 
 def test_weights_file_is_used_and_named(command, tmp_path):

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from systolith_host.cli.views.triage import triage_lines
 from systolith_host.flow.labels import IMAGENET
 from systolith_host.flow.report import BUSY, HostReport, LayerReport, Report, Totals
 from systolith_host.frontend.vgg import NETWORKS
@@ -77,6 +78,8 @@ def _remarks(report: Report, causes: Iterable[str]) -> list[str]:
             f"{everything.layers} layers, {everything.mismatches} mismatches in "
             f"{everything.values:,} values compared with the golden model"
         )
+    if report.triage is not None:
+        lines += triage_lines(report.triage)
     if everything.bytes_read is not None and everything.bytes_written is not None:
         traffic = everything.bytes_read + everything.bytes_written
         lines.append(

@@ -30,6 +30,8 @@ class RtlBackend(LocalBackend):
         Layer whose waveforms are written.
     waves_path : Path, optional
         Where to.
+    window : (int, int), optional
+        First cycle of the waveforms, and the one after the last; see :func:`simulate`.
     others
         As of :class:`LocalBackend`.
     """
@@ -37,6 +39,7 @@ class RtlBackend(LocalBackend):
     simulator: Literal["verilator", "icarus"] = "verilator"
     waves: str | None = None
     waves_path: Path | None = None
+    window: tuple[int, int] | None = None
 
     @property
     def stage(self) -> str:
@@ -69,7 +72,7 @@ class RtlBackend(LocalBackend):
         # Amaranth, and only where the RTL is wanted.
         from systolith_sim.rtl.simulator import accelerator_build
 
-        for waves in sorted({False, self.waves is not None}):
+        for waves in sorted({layer.name == self.waves for layer in program.layers}):
             accelerator_build(
                 program.config,
                 self.simulator,
@@ -106,6 +109,7 @@ class RtlBackend(LocalBackend):
                     memory=self.memory,
                     progress=report,
                     waves=self.waves_path if with_waves else None,
+                    window=self.window if with_waves else None,
                 )
             memory = np.memmap(image, np.uint8, "r")
             outcomes = []

@@ -86,6 +86,7 @@ def simulate(
     memory: Memory | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
+    window: tuple[int, int] | None = None,
     events: EventFile | None = None,
     limit_cycles: int | None = None,
     watchdog: int = WATCHDOG,
@@ -109,6 +110,9 @@ def simulate(
         Is called with a :class:`Progress` now and then.
     waves : Path, optional
         Where to write waveforms (VCD).
+    window : (int, int), optional
+        First cycle of the waveforms and the one after the last, from the start of the first layer;
+        without it all of them. Only Verilator knows of it.
     events : EventFile, optional
         Where to record what the engines do; of one layer, whose cycles count from 1.
     limit_cycles : int, optional
@@ -149,6 +153,7 @@ def simulate(
         memory=memory,
         progress=progress,
         waves=waves,
+        window=window,
         events=events,
         limit_cycles=limit_cycles,
         watchdog=watchdog,
@@ -165,6 +170,7 @@ def run_layers(
     memory: Memory | None = None,
     progress: Callable[[Progress], None] | None = None,
     waves: Path | None = None,
+    window: tuple[int, int] | None = None,
     events: EventFile | None = None,
     limit_cycles: int | None = None,
     watchdog: int = WATCHDOG,
@@ -181,7 +187,7 @@ def run_layers(
     layers : sequence of LayerProgram
     image : Path
         The external memory.
-    memory, progress, waves, events, limit_cycles, watchdog, silence_seconds
+    memory, progress, waves, window, events, limit_cycles, watchdog, silence_seconds
         See :func:`simulate`.
     """
     timing = MemoryTiming.of(memory or Memory())
@@ -209,6 +215,8 @@ def run_layers(
         arguments.append(f"+image_out={image_out}")
     if waves is not None:
         arguments.append(f"+waves={waves.absolute()}")
+    if window is not None:
+        arguments += [f"+waves_from={window[0]}", f"+waves_until={window[1]}"]
     if events is not None:
         arguments.append(f"+events={events.path.absolute()}")
         arguments.append(f"+events_interval={events.interval}")
