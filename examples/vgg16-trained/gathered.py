@@ -116,7 +116,7 @@ def main() -> None:
         "--cache", type=Path, default=Path("downloads"), help="folder that keeps the packages"
     )
     parser.add_argument("--image", type=Path, help="a photograph; default: scikit-image's camera")
-    parser.add_argument("--device", default="model", help="model or rtl")
+    parser.add_argument("--device", default="model", choices=("model", "rtl"))
     parser.add_argument("--config", default="default-gather")
     parser.add_argument("--weight-bits", default="8", help="of systolith run, such as fc=4")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 import systolith as sy
 
@@ -71,6 +72,21 @@ def test_its_network_has_the_trained_convolutions_and_random_layers_behind(examp
         assert layer.shape == (outputs, inputs)
         y = y @ layer.T if name == "fc8" else np.maximum(y @ layer.T, 0)
     np.testing.assert_allclose(net.forward(x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_it_runs_a_photograph_and_ends_with_the_table(example, tmp_path, monkeypatch, capfd):
+    trained(tmp_path / "vgg16.onnx")
+    (tmp_path / "LICENCES").write_text("")
+    (tmp_path / "photographs").mkdir()
+    pixels = np.random.default_rng(3).integers(0, 256, (6, 6, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photographs" / "camera.png")
+    monkeypatch.setattr(sys, "argv", ["gathered.py", "--out", str(tmp_path)])
+    example.main()
+    out = capfd.readouterr().out
+    assert "0 mismatches" in out
+    lines = out.splitlines()[-5:]
+    assert [line.split()[0] for line in lines] == ["layer", *SIZES, "all"]
+    assert lines[1].split()[2:4] == ["of", "18"]
 
 
 @pytest.mark.parametrize(("bits", "width"), [({}, 8), ({"fc": 4}, 4)])
