@@ -71,6 +71,8 @@ _IMAGE = """
 })("NAME")
 """
 
+_WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
 _HOVER = "document.getElementById('NAME').querySelectorAll('.hoverlayer .hovertext').length"
 
 
@@ -111,11 +113,14 @@ class Sight:
     requests : list of str
         Everything that the page asked for, other than itself.
     figures : list of Figure
+    overflow : int
+        Pixels by which the page is wider than its window.
     """
 
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    overflow: int = 0
 
 
 def find_browser() -> str | None:
@@ -130,7 +135,15 @@ def find_browser() -> str | None:
     return str(found) if found else None
 
 
-def look_at(page: Path, screenshots: Path | None = None, patience: float = PATIENCE) -> Sight:
+def look_at(
+    page: Path,
+    screenshots: Path | None = None,
+    patience: float = PATIENCE,
+    *,
+    width: int = WIDTH,
+    dark: bool = False,
+    printed: bool = False,
+) -> Sight:
     """Open a page, wait until it has drawn itself, and point at a mark in every figure.
 
     Parameters
@@ -141,13 +154,24 @@ def look_at(page: Path, screenshots: Path | None = None, patience: float = PATIE
         Folder for pictures: ``page.png``, and each section by its anchor.
     patience : float
         Seconds for the page to draw itself.
+    width : int
+        Of the window, in CSS pixels.
+    dark, printed : bool
+        Whether the person wants dark pages, and whether the page is on paper.
     """
-    return asyncio.run(_look(page.absolute(), screenshots, patience))
+    media = {"media": "print" if printed else "screen"}
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    return asyncio.run(
+        _look(page.absolute(), screenshots, patience, width, {**media, "features": [scheme]})
+    )
 
 
-async def _look(page: Path, screenshots: Path | None, patience: float) -> Sight:
+async def _look(
+    page: Path, screenshots: Path | None, patience: float, width: int, media: dict[str, Any]
+) -> Sight:
     sight = Sight()
-    async with _opened(page, patience, sight) as (send, evaluate, found):
+    async with _opened(page, patience, sight, width, media) as (send, evaluate, found):
+        sight.overflow = await evaluate(_WIDER)
         for values in found:
             figure = Figure(**values)
             sight.figures.append(figure)
@@ -213,7 +237,13 @@ async def _draw(
 
 
 @asynccontextmanager
-async def _opened(page: Path, patience: float, sight: Sight) -> AsyncIterator[tuple[Any, Any, Any]]:
+async def _opened(
+    page: Path,
+    patience: float,
+    sight: Sight,
+    width: int = WIDTH,
+    media: dict[str, Any] | None = None,
+) -> AsyncIterator[tuple[Any, Any, Any]]:
     """Open a page and wait until its figures are drawn.
 
     Yields functions that send a command and that evaluate JavaScript, and the result of _DRAWN.
@@ -239,7 +269,8 @@ async def _opened(page: Path, patience: float, sight: Sight) -> AsyncIterator[tu
         _listen(tab, sight)
         for domain in ("Runtime", "Log", "Network", "Page"):
             await send(f"{domain}.enable")
-        size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+        await send("Emulation.setEmulatedMedia", **(media or {}))
+        size = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
         await send("Emulation.setDeviceMetricsOverride", **size)
         await send("Page.navigate", url=page.as_uri())
         loop = asyncio.get_running_loop()

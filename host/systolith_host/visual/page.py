@@ -184,9 +184,15 @@ def page(data: PageData, parts: Sequence[Section]) -> str:
     )
 
 
+def _side_by_side(figure: go.Figure) -> bool:
+    """Return whether a figure has pictures next to each other."""
+    return any(axis.domain and axis.domain[0] > 0 for axis in figure.select_xaxes())
+
+
 def _section(part: Section) -> str:
     figures = "\n".join(
         (f"<h3>{escape(picture.title)}</h3>\n" if picture.title else "")
+        + f'<div class="{"beside" if _side_by_side(picture.figure) else "alone"}">'
         + picture.figure.to_html(
             full_html=False,
             include_plotlyjs=False,
@@ -194,6 +200,7 @@ def _section(part: Section) -> str:
             config=_CONFIG,
             default_height=f"{picture.figure.layout.height}px",
         )
+        + "</div>"
         for picture in part.pictures
     )
     head = f"<h2>{escape(part.title)}</h2>\n{part.text}"

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from systolith_host.cost.replay import replay_layer
+from systolith_host.cost.replay import LayerPerformance, replay_layer
 from systolith_host.energy.energy import Energy
 from systolith_host.energy.table import EnergyTable
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
-from systolith_host.program.program import Program
+from systolith_host.program.program import LayerProgram, Program
 from systolith_host.visual.subject import Subject
+from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
 __all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]
 
@@ -39,6 +40,9 @@ class LayerPoint:
         High-water marks; empty if measured.
     energy : Energy, optional
         None if measured.
+    used : float
+        Share of the multipliers that have work while the array works, 0 to 1: a layer with fewer
+        channels than the array has rows or columns leaves some without. 1 if measured.
     """
 
     name: str
@@ -54,6 +58,7 @@ class LayerPoint:
     states: Mapping[str, int]
     buffer_words: Mapping[str, int]
     energy: Energy | None = None
+    used: float = 1.0
 
     @property
     def traffic(self) -> int:
@@ -105,9 +110,20 @@ def modelled_points(
                 states=found.counters.states["COMPUTE"],
                 buffer_words=found.buffer_words,
                 energy=found.energy(program.config, table),
+                used=_used(layer, found, program.config.multipliers),
             )
         )
     return tuple(points)
+
+
+def _used(layer: LayerProgram, found: LayerPerformance, multipliers: int) -> float:
+    """Return the share of multipliers that have work while the array works."""
+    products = layer.macs
+    if found.accesses.lane_products:
+        products /= MACS_PER_PRODUCT
+    places = found.counters.states["COMPUTE"]["busy"] * multipliers
+    # Products with zeros that a gathered layer skips take no place.
+    return min(1.0, products / places) if places else 1.0
 
 
 @dataclass(frozen=True)

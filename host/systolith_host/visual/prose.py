@@ -61,7 +61,7 @@ def facts(data: PageData) -> list[tuple[str, str]]:
     frames = data.subject.batch * data.clock_mhz * 1e6 / data.cycles
     found = [
         (f"{data.cycles:,}", "cycles, modelled"),
-        (f"{frames:,.2f}", f"images a second at {data.clock_mhz:g} MHz"),
+        (f"{frames:,.2f}", f"images a second at an assumed {data.clock_mhz:g} MHz"),
         (f"{bound / data.cycles:.1%}", "of the speed that the bound allows"),
         (f"{macs / (data.cycles * multipliers):.1%}", used),
         (f"{traffic / 1e6:,.1f} MB", "of DRAM traffic"),
@@ -152,8 +152,17 @@ def stalls_text(data: PageData) -> str:
     )
     if most == "idle":
         text = text.replace("waiting with", "with")
+    idle = [point for point in data.points if point.macs and point.used < 0.9]
+    if idle:
+        least = min(idle, key=lambda point: point.used)
+        text += (
+            f" In {listed([point.title for point in idle])} it works with part of its multipliers: "
+            f"{1 - least.used:.0%} of them have no work in {least.title}, which has too few "
+            "channels or pixels for them."
+        )
     how = (
-        "The array is in exactly one state in each cycle, as in the accelerator's own counters. A "
+        "The array is in exactly one state in each cycle, as in the accelerator's own counters; "
+        "its cycles of work are shared out to multipliers with work and without. A "
         "fully connected layer waits for weights by nature: it uses each of them once per image."
     )
     return learn(text) + how_to_read(how)

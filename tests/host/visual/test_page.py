@@ -131,6 +131,48 @@ def test_browser_draws_every_figure_and_finds_points(full, tmp_path):
 
 
 @needs_browser
+@pytest.mark.parametrize("look", [{"width": 390}, {"width": 390, "dark": True}, {"printed": True}])
+def test_a_narrow_a_dark_and_a_printed_page_are_whole(full, tmp_path, look):
+    path = tmp_path / "page.html"
+    parts = sections(full)
+    path.write_text(page(full, parts))
+    sight = look_at(path, **look)
+    assert sight.console == []
+    assert sight.overflow == 0
+    assert all(figure.marks > 0 and figure.overflow == 0 for figure in sight.figures)
+    beside = {"figure-stalls", "figure-bandwidth", "figure-pareto"}
+    beside |= {figure.name for figure in sight.figures if "tilings" in figure.name}
+    for figure in sight.figures:
+        # Figures side by side stay wide enough to read, in a box that scrolls.
+        least, most = (680, 680) if figure.name in beside else (300, 390)
+        assert "printed" in look or least <= figure.width <= most, figure
+
+
+def test_multipliers_without_work_are_told_from_those_at_work(full):
+    # conv1_1 has 3 input channels for 4 rows.
+    first = full.points[0]
+    assert first.name == "conv1_1"
+    assert first.used == 3 / 4
+    (picture,) = (p for part in sections(full) for p in part.pictures if p.name == "stalls")
+    bars = {
+        trace["name"]: trace["customdata"]
+        for trace in picture.figure.to_dict()["data"]
+        if trace["type"] == "bar"
+    }
+    busy = first.states["busy"]
+    assert bars["multipliers at work"][0] == busy * 3 / 4
+    assert bars["array works, multipliers without work"][0] == busy / 4
+    for number, point in enumerate(full.points):
+        assert 0 < point.used <= 1
+        assert sum(bar[number] for bar in bars.values()) == pytest.approx(point.cycles)
+    assert "25% of them have no work in conv1_1" in text_of(page(full, sections(full)))
+
+
+def test_a_clock_that_was_not_placed_is_called_assumed(full):
+    assert "at an assumed 150 MHz" in text_of(page(full, sections(full)))
+
+
+@needs_browser
 def test_browser_sees_a_page_that_is_broken(tmp_path):
     path = tmp_path / "page.html"
     path.write_text(

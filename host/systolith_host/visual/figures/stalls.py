@@ -19,8 +19,19 @@ _COLUMNS = {
 }
 
 
+WITHOUT_WORK = "#93c5fd"
+"""Colour of multipliers that have no work while the array works."""
+
+
+def _busy(point: LayerPoint) -> int:
+    return point.states.get("busy", 0)
+
+
 def stalls(points: Sequence[LayerPoint]) -> go.Figure:
-    """Draw each layer's cycles by the array's state: shares, and the lost cycles as numbers."""
+    """Draw each layer's cycles by the array's state: shares, and the lost cycles as numbers.
+
+    Cycles of work are shared out to the multipliers that have some and those that have none.
+    """
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
@@ -29,8 +40,17 @@ def stalls(points: Sequence[LayerPoint]) -> go.Figure:
         subplot_titles=("share of the layer's cycles", "cycles in which the array does not work"),
     )
     names = [point.title for point in points]
+    shown = {
+        "multipliers at work": (STATES["busy"][1], [_busy(one) * one.used for one in points]),
+        "array works, multipliers without work": (
+            WITHOUT_WORK,
+            [_busy(one) * (1 - one.used) for one in points],
+        ),
+    }
     for state, (label, colour) in STATES.items():
-        cycles = [point.states.get(state, 0) for point in points]
+        if state != "busy":
+            shown[label] = (colour, [point.states.get(state, 0) for point in points])
+    for label, (colour, cycles) in shown.items():
         figure.add_bar(
             y=names,
             x=[100 * value / point.cycles for value, point in zip(cycles, points, strict=True)],
@@ -38,7 +58,7 @@ def stalls(points: Sequence[LayerPoint]) -> go.Figure:
             name=label,
             marker={"color": colour},
             customdata=cycles,
-            hovertemplate="%{y}: %{x:.2f} %, %{customdata:,} cycles<extra>" + label + "</extra>",
+            hovertemplate="%{y}: %{x:.2f} %, %{customdata:,.0f} cycles<extra>" + label + "</extra>",
             row=1,
             col=1,
         )
