@@ -75,6 +75,12 @@ def report(
             metavar="FILE", help="Also write the timeline as JSON for Perfetto (ui.perfetto.dev)."
         ),
     ] = None,
+    network_trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write the timelines of all layers, modelled, as one trace."
+        ),
+    ] = None,
     bandwidths: Annotated[
         str, typer.Option(metavar="VALUES", help="Bandwidths of the curves, e.g. 1..64 or 1,2,4,8.")
     ] = "1,2,3,4,6,8,12,16,24,32,48,64",
@@ -101,7 +107,8 @@ def report(
     from systolith_host.visual.page import page, sections
     from systolith_host.visual.pictures import save_pictures
     from systolith_host.visual.subject import load_subject
-    from systolith_host.visual.trace import save_trace
+    from systolith_host.visual.timeline import modelled_timeline
+    from systolith_host.visual.trace import save_network_trace, save_trace
 
     target = load_config(config)
     options = PageOptions(
@@ -114,7 +121,7 @@ def report(
         clock_mhz=clock,
         energy=load_table(energy),
     )
-    for path in (out, trace):
+    for path in (out, trace, network_trace):
         if path is not None and not path.absolute().parent.is_dir():
             raise SystolithError(f"{path}: its folder does not exist")
     written: list[Path] = []
@@ -129,6 +136,12 @@ def report(
         if trace is not None:
             save_trace(data.timeline, clock, trace)
             written.append(trace)
+        if network_trace is not None:
+            log.stage("trace of the network")
+            layers = data.program.layers
+            timelines = (modelled_timeline(data.program, layer, memory) for layer in layers)
+            save_network_trace(timelines, clock, network_trace)
+            written.append(network_trace)
         if pictures is not None:
             log.stage("pictures")
             drawn = [picture for part in parts for picture in part.pictures]

@@ -70,6 +70,7 @@ class PageData:
     timeline: Timeline
     occupancy: tuple[Occupancy, ...]
     sweep: Sweep | None
+    program: Program
 
     @property
     def cycles(self) -> int:
@@ -121,6 +122,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         timeline=timeline,
         occupancy=buffer_use(timeline),
         sweep=sweep,
+        program=program,
     )
 
 

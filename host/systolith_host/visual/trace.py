@@ -1,6 +1,7 @@
 """A timeline in the Chrome trace format, for Perfetto (ui.perfetto.dev) and chrome://tracing."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from systolith_host.visual.timeline import Timeline
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 from systolith_hw.spec.registers import ENGINE_STATES
 
-__all__ = ["save_trace", "trace_events"]
+__all__ = ["network_events", "save_network_trace", "save_trace", "trace_events"]
 
 _PROCESS = 1
 _TRACKS = {"load": 1, "array": 2, "drain": 3, "store": 4}
+_LAYERS = 5
 
 
 def trace_events(timeline: Timeline, clock_mhz: float) -> dict[str, Any]:
@@ -65,6 +67,69 @@ def trace_events(timeline: Timeline, clock_mhz: float) -> dict[str, Any]:
     }
 
 
+def network_events(timelines: Iterable[Timeline], clock_mhz: float) -> dict[str, Any]:
+    """Return the timelines of layers that run one after the other as one trace.
+
+    A track of its own has a complete event for each layer. The host's time between two layers is
+    not in it.
+
+    Parameters
+    ----------
+    timelines : iterable of Timeline
+        In the order in which they run; at least one.
+    clock_mhz : float
+    """
+    names: list[dict[str, Any]] = [_name("thread_name", "layers", _LAYERS)]
+    events: list[dict[str, Any]] = []
+    other: dict[str, Any] = {}
+    cycles = 0
+    for number, timeline in enumerate(timelines):
+        one = trace_events(timeline, clock_mhz)
+        begin = cycles / clock_mhz
+        if not other:
+            names += [event for event in one["traceEvents"] if event["ph"] == "M"]
+            names[1]["args"]["name"] = f"network ({timeline.source})"
+            other = {**one["otherData"]}
+        events.append(
+            {
+                "name": timeline.layer,
+                "cat": "layer",
+                "ph": "X",
+                "ts": round(begin, 6),
+                "dur": round(timeline.cycles / clock_mhz, 6),
+                "pid": _PROCESS,
+                "tid": _LAYERS,
+                "args": {"first cycle": cycles + 1, "cycles": timeline.cycles},
+            }
+        )
+        for event in one["traceEvents"]:
+            if event["ph"] == "M":
+                continue
+            event["ts"] = round(event["ts"] + begin, 6)
+            if "id" in event:
+                event["id"] = f"{number}.{event['id']}"
+            events.append(event)
+        cycles += timeline.cycles
+    events.sort(key=lambda event: event["ts"])
+    del other["layer"]
+    return {
+        "traceEvents": [*names, *events],
+        "displayTimeUnit": "ns",
+        "otherData": {**other, "cycles": cycles},
+    }
+
+
+def save_network_trace(timelines: Iterable[Timeline], clock_mhz: float, path: Path) -> None:
+    """Write the timelines of a network's layers as one trace file.
+
+    Raises
+    ------
+    SystolithError
+        If the file cannot be written.
+    """
+    _save(network_events(timelines, clock_mhz), path)
+
+
 def save_trace(timeline: Timeline, clock_mhz: float, path: Path) -> None:
     """Write a timeline as a trace file.
 
@@ -73,8 +138,12 @@ def save_trace(timeline: Timeline, clock_mhz: float, path: Path) -> None:
     SystolithError
         If the file cannot be written.
     """
+    _save(trace_events(timeline, clock_mhz), path)
+
+
+def _save(trace: dict[str, Any], path: Path) -> None:
     try:
-        path.write_text(json.dumps(trace_events(timeline, clock_mhz), separators=(",", ":")))
+        path.write_text(json.dumps(trace, separators=(",", ":")))
     except OSError as error:
         raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
 

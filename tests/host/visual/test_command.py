@@ -34,13 +34,15 @@ def command(tmp_path):
 
 
 def test_page_and_trace_are_written(command, tmp_path):
-    trace = tmp_path / "trace.json"
-    result = command("mini", "--config", "tiny", "--trace", trace, "--timeline", "conv3_1")
+    trace, whole = tmp_path / "trace.json", tmp_path / "whole.json"
+    files = ("--trace", trace, "--network-trace", whole)
+    result = command("mini", "--config", "tiny", *files, "--timeline", "conv3_1")
     assert result.exit_code == 0, result.output
     html = (tmp_path / "report.html").read_text()
     assert "<title>mini on tiny - Systolith report</title>" in html
     assert "Timeline of conv3_1" in html
     assert json.loads(trace.read_text())["otherData"]["layer"] == "conv3_1"
+    assert json.loads(whole.read_text())["otherData"]["cycles"] > 60_000
 
 
 @pytest.mark.rtl

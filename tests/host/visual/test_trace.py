@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.visual.trace import save_trace, trace_events
+from systolith_host.visual.timeline import modelled_timeline
+from systolith_host.visual.trace import network_events, save_trace, trace_events
 from systolith_hw.spec.isa import Opcode
 
 CLOCK = 200.0
@@ -61,6 +62,30 @@ def test_every_store_begins_and_ends(data, trace):
     for phase in ("b", "e"):
         ids = [event["id"] for event in trace["traceEvents"] if event["ph"] == phase]
         assert len(ids) == len(set(ids)) == stores
+
+
+def test_a_networks_trace_has_every_layer_after_the_other(data):
+    timelines = [
+        modelled_timeline(data.program, layer, data.subject.memory) for layer in data.program.layers
+    ]
+    trace = json.loads(json.dumps(network_events(timelines, CLOCK)))
+    events = trace["traceEvents"]
+    layers = [event for event in events if event.get("cat") == "layer"]
+    assert [event["name"] for event in layers] == [point.name for point in data.points]
+    for before, after in pairwise(layers):
+        assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
+    end = layers[-1]["ts"] + layers[-1]["dur"]
+    assert end == pytest.approx(data.cycles / CLOCK)
+    assert trace["otherData"]["cycles"] == data.cycles
+    spans = [event for event in events if event["ph"] == "X" and event not in layers]
+    assert len(spans) == sum(len(one.instructions) for one in timelines)
+    assert all(event["ts"] + event["dur"] <= end + 2 / CLOCK for event in spans)
+    for phase in ("b", "e"):
+        ids = [event["id"] for event in events if event["ph"] == phase]
+        assert len(ids) == len(set(ids)) > 0
+    names = [event["name"] for event in events if event["ph"] == "M"]
+    assert names.count("process_name") == 1
+    assert names.count("thread_name") == 5
 
 
 def test_it_says_where_it_comes_from(trace):
