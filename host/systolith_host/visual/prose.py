@@ -5,6 +5,7 @@ from html import escape
 from systolith_host.explore.rank import exact_line
 from systolith_host.explore.results import Result
 from systolith_host.visual.assemble import PageData
+from systolith_host.visual.citation import citation
 from systolith_host.visual.curves import KNEE_SHARE
 from systolith_host.visual.explain import (
     bottleneck,
@@ -377,7 +378,8 @@ def origins(data: PageData) -> str:
     cells = "".join(f'<th class="{"text" if h == "layer" else ""}">{h}</th>' for h in head)
     multipliers = data.subject.config.multipliers
     rows = "".join(_row(point, multipliers) for point in data.points)
-    return f"{text}<div class='scroll'><table><tr>{cells}</tr>{rows}</table></div>"
+    table = f"<div class='scroll'><table><tr>{cells}</tr>{rows}</table></div>"
+    return f"{text}{table}{citation()}"
 
 
 def _row(point: LayerPoint, multipliers: int) -> str:

@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from systolith_host.energy.energy import Energy
+from systolith_host.version import version
 from systolith_host.visual.browser import find_browser, look_at
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
@@ -166,6 +167,23 @@ def test_multipliers_without_work_are_told_from_those_at_work(full):
         assert 0 < point.used <= 1
         assert sum(bar[number] for bar in bars.values()) == pytest.approx(point.cycles)
     assert "25% of them have no work in conv1_1" in text_of(page(full, sections(full)))
+
+
+def test_no_bar_of_the_timeline_is_simplified_away(full):
+    # Plotly would leave out bars narrower than a pixel: most LOADs of a whole layer of VGG-16.
+    (picture,) = (p for part in sections(full) for p in part.pictures if p.name == "timeline")
+    lanes = [t for t in picture.figure.to_dict()["data"] if t.get("line", {}).get("width") == 22]
+    assert len(lanes) == 7
+    assert all(trace["line"]["simplify"] is False for trace in lanes)
+
+
+def test_the_page_can_be_cited(full, monkeypatch):
+    monkeypatch.setattr("systolith_host.visual.citation.commit", lambda: "0123456789ab")
+    text = text_of(page(full, sections(full)))
+    entry = text[text.index("@software{systolith,") :]
+    assert "author = {{The Systolith authors}}," in entry
+    assert f"version = {{{version()}}},\n  note = {{commit 0123456789ab}},\n}}" in entry
+    assert entry[: entry.index("\n}") + 2].count("{") == entry[: entry.index("\n}") + 2].count("}")
 
 
 def test_a_clock_that_was_not_placed_is_called_assumed(full):

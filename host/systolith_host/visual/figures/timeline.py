@@ -143,7 +143,8 @@ def _bars(figure: go.Figure, one: Timeline, lane: str, group: str) -> None:
         x=x,
         y=[lane] * len(x),
         mode="lines",
-        line={"color": _COLOURS[group], "width": 22},
+        # Simplified, bars narrower than a pixel would be left out: the lane of a long layer empty.
+        line={"color": _COLOURS[group], "width": 22, "simplify": False},
         opacity=0.55 if lane == "store" else 1.0,
         name=f"{lane}: {group}" if group != lane else lane,
         text=text,
