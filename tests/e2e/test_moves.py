@@ -7,9 +7,10 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.cost.replay import replay_program
+from systolith_host.lab.drawn_networks import Net
 from systolith_host.lab.random_networks import random_input
 from systolith_host.network.golden import run_golden
-from systolith_host.network.qgraph import QConcat, QConv, QGraph, QLayer, QTake, QTensor
+from systolith_host.network.qgraph import QGraph, QTake
 from systolith_host.runtime.rtl.simulate import simulate
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
@@ -18,59 +19,19 @@ TINY = PRESETS["tiny"]
 BLOCK = TINY.block
 
 
-class Net:
-    """An integer network under construction, of images of 7x6."""
-
-    def __init__(self):
-        self.tensors = {"x": QTensor("x", (5, 7, 6), False, 1.0, 3)}
-        self.layers: list[QLayer] = []
-
-    def add(self, layer: QLayer, *shape: int) -> str:
-        name = layer.output
-        self.layers.append(layer)
-        channels, height, width = shape
-        self.tensors[name] = QTensor(name, (channels, height, width), False, 1.0, 3)
-        return name
-
-    def conv(self, source: str, outputs: int, size: int = 3) -> str:
-        inputs, *sides = self.tensors[source].shape
-        rng = np.random.default_rng(len(self.layers))
-        name = f"conv{len(self.layers)}"
-        numbers = (np.zeros(outputs, np.int32), np.full(outputs, 3000), np.full(outputs, 18))
-        weight = rng.integers(-127, 128, (outputs, inputs, size, size)).astype(np.int8)
-        pad = size // 2
-        layer = QConv(
-            name, source, name, "conv", weight, *numbers, -128, 127, padding=(pad, pad, pad, pad)
-        )
-        return self.add(layer, outputs, *sides)
-
-    def join(self, *parts: str) -> str:
-        name = f"join{len(self.layers)}"
-        channels = sum(self.tensors[part].shape[0] for part in parts)
-        return self.add(QConcat(name, parts, name), channels, *self.tensors[parts[0]].shape[1:])
-
-    def take(self, source: str, channels, rows=(0, 7, 1), columns=(0, 6, 1)) -> str:
-        name = f"take{len(self.layers)}"
-        layer = QTake(name, source, name, tuple(channels), rows, columns)
-        return self.add(layer, len(channels), len(range(*rows)), len(range(*columns)))
-
-    def build(self, output: str) -> QGraph:
-        return QGraph("moves", self.tensors, tuple(self.layers), "x", output)
-
-
 def moves() -> QGraph:
     """Return a dense block, halves of a tensor that are joined again, and parts of tensors."""
-    net = Net()
-    made = [net.conv("x", 2 * BLOCK)]
+    net = Net(height=7, width=6)
+    made = [net.conv("x", 2 * BLOCK, 3)]
     for _ in range(3):
-        made.append(net.conv(net.join(*made) if len(made) > 1 else made[0], BLOCK))
+        made.append(net.conv(net.join(*made) if len(made) > 1 else made[0], BLOCK, 3))
     dense = net.join(*made)
-    whole = net.conv(dense, 2 * BLOCK, 1)
+    whole = net.conv(dense, 2 * BLOCK)
     first, second = net.take(whole, range(BLOCK)), net.take(whole, range(BLOCK, 2 * BLOCK))
-    joined = net.join(first, second, net.conv(second, BLOCK))
+    joined = net.join(first, second, net.conv(second, BLOCK, 3))
     shuffled = net.take(joined, [channel % 3 * 4 + channel // 3 for channel in range(12)])
-    grid = net.take(shuffled, range(1, 8), (1, 7, 2), (2, 6, 1))
-    return net.build(net.conv(grid, 3))
+    part = QTake("take13", shuffled, "take13", tuple(range(1, 8)), (1, 7, 2), (2, 6, 1))
+    return net.build(net.conv(net.add(part, 7, 3, 4), 3, 3))
 
 
 @pytest.mark.rtl
