@@ -54,7 +54,8 @@ class Specification(wiring.Component):
         Inputs of any value.
     probes : mapping of str to tuple of str and int
         For each further input the wire that it shows, as a path of submodules and the wire's name,
-        and its bits: ``{"seen_addr": ("dut.addr", 12)}``.
+        and its bits: ``{"seen_addr": ("dut.addr", 12)}``. ``dut.storage[3]`` is a word of a memory;
+        with such a probe, memories become registers.
     inside : bool
         Whether to look inside at all. Inductions need it; a counterexample to the rules does not,
         and broken gateware may lack what there was to see.
@@ -131,10 +132,13 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
 def _write_relation(specification: Specification, folder: Path) -> None:
     (folder / "in.il").write_text(component_rtlil(specification, _TOP, "formal"))
     commands = ["read_rtlil in.il", f"prep -flatten -top {_TOP}", "memory_nordff"]
+    if any("[" in wire for wire, _ in specification.probes.values()):
+        commands += ["memory_map", "opt_expr"]
     for port, (wire, _) in specification.probes.items():
         commands += [f"delete -input w:{port}", f"connect -set {port} {wire}"]
-    commands += ["write_rtlil flat.il", "async2sync", "chformal -lower", "dffunmap", "opt_clean"]
-    commands += ["write_smt2 -wires relation.smt2"]
+    commands += ["write_rtlil flat.il", "async2sync", "chformal -lower", "dffunmap"]
+    # Only what the assertions depend on is left.
+    commands += ["opt_clean -purge", "write_smt2 -wires relation.smt2"]
     done = _run([sys.executable, "-c", _YOSYS], folder, "\n".join(commands))
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
