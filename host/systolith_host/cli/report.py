@@ -1,5 +1,6 @@
 """The command `systolith report`."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from systolith_host.cli.options import (
     TurnaroundOption,
 )
 from systolith_host.cli.output import save, show
+from systolith_host.cli.pictures import FontSizeOption, PicturesOption, WidthOption
 from systolith_host.energy.table import TABLES, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
@@ -25,6 +27,9 @@ from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["report"]
+
+_FIGURES = ("roofline", "stalls", "energy", "bandwidth", "timeline", "buffers", "pareto")
+"""Figures of every page, but for the last one."""
 
 
 def report(
@@ -84,13 +89,9 @@ def report(
     bandwidths: Annotated[
         str, typer.Option(metavar="VALUES", help="Bandwidths of the curves, e.g. 1..64 or 1,2,4,8.")
     ] = "1,2,3,4,6,8,12,16,24,32,48,64",
-    pictures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Also write each picture to a file; needs Chrome or Chromium."
-        ),
-    ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Pictures as PNG, not SVG.")] = False,
+    picture: PicturesOption = None,
+    width: WidthOption = 180,
+    font_size: FontSizeOption = 8,
 ) -> None:
     """Write one HTML page on the costs of a network; it works offline.
 
@@ -98,14 +99,13 @@ def report(
     timeline and the buffers of one layer, and the Pareto front of a sweep.
     """
     need("report", "report", "plotly", "numba")
-    if pictures is not None:
-        need("--pictures", "report", "choreographer")
+    if picture:
+        need("--picture", "report", "choreographer")
     if rtl:
         need("--rtl", "sim", *RTL)
     # Plotly and the model take a second or two to import; the rest of the command line need not.
     from systolith_host.visual.assemble import PageOptions, assemble
     from systolith_host.visual.page import page, sections
-    from systolith_host.visual.pictures import save_pictures
     from systolith_host.visual.subject import load_subject
     from systolith_host.visual.timeline import modelled_timeline
     from systolith_host.visual.trace import save_network_trace, save_trace
@@ -124,6 +124,12 @@ def report(
     for path in (out, trace, network_trace):
         if path is not None and not path.absolute().parent.is_dir():
             raise SystolithError(f"{path}: its folder does not exist")
+    wanted = picture or []
+    if wanted:
+        from systolith_host.visual.pictures import check_pictures
+
+        check_pictures(wanted)
+        _check_names(wanted, has_sweep=sweep is not None)
     written: list[Path] = []
     with ProgressLog(error_console()) as log:
         memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
@@ -142,9 +148,53 @@ def report(
             timelines = (modelled_timeline(data.program, layer, memory) for layer in layers)
             save_network_trace(timelines, clock, network_trace)
             written.append(network_trace)
-        if pictures is not None:
+        if wanted:
+            from systolith_host.visual.draw import Size
+            from systolith_host.visual.pictures import save_pictures
+
             log.stage("pictures")
-            drawn = [picture for part in parts for picture in part.pictures]
-            written += save_pictures(out, drawn, pictures, "png" if png else "svg")
+            drawn = {one.name: one for part in parts for one in part.pictures}
+            files = list(_files(wanted, drawn))
+            written += save_pictures(
+                [(drawn[path.stem], path) for path in files], Size(width, font_size)
+            )
     for path in written:
         show(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def _check_names(paths: Sequence[Path], *, has_sweep: bool) -> None:
+    """Refuse pictures of which the page has none; those of tilings depend on the network.
+
+    Raises
+    ------
+    SystolithError
+        If a file's name names no figure.
+    """
+    for path in paths:
+        if path.stem == "pareto" and not has_sweep:
+            raise SystolithError(f"--picture {path}: the Pareto front needs --sweep")
+        if path.stem not in (*_FIGURES, "all") and not path.stem.startswith("tilings-"):
+            names = ", ".join(_FIGURES)
+            raise SystolithError(
+                f"--picture {path}: there is no figure {path.stem}; there are {names}, "
+                "tilings-LAYER, and all"
+            )
+
+
+def _files(paths: Sequence[Path], names: Collection[str]) -> list[Path]:
+    """Return a file for each figure that is wanted, once.
+
+    Raises
+    ------
+    SystolithError
+        If the page has no figure of a name.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.stem not in (*names, "all"):
+            raise SystolithError(
+                f"--picture {path}: the page has no {path.stem}; it has {', '.join(names)}"
+            )
+        stems = names if path.stem == "all" else [path.stem]
+        found.update((path.with_name(f"{stem}{path.suffix}"), None) for stem in stems)
+    return list(found)

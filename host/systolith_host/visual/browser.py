@@ -3,23 +3,25 @@
 import asyncio
 import base64
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from choreographer import Browser
 from choreographer.browsers.chromium import Chromium
 from choreographer.errors import ChromeNotFoundError
 
-__all__ = ["Figure", "Sight", "draw_figures", "find_browser", "look_at"]
+__all__ = ["Figure", "Sight", "find_browser", "look_at", "opened"]
 
 WIDTH, HEIGHT = 1280, 900
 
 PATIENCE = 90.0
 """Seconds that a page has to draw itself."""
+
+_BEAT = 0.3
+"""Seconds between two looks."""
 
 _DRAWN = """
 Array.from(document.querySelectorAll('.plotly-graph-div')).map(div => ({
@@ -28,7 +30,7 @@ Array.from(document.querySelectorAll('.plotly-graph-div')).map(div => ({
   height: div.clientHeight,
   traces: div._fullData ? div._fullData.filter(t => t.visible === true).length : 0,
   marks: div.querySelectorAll(
-    '.scatterlayer path, .barlayer path, .heatmaplayer image, .contourlayer path').length,
+    '.scatterlayer path, .barlayer path').length,
   overflow: div._fullLayout ? Math.max(0, div.scrollWidth - div.clientWidth) : -1,
 }))
 """
@@ -43,31 +45,16 @@ _POINT_AT = """
     const axis = letter => div._fullLayout[
       letter + 'axis' + (trace[letter + 'axis'] || letter).slice(1)];
     const xaxis = axis('x'), yaxis = axis('y');
-    const heat = trace.type === 'heatmap';
-    const count = heat ? trace.x.length * trace.y.length : trace.x.length;
-    for (let i = 0; i < count; i++) {
-      let x = heat ? trace.x[i % trace.x.length] : trace.x[i];
-      let y = heat ? trace.y[Math.floor(i / trace.x.length)] : trace.y[i];
+    for (let i = 0; i < trace.x.length; i++) {
+      let x = trace.x[i], y = trace.y[i];
       if (x === null || y === null || x === undefined) continue;
-      if (heat && !isFinite(trace.z[Math.floor(i / trace.x.length)][i % trace.x.length])) continue;
-      if (heat && trace.z[Math.floor(i / trace.x.length)][i % trace.x.length] === null) continue;
-      if (trace.type === 'bar') x = x / 2;
+      if (trace.type === 'bar') x = (trace.base ? trace.base[i] : 0) + x / 2;
       const right = xaxis.d2p(x), down = yaxis.d2p(y);
       if (!(right > 2 && right < xaxis._length - 2 && down >= 0 && down <= yaxis._length)) continue;
       return {x: at.left + xaxis._offset + right, y: at.top + yaxis._offset + down};
     }
   }
   return null;
-})("NAME")
-"""
-
-_IMAGE = """
-(function (name) {
-  const div = document.getElementById(name);
-  const layout = Object.assign({}, div.layout, {updatemenus: []});
-  const options = {format: 'FORMAT', width: WIDTH, height: div.layout.height};
-  if (options.format === 'png') options.scale = 2;
-  return Plotly.toImage({data: div.data, layout: layout}, options);
 })("NAME")
 """
 
@@ -170,7 +157,8 @@ async def _look(
     page: Path, screenshots: Path | None, patience: float, width: int, media: dict[str, Any]
 ) -> Sight:
     sight = Sight()
-    async with _opened(page, patience, sight, width, media) as (send, evaluate, found):
+    async with opened(page, sight, width, media) as (send, evaluate):
+        found = await _drawn(evaluate, patience)
         sight.overflow = await evaluate(_WIDER)
         for values in found:
             figure = Figure(**values)
@@ -199,54 +187,22 @@ async def _points_at(send: Any, evaluate: Any, name: str, point: dict[str, float
     return False
 
 
-def draw_figures(
-    page: Path, names: Sequence[str], image_format: str, width: int
-) -> dict[str, bytes]:
-    """Return figures of a page as pictures, without their buttons.
+@asynccontextmanager
+async def opened(
+    page: Path, sight: Sight, width: int = WIDTH, media: dict[str, Any] | None = None
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Open a page; yield functions that send a command and that evaluate JavaScript.
 
     Parameters
     ----------
     page : Path
-    names : sequence of str
-        Of the figures' elements.
-    image_format : "svg" or "png"
+        The HTML file.
+    sight : Sight
+        Takes messages of the console, and requests.
     width : int
-        In CSS pixels; the height is the figure's own.
-
-    Raises
-    ------
-    RuntimeError
-        If the page cannot draw them.
-    """
-    return asyncio.run(_draw(page.absolute(), names, image_format, width))
-
-
-async def _draw(
-    page: Path, names: Sequence[str], image_format: str, width: int
-) -> dict[str, bytes]:
-    drawn = {}
-    async with _opened(page, PATIENCE, Sight()) as (_, evaluate, _):
-        for name in names:
-            text = _IMAGE.replace("NAME", name).replace("FORMAT", image_format)
-            url: str = await evaluate(text.replace("WIDTH", str(width)))
-            _, _, content = url.partition(",")
-            drawn[name] = (
-                base64.b64decode(content) if ";base64," in url[:40] else unquote(content).encode()
-            )
-    return drawn
-
-
-@asynccontextmanager
-async def _opened(
-    page: Path,
-    patience: float,
-    sight: Sight,
-    width: int = WIDTH,
-    media: dict[str, Any] | None = None,
-) -> AsyncIterator[tuple[Any, Any, Any]]:
-    """Open a page and wait until its figures are drawn.
-
-    Yields functions that send a command and that evaluate JavaScript, and the result of _DRAWN.
+        Of the window, in CSS pixels.
+    media : dict, optional
+        Arguments of the protocol's ``Emulation.setEmulatedMedia``.
     """
     # As root, as in most containers, Chrome runs without its sandbox only; the page is our own.
     async with Browser(find_browser(), headless=True, enable_sandbox=False) as browser:
@@ -273,17 +229,22 @@ async def _opened(
         size = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
         await send("Emulation.setDeviceMetricsOverride", **size)
         await send("Page.navigate", url=page.as_uri())
-        loop = asyncio.get_running_loop()
-        end = loop.time() + patience
-        found: list[dict[str, Any]] = []
-        while loop.time() < end:
-            await asyncio.sleep(0.3)
-            if await evaluate("document.readyState") != "complete":
-                continue
-            found = await evaluate(_DRAWN)
-            if found and all(one["marks"] for one in found):
+        for _ in range(round(PATIENCE / _BEAT)):
+            if await evaluate("document.readyState") == "complete":
                 break
-        yield send, evaluate, found
+            await asyncio.sleep(_BEAT)
+        yield send, evaluate
+
+
+async def _drawn(evaluate: Any, patience: float) -> list[dict[str, Any]]:
+    """Wait until the figures of a page are drawn; return what _DRAWN finds."""
+    found: list[dict[str, Any]] = []
+    for _ in range(round(patience / _BEAT)):
+        await asyncio.sleep(_BEAT)
+        found = await evaluate(_DRAWN)
+        if found and all(one["marks"] for one in found):
+            break
+    return found
 
 
 def _listen(tab: Any, sight: Sight) -> None:

@@ -18,6 +18,7 @@ from systolith_host.visual.figures.roofline import roofline
 from systolith_host.visual.figures.stalls import stalls
 from systolith_host.visual.figures.tilings import heat_maps
 from systolith_host.visual.figures.timeline import buffers, timeline
+from systolith_host.visual.picture import Picture
 from systolith_host.visual.prose import (
     bandwidth_text,
     buffers_text,
@@ -31,19 +32,21 @@ from systolith_host.visual.prose import (
     stalls_text,
     timeline_text,
 )
+from systolith_host.visual.rows import (
+    bandwidth_rows,
+    buffer_rows,
+    energy_rows,
+    front_rows,
+    roofline_rows,
+    stall_rows,
+    tiling_rows,
+    timeline_rows,
+)
+from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
-__all__ = ["Picture", "Section", "page", "sections"]
+__all__ = ["Section", "page", "sections", "side_by_side"]
 
 _CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A figure with a name, under which it is saved, too."""
-
-    name: str
-    figure: go.Figure
-    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,9 @@ def sections(data: PageData) -> list[Section]:
     """Return the parts of a page, figures drawn."""
     subject = data.subject
     measured = data.measured.points if data.measured else ()
+    multipliers = subject.config.multipliers
+    higher = multipliers * (MACS_PER_PRODUCT if subject.config.winograd else 1)
+    here = (subject.rate, data.cycles)
     found = [
         Section(
             "roofline",
@@ -82,10 +88,11 @@ def sections(data: PageData) -> list[Section]:
                     roofline(
                         data.points,
                         measured,
-                        subject.config.multipliers,
+                        multipliers,
                         subject.rate,
-                        winograd=bool(subject.config.winograd),
+                        winograd=higher > multipliers,
                     ),
+                    roofline_rows(data.points, measured, multipliers, subject.rate, higher),
                 )
             ],
         ),
@@ -94,26 +101,31 @@ def sections(data: PageData) -> list[Section]:
             "Stalls",
             "Where the cycles go",
             stalls_text(data),
-            [Picture("stalls", stalls(data.points))],
+            [Picture("stalls", stalls(data.points), stall_rows(data.points))],
         ),
         Section(
             "energy",
             "Energy",
             "Energy: what takes it in each layer",
             energy_text(data),
-            [Picture("energy", energy(data.points))],
+            [Picture("energy", energy(data.points), energy_rows(data.points))],
         ),
         Section(
             "bandwidth",
             "Bandwidth",
             "Bandwidth: the gain from more of it, and its end",
             bandwidth_text(data),
-            [Picture("bandwidth", bandwidth(data.curves, (subject.rate, data.cycles)))],
+            [Picture("bandwidth", bandwidth(data.curves, here), bandwidth_rows(data.curves, here))],
         ),
     ]
     if data.studies:
         maps = [
-            Picture(slug(f"tilings-{study.operation.name}"), heat_maps(study), study.operation.name)
+            Picture(
+                slug(f"tilings-{study.operation.name}"),
+                heat_maps(study),
+                tiling_rows(study),
+                study.operation.name,
+            )
             for study in data.studies
         ]
         low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))
@@ -134,18 +146,24 @@ def sections(data: PageData) -> list[Section]:
             "Timeline",
             f"Timeline of {data.timeline.layer}",
             timeline_text(data),
-            [Picture("timeline", timeline(data.timeline))],
+            [Picture("timeline", timeline(data.timeline), timeline_rows(data.timeline))],
         ),
         Section(
             "buffers",
             "Buffers",
             f"Buffers over time in {data.timeline.layer}",
             buffers_text(data),
-            [Picture("buffers", buffers(data.occupancy, data.timeline.cycles))],
+            [
+                Picture(
+                    "buffers",
+                    buffers(data.occupancy, data.timeline.cycles),
+                    buffer_rows(data.occupancy),
+                )
+            ],
         ),
     ]
     if data.sweep is not None:
-        pictures = [Picture("pareto", front(data.sweep))]
+        pictures = [Picture("pareto", front(data.sweep), front_rows(data.sweep))]
         found.append(
             Section(
                 "pareto",
@@ -184,7 +202,7 @@ def page(data: PageData, parts: Sequence[Section]) -> str:
     )
 
 
-def _side_by_side(figure: go.Figure) -> bool:
+def side_by_side(figure: go.Figure) -> bool:
     """Return whether a figure has pictures next to each other."""
     return any(axis.domain and axis.domain[0] > 0 for axis in figure.select_xaxes())
 
@@ -192,7 +210,7 @@ def _side_by_side(figure: go.Figure) -> bool:
 def _section(part: Section) -> str:
     figures = "\n".join(
         (f"<h3>{escape(picture.title)}</h3>\n" if picture.title else "")
-        + f'<div class="{"beside" if _side_by_side(picture.figure) else "alone"}">'
+        + f'<div class="{"beside" if side_by_side(picture.figure) else "alone"}">'
         + picture.figure.to_html(
             full_html=False,
             include_plotlyjs=False,

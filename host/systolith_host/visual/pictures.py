@@ -1,54 +1,77 @@
-"""The page's figures as SVG or PNG files: drawn by the page's own script, in a headless browser."""
+"""Saves figures as pictures for a paper, each with its numbers next to it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from choreographer.errors import BrowserClosedError, BrowserFailedError
 
 from systolith_host.errors import SystolithError
-from systolith_host.visual.browser import draw_figures, find_browser
-from systolith_host.visual.page import Picture
+from systolith_host.visual.browser import find_browser
+from systolith_host.visual.draw import FORMATS, Size, draw
+from systolith_host.visual.page import side_by_side
+from systolith_host.visual.picture import Picture, csv_text
 
-__all__ = ["save_pictures"]
+__all__ = ["check_pictures", "save_pictures"]
 
-WIDTH = 1000
-"""Of a picture, in CSS pixels."""
+_LEAST = 300
+_LEAST_BESIDE = 600
+"""Pixels in which a figure can still be read; with panels side by side."""
 
 
-def save_pictures(
-    page: Path, pictures: Iterable[Picture], folder: Path, picture_format: str
-) -> list[Path]:
-    """Write each picture of a page to a file in a folder; return the paths.
-
-    Parameters
-    ----------
-    page : Path
-        The HTML file that holds them.
-    pictures : iterable of Picture
-    folder : Path
-        Is made if it does not exist.
-    picture_format : "svg" or "png"
+def check_pictures(paths: Sequence[Path]) -> None:
+    """Refuse pictures that cannot be drawn or written, before the work whose results they show.
 
     Raises
     ------
     SystolithError
-        If there is no Chrome or Chromium, or a file cannot be written.
+        If a file's ending is no format, its folder is not there, or there is no Chrome or
+        Chromium.
     """
-    if find_browser() is None:
+    for path in paths:
+        if path.suffix not in FORMATS:
+            raise SystolithError(
+                f"--picture {path}: must end with {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            )
+        if not path.absolute().parent.is_dir():
+            raise SystolithError(f"--picture {path}: there is no folder {path.parent}")
+    if paths and find_browser() is None:
         raise SystolithError(
-            "--pictures needs Chrome or Chromium, which draws them: apt-get install chromium"
+            "--picture needs Chrome or Chromium, which draws it: apt-get install chromium"
         )
-    names = {f"figure-{picture.name}": picture.name for picture in pictures}
+
+
+def save_pictures(pictures: Sequence[tuple[Picture, Path]], size: Size) -> list[Path]:
+    """Write figures, and the numbers of each as CSV under the same name; return the paths.
+
+    Parameters
+    ----------
+    pictures : sequence of (Picture, Path)
+        The ending of a path is one of FORMATS.
+    size : Size
+
+    Raises
+    ------
+    SystolithError
+        If a figure is too wide for the size, the browser fails, or a file cannot be written.
+    """
+    for picture, path in pictures:
+        least = _LEAST_BESIDE if side_by_side(picture.figure) else _LEAST
+        if size.pixels < least:
+            raise SystolithError(
+                f"{path}: {picture.name} needs --width {size.width * least / size.pixels:.0f} "
+                f"at a --font-size of {size.font_size:g}"
+            )
     try:
-        drawn = draw_figures(page, list(names), picture_format, WIDTH)
+        drawn = draw([(picture.figure, path.suffix) for picture, path in pictures], size)
     except (BrowserFailedError, BrowserClosedError, RuntimeError) as error:
-        raise SystolithError(f"--pictures: the browser failed: {error}") from None
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, image in drawn.items():
-            paths.append(folder / f"{names[name]}.{picture_format}")
-            paths[-1].write_bytes(image)
-    except OSError as error:
-        raise SystolithError(f"{folder}: cannot be written: {error.strerror}") from None
-    return paths
+        raise SystolithError(f"--picture: the browser failed: {error}") from None
+    written = []
+    for (picture, path), image in zip(pictures, drawn, strict=True):
+        table = path.with_suffix(".csv")
+        try:
+            path.write_bytes(image)
+            table.write_text(csv_text(picture.rows), "utf-8")
+        except OSError as error:
+            raise SystolithError(f"{path}: cannot be written: {error.strerror}") from None
+        written += [path, table]
+    return written

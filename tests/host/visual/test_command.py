@@ -16,9 +16,6 @@ from systolith_host.explore.experiment import network_digest
 from systolith_host.flow.load import shape_network
 from systolith_host.frontend.zoo import build_onnx
 from systolith_host.progress import ProgressLog
-from systolith_host.visual.browser import find_browser
-from systolith_host.visual.page import page, sections
-from systolith_host.visual.pictures import save_pictures
 from systolith_host.visual.subject import load_subject
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming
@@ -73,37 +70,19 @@ def test_networks_that_branch_have_a_page(command, tmp_path):
         (("mini", "--measured", "nowhere.json"), r"--measured: nowhere\.json: cannot be read"),
         (("mini", "--sweep", "nowhere"), r"--sweep: nowhere: cannot be read"),
         (("mini", "--trace", "nowhere/trace.json"), r"nowhere/trace\.json: its folder does not"),
+        (("mini", "--picture", "stalls.gif"), r"stalls\.gif: must end with \.svg, \.pdf or \.png"),
+        (("mini", "--picture", "nowhere/stalls.svg"), r"there is no folder nowhere"),
+        (("mini", "--picture", "fig3.svg"), r"there is no figure fig3; there are roofline, "),
+        (("mini", "--picture", "pareto.svg"), r"the Pareto front needs --sweep"),
         (("nonet",), r"nonet"),
     ],
 )
-def test_mistakes_are_one_line(command, arguments, message):
+def test_mistakes_are_one_line(command, arguments, message, monkeypatch):
+    monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: "chromium")
     result = command(*arguments, "--config", "tiny")
     assert isinstance(result.exception, SystolithError)
     assert re.search(message, str(result.exception))
     assert "\n" not in str(result.exception)
-
-
-@pytest.mark.skipif(
-    find_browser() is None, reason="no Chrome or Chromium: apt-get install chromium"
-)
-@pytest.mark.parametrize(("kind", "magic"), [("svg", b"<svg"), ("png", b"\x89PNG")])
-def test_pictures_are_files_of_their_kind(data, tmp_path, kind, magic):
-    path = tmp_path / "page.html"
-    parts = sections(data)
-    path.write_text(page(data, parts))
-    drawn = [picture for part in parts for picture in part.pictures][:2]
-    paths = save_pictures(path, drawn, tmp_path / "pictures", kind)
-    assert [path.name for path in paths] == [f"{picture.name}.{kind}" for picture in drawn]
-    for path in paths:
-        assert path.read_bytes().startswith(magic)
-        assert path.stat().st_size > 5_000
-
-
-def test_pictures_without_a_browser_say_how_to_get_one(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: None)
-    picture = sections(data)[0].pictures[0]
-    with pytest.raises(SystolithError, match=r"^--pictures needs Chrome or Chromium.*apt-get"):
-        save_pictures(tmp_path / "page.html", [picture], tmp_path, "svg")
 
 
 def test_the_sweep_of_a_file_belongs_to_its_page_and_to_no_other(command, tmp_path):

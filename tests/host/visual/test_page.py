@@ -158,7 +158,7 @@ def test_multipliers_without_work_are_told_from_those_at_work(full):
     bars = {
         trace["name"]: trace["customdata"]
         for trace in picture.figure.to_dict()["data"]
-        if trace["type"] == "bar"
+        if trace["type"] == "bar" and "name" in trace
     }
     busy = first.states["busy"]
     assert bars["multipliers at work"][0] == busy * 3 / 4

@@ -1,13 +1,30 @@
 """Cycles over the memory's bandwidth: all layers together, and each versus its own best."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from systolith_host.visual.curves import Curves
-from systolith_host.visual.figures.style import COLOURS, INK, axis, finish, log_axis
+from systolith_host.visual.curves import Curve, Curves
+from systolith_host.visual.figures.style import COLOURS, INK, axis, below, finish, log_axis
 
 __all__ = ["bandwidth"]
+
+
+_DASHES = ("solid", "8px,4px", "5px,5px", "2px,4px")
+
+
+def _equal(curve: Curve, before: Sequence[Curve]) -> str:
+    """Return the note that a curve has the very values of one that is drawn before."""
+    mine = [cycles * min(other.cycles) for other in before for cycles in curve.cycles]
+    theirs = [cycles * min(curve.cycles) for other in before for cycles in other.cycles]
+    count = len(curve.cycles)
+    for number, other in enumerate(before):
+        part = slice(number * count, (number + 1) * count)
+        if mine[part] == theirs[part]:
+            return f" (equal to {other.name})"
+    return ""
 
 
 def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
@@ -70,8 +87,9 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         x=np.log10(x[knee]),
         y=np.log10(total.cycles[knee]),
         text=f"<b>knee: {x[knee]:g} bytes per cycle</b>",
-        ax=0,
-        ay=-50,
+        ax=30,
+        ay=-60,
+        xanchor="left",
         arrowhead=2,
         arrowcolor=INK,
         row=1,
@@ -80,13 +98,15 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     for index, layer in enumerate(curves.layers):
         least = min(layer.cycles)
         colour = COLOURS[index % len(COLOURS)]
-        dash = ("solid", "dash", "dot")[index // len(COLOURS) % 3]
+        # Of curves that run on top of each other the later ones are thinner and broken, so that
+        # all of them can be seen.
+        repeats = index % len(_DASHES)
         figure.add_scatter(
             x=x,
             y=[cycles / least for cycles in layer.cycles],
             mode="lines",
-            name=layer.name,
-            line={"color": colour, "width": 1.8, "dash": dash},
+            name=layer.name + _equal(layer, curves.layers[:index]),
+            line={"color": colour, "width": 3.4 - 0.5 * repeats, "dash": _DASHES[repeats]},
             customdata=layer.cycles,
             hovertemplate="%{x:g} bytes per cycle: %{y:.2f} times its least, "
             f"~%{{customdata:,}} cycles<extra>{layer.name}</extra>",
@@ -116,5 +136,5 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     figure.update_yaxes(
         **log_axis("times the layer's least cycles, estimated", 1.0, max(most, 2.0)), row=1, col=2
     )
-    legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 11}}
-    return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 60})
+    legend = below(540, 160, font={"size": 11})
+    return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 120})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from systolith_host.energy.energy import Energy
-from systolith_host.visual.figures.style import COLOURS, INK, axis, finish
+from systolith_host.visual.figures.style import COLOURS, INK, axis, below, finish
 from systolith_host.visual.points import LayerPoint
 
 __all__ = ["energy"]
@@ -53,8 +53,8 @@ def energy(points: Sequence[LayerPoint]) -> go.Figure:
         hovertemplate="%{y}: %{x:,.3f} mJ<extra>all</extra>",
     )
     figure.update_yaxes(autorange="reversed", **axis("", gridcolor="#ffffff"))
-    figure.update_xaxes(**axis("mJ"), rangemode="tozero")
+    figure.update_xaxes(**axis("energy, mJ"), rangemode="tozero")
     figure.update_layout(barmode="stack", bargap=0.25)
-    legend = {"orientation": "h", "yanchor": "top", "y": -0.12, "x": 0, "traceorder": "normal"}
     height = max(320, 140 + 25 * len(points))
-    return finish(figure, height, legend=legend, margin={"l": 130, "r": 45, "t": 30, "b": 100})
+    margin = {"l": 130, "r": 45, "t": 30, "b": 110}
+    return finish(figure, height, legend=below(height, 140), margin=margin)

@@ -6,7 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from systolith_host.visual.figures.style import STATES, axis, finish, short
+from systolith_host.visual.figures.cells import add_cells, cell_axis
+from systolith_host.visual.figures.style import STATES, axis, below, finish, short
 from systolith_host.visual.points import LayerPoint
 
 __all__ = ["stalls"]
@@ -52,39 +53,45 @@ def stalls(points: Sequence[LayerPoint]) -> go.Figure:
             shown[label] = (colour, [point.states.get(state, 0) for point in points])
     for label, (colour, cycles) in shown.items():
         figure.add_bar(
-            y=names,
+            y=list(range(len(points))),
             x=[100 * value / point.cycles for value, point in zip(cycles, points, strict=True)],
             orientation="h",
             name=label,
             marker={"color": colour},
             customdata=cycles,
-            hovertemplate="%{y}: %{x:.2f} %, %{customdata:,.0f} cycles<extra>" + label + "</extra>",
+            hovertext=names,
+            hovertemplate="%{hovertext}: %{x:.2f} %, %{customdata:,.0f} cycles<extra>"
+            + label
+            + "</extra>",
             row=1,
             col=1,
         )
     causes = [state for state in STATES if state != "busy"]
     table = np.array([[point.states.get(state, 0) for state in causes] for point in points])
-    figure.add_heatmap(
-        y=names,
-        x=[_COLUMNS[state] for state in causes],
-        z=np.log10(np.maximum(table, 1)),
-        customdata=table,
-        text=[[short(value) if value else "0" for value in row] for row in table],
-        texttemplate="%{text}",
+    numbers = list(range(len(points)))
+    hovers = [
+        [
+            f"{name}: {value:,} cycles<br>{STATES[state][0]}"
+            for state, value in zip(causes, row, strict=True)
+        ]
+        for name, row in zip(names, table.tolist(), strict=True)
+    ]
+    add_cells(
+        figure,
+        np.log10(np.maximum(table, 1)),
+        [[short(value) if value else "0" for value in row] for row in table.tolist()],
+        hovers,
+        {"row": 1, "col": 2},
         colorscale=[[0, "#ffffff"], [0.4, "#fef3c7"], [0.7, "#fbbf24"], [1, "#dc2626"]],
-        zmin=0,
-        zmax=7,
-        showscale=False,
-        hovertemplate="%{y}: %{customdata:,} cycles<extra>%{x}</extra>",
-        xgap=2,
-        ygap=2,
-        row=1,
-        col=2,
+        cmin=0,
+        cmax=7,
     )
-    figure.update_yaxes(autorange="reversed", **axis("", gridcolor="#ffffff"))
+    ends = {"range": [len(points) - 0.5, -0.5], "gridcolor": "#ffffff"}
+    figure.update_yaxes(**axis("", tickvals=numbers, ticktext=names, **ends))
     figure.update_xaxes(**axis("% of cycles", range=[0, 100]), row=1, col=1)
-    figure.update_xaxes(side="bottom", tickfont={"size": 11}, tickangle=0, row=1, col=2)
+    labels = cell_axis([_COLUMNS[state] for state in causes])
+    figure.update_xaxes(**labels, side="bottom", tickfont={"size": 11}, tickangle=0, row=1, col=2)
     figure.update_layout(barmode="stack", bargap=0.25)
-    legend = {"orientation": "h", "yanchor": "top", "y": -0.16, "x": 0, "traceorder": "normal"}
-    height = max(320, 130 + 25 * len(points))
-    return finish(figure, height, legend=legend, margin={"l": 130, "r": 45, "t": 40, "b": 90})
+    height = max(320, 150 + 25 * len(points))
+    margin = {"l": 130, "r": 45, "t": 40, "b": 115}
+    return finish(figure, height, legend=below(height, 155), margin=margin)

@@ -5,14 +5,25 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "HALO", "INK", "KINDS", "STATES", "axis", "finish", "log_axis", "short"]
+__all__ = [
+    "COLOURS",
+    "FONT_SIZE",
+    "INK",
+    "KINDS",
+    "STATES",
+    "axis",
+    "below",
+    "finish",
+    "log_axis",
+    "short",
+]
+
+FONT_SIZE = 13
+"""Of most text, in CSS pixels."""
 
 INK = "#1f2933"
 MUTED = "#7b8794"
 GRID = "#e4e7eb"
-HALO = ", ".join(f"{x}px {y}px 2px white" for x in (-1, 0, 1) for y in (-1, 0, 1))
-"""A shadow of text that stands on any colour."""
-
 COLOURS = (
     "#2563eb", "#ea580c", "#059669", "#9333ea", "#db2777", "#0891b2", "#ca8a04", "#64748b",
     "#4f46e5", "#dc2626", "#16a34a", "#c026d3",
@@ -34,7 +45,7 @@ STATES = {
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """Return the settings of an axis."""
     look = {"gridcolor": GRID, "zeroline": False, "linecolor": MUTED, "ticks": "outside"}
-    return {**look, "title": {"text": title, "font": {"size": 13}}, **more}
+    return {**look, "title": {"text": title, "font": {"size": FONT_SIZE}}, **more}
 
 
 def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]:
@@ -45,7 +56,9 @@ def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]
     low, high = low / 1.08, high * 1.08
     # Below this there are too few round numbers, and plotly counts on evenly.
     if high < 2 * low:
-        return axis(title, type="log", **more)
+        # Its numbers must not crowd each other in a narrow panel.
+        ends = [math.log10(low), math.log10(high)]
+        return axis(title, type="log", range=ends, nticks=3, tickangle=0, **more)
     digits = (1, 1.5, 2, 3, 4, 6, 8) if high < 12 * low else (1, 2, 5)
     if high > 300 * low:
         digits = (1,)
@@ -57,12 +70,27 @@ def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]
     return axis(title, type="log", tickvals=ticks, ticktext=labels, range=ends, **more)
 
 
+def below(height: int, plot: int, **more: Any) -> dict[str, Any]:
+    """Return the settings of a legend below a figure, clear of the title of its horizontal axis.
+
+    Parameters
+    ----------
+    height : int
+        Of the figure, in pixels.
+    plot : int
+        Pixels of it that are above and below the axes: the margins.
+    """
+    place = -52 / max(height - plot, 100)
+    look = {"orientation": "h", "yanchor": "top", "y": place, "x": 0, "traceorder": "normal"}
+    return {**look, **more}
+
+
 def finish(figure: go.Figure, height: int, **more: Any) -> go.Figure:
     """Give a figure the common look."""
     figure.update_layout(
         template="plotly_white",
         height=height,
-        font={"family": "Inter, Helvetica, Arial, sans-serif", "size": 13, "color": INK},
+        font={"family": "Inter, Helvetica, Arial, sans-serif", "size": FONT_SIZE, "color": INK},
         margin={"l": 70, "r": 45, "t": 40, "b": 60},
         modebar={"orientation": "v"},
         hoverlabel={"font": {"size": 12}},

@@ -5,7 +5,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from systolith_host.visual.explain import loop_order, weights_text
-from systolith_host.visual.figures.style import HALO, INK, axis, finish
+from systolith_host.visual.figures.cells import add_cells, cell_axis
+from systolith_host.visual.figures.style import INK, axis, finish
 from systolith_host.visual.tilings import TilingMap, TilingStudy
 
 __all__ = ["heat_maps"]
@@ -14,7 +15,7 @@ _CLIP = 85
 """Percentile beyond which all tiles have the darkest colour: the worst ones would hide the rest."""
 
 _TRACES = 4
-"""Of each map: two heat maps, and the best tile marked in both."""
+"""Of each map: two tables of cells, and the best tile marked in both."""
 
 
 def heat_maps(study: TilingStudy) -> go.Figure:
@@ -57,16 +58,12 @@ def heat_maps(study: TilingStudy) -> go.Figure:
             "pad": {"b": 28},
         }
     ]
-    figure.update_xaxes(
-        **axis(
-            "columns of the accumulator tile, outputs",
-            type="category",
-            tickangle=0,
-            tickfont={"size": 10.5},
-        )
-    )
-    figure.update_yaxes(type="category")
-    figure.update_yaxes(**axis("rows of the accumulator tile, outputs"), row=1, col=1)
+    numbers = cell_axis([str(value) for value in columns], tickangle=0, tickfont={"size": 10.5})
+    figure.update_xaxes(**axis("columns of the accumulator tile, outputs", **numbers))
+    numbers = cell_axis([str(value) for value in rows])
+    figure.update_yaxes(**axis("", **numbers))
+    figure.update_yaxes(title={"text": "rows of the accumulator tile, outputs"}, row=1, col=1)
+    figure.update_layout(barmode="overlay")
     return finish(
         figure,
         max(420, 170 + 17 * len(rows)),
@@ -99,23 +96,18 @@ def _draw(
         )
     panels = ((traffic, "MB", 0.445, "Blues"), (cycles, "%", 1.005, "Oranges"))
     for number, (values, unit, place, colours) in enumerate(panels):
-        figure.add_heatmap(
-            x=[str(value) for value in columns],
-            y=[str(value) for value in rows],
-            z=values,
-            text=text,
-            hovertemplate="%{text}<extra></extra>",
-            hoverongaps=False,
+        add_cells(
+            figure,
+            values,
+            None,
+            text.tolist(),
+            {"row": 1, "col": number + 1},
             colorscale=colours,
-            zmin=float(np.nanmin(values)),
-            zmax=float(np.nanpercentile(values, _CLIP)) or None,
+            cmin=float(np.nanmin(values)),
+            cmax=float(np.nanpercentile(values, _CLIP)) or None,
             colorbar={"title": {"text": unit}, "x": place, "thickness": 12, "len": 0.95},
-            xgap=1,
-            ygap=1,
-            visible=visible,
-            row=1,
-            col=number + 1,
         )
+        figure.data[-1].visible = visible
     best, chosen = one.best.schedule, one.chosen.schedule
     marks = [(best.columns, best.rows, "best", "square-open")]
     if (best.columns, best.rows) != (chosen.columns, chosen.rows):
@@ -123,13 +115,13 @@ def _draw(
     columns_of, rows_of, names, symbols = zip(*marks, strict=True)
     for number in range(2):
         figure.add_scatter(
-            x=[str(value) for value in columns_of],
-            y=[str(value) for value in rows_of],
+            x=[columns.index(value) for value in columns_of],
+            y=[rows.index(value) for value in rows_of],
             mode="markers+text",
             marker={"symbol": symbols, "size": 15, "color": INK, "line": {"width": 2.5}},
-            text=names,
+            text=[f"<b>{name}</b>" for name in names],
             textposition="top center",
-            textfont={"color": INK, "size": 12, "shadow": HALO},
+            textfont={"color": INK, "size": 12},
             hoverinfo="skip",
             visible=visible,
             row=1,

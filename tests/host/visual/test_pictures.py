@@ -1,0 +1,143 @@
+"""Pictures for papers: vector graphics, their size, and the numbers next to them."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import plotly.graph_objects as go
+import pytest
+
+from systolith_host.errors import SystolithError
+from systolith_host.visual.browser import find_browser
+from systolith_host.visual.curves import Curve, Curves
+from systolith_host.visual.draw import Size
+from systolith_host.visual.figures.curves import bandwidth
+from systolith_host.visual.page import sections
+from systolith_host.visual.picture import Picture, csv_text
+from systolith_host.visual.pictures import check_pictures, save_pictures
+
+needs_browser = pytest.mark.skipif(
+    find_browser() is None, reason="no Chrome or Chromium: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(data):
+    return {one.name: one for part in sections(data) for one in part.pictures}
+
+
+@needs_browser
+def test_every_figure_is_vector_graphics_of_the_size_asked_for(pictures, tmp_path):
+    files = [(picture, tmp_path / f"{name}.svg") for name, picture in pictures.items()]
+    for kind in (".pdf", ".png"):
+        files.append((pictures["stalls"], tmp_path / f"stalls{kind}"))
+    written = save_pictures(files, Size(140, 7))
+    assert {path.suffix for path in written} == {".svg", ".pdf", ".png", ".csv"}
+    for _, path in files:
+        assert path.with_suffix(".csv").stat().st_size > 100
+    for path in tmp_path.glob("*.svg"):
+        text = path.read_text()
+        assert text.startswith("<svg")
+        assert "<image" not in text
+        assert "base64" not in text
+        assert re.match(r'<svg width="140mm" height="[0-9.]+mm"', text)
+        assert "font-size: 13px" in text
+        # 13 pixels of the drawing are 7 points of the paper.
+        wide = float(re.search(r'viewBox="0 0 (\d+)', text)[1])
+        assert 13 * 140 / 25.4 * 72 / wide == pytest.approx(7, rel=0.01)
+    pdf = (tmp_path / "stalls.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert not re.search(rb"/Subtype\s*/Image", pdf)
+    box = re.search(rb"/MediaBox\s*\[0 0 ([0-9.]+)", pdf)
+    assert float(box[1]) == pytest.approx(140 / 25.4 * 72, abs=1)
+    png = (tmp_path / "stalls.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert png[37:41] == b"pHYs"
+    assert int.from_bytes(png[16:20], "big") == pytest.approx(140 / 25.4 * 300, rel=0.01)
+
+
+def test_no_figure_is_a_bitmap_and_each_has_one_legend(pictures):
+    for name, picture in pictures.items():
+        drawn = picture.figure.to_dict()
+        assert {trace["type"] for trace in drawn["data"]} <= {"scatter", "bar"}, name
+        assert not drawn["layout"].get("images"), name
+        assert not [key for key in drawn["layout"] if re.match(r"legend\d", key)], name
+        shown = [
+            trace.get("name") for trace in drawn["data"] if trace.get("showlegend") is not False
+        ]
+        shown = [one for one in shown if one is not None]
+        assert len(shown) == len(set(shown)), name
+
+
+def test_numbers_of_a_figure_have_units_and_are_those_drawn(pictures, data):
+    tables = {
+        name: list(csv.DictReader(io.StringIO(csv_text(picture.rows))))
+        for name, picture in pictures.items()
+    }
+    rows = tables["stalls"]
+    assert [int(row["cycles"]) for row in rows] == [point.cycles for point in data.points]
+    states = [name for name in rows[0] if name.endswith("_cycles")]
+    assert all(sum(int(row[name]) for name in states) == int(row["cycles"]) for row in rows)
+    layers = [row for row in tables["roofline"] if row["source"] == "modelled"]
+    drawn = [
+        value
+        for trace in pictures["roofline"].figure.data
+        if trace.name and trace.name.endswith(", modelled")
+        for value in trace.x
+    ]
+    assert sorted(float(row["intensity_macs_per_byte"]) for row in layers) == sorted(drawn)
+    curve = [row for row in tables["bandwidth"] if row["layer"] == "all layers"]
+    assert [int(row["cycles"]) for row in curve] == [*data.curves.total.cycles, data.cycles]
+    for row in tables["energy"]:
+        ends = {"layer", "all_mJ", "low_mJ", "high_mJ"}
+        parts = sum(float(value) for name, value in row.items() if name not in ends)
+        assert parts == pytest.approx(float(row["all_mJ"]))
+    count = len(data.timeline.instructions)
+    bars = [row for row in tables["timeline"] if row["instruction"]]
+    assert len({row["instruction"] for row in bars}) == count
+    for study in data.studies:
+        rows = tables[f"tilings-{study.operation.name}"]
+        assert len(rows) == sum(len(one.tiles) for one in study.maps)
+        assert sum(row["mark"] == "best" for row in rows) == len(study.maps)
+
+
+def test_a_text_with_a_comma_is_one_field_and_missing_values_are_empty():
+    text = csv_text([{"layer": "a, b", "cycles": 1}, {"layer": "c", "energy_mJ": 2.5}])
+    assert text == 'layer,cycles,energy_mJ\n"a, b",1,\nc,,2.5\n'
+
+
+def test_curves_that_are_equal_say_so_and_all_differ_in_their_dashes():
+    layers = [Curve(name, (40, 20), (1, 1), 10) for name in ("one", "two")]
+    layers.append(Curve("twice", (80, 40), (1, 1), 10))
+    layers.append(Curve("other", (50, 20), (1, 1), 10))
+    total = Curve("all layers", (210, 100), (4, 4), 40)
+    figure = bandwidth(Curves((1, 2), (8, 8), tuple(layers), total, ()), (2, 100))
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    names = ["one", "two (equal to one)", "twice (equal to one)", "other"]
+    assert [trace.name for trace in lines] == names
+    assert len({(trace.line.dash, trace.line.width) for trace in lines}) == len(lines)
+
+
+def test_a_figure_that_is_too_wide_for_its_paper_says_which_width_it_needs(pictures, tmp_path):
+    with pytest.raises(SystolithError, match=r"stalls needs --width 130 at a --font-size of 8$"):
+        save_pictures([(pictures["stalls"], tmp_path / "stalls.svg")], Size(80, 8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_without_a_browser_say_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: None)
+    with pytest.raises(SystolithError, match=r"^--picture needs Chrome or Chromium.*apt-get"):
+        check_pictures([tmp_path / "stalls.svg"])
+
+
+@needs_browser
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path):
+    picture = Picture("one", go.Figure(layout={"height": 300}), [{"cycles": 1}])
+    with pytest.raises(SystolithError, match=r"one\.svg: cannot be written: No such file"):
+        save_pictures([(picture, tmp_path / "gone" / "one.svg")], Size())
+
+
+def test_larger_text_makes_the_drawing_narrower_in_its_own_pixels():
+    assert Size(180, 8).pixels == 829
+    assert replace(Size(180, 8), font_size=16).pixels == pytest.approx(829 / 2, abs=1)
