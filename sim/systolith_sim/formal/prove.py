@@ -131,8 +131,12 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
 
 def _write_relation(specification: Specification, folder: Path) -> None:
     (folder / "in.il").write_text(component_rtlil(specification, _TOP, "formal"))
-    commands = ["read_rtlil in.il", f"prep -flatten -top {_TOP}", "memory_nordff"]
-    if any("[" in wire for wire, _ in specification.probes.values()):
+    wires = [wire for wire, _ in specification.probes.values()]
+    commands = ["read_rtlil in.il", f"hierarchy -top {_TOP}", "proc", "flatten"]
+    # What is looked at stays, even if the component's outputs do not depend on it.
+    commands += [f"setattr -set keep 1 w:{wire}" for wire in wires if "[" not in wire]
+    commands += [f"prep -top {_TOP}", "memory_nordff"]
+    if any("[" in wire for wire in wires):
         commands += ["memory_map", "opt_expr"]
     for port, (wire, _) in specification.probes.items():
         commands += [f"delete -input w:{port}", f"connect -set {port} {wire}"]

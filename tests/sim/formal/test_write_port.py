@@ -1,0 +1,64 @@
+"""W, AW and the answers to a STORE are proved; broken write ports have counterexamples."""
+
+import pytest
+
+from systolith_hw.bus import write_port
+from systolith_hw.bus.write_port import WritePort
+from systolith_sim.formal.prove import prove
+from systolith_sim.formal.write_port import WriteDataSpecification, WriteOrderSpecification
+from systolith_sim.testing.configs import small_config
+from systolith_sim.testing.mutants import mutant
+
+SHAPES = {
+    1: {"addr_width": 16, "bus_bytes": 4, "burst_beats": 1, "out_depth": 8},
+    2: {"addr_width": 16, "bus_bytes": 4, "burst_beats": 2, "out_depth": 8},
+    3: {"addr_width": 20, "bus_bytes": 8, "burst_beats": 2, "out_depth": 12},
+}
+"""By the limit on outstanding bursts."""
+RULES = {item.__name__: item for item in (WriteDataSpecification, WriteOrderSpecification)}
+
+
+def shaped(limit):
+    return small_config(**SHAPES[limit], outstanding_writes=limit)
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("limit", SHAPES)
+def test_the_rules_hold_in_every_cycle(rules, limit):
+    config = shaped(limit)
+    specification = RULES[rules](WritePort(config), config)
+    verdict = prove(specification, specification.DEPTH)
+    assert verdict.proved, verdict
+
+
+MUTANTS = {
+    "WriteDataSpecification": {
+        "WLAST a beat late": ("sent == lengths.o.p)", "sent == lengths.o.p + 1)"),
+        "W pauses": ("(unclaimed > issue.held.length)", "(unclaimed != 0)"),
+        "a beat claimed twice": ("issue.held.length + 1, 0)", "issue.held.length, 0)"),
+        "one too many outstanding": ("(outstanding != config.outstanding_writes)", "1"),
+        "a beat before its address": ("lengths.o.valid & buffer.o.valid", "buffer.o.valid"),
+        "a beat lost": ("lengths.o.valid & bus.wready", "bus.wready"),
+        "strobes of all bytes": ("bus.wstrb.eq(buffer.o.p.strb)", "bus.wstrb.eq(~0)"),
+        "quiet too early": ("(outstanding == 0) & issue.idle", "issue.idle"),
+        "rest too early": ("buffer.empty & lengths.empty", "lengths.empty"),
+        "a false accusation": ("(sent_bursts == 0)", "(sent_bursts == 1)"),
+    },
+    "WriteOrderSpecification": {
+        "all bursts marked": ("answers.o.valid & answers.o.p", "answers.o.valid"),
+        "a burst lost": ("self.burst.ready.eq(~early_valid)", "self.burst.ready.eq(1)"),
+        "a burst twice": ("m.Elif(issue.burst.ready)", "m.Elif(issue.burst.ready & bus.awready)"),
+        "the mark of the next burst": ("eq(issue.held.last)", "eq(early.last)"),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "name"), [(rules, name) for rules, names in MUTANTS.items() for name in names]
+)
+def test_a_port_that_breaks_a_rule_has_a_counterexample(rules, name):
+    config = shaped(1)
+    broken = mutant(write_port, MUTANTS[rules][name]).WritePort(config)
+    verdict = prove(RULES[rules](broken, config, inside=False), depth=12)
+    print(verdict)
+    assert not verdict.base
