@@ -28,7 +28,7 @@ from systolith_hw.spec.presets import load_config
 
 __all__ = ["report"]
 
-_FIGURES = ("roofline", "stalls", "energy", "bandwidth", "timeline", "buffers", "pareto")
+_FIGURES = ("roofline", "stalls", "energy", "bandwidth", "network", "timeline", "buffers", "pareto")
 """Figures of every page, but for the last one."""
 
 

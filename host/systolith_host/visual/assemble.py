@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from systolith_host.compiler import compile_network
@@ -10,6 +11,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.rtl.simulate import Progress
+from systolith_host.visual.activity import Piece, cut
 from systolith_host.visual.curves import BANDWIDTHS, Curves, bandwidth_curves
 from systolith_host.visual.occupancy import Occupancy, buffer_use
 from systolith_host.visual.points import LayerPoint, Measured, modelled_points, read_measured
@@ -71,6 +73,11 @@ class PageData:
     occupancy: tuple[Occupancy, ...]
     sweep: Sweep | None
     program: Program
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The whole network, layer after layer, in pieces that a picture can show."""
+        return tuple(cut([(point.cycles, point.spans) for point in self.points]))
 
     @property
     def cycles(self) -> int:

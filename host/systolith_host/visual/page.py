@@ -14,10 +14,12 @@ from systolith_host.visual.energy import energy_text
 from systolith_host.visual.figures.curves import bandwidth
 from systolith_host.visual.figures.energy import energy
 from systolith_host.visual.figures.front import front
+from systolith_host.visual.figures.network import network
 from systolith_host.visual.figures.roofline import roofline
 from systolith_host.visual.figures.stalls import stalls
 from systolith_host.visual.figures.tilings import heat_maps
 from systolith_host.visual.figures.timeline import buffers, timeline
+from systolith_host.visual.network import network_text
 from systolith_host.visual.picture import Picture
 from systolith_host.visual.prose import (
     bandwidth_text,
@@ -37,6 +39,7 @@ from systolith_host.visual.rows import (
     buffer_rows,
     energy_rows,
     front_rows,
+    network_rows,
     roofline_rows,
     stall_rows,
     tiling_rows,
@@ -140,7 +143,15 @@ def sections(data: PageData) -> list[Section]:
                 maps,
             ),
         ]
+    names = [point.name for point in data.points]
     found += [
+        Section(
+            "network",
+            "Network",
+            "Timeline of the whole network",
+            network_text(data),
+            [Picture("network", network(data.pieces, names), network_rows(data.pieces, names))],
+        ),
         Section(
             "timeline",
             "Timeline",

@@ -1,9 +1,11 @@
 """A layer as a point: cycles, traffic, stalls; modelled, or measured in a run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from systolith_host.cost.replay import LayerPerformance, replay_layer
 from systolith_host.energy.energy import Energy
@@ -11,6 +13,7 @@ from systolith_host.energy.table import EnergyTable
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
 from systolith_host.program.program import LayerProgram, Program
+from systolith_host.visual.activity import spans_of
 from systolith_host.visual.subject import Subject
 from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
@@ -43,6 +46,8 @@ class LayerPoint:
     used : float
         Share of the multipliers that have work while the array works, 0 to 1: a layer with fewer
         channels than the array has rows or columns leaves some without. 1 if measured.
+    spans : mapping of str to ndarray of shape (spans, 2)
+        When each engine has an instruction under way (visual.activity); empty if measured.
     """
 
     name: str
@@ -59,6 +64,7 @@ class LayerPoint:
     buffer_words: Mapping[str, int]
     energy: Energy | None = None
     used: float = 1.0
+    spans: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def traffic(self) -> int:
@@ -111,6 +117,7 @@ def modelled_points(
                 buffer_words=found.buffer_words,
                 energy=found.energy(program.config, table),
                 used=_used(layer, found, program.config.multipliers),
+                spans=spans_of(found.opcodes, found.times),
             )
         )
     return tuple(points)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from systolith_host.energy.energy import Energy
+from systolith_host.visual.activity import Piece
 from systolith_host.visual.curves import Curves
 from systolith_host.visual.occupancy import Occupancy
 from systolith_host.visual.picture import Row
@@ -17,6 +18,7 @@ __all__ = [
     "buffer_rows",
     "energy_rows",
     "front_rows",
+    "network_rows",
     "roofline_rows",
     "stall_rows",
     "tiling_rows",
@@ -160,6 +162,19 @@ def _samples(one: Timeline) -> Iterator[Row]:
             begin = number * one.interval
             cycles = {"first_cycle": begin + 1, "last_cycle": begin + one.interval}
             yield {"lane": lane, **cycles, unit: factor * float(value)}
+
+
+def network_rows(pieces: Sequence[Piece], names: Sequence[str]) -> list[Row]:
+    """Return the busy cycles of each engine in pieces of the network."""
+    return [
+        {
+            "layer": names[one.layer],
+            "first_cycle": one.begin + 1,
+            "last_cycle": one.end,
+            **{f"{lane}_busy_cycles": busy for lane, busy in one.busy.items()},
+        }
+        for one in pieces
+    ]
 
 
 def buffer_rows(found: Sequence[Occupancy]) -> list[Row]:
