@@ -15,8 +15,9 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.drivers.link import REQUEST, REQUESTS
+from systolith_host.drivers.simulation import linked_simulation
 from systolith_host.errors import SystolithError
-from systolith_host.lab.c_driver import compile_run_image, linked_simulation
+from systolith_host.lab.c_driver import compile_run_image
 from systolith_host.lab.fault_table import faulty_instructions
 from systolith_host.lab.random_networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden

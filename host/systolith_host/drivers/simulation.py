@@ -3,22 +3,28 @@
 import json
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from systolith_host.errors import SystolithError
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.memory import Memory
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.build import Build
 from systolith_sim.rtl.process import start_simulator
 
-__all__ = ["ENTRY", "LINK_VARIABLE", "start_simulation"]
+__all__ = ["ENTRY", "LINK_VARIABLE", "linked_simulation", "start_simulation"]
 
 LINK_VARIABLE = "SYSTOLITH_LINK"
 """Environment variable of the simulator: the link, as JSON."""
 
 ENTRY = "systolith_host.drivers.entry"
 """The cocotb module that serves the link."""
+
+END_SECONDS = 60
+"""Wall-clock limit for a simulation to end after its link."""
 
 
 def start_simulation(
@@ -76,3 +82,35 @@ def start_simulation(
         environment={LINK_VARIABLE: json.dumps(link)},
         pass_fds=(connection.fileno(),),
     )
+
+
+@contextmanager
+def linked_simulation(
+    built: Build, config: AcceleratorConfig, folder: Path, memory_size: int, **options: Any
+) -> Iterator[socket.socket]:
+    """Yield a connection to a simulation, which ends by itself after it.
+
+    Parameters
+    ----------
+    built, config, folder, memory_size, options
+        As of :func:`start_simulation`.
+
+    Raises
+    ------
+    SystolithError
+        If the simulation ends in an error; the text is its last line.
+    """
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = start_simulation(built, config, folder, theirs, memory_size, **options)
+        try:
+            yield ours
+            ours.shutdown(socket.SHUT_RDWR)
+            if (status := process.wait(END_SECONDS)) != 0:
+                lines = (folder / "simulator.log").read_text(errors="replace").strip().splitlines()
+                last = lines[-1] if lines else "no log"
+                raise SystolithError(f"the simulator ended with status {status}: {last}")
+        finally:
+            process.kill()
+            process.wait()

@@ -2,29 +2,20 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from systolith_host.drivers.image import write_image
-from systolith_host.drivers.simulation import start_simulation
 from systolith_host.drivers.sources import PORTABLE, write_driver
 from systolith_host.program.program import Program
-from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.rtl.build import Build
 from systolith_sim.testing.c_programs import compile_c
 
-__all__ = ["LIMIT_SECONDS", "RunImage", "Seen", "compile_run_image", "linked_simulation"]
+__all__ = ["LIMIT_SECONDS", "RunImage", "Seen", "compile_run_image"]
 
 LIMIT_SECONDS = 400
 """Wall-clock limit of a run."""
-
-END_SECONDS = 60
-"""Wall-clock limit for a simulation to end after its link."""
 
 _SOURCES = ("run_image.c", "systolith_mmio.c", "systolith_socket.c", "systolith_uio.c", *PORTABLE)
 
@@ -123,33 +114,3 @@ def compile_run_image(folder: Path) -> RunImage:
     write_driver(folder)
     sources = [folder / name for name in _SOURCES]
     return RunImage(compile_c(folder / "run_image", sources, [folder]), folder)
-
-
-@contextmanager
-def linked_simulation(
-    built: Build, config: AcceleratorConfig, folder: Path, memory_size: int, **options: Any
-) -> Iterator[socket.socket]:
-    """Yield a connection to a simulation, which ends by itself after it.
-
-    Parameters
-    ----------
-    built, config, folder, memory_size, options
-        As of :func:`~systolith_host.drivers.simulation.start_simulation`.
-
-    Raises
-    ------
-    RuntimeError
-        If the simulation ends in an error.
-    """
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            process = start_simulation(built, config, folder, theirs, memory_size, **options)
-        try:
-            yield ours
-            ours.shutdown(socket.SHUT_RDWR)
-            if process.wait(END_SECONDS) != 0:
-                raise RuntimeError((folder / "simulator.log").read_text()[-3000:])
-        finally:
-            process.kill()
-            process.wait()

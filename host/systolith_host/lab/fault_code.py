@@ -15,8 +15,8 @@ from systolith_host.lab.faulty_programs import (
     Layer,
     flipped,
     off_by_one,
-    with_field,
 )
+from systolith_host.program.instructions import with_field
 from systolith_host.program.relocate import move_instructions
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (

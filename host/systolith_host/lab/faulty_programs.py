@@ -19,14 +19,13 @@ from systolith_host.lab.random_gather import random_dense_qgraph
 from systolith_host.lab.random_networks import random_input, random_qgraph
 from systolith_host.lab.random_nibbles import narrow_weights
 from systolith_host.lab.random_winograd import random_winograd_case
-from systolith_host.program.instructions import kind_of_convs
+from systolith_host.program.instructions import kind_of_convs, with_field
 from systolith_host.runtime.driver import Driver
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (
     FIELDS,
     INSTRUCTION_BYTES,
     OPCODE_WIDTH,
-    Field,
     Instruction,
     decode,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "off_by_one",
     "random_layers",
     "simulate_runs",
-    "with_field",
 ]
 
 WINDOW = 1 << 15
@@ -269,19 +267,6 @@ def is_defined(
         for other in used[1:]
         for first, second in zip(used[0], other, strict=True)
     )
-
-
-def with_field(instruction: Instruction, field: Field, value: int) -> bytes:
-    """Return the instruction with a field's value cut to its width, legal or not."""
-    mask = (1 << field.width) - 1
-    position = OPCODE_WIDTH
-    for other in FIELDS[instruction.opcode]:
-        if other is field:
-            break
-        position += other.width
-    code = int.from_bytes(instruction.encode(), "little")
-    code = code & ~(mask << position) | (value & mask) << position
-    return code.to_bytes(INSTRUCTION_BYTES, "little")
 
 
 def off_by_one(rng: random.Random, instruction: Instruction) -> bytes:

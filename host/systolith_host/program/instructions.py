@@ -1,10 +1,19 @@
-"""The instructions of a program's layer, decoded."""
+"""The instructions of a program's layer, decoded, and changed."""
 
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import LayerProgram, Program
-from systolith_hw.spec.isa import INSTRUCTION_BYTES, NIBBLE_BITS, Instruction, Opcode, decode
+from systolith_hw.spec.isa import (
+    FIELDS,
+    INSTRUCTION_BYTES,
+    NIBBLE_BITS,
+    OPCODE_WIDTH,
+    Field,
+    Instruction,
+    Opcode,
+    decode,
+)
 
-__all__ = ["kind_of_convs", "layer_instructions", "weight_bits"]
+__all__ = ["kind_of_convs", "layer_instructions", "weight_bits", "with_field"]
 
 
 def layer_instructions(program: Program, layer: LayerProgram) -> list[Instruction]:
@@ -43,3 +52,16 @@ def weight_bits(program: Program, layer: LayerProgram) -> int:
     ):
         return NIBBLE_BITS
     return 8
+
+
+def with_field(instruction: Instruction, field: Field, value: int) -> bytes:
+    """Return the instruction with a field's value cut to its width, legal or not."""
+    mask = (1 << field.width) - 1
+    position = OPCODE_WIDTH
+    for other in FIELDS[instruction.opcode]:
+        if other is field:
+            break
+        position += other.width
+    code = int.from_bytes(instruction.encode(), "little")
+    code = code & ~(mask << position) | (value & mask) << position
+    return code.to_bytes(INSTRUCTION_BYTES, "little")

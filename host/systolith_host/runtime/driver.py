@@ -22,7 +22,7 @@ from systolith_hw.spec.registers import (
     counter_name,
 )
 
-__all__ = ["WATCHDOG", "Driver"]
+__all__ = ["WATCHDOG", "Driver", "AcceleratorError"]
 
 WATCHDOG = 100_000
 """Cycles without progress after which the accelerator gives up, unless others are asked for."""
@@ -41,6 +41,23 @@ _WAITS = {
     "wait_output": "waits for STORE to free an accumulator bank",
     "wait_params": "waits for parameters from LOAD",
 }
+
+
+class AcceleratorError(SystolithError):
+    """An error that the accelerator itself reports, in words and as its registers have it.
+
+    Parameters
+    ----------
+    text : str
+    code, engine, info : int
+        ERROR_CODE, ERROR_ENGINE and ERROR_INFO.
+    """
+
+    def __init__(self, text: str, code: int, engine: int, info: int) -> None:
+        super().__init__(text)
+        self.code = code
+        self.engine = engine
+        self.info = info
 
 
 class Driver:
@@ -99,40 +116,74 @@ class Driver:
 
         Raises
         ------
+        AcceleratorError
+            If the accelerator reports an error; it has been reset then.
         SystolithError
-            If the accelerator reports an error or does not end; it has been reset then.
+            If it does not end; it has been reset then, too.
         """
-        self._write("PROGRAM_ADDR", self.memory_base + layer.instruction_address)
-        self._write("PROGRAM_COUNT", layer.instruction_count)
-        self._write("IRQ_PENDING", 1)
-        self._write("CONTROL", CONTROL_START)
+        self.write("PROGRAM_ADDR", self.memory_base + layer.instruction_address)
+        self.write("PROGRAM_COUNT", layer.instruction_count)
+        self.write("IRQ_PENDING", 1)
+        self.write("CONTROL", CONTROL_START)
         interrupted = self.device.wait_interrupt(limit_cycles, progress)
-        status = self._read("STATUS")
+        status = self.read("STATUS")
         if interrupted and status & STATUS_DONE and not status & (STATUS_ERROR | STATUS_BUSY):
-            self._write("IRQ_PENDING", 1)
+            self.write("IRQ_PENDING", 1)
             return self._counters()
+        fault: tuple[int, int, int] | None = None
         if status & STATUS_ERROR:
-            text = self._error_text()
+            fault = (self.read("ERROR_CODE"), self.read("ERROR_ENGINE"), self.read("ERROR_INFO"))
+            text = self._error_text(*fault)
         elif interrupted:
             text = f"the interrupt came, but STATUS is {status:#x}: {self._engines_text(layer)}"
         else:
             text = f"no interrupt within {limit_cycles} cycles: {self._engines_text(layer)}"
         reset = self._reset()
-        raise SystolithError(f"{layer.name}: {text}{'' if reset else '; it does not reset either'}")
+        text = f"{layer.name}: {text}{'' if reset else '; it does not reset either'}"
+        raise SystolithError(text) if fault is None else AcceleratorError(text, *fault)
+
+    def read(self, name: str) -> int:
+        """Return the value of a register, both halves of a long one."""
+        register = REGISTERS[name]
+        value = self.device.read_register(register.offset)
+        if register.width == 64:
+            value |= self.device.read_register(register.offset + 4) << 32
+        return value
+
+    def write(self, name: str, value: int) -> None:
+        """Write a register, both halves of a long one.
+
+        Raises
+        ------
+        SystolithError
+            If it can be read and does not hold what was written.
+        """
+        register = REGISTERS[name]
+        self.device.write_register(register.offset, value & 0xFFFFFFFF)
+        if register.width == 64:
+            self.device.write_register(register.offset + 4, value >> 32)
+        if register.access != "rw":
+            return
+        # A link may lose a write, and a program must not start with what was set before.
+        wanted, found = register.held(value, self.config.addr_width), self.read(name)
+        if found != wanted:
+            raise SystolithError(
+                f"{name} holds {found:#x}, not the {wanted:#x} that was written; run again"
+            )
 
     def _check_identity(self) -> None:
-        identity = self._read("ID")
+        identity = self.read("ID")
         if identity != IDENTITY:
             raise SystolithError(
                 f"this is not a Systolith accelerator (ID {identity:#010x}, not {IDENTITY:#010x})"
             )
-        version = self._read("VERSION")
+        version = self.read("VERSION")
         if version != VERSION:
             raise SystolithError(
                 f"the accelerator has register version {version}, this program needs {VERSION}; "
                 "generate the accelerator anew"
             )
-        fingerprint = self._read("FINGERPRINT")
+        fingerprint = self.read("FINGERPRINT")
         if fingerprint != self.config.fingerprint:
             raise SystolithError(
                 "the accelerator was built for another configuration (fingerprint "
@@ -146,28 +197,25 @@ class Driver:
 
     def _reset(self) -> bool:
         """Reset the engines and set the registers that programs share; return whether it idles."""
-        self._write("CONTROL", CONTROL_RESET)
-        idle = any(not self._read("STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
-        self._write("WINDOW_BASE", self.memory_base)
-        self._write("WINDOW_END", self.memory_base + self.memory_size)
-        self._write("WATCHDOG", self.watchdog)
-        self._write("IRQ_PENDING", 1)
-        self._write("IRQ_ENABLE", 1)
+        self.write("CONTROL", CONTROL_RESET)
+        idle = any(not self.read("STATUS") & STATUS_BUSY for _ in range(RESET_POLLS))
+        self.write("WINDOW_BASE", self.memory_base)
+        self.write("WINDOW_END", self.memory_base + self.memory_size)
+        self.write("WATCHDOG", self.watchdog)
+        self.write("IRQ_PENDING", 1)
+        self.write("IRQ_ENABLE", 1)
         return idle
 
     def _counters(self) -> LayerCounters:
         states = {
-            engine.name: {state: self._read(counter_name(engine, state)) for state in names}
+            engine.name: {state: self.read(counter_name(engine, state)) for state in names}
             for engine, names in ENGINE_STATES.items()
         }
         return LayerCounters(
-            self._read("CYCLES"), self._read("BYTES_READ"), self._read("BYTES_WRITTEN"), states
+            self.read("CYCLES"), self.read("BYTES_READ"), self.read("BYTES_WRITTEN"), states
         )
 
-    def _error_text(self) -> str:
-        code = self._read("ERROR_CODE")
-        number = self._read("ERROR_ENGINE")
-        info = self._read("ERROR_INFO")
+    def _error_text(self, code: int, number: int, info: int) -> str:
         engine = Engine(number).name if number in list(Engine) else f"engine {number}"
         if code == ErrorCode.ILLEGAL:
             return f"{engine}: instruction {info} is illegal; the program is damaged"
@@ -202,9 +250,9 @@ class Driver:
 
     def _engines_text(self, layer: LayerProgram | None) -> str:
         """Return each engine's state and progress in words."""
-        packed = self._read("ENGINE_STATE")
+        packed = self.read("ENGINE_STATE")
         counts = {
-            name: self._read(name.upper())
+            name: self.read(name.upper())
             for name in ("fetched", "loaded", "computed", "drained", "stored")
         }
         total = "" if layer is None else f" of {layer.instruction_count}"
@@ -219,24 +267,3 @@ class Driver:
             wait = _WAITS[names[state]] if state < len(names) else f"is in unknown state {state}"
             parts.append(f"{engine.name} {wait} ({done[engine]})")
         return ", ".join(parts)
-
-    def _read(self, name: str) -> int:
-        register = REGISTERS[name]
-        value = self.device.read_register(register.offset)
-        if register.width == 64:
-            value |= self.device.read_register(register.offset + 4) << 32
-        return value
-
-    def _write(self, name: str, value: int) -> None:
-        register = REGISTERS[name]
-        self.device.write_register(register.offset, value & 0xFFFFFFFF)
-        if register.width == 64:
-            self.device.write_register(register.offset + 4, value >> 32)
-        if register.access != "rw":
-            return
-        # A link may lose a write, and a program must not start with what was set before.
-        wanted, found = register.held(value, self.config.addr_width), self._read(name)
-        if found != wanted:
-            raise SystolithError(
-                f"{name} holds {found:#x}, not the {wanted:#x} that was written; run again"
-            )
