@@ -39,6 +39,7 @@ from systolith_host.cli.output import (
 from systolith_host.cli.package import package
 from systolith_host.cli.report import report
 from systolith_host.cli.run import run
+from systolith_host.cli.selftest import selftest
 from systolith_host.cli.timing import timing
 from systolith_host.cli.triage import triage
 from systolith_host.cli.views.config_form import config_schema, config_toml
@@ -256,6 +257,11 @@ app.command(
     "  systolith build --board ecpix5-85f --clock 125 --seeds 8 --out build/ecpix5"
 )(board_commands.build)
 app.command()(board_commands.program)
+app.command(
+    epilog="Examples:\n\n"
+    "  systolith selftest --config tiny --device rtl\n\n"
+    "  systolith selftest --config ecp5-85f --device litex://localhost:1234 --board build/ulx3s"
+)(selftest)
 app.command()(board_commands.serve)
 app.add_typer(lab)
 

@@ -66,12 +66,7 @@ def evaluate(
     seed: options.SeedOption = 0,
     config: options.AcceleratorOption = "default",
     batch: Annotated[int, typer.Option(min=1, max=256, help="Images per run of the device.")] = 8,
-    board: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder that `systolith build` wrote, for --device litex."
-        ),
-    ] = None,
+    board: options.BoardOption = None,
     json: Annotated[
         Path | None,
         typer.Option(

@@ -9,6 +9,7 @@ import typer
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import NETWORKS
 from systolith_host.network.weight_bits import WeightBits, parse_weight_bits
+from systolith_host.runtime.choose import DEVICES
 from systolith_hw.spec.memory import LIMITS, Memory
 
 __all__ = [
@@ -16,16 +17,19 @@ __all__ = [
     "AcceleratorOption",
     "BandwidthOption",
     "BatchOption",
+    "BoardOption",
     "CalibrateOption",
     "ConfigOption",
     "ClockOption",
     "CorrectOption",
     "DensityOption",
+    "DeviceOption",
     "EqualiseOption",
     "FirstSeedOption",
     "FusePoolOption",
     "ImageOption",
     "InputOption",
+    "JsonOption",
     "LatencyOption",
     "LimitOption",
     "Method",
@@ -175,6 +179,24 @@ AcceleratorOption = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help="The accelerator: a preset (see `systolith configs`) or a TOML file.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(DEVICES),
+        help="The RTL in a simulator; the cycle-exact model, without one; the program emulated "
+        "in NumPy; a board behind litex_server; the Zynq board that this runs on.",
+    ),
+]
+BoardOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder that `systolith build` wrote, for --device litex."),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Also write the result as JSON; - prints it instead."
     ),
 ]
 BatchOption = Annotated[int, typer.Option(min=1, max=256, help="Images per run.")]

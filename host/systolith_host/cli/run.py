@@ -15,7 +15,7 @@ from systolith_host.flow.run import Request
 from systolith_host.flow.run import run as run_request
 from systolith_host.program.active import parse_density
 from systolith_host.progress import ProgressLog
-from systolith_host.runtime.choose import DEVICES, DeviceOptions
+from systolith_host.runtime.choose import DeviceOptions
 from systolith_host.terminal import error_console
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
@@ -50,20 +50,8 @@ def run(
     labels: pixels.LabelsOption = None,
     weights: options.WeightsOption = None,
     config: options.ConfigOption = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(DEVICES),
-            help="The RTL in a simulator; the cycle-exact model, without one; the program emulated "
-            "in NumPy; a board behind litex_server; the Zynq board that this runs on.",
-        ),
-    ] = "rtl",
-    board: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder that `systolith build` wrote, for --device litex."
-        ),
-    ] = None,
+    device: options.DeviceOption = "rtl",
+    board: options.BoardOption = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -79,12 +67,7 @@ def run(
             help="Write this layer's waveforms to LAYER.vcd; choose a small layer.",
         ),
     ] = None,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Also write the report as JSON; - prints it instead."
-        ),
-    ] = None,
+    json: options.JsonOption = None,
     output: Annotated[
         Path | None,
         typer.Option(

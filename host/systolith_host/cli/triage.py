@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from systolith_host.cli import options
 from systolith_host.cli.output import MISMATCH, check_targets, complain, give
 from systolith_host.cli.views.triage import verdict_lines
 from systolith_host.errors import SystolithError
@@ -41,12 +42,7 @@ def triage(
     device: Annotated[
         str, typer.Option(metavar="|".join(DEVICES), help="Where the layer runs again.")
     ] = "rtl",
-    board: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder that `systolith build` wrote, for --device litex."
-        ),
-    ] = None,
+    board: options.BoardOption = None,
     waves: Annotated[
         bool,
         typer.Option(
@@ -55,12 +51,7 @@ def triage(
             f"tile, DIR/{WAVES}, and a view of them for GTKWave, DIR/{VIEW}.",
         ),
     ] = False,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Also write the result as JSON; - prints it instead."
-        ),
-    ] = None,
+    json: options.JsonOption = None,
 ) -> None:
     """Run a layer again that differed from the golden model, and say where it goes wrong.
 

@@ -1,0 +1,1 @@
+"""The self-test: the first thing to run on new hardware."""
