@@ -120,10 +120,10 @@ def faults_of(config: AcceleratorConfig, program: Program) -> Iterator[Fault]:
         Engine.LOAD,
         config.act_depth,
     )
-    rows = instructions[act]["rows"]
+    words = instructions[act]["run_words"]
     yield Fault(
         "a LOAD of another size than its tile",
-        changed(act, "rows", rows - 1),
+        changed(act, "run_words", words + 1),
         ErrorCode.COUNT,
         Engine.LOAD,
         loads_before,

@@ -24,8 +24,8 @@ from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["KINDS", "Drawn", "Kind", "check_layers", "kinds_of"]
 
-MOST_BYTES = 1 << 15
-"""Memory of a network: under a second on a serial line."""
+MOST_BYTES = 1 << 16
+"""Memory of a network: under a second on a serial line of 1 Mbaud."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,15 +84,46 @@ def test_so_do_those_of_a_ddr3_memory_whose_words_are_wider_than_the_bus(tmp_pat
         run_mini_twice(Running(folder, tmp_path, stack, lambda data: data), tmp_path)
 
 
-def run_mini_twice(running, tmp_path):
+def command_on(running, tmp_path, *words):
     config = tmp_path / "small.toml"
     config.write_text(
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in CONFIG.to_dict().items())
     )
-    report = tmp_path / "report.json"
     command = [sys.executable, "-c", "from systolith_host.cli.app import main; main()"]
-    command += ["run", "mini", "--config", str(config)]
-    command += ["--device", running.address, "--board", str(running.folder), "--json", str(report)]
+    command += [*words, "--config", str(config)]
+    return [*command, "--device", running.address, "--board", str(running.folder)]
+
+
+def test_every_stage_of_the_selftest_passes(start, tmp_path):
+    words = ("selftest", "--memory-test", "4096", "--layers", "3")
+    command = command_on(start(), tmp_path, *words)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    stages = ["identity", "memory", "layers", "faults", "bandwidth"]
+    assert [line.split()[:2] for line in lines] == [[stage, "pass:"] for stage in stages]
+    assert "simulation, build " in lines[0]
+    assert "over 33,554,432" in lines[1]
+    assert "WATCHDOG" in lines[3]
+    assert "of what the memory can (1)" in lines[4]
+
+
+def test_the_selftest_says_that_nobody_answers(folder, tmp_path, start):
+    running = start()
+    running.server.kill()
+    running.server.wait(10)
+    command = command_on(running, tmp_path, "selftest")
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[0].startswith(f"identity  FAIL: {running.address}: no answer (Connection refused)")
+    assert len(lines) == 5
+    assert all("not run: identity has to pass first" in line for line in lines[1:])
+
+
+def run_mini_twice(running, tmp_path):
+    report = tmp_path / "report.json"
+    command = [*command_on(running, tmp_path, "run", "mini"), "--json", str(report)]
     sent = []
     for _ in range(2):
         run = subprocess.run(command, capture_output=True, text=True, timeout=120)
