@@ -103,7 +103,10 @@ class ActiveRuns(wiring.Component):
             self.i.ready.eq(Mux(passes, self.o.ready, drops)),
             self.waits.eq(self.i.valid & gathers & active & first & full),
         ]
-        moved = gathers & self.i.valid & self.i.ready
+        # A run moved a cycle ago. The next one comes a cycle later at the earliest, so no register
+        # here has to wait for whether a run moves now, known late, on the bus's side.
+        moved = Signal()
+        m.d.sync += moved.eq(gathers & self.i.valid & self.i.ready)
         taken = moved & bits[0] & first
         with m.If(moved):
             m.d.sync += [bits.eq(bits >> 1), left.eq(left - 1)]
@@ -124,6 +127,7 @@ class ActiveRuns(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [
                 gathers.eq(self.gather),
+                moved.eq(0),
                 known.eq(0),
                 loading.eq(0),
                 addr.eq(0),

@@ -72,9 +72,10 @@ class ScanWriter(wiring.Component):
         final = Signal()
         current = Signal(block * 8, reset_less=True)
         left = Signal(block, reset_less=True)
-        # There is room for a word: at most one byte is left. It has a register since the whole load
-        # engine waits for it.
+        # There is room for a word: at most one byte is left. The source of words has a register of
+        # its own, since the whole load engine waits for it.
         takes = Signal(reset_less=True)
+        ready = Signal()
         place = Signal(range(config.mask_words + 1), reset_less=True)
         # Filling the buffer's last word.
         fills = Signal()
@@ -89,7 +90,7 @@ class ScanWriter(wiring.Component):
             rest.eq(left & (left - 1)),
             goes.eq(some & left.any()),
             self.job.ready.eq(~busy),
-            self.word.ready.eq(busy & ~final & takes),
+            self.word.ready.eq(ready),
             self.taken.eq(self.word.valid & self.word.ready),
             push.eq(goes | fills),
         ]
@@ -107,13 +108,14 @@ class ScanWriter(wiring.Component):
         with m.If(takes):
             m.d.sync += some.eq(0)
         with m.Else():
-            m.d.sync += takes.eq(_at_most_one(rest))
+            m.d.sync += [takes.eq(_at_most_one(rest)), ready.eq(_at_most_one(rest) & ~final)]
         with m.If(self.taken):
             m.d.sync += [
                 some.eq(1),
                 current.eq(self.word.p),
                 left.eq(differs),
                 takes.eq(_at_most_one(differs)),
+                ready.eq(_at_most_one(differs) & ~self.last),
                 final.eq(self.last),
                 place.eq(place + 1),
             ]
@@ -149,6 +151,7 @@ class ScanWriter(wiring.Component):
         with m.If(~busy):
             m.d.sync += [
                 busy.eq(self.job.valid),
+                ready.eq(self.job.valid),
                 zero.eq(self.job.p.pad_value),
                 takes.eq(1),
                 final.eq(0),
