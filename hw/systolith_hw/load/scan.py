@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out
 
@@ -108,14 +108,15 @@ class ScanWriter(wiring.Component):
         with m.If(takes):
             m.d.sync += some.eq(0)
         with m.Else():
-            m.d.sync += [takes.eq(_at_most_one(rest)), ready.eq(_at_most_one(rest) & ~final)]
+            # At most one of `rest`, which is known later.
+            m.d.sync += [takes.eq(_at_most(2, left)), ready.eq(_at_most(2, left) & ~final)]
         with m.If(self.taken):
             m.d.sync += [
                 some.eq(1),
                 current.eq(self.word.p),
                 left.eq(differs),
-                takes.eq(_at_most_one(differs)),
-                ready.eq(_at_most_one(differs) & ~self.last),
+                takes.eq(_at_most(1, differs)),
+                ready.eq(_at_most(1, differs) & ~self.last),
                 final.eq(self.last),
                 place.eq(place + 1),
             ]
@@ -223,12 +224,17 @@ class ScanWriter(wiring.Component):
             m.d.sync += dest.eq(self.job.p.dest)
 
 
-def _at_most_one(bits: Any) -> Any:
-    """Return whether no two bits are set: groups of four say whether they have one, or more."""
-    groups = [bits[first : first + 4] for first in range(0, len(bits), 4)]
-    one = Cat(group.any() for group in groups)
-    many = Cat(
-        Cat(group[i] & group[:i].any() for i in range(1, len(group))).any() for group in groups
-    )
-    pairs = Cat(one[i] & one[:i].any() for i in range(1, len(one)))
-    return ~(many.any() | pairs.any())
+def _at_most(count: int, bits: Any) -> Any:
+    """Return whether at most `count` bits are set."""
+    return ~_at_least(count + 1, bits)
+
+
+def _at_least(count: int, bits: Any) -> Any:
+    """Return whether at least `count` bits are set, from the counts of parts: the way is short."""
+    if count == 0 or len(bits) < count:
+        return Const(count == 0)
+    if len(bits) == 1:
+        return bits[0]
+    middle = 1 << ((len(bits) - 1).bit_length() - 1)
+    low, high = bits[:middle], bits[middle:]
+    return Cat(_at_least(i, low) & _at_least(count - i, high) for i in range(count + 1)).any()
