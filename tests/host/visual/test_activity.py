@@ -42,8 +42,11 @@ def test_pieces_follow_each_other_and_hold_every_busy_cycle(data):
 
 def test_long_layers_are_merged_without_losing_short_work():
     short = np.array([[at, at + 1] for at in range(0, 3_000_000, 3000)])
-    spans = dict.fromkeys(LANES, short)
-    pieces = list(cut([(3_000_000, spans), (7, dict.fromkeys(LANES, np.array([[2, 5]])))]))
+    layers: list[tuple[int, dict[str, np.ndarray]]] = [
+        (cycles, {lane: spans for lane in LANES})
+        for cycles, spans in ((3_000_000, short), (7, np.array([[2, 5]])))
+    ]
+    pieces = list(cut(layers))
     assert len(pieces) < 1010
     assert sum(piece.busy["load"] for piece in pieces) == 1000 + 3
     assert pieces[-1].layer == 1

@@ -44,12 +44,14 @@ def test_every_figure_is_vector_graphics_of_the_size_asked_for(pictures, tmp_pat
         assert re.match(r'<svg width="140mm" height="[0-9.]+mm"', text)
         assert "font-size: 13px" in text
         # 13 pixels of the drawing are 7 points of the paper.
-        wide = float(re.search(r'viewBox="0 0 (\d+)', text)[1])
-        assert 13 * 140 / 25.4 * 72 / wide == pytest.approx(7, rel=0.01)
+        box = re.search(r'viewBox="0 0 (\d+)', text)
+        assert box
+        assert 13 * 140 / 25.4 * 72 / float(box[1]) == pytest.approx(7, rel=0.01)
     pdf = (tmp_path / "stalls.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert not re.search(rb"/Subtype\s*/Image", pdf)
     box = re.search(rb"/MediaBox\s*\[0 0 ([0-9.]+)", pdf)
+    assert box
     assert float(box[1]) == pytest.approx(140 / 25.4 * 72, abs=1)
     png = (tmp_path / "stalls.png").read_bytes()
     assert png.startswith(b"\x89PNG")
@@ -113,10 +115,10 @@ def test_curves_that_are_equal_say_so_and_all_differ_in_their_dashes():
     layers.append(Curve("other", (50, 20), (1, 1), 10))
     total = Curve("all layers", (210, 100), (4, 4), 40)
     figure = bandwidth(Curves((1, 2), (8, 8), tuple(layers), total, ()), (2, 100))
-    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    lines = [trace for trace in figure.to_dict()["data"] if trace["mode"] == "lines"]
     names = ["one", "two (equal to one)", "twice (equal to one)", "other"]
-    assert [trace.name for trace in lines] == names
-    assert len({(trace.line.dash, trace.line.width) for trace in lines}) == len(lines)
+    assert [trace["name"] for trace in lines] == names
+    assert len({(trace["line"]["dash"], trace["line"]["width"]) for trace in lines}) == len(lines)
 
 
 def test_a_figure_that_is_too_wide_for_its_paper_says_which_width_it_needs(pictures, tmp_path):

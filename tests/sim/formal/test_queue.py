@@ -47,8 +47,8 @@ MUTANTS = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_queue_that_breaks_a_rule_has_a_counterexample(name):
-    depth, *change = MUTANTS[name]
-    broken = mutant(queue, tuple(change)).Queue(LAYOUT, depth)
+    depth, before, after = MUTANTS[name]
+    broken = mutant(queue, (before, after)).Queue(LAYOUT, depth)
     verdict = prove(QueueSpecification(broken, inside=False), depth=10)
     print(verdict)
     assert not verdict.base

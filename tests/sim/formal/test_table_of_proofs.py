@@ -17,9 +17,9 @@ def rows():
     """Return depth and number of broken variants in the page's table, by module."""
     found = {}
     for line in PAGE.read_text().splitlines():
-        *_, module, depth, variants = [None] * 3 + [cell.strip() for cell in line.split("|")][1:-1]
-        if module and module.startswith("`") and depth.isdecimal():
-            found[module.strip("`")] = (int(depth), int(variants))
+        cells = [cell.strip() for cell in line.split("|")][-4:-1]
+        if len(cells) == 3 and cells[0].startswith("`") and cells[1].isdecimal():
+            found[cells[0].strip("`")] = (int(cells[1]), int(cells[2]))
     return found
 
 
@@ -38,6 +38,8 @@ def proofs():
 def variants(module):
     """Return how many broken variants a module's test has."""
     spec = importlib.util.spec_from_file_location(module, HERE / f"test_{module}.py")
+    assert spec
+    assert spec.loader
     test = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(test)
     groups = test.MUTANTS.values()

@@ -1,7 +1,7 @@
 """The item that is followed shows each loss, copy, change and overtaking, and nothing else."""
 
 import pytest
-from amaranth.asserts import AnySeq
+from amaranth.asserts import AnySeq  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Module, Signal
 
 from systolith_sim.formal.prove import Specification, prove
@@ -21,6 +21,9 @@ class Pair(Specification):
     """Two items enter, and leave later as a pair; `way` says what goes wrong."""
 
     DEPTH = 2
+    seen_first: Signal
+    seen_second: Signal
+    seen_full: Signal
 
     def __init__(self, way, *, inside=True):
         self.way = way
