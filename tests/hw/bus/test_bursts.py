@@ -1,5 +1,6 @@
 """Regions to runs to bursts: every byte of a region, no other beat, AXI4's rules."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -96,6 +97,22 @@ def test_walker_gives_every_run_as_beats(bus, beats, stall_in, stall_out):
         for region in given
         for index in range(region["runs"] * region["planes"])
     ]
+
+
+def test_walker_gives_a_run_every_second_cycle_at_most():
+    dut = RegionWalker(small_config(bus_bytes=8), WORDS)
+    seen = []
+
+    async def feed(ctx):
+        await stream_put(ctx, dut.region, regions(8))
+
+    async def take(ctx):
+        ctx.set(dut.run.ready, 1)
+        seen.extend(valid for (valid,) in await trace(ctx, 200, dut.run.valid))
+
+    simulate(dut, feed, take)
+    assert sum(seen) > 20
+    assert not any(now and then for now, then in pairwise(seen))
 
 
 def bursts_of(region, bus, longest):

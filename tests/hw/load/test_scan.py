@@ -4,9 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.sim import Simulator
 
-from systolith_hw.load.scan import ScanWriter
+from systolith_hw.load.scan import ScanWriter, _at_most
 from systolith_sim.emulator.gather import scan
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.streams import simulate, stream_put, trace
@@ -129,3 +130,19 @@ def test_a_reset_ends_the_scan():
         assert ctx.get(dut.job.ready) == 1
 
     simulate(ResetInserter(rst)(dut), bench)
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 12])
+def test_bits_are_counted_up_to_two(width):
+    bits, found = Signal(width), Signal(2)
+    m = Module()
+    m.d.comb += found.eq(Cat(_at_most(count, bits) for count in (1, 2)))
+
+    async def compare(ctx):
+        for value in range(1 << width):
+            ctx.set(bits, value)
+            assert ctx.get(found) == (value.bit_count() <= 1) + 2 * (value.bit_count() <= 2)
+
+    simulator = Simulator(m)
+    simulator.add_testbench(compare)
+    simulator.run()
