@@ -152,12 +152,15 @@ $(STAMP): pyproject.toml constraints.txt tools/prerequisites tools/check_python.
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[$(EXTRAS)]" --group dev
 	@touch $@
 
-# The local version +cpu excludes builds that bring several GB of CUDA.
+# The local version +cpu excludes builds that bring several GB of CUDA. An index that has PyTorch's
+# may lack torchvision's; then PyPI's, whose own operators do not load, has at least the networks.
 torch-setup: setup
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt \
-		"torch==2.13.0+cpu" onnxscript torchvision || { \
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt "torch==2.13.0+cpu" onnxscript || { \
 		echo "error: pip finds no CPU build of PyTorch 2.13.0 for $$($(BIN)/python -V):" \
 			"name the index of PyTorch's own wheels as PIP_EXTRA_INDEX_URL" >&2; exit 2; }
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt "torchvision==0.28.0+cpu" 2>/dev/null || \
+		$(BIN)/python -m pip install -qq --constraint constraints.txt torchvision
+	@$(BIN)/python tools/check_torch.py
 
 BOARD ?= ulx3s-85f
 bitstream: setup fpga-setup

@@ -17,6 +17,7 @@ import onnx
 
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
+from systolith_host.lab.pytorch import import_pair
 
 __all__ = ["EXPORTERS", "NETWORKS", "Subject", "ZooFile", "subjects"]
 
@@ -131,8 +132,7 @@ def _export(name: str, exporter: str, folder: Path) -> ZooFile:
     network = NETWORKS[name]
     paths = [folder / f"{name}.{exporter}.{size}.onnx" for size in ("full", "small")]
     with _quiet():
-        torch: Any = importlib.import_module("torch")
-        _declare(torch)  # the exporters import torchvision, too
+        torch, _ = import_pair()  # the exporters import torchvision, too
         torch.manual_seed(0)
         model = _build(torch, name, network)
         _draw(torch, model, network.full)
@@ -150,24 +150,6 @@ def _build(torch: Any, name: str, network: _Network) -> Any:
         return getattr(models, network.ours)().eval()
     models = importlib.import_module("torchvision.models")
     return getattr(models, name)(weights=None, **dict(network.options)).eval()
-
-
-_declared: list[Any] = []
-
-
-def _declare(torch: Any) -> None:
-    """Let a torchvision made for CUDA be imported next to a PyTorch that is not.
-
-    It cannot load its own operators then, and fails for want of two of them, which detectors use
-    and classifiers do not.
-    """
-    other = "+cpu" not in importlib.metadata.version("torchvision")
-    if _declared or torch.version.cuda is not None or not other:
-        return
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)  # it lasts as long as this
 
 
 def _draw(torch: Any, model: Any, size: tuple[int, int]) -> None:
