@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Module, Shape, Signal
-from amaranth.lib import data
+from amaranth.hdl import Assert, Assume, Module, Signal
 
 from systolith_hw.interface.bus_layouts import burst_layout
 from systolith_hw.interface.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.formal.prove import Specification
+from systolith_sim.formal.port import PortSpecification
 from systolith_sim.formal.stream_contract import StreamContract
 
 __all__ = ["ReadAddressSpecification", "WriteAddressSpecification"]
@@ -17,7 +16,7 @@ _PAGE = 4096
 """No burst of AXI4 crosses a multiple of it."""
 
 
-class _AddressSpecification(Specification):
+class _AddressSpecification(PortSpecification):
     """The rules of an AR or AW channel, for any memory and window.
 
     - An address stays, unchanged, until it is taken.
@@ -40,56 +39,39 @@ class _AddressSpecification(Specification):
 
     seen_end: Signal
 
-    CHANNEL = ""
     ASKED: tuple[str, ...] = ()
     """Streams of bursts that are asked for."""
-    STAGES: tuple[tuple[str, str], ...] = ()
-    """Flags that say that a burst waits, and the registers in which, before it is to be issued."""
 
     def __init__(self, dut: Any, config: AcceleratorConfig, *, inside: bool = True) -> None:
-        self.dut = dut
-        self.config = config
-        bits = Shape.cast(burst_layout(config)).width
-        probes = {
-            "seen_waits": ("dut.issue.waits", 1),
-            "seen_held": ("dut.issue.held", bits),
-            "seen_end": ("dut.issue.end", address_bits(config) + 1),
-        }
-        for flag, register in self.STAGES:
-            probes[f"seen_{flag}"] = (f"dut.{flag}", 1)
-            probes[f"seen_{register}"] = (f"dut.{register}", bits)
-        super().__init__(probes=probes, inside=inside)
+        super().__init__(dut, config, {"issue.end": address_bits(config) + 1}, inside=inside)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         dut, config = self.dut, self.config
-        self.place(m, dut)
+        self.observe(m)
         for name in self.ASKED:
             port = getattr(dut, name)
             m.d.comb += Assume(~port.valid | self._is_legal(port.p), "bursts keep to AXI4")
 
-        bus = dut.bus
-        valid, ready, addr, length = (
-            getattr(bus, f"{self.CHANNEL}{name}") for name in ("valid", "ready", "addr", "len")
+        valid, fresh = self.valid, self.fresh
+        ids = [dut.bus.arid] if self.CHANNEL == "ar" else []
+        m.submodules.contract = contract = StreamContract(
+            valid, self.ready, self.addr, self.length, *ids
         )
-        ids = [bus.arid] if self.CHANNEL == "ar" else []
-        m.submodules.contract = contract = StreamContract(valid, ready, addr, length, *ids)
         burst: Any = Signal(burst_layout(config))
         end = burst.addr + self._size(burst)
-        m.d.comb += [burst.addr.eq(addr), burst.length.eq(length)]
+        m.d.comb += [burst.addr.eq(self.addr), burst.length.eq(self.length)]
         # The window as it was one and two cycles before, and whether this address was offered then.
         now = (dut.window_base, dut.window_end)
         before = [Signal.like(limit, reset_less=True) for limit in now]
         base, limit = (Signal.like(limit, reset_less=True) for limit in now)
-        waited, halted = Signal(), Signal()
+        halted = Signal()
         m.d.sync += [
-            waited.eq(valid & ~ready),
             halted.eq(dut.halt),
             *(later.eq(port) for later, port in zip(before, now, strict=True)),
             base.eq(before[0]),
             limit.eq(before[1]),
         ]
-        fresh = valid & ~waited
         m.d.comb += [
             Assert(contract.kept, "an address stays until it is taken"),
             Assert(~valid | (end <= 1 << config.addr_width), "a burst ends with the memory"),
@@ -104,14 +86,14 @@ class _AddressSpecification(Specification):
 
     def _judge_inside(self, m: Module) -> None:
         """Assert the invariants of the registers in which bursts wait, for the induction."""
-        layout = burst_layout(self.config)
-        for flag, register in (*self.STAGES, ("waits", "held")):
-            full = getattr(self, f"seen_{flag}")
-            burst: Any = data.View(layout, getattr(self, f"seen_{register}"))
-            m.d.comb += Assert(~full | self._is_legal(burst), f"{register} keeps to AXI4")
-            if register == "held":
-                end = burst.addr + self._size(burst)
-                m.d.comb += Assert(~full | (self.seen_end == end), "the end is known")
+        waiting = self.waiting()
+        m.d.comb += [
+            Assert(~full | self._is_legal(burst), f"place {number} keeps to AXI4")
+            for number, (full, burst) in enumerate(waiting)
+        ]
+        full, burst = waiting[0]
+        end = burst.addr + self._size(burst)
+        m.d.comb += Assert(~full | (self.seen_end == end), "the end is known")
 
     def _size(self, burst: Any) -> Any:
         """Return the bytes of a burst."""

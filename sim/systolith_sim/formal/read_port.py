@@ -6,55 +6,34 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Signal
 
 from systolith_hw.bus.axi import AxiId
 from systolith_hw.bus.read_port import ReadPort
-from systolith_hw.interface.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.timing import READ_BEATS
-from systolith_sim.formal.prove import Specification
+from systolith_sim.formal.port import PortSpecification
 from systolith_sim.formal.queue import QueueView
 from systolith_sim.formal.stream_contract import StreamContract
-from systolith_sim.formal.tracked import Items, Tracked
+from systolith_sim.formal.tracked import Tracked
 
 __all__ = ["ReadCountSpecification", "ReadDataSpecification"]
 
 _USERS = {"load": AxiId.LOAD, "fetch": AxiId.FETCH}
 
 
-class _ReadSpecification(Specification):
+class _ReadSpecification(PortSpecification):
     """What both specifications of the read port know: its registers, and its queue of beats."""
 
     DEPTH = 2
+    CHANNEL = "ar"
+    STAGES = (("waits_load", "waiting_load"), ("waits_fetch", "waiting_fetch"))
 
     seen_outstanding: Any
     seen_ended: Any
-    seen_waits: Any
-    seen_held: Any
     seen_held_fetch: Any
 
     def __init__(self, dut: ReadPort, config: AcceleratorConfig, *, inside: bool = True) -> None:
-        self.dut = dut
-        self.config = config
-        bits = address_bits(config) + 9
         self.data = config.bus_bytes * 8
         self.beats = QueueView("dut.beats", self.data + 4, READ_BEATS)
-        probes = {
-            "seen_outstanding": ("dut.outstanding", config.outstanding_reads.bit_length()),
-            "seen_ended": ("dut.ended", 1),
-            "seen_waits": ("dut.issue.waits", 1),
-            "seen_held": ("dut.issue.held", bits),
-            "seen_held_fetch": ("dut.held_fetch", 1),
-        }
-        for name in _USERS:
-            probes[f"seen_waits_{name}"] = (f"dut.waits_{name}", 1)
-            probes[f"seen_waiting_{name}"] = (f"dut.waiting_{name}", bits)
-        super().__init__(probes=probes | self.beats.probes, inside=inside)
-
-    def observe(self, m: Module) -> None:
-        """Note when an address is offered first."""
-        bus = self.dut.bus
-        self.place(m, self.dut)
-        waited = Signal()
-        m.d.sync += waited.eq(bus.arvalid & ~bus.arready)
-        self.fresh = bus.arvalid & ~waited
+        counts = {"outstanding": config.outstanding_reads.bit_length(), "ended": 1, "held_fetch": 1}
+        super().__init__(dut, config, counts, [self.beats], inside=inside)
 
 
 class ReadDataSpecification(_ReadSpecification):
@@ -81,10 +60,7 @@ class ReadDataSpecification(_ReadSpecification):
         m = Module()
         dut, bus = self.dut, self.dut.bus
         self.observe(m)
-        m.d.comb += [
-            Assume(~dut.halt, "nothing is halted"),
-            Assume(~dut.fault, "nothing is refused"),
-        ]
+        self.suppose_that_none_is_dropped(m)
         came = bus.rvalid & bus.rready
         ports = {name: getattr(dut, f"{name}_beat") for name in _USERS}
         m.submodules.data = beats = Tracked(
@@ -129,20 +105,18 @@ class ReadDataSpecification(_ReadSpecification):
         return m
 
     def _judge_bursts(self, m: Module, name: str) -> None:
-        bus, user, width = self.dut.bus, getattr(self.dut, name), self.config.addr_width
-        mine = bus.arid == _USERS[name]
-        offered = (self.fresh & mine, Cat(bus.araddr, bus.arlen))
-        entering = (user.valid & user.ready, Cat(user.p.addr[:width], user.p.length))
+        user = getattr(self.dut, name)
+        fresh, order = self.offered
+        offered = (fresh & (self.dut.bus.arid == _USERS[name]), order)
+        entering = (user.valid & user.ready, self.order(user.p))
         m.submodules[name] = bursts = Tracked([entering], [offered], 3)
         m.d.comb += bursts.rules(f"{name}'s bursts")
         if self.inside:
-            low = address_bits(self.config)
             fetches = _USERS[name] is AxiId.FETCH
-            waiting: Items = [
-                (self.seen_waits & (self.seen_held_fetch == fetches), self.seen_held),
-                (getattr(self, f"seen_waits_{name}"), getattr(self, f"seen_waiting_{name}")),
-            ]
-            places = [(there, Cat(at[:width], at[low : low + 8])) for there, at in waiting]
+            (waits, held), *stages = self.waiting()
+            own = dict(zip(_USERS, stages, strict=True))[name]
+            waiting = [(waits & (self.seen_held_fetch == fetches), held), own]
+            places = [(there, self.order(burst)) for there, burst in waiting]
             m.d.comb += bursts.invariants([offered, *places], f"{name}'s bursts")
 
 
@@ -165,20 +139,14 @@ class ReadCountSpecification(_ReadSpecification):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        dut, bus, limit = self.dut, self.dut.bus, self.config.outstanding_reads
+        bus, limit = self.dut.bus, self.config.outstanding_reads
         self.observe(m)
         ending = bus.rvalid & bus.rready & bus.rlast
         outstanding = Signal(range(2 * limit + 2))
-        none = Signal(init=1)
-        m.d.sync += [
-            outstanding.eq(outstanding + (bus.arvalid & bus.arready) - ending),
-            none.eq((outstanding == 0) & ~bus.arvalid),
-        ]
-        m.d.comb += [
-            Assume(~bus.rvalid | ~bus.rlast | (outstanding != 0), "only what was asked for ends"),
-            Assert(outstanding + bus.arvalid <= limit, "no more are outstanding than configured"),
-            Assert(~dut.quiet | none, "quiet is true"),
-        ]
+        m.d.sync += outstanding.eq(outstanding + (bus.arvalid & bus.arready) - ending)
+        none = ~bus.rvalid | ~bus.rlast | (outstanding != 0)
+        m.d.comb += Assume(none, "only what was asked for ends")
+        self.judge_outstanding(m, outstanding, limit)
         if self.inside:
             held = self.beats.items(self)
             lasts: Any = sum(there & beat[-1] for there, beat in held)

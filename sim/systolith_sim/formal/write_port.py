@@ -5,17 +5,16 @@ from typing import Any
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
 
 from systolith_hw.bus.write_port import WritePort
-from systolith_hw.interface.layouts import address_bits
 from systolith_hw.spec.config import AcceleratorConfig
-from systolith_sim.formal.prove import Specification
+from systolith_sim.formal.port import PortSpecification
 from systolith_sim.formal.queue import QueueView
 from systolith_sim.formal.stream_contract import StreamContract
-from systolith_sim.formal.tracked import Items, Tracked
+from systolith_sim.formal.tracked import Tracked
 
 __all__ = ["WriteDataSpecification", "WriteOrderSpecification"]
 
 
-class _WriteSpecification(Specification):
+class _WriteSpecification(PortSpecification):
     """What both specifications of the write port know: its queues, and a memory that obeys AXI4.
 
     A B comes in the cycle of the last beat or of the address of its burst, whichever is later, or
@@ -23,6 +22,8 @@ class _WriteSpecification(Specification):
     """
 
     DEPTH = 2
+    CHANNEL = "aw"
+    STAGES = (("early_valid", "early"),)
 
     seen_unclaimed: Any
     seen_outstanding: Any
@@ -31,43 +32,29 @@ class _WriteSpecification(Specification):
     seen_answer: Any
     seen_stranger: Any
     seen_sent: Any
-    seen_waits: Any
-    seen_held: Any
-    seen_early_valid: Any
-    seen_early: Any
 
     def __init__(self, dut: WritePort, config: AcceleratorConfig, *, inside: bool = True) -> None:
-        self.dut = dut
-        self.config = config
-        bits = address_bits(config) + 9
         limit = config.outstanding_writes
         self.depth = config.out_bytes // config.bus_bytes
         self.buffer = QueueView("dut.buffer", config.bus_bytes * 9, self.depth)
         self.lengths = QueueView("dut.lengths", 8, limit + 1)
         self.answers = QueueView("dut.answers", 1, limit + 1)
-        probes = {
-            "seen_unclaimed": ("dut.unclaimed", self.depth.bit_length()),
-            "seen_outstanding": ("dut.outstanding", limit.bit_length()),
-            "seen_addressed": ("dut.addressed", (limit + 1).bit_length()),
-            "seen_sent_bursts": ("dut.sent_bursts", (limit + 1).bit_length()),
-            "seen_answer": ("dut.answer", 1),
-            "seen_stranger": ("dut.stranger", 1),
-            "seen_sent": ("dut.sent", 8),
-            "seen_waits": ("dut.issue.waits", 1),
-            "seen_held": ("dut.issue.held", bits),
-            "seen_early_valid": ("dut.early_valid", 1),
-            "seen_early": ("dut.early", bits),
+        registers = {
+            "unclaimed": self.depth.bit_length(),
+            "outstanding": limit.bit_length(),
+            "addressed": (limit + 1).bit_length(),
+            "sent_bursts": (limit + 1).bit_length(),
+            "answer": 1,
+            "stranger": 1,
+            "sent": 8,
         }
-        for view in (self.buffer, self.lengths, self.answers):
-            probes |= view.probes
-        super().__init__(probes=probes, inside=inside)
+        queues = [self.buffer, self.lengths, self.answers]
+        super().__init__(dut, config, registers, queues, inside=inside)
 
     def observe(self, m: Module) -> None:
         """Count what is open on the bus, and suppose that the memory keeps to AXI4."""
-        dut, bus = self.dut, self.dut.bus
-        self.place(m, dut)
-        waited = Signal()
-        self.fresh = bus.awvalid & ~waited
+        super().observe(m)
+        bus = self.dut.bus
         self.addressing = bus.awvalid & bus.awready
         self.sending = bus.wvalid & bus.wready
         self.answered = bus.bvalid & bus.bready
@@ -76,7 +63,6 @@ class _WriteSpecification(Specification):
         self.addressed, self.sent_bursts = Signal(range(most)), Signal(range(most))
         ending = self.sending & bus.wlast
         m.d.sync += [
-            waited.eq(bus.awvalid & ~bus.awready),
             self.addressed.eq(self.addressed + self.addressing - self.answered),
             self.sent_bursts.eq(self.sent_bursts + ending - self.answered),
         ]
@@ -102,8 +88,8 @@ class _WriteSpecification(Specification):
     def judge_inside(self, m: Module) -> None:
         """Assert what the induction needs of queues and counters."""
         bus, limit = self.dut.bus, self.config.outstanding_writes
-        for view in (self.buffer, self.lengths, self.answers):
-            m.d.comb += view.invariants(self)
+        for queue in self.queues:
+            m.d.comb += queue.invariants(self)
         lengths, answers = self.lengths.items(self), self.answers.items(self)
         # A length enters its queue in the cycle before its address is offered first.
         offered = [
@@ -164,25 +150,18 @@ class WriteDataSpecification(_WriteSpecification):
             [(self.sending, Cat(bus.wdata, bus.wstrb))],
             self.depth,
         )
-        none, empty = Signal(init=1), Signal(init=1)
-        m.d.sync += [
-            none.eq((self.addressed == 0) & ~bus.awvalid),
-            empty.eq((beats.level == 0) & (self.bursts.level == 0)),
-        ]
+        empty = Signal(init=1)
+        m.d.sync += empty.eq((beats.level == 0) & (self.bursts.level == 0))
         m.d.comb += [
             Assert(contract.kept, "a beat stays until it is taken"),
             *beats.rules("beats"),
             *self.bursts.rules("bursts"),
             Assert((self.beats == 0) | bus.wvalid, "W does not pause inside a burst"),
             Assert(~bus.wvalid | (self.bursts.level != 0), "no beat comes before its address"),
-            Assert(
-                self.addressed + bus.awvalid <= self.config.outstanding_writes,
-                "no more bursts are outstanding than configured",
-            ),
             Assert(~dut.broken, "a memory that obeys is not accused"),
-            Assert(~dut.quiet | none, "quiet is true"),
             Assert(~dut.rest | empty, "rest is true"),
         ]
+        self.judge_outstanding(m, self.addressed, self.config.outstanding_writes)
         if self.inside:
             self.judge_inside(m)
             m.d.comb += beats.invariants(self.buffer.items(self), "beats")
@@ -208,24 +187,18 @@ class WriteOrderSpecification(_WriteSpecification):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        dut, bus, width = self.dut, self.dut.bus, self.config.addr_width
+        dut = self.dut
         self.observe(m)
-        m.d.comb += [
-            Assume(~dut.halt, "nothing is halted"),
-            Assume(~dut.fault, "nothing is refused"),
-        ]
+        self.suppose_that_none_is_dropped(m)
         came = dut.burst.valid & dut.burst.ready
         answered = Signal()
         m.d.sync += answered.eq(self.answered)
         most = self.config.outstanding_writes + 3
-        asked = dut.burst.p
         m.submodules.asked = orders = Tracked(
-            [(came, Cat(asked.addr[:width], asked.length))],
-            [(self.fresh, Cat(bus.awaddr, bus.awlen))],
-            most,
+            [(came, self.order(dut.burst.p))], [self.offered], most
         )
         m.submodules.marks = marks = Tracked(
-            [(came, asked.last)], [(answered, dut.acknowledged)], most
+            [(came, dut.burst.p.last)], [(answered, dut.acknowledged)], most
         )
         m.d.comb += [
             *orders.rules("orders"),
@@ -234,23 +207,13 @@ class WriteOrderSpecification(_WriteSpecification):
         ]
         if self.inside:
             self.judge_inside(m)
-            addr_bits = address_bits(self.config)
-            waiting = [
-                (self.seen_waits, self.seen_held),
-                (self.seen_early_valid, self.seen_early),
-            ]
-            addresses: Items = [
-                (there, Cat(burst[:width], burst[addr_bits : addr_bits + 8]))
-                for there, burst in waiting
-            ]
-            lasts: Items = [(there, burst[-1]) for there, burst in waiting]
+            waiting = self.waiting()
+            places = [(there, self.order(burst)) for there, burst in waiting]
+            lasts = [(there, burst.last) for there, burst in waiting]
+            acknowledged = (answered, dut.acknowledged)
             m.d.comb += [
-                *orders.invariants(
-                    [(self.fresh, Cat(bus.awaddr, bus.awlen)), *addresses], "orders"
-                ),
-                *marks.invariants(
-                    [(answered, dut.acknowledged), *self.answers.items(self), *lasts], "marks"
-                ),
+                *orders.invariants([self.offered, *places], "orders"),
+                *marks.invariants([acknowledged, *self.answers.items(self), *lasts], "marks"),
             ]
         return m
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["small_config"]
+__all__ = ["port_config", "small_config"]
 
 
 def small_config(rows: int = 4, cols: int = 4, **changes: Any) -> AcceleratorConfig:
@@ -27,3 +27,16 @@ def small_config(rows: int = 4, cols: int = 4, **changes: Any) -> AcceleratorCon
         "queue_depth": 4,
     }
     return AcceleratorConfig(**{**fields, **changes})
+
+
+def port_config(limit: int) -> AcceleratorConfig:
+    """Return a configuration with 1 to 3 bursts outstanding at each port, for proofs of them."""
+    beats, out_depth = ((1, 8), (2, 8), (2, 12))[limit - 1]
+    return small_config(
+        addr_width=16 if limit < 3 else 20,
+        bus_bytes=4 if limit < 3 else 8,
+        burst_beats=beats,
+        out_depth=out_depth,
+        outstanding_reads=limit,
+        outstanding_writes=limit,
+    )
