@@ -98,7 +98,7 @@ noise: setup
 	$(BIN)/python tools/noise.py $(ARGS)
 
 validate-model: setup
-	$(BIN)/systolith lab validate $(ARGS)
+	$(BIN)/systolith lab validate --picture docs/model-validation.svg $(ARGS)
 
 faults: setup
 	$(BIN)/systolith lab faults $(ARGS)

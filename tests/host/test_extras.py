@@ -164,6 +164,9 @@ def test_a_missing_extra_is_one_line(line, inputs):
         ("report mini --picture all.svg", "report", "choreographer"),
         ("explore mini --bandwidth 2 --scheduler tcp://127.0.0.1:1", "cluster", "distributed"),
         ("explore mini --bandwidth 2 --confirm 1", "sim", "cocotb"),
+        ("explore mini --bandwidth 2 --picture p.svg", "report", "plotly"),
+        ("design mini --board ulx3s-85f --picture p.svg", "report", "choreographer"),
+        ("lab validate --picture p.svg", "report", "plotly"),
     ],
 )
 def test_an_option_that_needs_an_extra_says_so_first(line, extra, module, inputs):

@@ -13,6 +13,13 @@ import typer
 from systolith_host.boards.board import BOARDS, load_board, most_burst
 from systolith_host.boards.report import least_memory
 from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.cli.pictures import (
+    FontSizeOption,
+    WidthOption,
+    check_pictures,
+    picture_option,
+    save_picture,
+)
 from systolith_host.cli.points import (
     WIDTH,
     check_confirm,
@@ -128,6 +135,11 @@ def design(
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Run the best one in the RTL, too.")
     ] = False,
+    picture: Annotated[
+        list[Path] | None, picture_option("the points with their Pareto front")
+    ] = None,
+    width: WidthOption = 180,
+    font_size: FontSizeOption = 8,
 ) -> None:
     """Find the best accelerator for a network on a board, or on an FPGA.
 
@@ -141,6 +153,7 @@ def design(
         need("--confirm", "sim", *RTL)
     if by not in GOALS:
         raise SystolithError(f"--by must be one of {', '.join(GOALS)}, not {by!r}")
+    size = check_pictures(picture or [], width, font_size)
     base = load_config(config)
     target, place = _target(board, link, part, bandwidth, clock, fill, max_dsp)
     qgraph = shape_network(network, functions=bool(base.functions))
@@ -201,6 +214,12 @@ def design(
         highlight=False,
         soft_wrap=True,
     )
+    if size is not None:
+        from systolith_host.visual.single import front_picture
+        from systolith_host.visual.sweep import make_sweep
+
+        tried = [results.done[one.key] for one in found]
+        save_picture(front_picture(make_sweep(out, results.experiment, tried)), picture or [], size)
     if confirm:
         confirm_points(console, network, batch, space, [best], 1)
 

@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 from systolith_host.cli.options import BatchOption, NetworkArgument
+from systolith_host.cli.pictures import (
+    FontSizeOption,
+    WidthOption,
+    check_pictures,
+    picture_option,
+    save_picture,
+)
 from systolith_host.cli.points import (
     WIDTH,
     check_confirm,
@@ -135,6 +142,11 @@ def explore(
         int, typer.Option(min=0, help="Run so many of the fastest points in the RTL.")
     ] = 0,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large sweeps.")] = False,
+    picture: Annotated[
+        list[Path] | None, picture_option("the points with their Pareto front")
+    ] = None,
+    width: WidthOption = 180,
+    font_size: FontSizeOption = 8,
 ) -> None:
     """Sweep arrays, buffers and memory bandwidths: what each does to cycles and traffic.
 
@@ -168,6 +180,7 @@ def explore(
         raise SystolithError(f"--by must be one of {', '.join(ORDERS)}, not {by!r}")
     if by != "cycles" and exact == 0:
         raise SystolithError(f"--by {by} needs replayed points: leave out --exact 0")
+    size = check_pictures(picture or [], width, font_size)
     base = load_config(config)
     shape_network(network, functions=bool(base.functions))
     axes = read_sweep(sweep) if sweep else {}
@@ -204,6 +217,12 @@ def explore(
     )
     if all(result.reason for result in found):
         raise SystolithError(f"none of the {len(found):,} points can be built or run")
+    if size is not None:
+        from systolith_host.visual.single import front_picture
+        from systolith_host.visual.sweep import make_sweep
+
+        drawn = front_picture(make_sweep(out, results.experiment, found))
+        save_picture(drawn, picture or [], size)
     if confirm:
         confirm_points(console, network, batch, space, found, confirm)
 

@@ -1,6 +1,6 @@
 """The command `systolith report`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,21 +15,28 @@ from systolith_host.cli.options import (
     NetworkArgument,
     TurnaroundOption,
 )
-from systolith_host.cli.output import save, show
-from systolith_host.cli.pictures import FontSizeOption, PicturesOption, WidthOption
+from systolith_host.cli.output import save
+from systolith_host.cli.pictures import (
+    FontSizeOption,
+    WidthOption,
+    check_pictures,
+    picture_option,
+    show_sizes,
+)
 from systolith_host.energy.table import TABLES, load_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.space import parse_values
 from systolith_host.extras import RTL, need
 from systolith_host.progress import ProgressLog
 from systolith_host.terminal import error_console
+from systolith_host.visual.names import Name, figure_names
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import load_config
 
 __all__ = ["report"]
 
-_FIGURES = ("roofline", "stalls", "energy", "bandwidth", "network", "timeline", "buffers", "pareto")
-"""Figures of every page, but for the last one."""
+_ALL = "all"
+"""The name of a picture's file that stands for every figure."""
 
 
 def report(
@@ -89,7 +96,13 @@ def report(
     bandwidths: Annotated[
         str, typer.Option(metavar="VALUES", help="Bandwidths of the curves, e.g. 1..64 or 1,2,4,8.")
     ] = "1,2,3,4,6,8,12,16,24,32,48,64",
-    picture: PicturesOption = None,
+    picture: Annotated[
+        list[Path] | None,
+        picture_option(
+            "a figure of the page, which the file's name names "
+            f"({', '.join(Name)}, with -LAYER behind {Name.TILINGS}; or {_ALL}),"
+        ),
+    ] = None,
     width: WidthOption = 180,
     font_size: FontSizeOption = 8,
 ) -> None:
@@ -99,12 +112,10 @@ def report(
     timeline and the buffers of one layer, and the Pareto front of a sweep.
     """
     need("report", "report", "plotly", "numba")
-    if picture:
-        need("--picture", "report", "choreographer")
     if rtl:
         need("--rtl", "sim", *RTL)
     # Plotly and the model take a second or two to import; the rest of the command line need not.
-    from systolith_host.visual.assemble import PageOptions, assemble
+    from systolith_host.visual.assemble import PageOptions, assemble, studied_layers
     from systolith_host.visual.page import page, sections
     from systolith_host.visual.subject import load_subject
     from systolith_host.visual.timeline import modelled_timeline
@@ -124,16 +135,13 @@ def report(
     for path in (out, trace, network_trace):
         if path is not None and not path.absolute().parent.is_dir():
             raise SystolithError(f"{path}: its folder does not exist")
-    wanted = picture or []
-    if wanted:
-        from systolith_host.visual.pictures import check_pictures
-
-        check_pictures(wanted)
-        _check_names(wanted, has_sweep=sweep is not None)
+    size = check_pictures(picture or [], width, font_size)
     written: list[Path] = []
     with ProgressLog(error_console()) as log:
         memory = Memory(latency=latency, bytes_per_cycle=bandwidth, turnaround=turnaround)
         subject = load_subject(network, target, memory, batch, log)
+        studies = studied_layers(subject, options.studies)
+        files = _files(picture or [], figure_names(studies, has_sweep=sweep is not None))
         data = assemble(subject, options, log)
         log.stage("drawing")
         parts = sections(data)
@@ -148,53 +156,44 @@ def report(
             timelines = (modelled_timeline(data.program, layer, memory) for layer in layers)
             save_network_trace(timelines, clock, network_trace)
             written.append(network_trace)
-        if wanted:
-            from systolith_host.visual.draw import Size
+        if size is not None:
             from systolith_host.visual.pictures import save_pictures
 
             log.stage("pictures")
             drawn = {one.name: one for part in parts for one in part.pictures}
-            files = list(_files(wanted, drawn))
-            written += save_pictures(
-                [(drawn[path.stem], path) for path in files], Size(width, font_size)
-            )
-    for path in written:
-        show(f"{path}: {path.stat().st_size:,} bytes")
+            written += save_pictures([(drawn[path.stem], path) for path in files], size)
+    show_sizes(written)
 
 
-def _check_names(paths: Sequence[Path], *, has_sweep: bool) -> None:
-    """Refuse pictures of which the page has none; those of tilings depend on the network.
+def _files(paths: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return a file for each figure that is wanted, once.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    names : sequence of str
+        Of the page's figures.
 
     Raises
     ------
     SystolithError
         If a file's name names no figure.
     """
-    for path in paths:
-        if path.stem == "pareto" and not has_sweep:
-            raise SystolithError(f"--picture {path}: the Pareto front needs --sweep")
-        if path.stem not in (*_FIGURES, "all") and not path.stem.startswith("tilings-"):
-            names = ", ".join(_FIGURES)
-            raise SystolithError(
-                f"--picture {path}: there is no figure {path.stem}; there are {names}, "
-                "tilings-LAYER, and all"
-            )
-
-
-def _files(paths: Sequence[Path], names: Collection[str]) -> list[Path]:
-    """Return a file for each figure that is wanted, once.
-
-    Raises
-    ------
-    SystolithError
-        If the page has no figure of a name.
-    """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.stem not in (*names, "all"):
+        if path.stem == Name.PARETO and Name.PARETO not in names:
+            raise SystolithError(f"--picture {path}: the Pareto front needs --sweep")
+        if path.stem.startswith(f"{Name.TILINGS}-") and path.stem not in names:
             raise SystolithError(
-                f"--picture {path}: the page has no {path.stem}; it has {', '.join(names)}"
+                f"--picture {path}: tilings are shown of "
+                f"{', '.join(one for one in names if one.startswith(f'{Name.TILINGS}-'))}; "
+                "--layer chooses the layers"
             )
-        stems = names if path.stem == "all" else [path.stem]
+        if path.stem not in (*names, _ALL):
+            raise SystolithError(
+                f"--picture {path}: there is no figure {path.stem}; there are {', '.join(names)}, "
+                f"and {_ALL}"
+            )
+        stems = names if path.stem == _ALL else [path.stem]
         found.update((path.with_name(f"{stem}{path.suffix}"), None) for stem in stems)
     return list(found)

@@ -1,11 +1,11 @@
 """The replay against the RTL: random layers, configurations, tilings and memories, and a table."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from systolith_host.compiler import compile_network
 from systolith_host.cost.confirm import Case, compare
@@ -15,7 +15,33 @@ from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 
-__all__ = ["summary", "validate"]
+__all__ = ["Outcome", "summary", "validate"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The cases that were compared.
+
+    Parameters
+    ----------
+    cases, network : sequence of Case
+        Random ones, and the layers of VGG-16.
+    """
+
+    cases: Sequence[Case]
+    network: Sequence[Case]
+
+    @property
+    def exact(self) -> bool:
+        """Whether every counter of every case is the RTL's."""
+        return all(case.exact for case in (*self.cases, *self.network))
+
+    @property
+    def points(self) -> list[tuple[str, int, int]]:
+        """Of each case: its group, its cycles in the RTL, and those by the model."""
+        named = [(case.config, case) for case in self.cases]
+        named += [("VGG-16", case) for case in self.network]
+        return [(group, case.measured.cycles, case.model.cycles) for group, case in named]
 
 
 def summary(cases: Sequence[Case]) -> list[tuple[str, str]]:
@@ -56,7 +82,9 @@ def _network_rows(cases: Sequence[Case]) -> list[list[str]]:
     ]
 
 
-def _write(folder: Path, cases: Sequence[Case], network: Sequence[Case]) -> None:
+def _write(
+    folder: Path, picture: Path | None, cases: Sequence[Case], network: Sequence[Case]
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(case.config for case in cases)
     parts = [[case for case in cases if case.config == name] for name in names]
@@ -68,38 +96,15 @@ def _write(folder: Path, cases: Sequence[Case], network: Sequence[Case]) -> None
     ]
     text += ["replay (`systolith_host.cost.replay`); the RTL ran under Verilator.", ""]
     text += _table(["", *names, "all"], rows)
-    text += ["", "![modelled versus measured cycles](model-validation.svg)", ""]
+    text += [""]
+    if picture is not None:
+        place = Path(os.path.relpath(picture, folder)).as_posix()
+        text += [f"![modelled versus measured cycles]({place})", ""]
     if network:
         text += ["## VGG-16, layer by layer", ""]
         header = ["accelerator", "layer", "RTL cycles", "model", "error", "bytes moved", "traffic"]
         text += [*_table(header, _network_rows(network)), ""]
     (folder / "model-validation.md").write_text("\n".join(text))
-    points = [(case.measured.cycles, case.model.cycles, case.config) for case in cases]
-    points += [(case.measured.cycles, case.model.cycles, "VGG-16") for case in network]
-    _scatter(points, folder / "model-validation.svg")
-
-
-def _scatter(points: Sequence[tuple[int, int, str]], path: Path) -> None:
-    """Draw modelled against measured cycles.
-
-    Parameters
-    ----------
-    points : sequence of (measured, modelled, group)
-    path : Path
-        The suffix names the format: .svg, .png, .pdf.
-    """
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_prop_cycle(color=colormaps["tab20"](range(20)))  # a colour for each of the groups
-    for group in dict.fromkeys(name for _, _, name in points):
-        mine = [(measured, model) for measured, model, name in points if name == group]
-        axes.scatter(*zip(*mine, strict=True), s=14, alpha=0.6, label=group)
-    ends = [min(point[0] for point in points), max(point[0] for point in points)]
-    axes.plot(ends, ends, color="black", linewidth=0.8, label="equal")
-    axes.set(xscale="log", yscale="log", xlabel="cycles in RTL", ylabel="cycles by the model")
-    axes.legend(frameon=False)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, metadata=metadata)
 
 
 def validate(
@@ -108,9 +113,10 @@ def validate(
     turnarounds: Sequence[int],
     presets: Sequence[str],
     folder: Path,
+    picture: Path | None,
     say: Callable[[str], None],
-) -> bool:
-    """Compare random cases and all of VGG-16, and write a page and a picture of them.
+) -> Outcome:
+    """Compare random cases and all of VGG-16, and write a page on them.
 
     Parameters
     ----------
@@ -122,14 +128,12 @@ def validate(
     presets : sequence of str
         On which all layers of VGG-16 run.
     folder : Path
-        Of the results.
+        Of the page.
+    picture : Path, optional
+        That the page shows; :mod:`systolith_host.visual` draws it afterwards.
     say : callable
         Takes each line for people.
 
-    Returns
-    -------
-    bool
-        Whether every counter of every case is the RTL's.
     """
     cases: list[Case] = []
     for config in CONFIGS:
@@ -139,17 +143,17 @@ def validate(
             cases += random_cases(config, share, seed, turnarounds)
         say(f"{config.name}: {len(cases)} cases so far")
     network: list[Case] = []
-    _write(folder, cases, network)
+    _write(folder, picture, cases, network)
     for name in presets:
         qgraph = timing_network(build_network("vgg16"))
         network += compare(compile_network(qgraph, PRESETS[name]), Memory())
-        _write(folder, cases, network)
+        _write(folder, picture, cases, network)
         say(f"vgg16 on {name}: done")
     for key, value in summary(cases):
         say(f"{key}: {value}")
     for row in _network_rows(network):
         say("  ".join(row))
-    differ = [case for case in (*cases, *network) if not case.exact]
-    for case in differ:
-        say(f"differs: {case.config}, {case.layer}, {case.memory}")
-    return not differ
+    for case in (*cases, *network):
+        if not case.exact:
+            say(f"differs: {case.config}, {case.layer}, {case.memory}")
+    return Outcome(cases, network)

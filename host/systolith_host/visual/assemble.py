@@ -20,7 +20,7 @@ from systolith_host.visual.sweep import Sweep, read_points
 from systolith_host.visual.tilings import TilingStudy, study_tilings
 from systolith_host.visual.timeline import Timeline, modelled_timeline, recorded_timeline
 
-__all__ = ["PageData", "PageOptions", "assemble"]
+__all__ = ["PageData", "PageOptions", "assemble", "studied_layers"]
 
 _STUDY_BANDWIDTHS = (2.0, 4.0, 8.0, 16.0, 32.0)
 _USUAL_STUDIES = ("conv1_2", "conv3_2", "conv5_2")
@@ -95,7 +95,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
     """
     measured = read_measured(options.measured, subject) if options.measured else None
     sweep = read_points(options.sweep, subject) if options.sweep else None
-    names = _studied(subject, options.studies)
+    names = studied_layers(subject, options.studies)
     wanted = subject.operation(options.timeline or _default_timeline(subject)).name
     log.stage("compiling")
     program = compile_network(
@@ -150,7 +150,7 @@ def _timeline(
     return recorded_timeline(program, layer, subject.memory, progress=report)
 
 
-def _studied(subject: Subject, names: Sequence[str]) -> list[str]:
+def studied_layers(subject: Subject, names: Sequence[str]) -> list[str]:
     """Return the layers whose tilings are shown, without doubles.
 
     Raises

@@ -1,26 +1,28 @@
 """The report as one HTML page that needs nothing else: figures, tables and their explanation."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
 
-from systolith_host.escape import slug
 from systolith_host.visual.assemble import PageData
 from systolith_host.visual.energy import energy_text
 from systolith_host.visual.figures.curves import bandwidth
 from systolith_host.visual.figures.energy import energy
-from systolith_host.visual.figures.front import front
 from systolith_host.visual.figures.network import network
 from systolith_host.visual.figures.roofline import roofline
 from systolith_host.visual.figures.stalls import stalls
 from systolith_host.visual.figures.tilings import heat_maps
 from systolith_host.visual.figures.timeline import buffers, timeline
+from systolith_host.visual.names import Name, tilings_of
 from systolith_host.visual.network import network_text
-from systolith_host.visual.picture import Picture
+from systolith_host.visual.picture import Picture, Row
 from systolith_host.visual.prose import (
     bandwidth_text,
     buffers_text,
@@ -38,16 +40,19 @@ from systolith_host.visual.rows import (
     bandwidth_rows,
     buffer_rows,
     energy_rows,
-    front_rows,
     network_rows,
     roofline_rows,
     stall_rows,
     tiling_rows,
     timeline_rows,
 )
+from systolith_host.visual.single import front_picture
 from systolith_hw.spec.winograd import MACS_PER_PRODUCT
 
-__all__ = ["Section", "page", "sections", "side_by_side"]
+__all__ = ["Section", "page", "sections"]
+
+_WIDE, _NARROW = 1000, 330
+"""Pixels for which figures are drawn, in wide windows and on a telephone."""
 
 _CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
 
@@ -79,113 +84,108 @@ def sections(data: PageData) -> list[Section]:
     multipliers = subject.config.multipliers
     higher = multipliers * (MACS_PER_PRODUCT if subject.config.winograd else 1)
     here = (subject.rate, data.cycles)
+    roof = (data.points, measured, multipliers, subject.rate)
+    names = [point.name for point in data.points]
+
+    def one(
+        name: Name,
+        draw: Callable[[int], go.Figure],
+        rows: Sequence[Row],
+        link: str,
+        title: str,
+        text: str,
+    ) -> Section:
+        return Section(name, link, title, text, [Picture(name, draw, rows)])
+
     found = [
-        Section(
-            "roofline",
+        one(
+            Name.ROOFLINE,
+            lambda width: roofline(*roof, winograd=higher > multipliers),
+            roofline_rows(*roof, higher),
             "Roofline",
             "Roofline: the limit of each layer",
             roofline_text(data),
-            [
-                Picture(
-                    "roofline",
-                    roofline(
-                        data.points,
-                        measured,
-                        multipliers,
-                        subject.rate,
-                        winograd=higher > multipliers,
-                    ),
-                    roofline_rows(data.points, measured, multipliers, subject.rate, higher),
-                )
-            ],
         ),
-        Section(
-            "stalls",
+        one(
+            Name.STALLS,
+            lambda width: stalls(data.points, width),
+            stall_rows(data.points),
             "Stalls",
             "Where the cycles go",
             stalls_text(data),
-            [Picture("stalls", stalls(data.points), stall_rows(data.points))],
         ),
-        Section(
-            "energy",
+        one(
+            Name.ENERGY,
+            lambda _: energy(data.points),
+            energy_rows(data.points),
             "Energy",
             "Energy: what takes it in each layer",
             energy_text(data),
-            [Picture("energy", energy(data.points), energy_rows(data.points))],
         ),
-        Section(
-            "bandwidth",
+        one(
+            Name.BANDWIDTH,
+            lambda width: bandwidth(data.curves, here, width),
+            bandwidth_rows(data.curves, here),
             "Bandwidth",
             "Bandwidth: the gain from more of it, and its end",
             bandwidth_text(data),
-            [Picture("bandwidth", bandwidth(data.curves, here), bandwidth_rows(data.curves, here))],
         ),
-    ]
-    if data.studies:
-        maps = [
-            Picture(
-                slug(f"tilings-{study.operation.name}"),
-                heat_maps(study),
-                tiling_rows(study),
-                study.operation.name,
-            )
-            for study in data.studies
-        ]
-        low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))
-        title = f"How the best tiling changes from {low:g} to {high:g} bytes per cycle"
-        found += [
-            Section("changes", "Best tilings", title, changes_html(data)),
-            Section(
-                "tilings",
-                "Tile sizes",
-                "Tile size against traffic and cycles",
-                maps_text(data),
-                maps,
-            ),
-        ]
-    names = [point.name for point in data.points]
-    found += [
-        Section(
-            "network",
+        *_tilings(data),
+        one(
+            Name.NETWORK,
+            lambda width: network(data.pieces, names),
+            network_rows(data.pieces, names),
             "Network",
             "Timeline of the whole network",
             network_text(data),
-            [Picture("network", network(data.pieces, names), network_rows(data.pieces, names))],
         ),
-        Section(
-            "timeline",
+        one(
+            Name.TIMELINE,
+            lambda _: timeline(data.timeline),
+            timeline_rows(data.timeline),
             "Timeline",
             f"Timeline of {data.timeline.layer}",
             timeline_text(data),
-            [Picture("timeline", timeline(data.timeline), timeline_rows(data.timeline))],
         ),
-        Section(
-            "buffers",
+        one(
+            Name.BUFFERS,
+            lambda _: buffers(data.occupancy, data.timeline.cycles),
+            buffer_rows(data.occupancy),
             "Buffers",
             f"Buffers over time in {data.timeline.layer}",
             buffers_text(data),
-            [
-                Picture(
-                    "buffers",
-                    buffers(data.occupancy, data.timeline.cycles),
-                    buffer_rows(data.occupancy),
-                )
-            ],
         ),
     ]
     if data.sweep is not None:
-        pictures = [Picture("pareto", front(data.sweep), front_rows(data.sweep))]
-        found.append(
-            Section(
-                "pareto",
-                "Pareto front",
-                "Pareto front of a sweep",
-                front_text(data.sweep),
-                pictures,
-            )
-        )
+        words = ("Pareto front", "Pareto front of a sweep", front_text(data.sweep))
+        found.append(Section(Name.PARETO, *words, [front_picture(data.sweep)]))
     found.append(Section("origins", "Numbers", "Where the numbers come from", origins(data)))
     return found
+
+
+def _tilings(data: PageData) -> list[Section]:
+    if not data.studies:
+        return []
+    low, high = (data.studies[0].choices[i].bandwidth for i in (0, -1))
+    title = f"How the best tiling changes from {low:g} to {high:g} bytes per cycle"
+    return [
+        Section("changes", "Best tilings", title, changes_html(data)),
+        Section(
+            Name.TILINGS,
+            "Tile sizes",
+            "Tile size against traffic and cycles",
+            maps_text(data),
+            [
+                Picture(
+                    tilings_of(study.operation.name),
+                    partial(heat_maps, study),
+                    tiling_rows(study),
+                    study.operation.name,
+                )
+                for study in data.studies
+            ],
+        ),
+    ]
 
 
 def page(data: PageData, parts: Sequence[Section]) -> str:
@@ -204,7 +204,8 @@ def page(data: PageData, parts: Sequence[Section]) -> str:
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)} - Systolith report</title>\n"
         f"<style>\n{Path(__file__).with_name('page.css').read_text()}</style>\n"
-        f'<script type="text/javascript">{get_plotlyjs()}</script>\n</head>\n<body>\n'
+        f'<script type="text/javascript">{get_plotlyjs()}</script>\n'
+        f"<script>\n{Path(__file__).with_name('page.js').read_text()}</script>\n</head>\n<body>\n"
         f"<header><h1>{escape(title)}</h1><p>{introduction(data)}</p>"
         f'<div class="tiles">{tiles}</div></header>\n<nav>{links}</nav>\n<main>\n'
         + "\n".join(_section(part) for part in parts)
@@ -213,24 +214,26 @@ def page(data: PageData, parts: Sequence[Section]) -> str:
     )
 
 
-def side_by_side(figure: go.Figure) -> bool:
-    """Return whether a figure has pictures next to each other."""
-    return any(axis.domain and axis.domain[0] > 0 for axis in figure.select_xaxes())
-
-
 def _section(part: Section) -> str:
     figures = "\n".join(
-        (f"<h3>{escape(picture.title)}</h3>\n" if picture.title else "")
-        + f'<div class="{"beside" if side_by_side(picture.figure) else "alone"}">'
-        + picture.figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f"figure-{picture.name}",
-            config=_CONFIG,
-            default_height=f"{picture.figure.layout.height}px",
-        )
-        + "</div>"
+        (f"<h3>{escape(picture.title)}</h3>\n" if picture.title else "") + _figure(picture)
         for picture in part.pictures
     )
     head = f"<h2>{escape(part.title)}</h2>\n{part.text}"
     return f'<section id="{part.anchor}">{head}\n{figures}</section>'
+
+
+def _figure(picture: Picture) -> str:
+    """Return a figure for wide windows, with its layout for narrow ones where that differs."""
+    wide, narrow = (picture.draw(width) for width in (_WIDE, _NARROW))
+    html = wide.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"figure-{picture.name}",
+        config=_CONFIG,
+        default_height=f"{wide.layout.height}px",
+    )
+    if wide.layout == narrow.layout:
+        return html
+    layout = json.dumps(narrow.layout, cls=PlotlyJSONEncoder).replace("<", "\\u003c")
+    return f"{html}<script>narrow('figure-{picture.name}', {layout});</script>"

@@ -1,8 +1,8 @@
-"""A figure with a name and the numbers that it shows."""
+"""A figure with a name and the numbers that it shows, drawn for a width."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ class Picture:
     ----------
     name : str
         Under which it is saved.
-    figure : Figure
+    draw : callable
+        Returns the figure for a width in its own pixels. Only the layout depends on the width.
     rows : sequence of Row
         Enough to draw it again. A column is left out of rows that have no such value.
     title : str
@@ -30,7 +31,7 @@ class Picture:
     """
 
     name: str
-    figure: go.Figure
+    draw: Callable[[int], go.Figure]
     rows: Sequence[Row]
     title: str = ""
 

@@ -1,5 +1,6 @@
 """Saves figures as pictures for a paper, each with its numbers next to it."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,24 +9,22 @@ from choreographer.errors import BrowserClosedError, BrowserFailedError
 from systolith_host.errors import SystolithError
 from systolith_host.visual.browser import find_browser
 from systolith_host.visual.draw import FORMATS, Size, draw
-from systolith_host.visual.page import side_by_side
 from systolith_host.visual.picture import Picture, csv_text
 
 __all__ = ["check_pictures", "save_pictures"]
 
 _LEAST = 300
-_LEAST_BESIDE = 600
-"""Pixels in which a figure can still be read; with panels side by side."""
+"""Pixels in which a figure can still be read."""
 
 
-def check_pictures(paths: Sequence[Path]) -> None:
+def check_pictures(paths: Sequence[Path], size: Size) -> None:
     """Refuse pictures that cannot be drawn or written, before the work whose results they show.
 
     Raises
     ------
     SystolithError
-        If a file's ending is no format, its folder is not there, or there is no Chrome or
-        Chromium.
+        If a file's ending is no format, its folder is not there, the width is too small for the
+        text, or there is no Chrome or Chromium.
     """
     for path in paths:
         if path.suffix not in FORMATS:
@@ -34,6 +33,14 @@ def check_pictures(paths: Sequence[Path]) -> None:
             )
         if not path.absolute().parent.is_dir():
             raise SystolithError(f"--picture {path}: there is no folder {path.parent}")
+    if paths and size.pixels < _LEAST:
+        # Rounded up, so that what the line says is accepted.
+        least = math.ceil(size.width * _LEAST / size.pixels)
+        font = size.font_size * size.pixels / _LEAST
+        raise SystolithError(
+            f"--width {size.width:g} is too narrow for text of {size.font_size:g} points: "
+            f"--width {least} has room for it, or a --font-size of {math.floor(10 * font) / 10:g}"
+        )
     if paths and find_browser() is None:
         raise SystolithError(
             "--picture needs Chrome or Chromium, which draws it: apt-get install chromium"
@@ -52,17 +59,10 @@ def save_pictures(pictures: Sequence[tuple[Picture, Path]], size: Size) -> list[
     Raises
     ------
     SystolithError
-        If a figure is too wide for the size, the browser fails, or a file cannot be written.
+        If the browser fails, or a file cannot be written.
     """
-    for picture, path in pictures:
-        least = _LEAST_BESIDE if side_by_side(picture.figure) else _LEAST
-        if size.pixels < least:
-            raise SystolithError(
-                f"{path}: {picture.name} needs --width {size.width * least / size.pixels:.0f} "
-                f"at a --font-size of {size.font_size:g}"
-            )
     try:
-        drawn = draw([(picture.figure, path.suffix) for picture, path in pictures], size)
+        drawn = draw([(picture.draw(size.pixels), path.suffix) for picture, path in pictures], size)
     except (BrowserFailedError, BrowserClosedError, RuntimeError) as error:
         raise SystolithError(f"--picture: the browser failed: {error}") from None
     written = []

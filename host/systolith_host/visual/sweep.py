@@ -1,5 +1,6 @@
 """The points of a sweep, read from the files of `systolith explore`, and their Pareto front."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from systolith_host.explore.results import Result, read_results
 from systolith_host.explore.space import AXES
 from systolith_host.visual.subject import Subject
 
-__all__ = ["Sweep", "read_points"]
+__all__ = ["Sweep", "make_sweep", "read_points"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def read_points(path: Path, subject: Subject) -> Sweep:
         raise SystolithError(
             f"--sweep: {file}: is not a sweep of one experiment by `systolith explore`: {error}"
         ) from None
-    good = tuple(sorted((r for r in results if not r.reason), key=lambda r: r.costs))
-    if experiment is None or not good:
+    if experiment is None or all(result.reason for result in results):
         raise SystolithError(f"--sweep: {file}: none of its {len(results)} points can be built")
     digest = network_digest(subject.qgraph)
     if experiment.network_digest != digest:
@@ -72,5 +72,17 @@ def read_points(path: Path, subject: Subject) -> Sweep:
             f"--sweep: {file} is of batch {experiment.batch}, not {subject.batch}; "
             f"give --batch {experiment.batch}"
         )
+    return make_sweep(file, experiment, results)
+
+
+def make_sweep(path: Path, experiment: Experiment, results: Sequence[Result]) -> Sweep:
+    """Return a sweep of points, of which at least one can be built.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are saved.
+    """
+    good = tuple(sorted((r for r in results if not r.reason), key=lambda r: r.costs))
     axes = tuple(axis for axis in AXES if len({result.values.get(axis) for result in results}) > 1)
-    return Sweep(file, experiment, good, find_front(good), axes, len(results) - len(good))
+    return Sweep(path, experiment, good, find_front(good), axes, len(results) - len(good))

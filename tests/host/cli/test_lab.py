@@ -1,6 +1,7 @@
 """`systolith lab`: experiments on the generator itself, a command each."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -66,6 +67,8 @@ def test_batches_read_weights_once_and_prints_the_least(systolith, tmp_path):
         ("batches --json nowhere/b.json", "there is no folder nowhere"),
         ("validate --vgg16 huge", "--vgg16: no preset huge; there are tiny, "),
         ("validate --turnaround few", "--turnaround: "),
+        ("validate --picture a.gif", "--picture a.gif: must end with .svg, .pdf or .png"),
+        ("validate --picture a.svg --width 50", "--width 50 is too narrow for text of 8 points"),
         ("units --out g --unit Mesh", "--unit: no Mesh; there are PatchTransform, PatchSource, "),
         ("units --out g --config tiny", "tiny has no Winograd units: take one with winograd above"),
         ("units --out g --part xc7", "part must be one of lfe5u-"),
@@ -86,10 +89,17 @@ def test_a_mistake_is_said_in_a_line(systolith, tmp_path, monkeypatch, arguments
     assert list(tmp_path.iterdir()) == []
 
 
+@dataclass
+class Outcome:
+    exact: bool
+
+
 @pytest.mark.parametrize(("close", "status"), [(True, 0), (False, 1)])
 def test_validate_ends_in_1_if_the_model_is_off(systolith, monkeypatch, tmp_path, close, status):
     asked = []
-    monkeypatch.setattr(validate, "validate", lambda *values: asked.append(values) or close)
+    monkeypatch.setattr(
+        validate, "validate", lambda *values: asked.append(values) or Outcome(close)
+    )
     ended, _, _ = systolith("validate", "--cases", 5, "--turnaround", "0,4", "--out", tmp_path)
     assert ended == status
     counts = {"direct": 5, "winograd": 150, "gather": 150}

@@ -73,12 +73,24 @@ def test_networks_that_branch_have_a_page(command, tmp_path):
         (("mini", "--picture", "stalls.gif"), r"stalls\.gif: must end with \.svg, \.pdf or \.png"),
         (("mini", "--picture", "nowhere/stalls.svg"), r"there is no folder nowhere"),
         (("mini", "--picture", "fig3.svg"), r"there is no figure fig3; there are roofline, "),
+        (
+            ("mini", "--picture", "tilings-fc4.svg"),
+            r"tilings are shown of tilings-conv1_1, .*--layer",
+        ),
+        (
+            ("mini", "--picture", "all.svg", "--width", 50),
+            r"^--width 50 is too narrow for text of 8",
+        ),
         (("mini", "--picture", "pareto.svg"), r"the Pareto front needs --sweep"),
         (("nonet",), r"nonet"),
     ],
 )
 def test_mistakes_are_one_line(command, arguments, message, monkeypatch):
+    def late(*_):
+        raise AssertionError("found out after the long work")
+
     monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: "chromium")
+    monkeypatch.setattr("systolith_host.visual.assemble.compile_network", late)
     result = command(*arguments, "--config", "tiny")
     assert isinstance(result.exception, SystolithError)
     assert re.search(message, str(result.exception))

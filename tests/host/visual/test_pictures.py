@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -13,9 +14,11 @@ from systolith_host.visual.browser import find_browser
 from systolith_host.visual.curves import Curve, Curves
 from systolith_host.visual.draw import Size
 from systolith_host.visual.figures.curves import bandwidth
+from systolith_host.visual.names import figure_names
 from systolith_host.visual.page import sections
 from systolith_host.visual.picture import Picture, csv_text
 from systolith_host.visual.pictures import check_pictures, save_pictures
+from systolith_host.visual.single import validation_picture
 
 needs_browser = pytest.mark.skipif(
     find_browser() is None, reason="no Chrome or Chromium: apt-get install chromium"
@@ -61,7 +64,7 @@ def test_every_figure_is_vector_graphics_of_the_size_asked_for(pictures, tmp_pat
 
 def test_no_figure_is_a_bitmap_and_each_has_one_legend(pictures):
     for name, picture in pictures.items():
-        drawn = picture.figure.to_dict()
+        drawn = picture.draw(1000).to_dict()
         assert {trace["type"] for trace in drawn["data"]} <= {"scatter", "bar"}, name
         assert not drawn["layout"].get("images"), name
         assert not [key for key in drawn["layout"] if re.match(r"legend\d", key)], name
@@ -84,7 +87,7 @@ def test_numbers_of_a_figure_have_units_and_are_those_drawn(pictures, data):
     layers = [row for row in tables["roofline"] if row["source"] == "modelled"]
     drawn = [
         value
-        for trace in pictures["roofline"].figure.data
+        for trace in pictures["roofline"].draw(1000).data
         if trace.name and trace.name.endswith(", modelled")
         for value in trace.x
     ]
@@ -114,28 +117,70 @@ def test_curves_that_are_equal_say_so_and_all_differ_in_their_dashes():
     layers.append(Curve("twice", (80, 40), (1, 1), 10))
     layers.append(Curve("other", (50, 20), (1, 1), 10))
     total = Curve("all layers", (210, 100), (4, 4), 40)
-    figure = bandwidth(Curves((1, 2), (8, 8), tuple(layers), total, ()), (2, 100))
+    figure = bandwidth(Curves((1, 2), (8, 8), tuple(layers), total, ()), (2, 100), 1000)
     lines = [trace for trace in figure.to_dict()["data"] if trace["mode"] == "lines"]
     names = ["one", "two (equal to one)", "twice (equal to one)", "other"]
     assert [trace["name"] for trace in lines] == names
     assert len({(trace["line"]["dash"], trace["line"]["width"]) for trace in lines}) == len(lines)
 
 
-def test_a_figure_that_is_too_wide_for_its_paper_says_which_width_it_needs(pictures, tmp_path):
-    with pytest.raises(SystolithError, match=r"stalls needs --width 130 at a --font-size of 8$"):
-        save_pictures([(pictures["stalls"], tmp_path / "stalls.svg")], Size(80, 8))
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("width", "font_size"), [(50, 8), (85, 11), (45, 6.5), (40, 24)])
+def test_a_width_without_room_for_the_text_names_one_that_has_it(
+    width, font_size, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: "chromium")
+    path = tmp_path / "stalls.svg"
+    with pytest.raises(SystolithError, match=r"^--width [0-9.]+ is too narrow for text") as refused:
+        check_pictures([path], Size(width, font_size))
+    found = re.search(
+        r": --width (\d+) has room for it, or a --font-size of (\S+)$", str(refused.value)
+    )
+    assert found
+    check_pictures([path], Size(float(found[1]), font_size))
+    check_pictures([path], Size(width, float(found[2])))
+
+
+def test_only_the_layout_of_a_figure_depends_on_its_width(pictures):
+    stacked = set()
+    for name, picture in pictures.items():
+        wide, narrow = (json.loads(picture.draw(width).to_json()) for width in (1000, 330))
+        assert wide["data"] == narrow["data"], name
+        if wide["layout"]["height"] != narrow["layout"]["height"]:
+            stacked.add(name.partition("-")[0])
+            # Nothing stands to the right of anything else.
+            axes = [axis for key, axis in narrow["layout"].items() if key.startswith("xaxis")]
+            assert {tuple(axis["domain"]) for axis in axes} == {(0.0, 1.0)}, name
+    assert stacked == {"stalls", "bandwidth", "tilings"}
+
+
+def test_names_of_figures_are_known_before_they_are_drawn(pictures, data):
+    studies = [study.operation.name for study in data.studies]
+    assert figure_names(studies, has_sweep=False) == list(pictures)
+    assert figure_names(studies, has_sweep=True) == [*pictures, "pareto"]
+
+
+def test_the_picture_of_a_validation_has_every_case():
+    cases = [("tiny", 10, 10), ("tiny", 200, 202), ("VGG-16", 5000, 5000)]
+    picture = validation_picture(cases)
+    traces = picture.draw(400).to_dict()["data"]
+    assert [trace["name"] for trace in traces] == ["equal", "tiny", "VGG-16"]
+    assert csv_text(picture.rows).splitlines() == [
+        "group,rtl_cycles,model_cycles",
+        "tiny,10,10",
+        "tiny,200,202",
+        "VGG-16,5000,5000",
+    ]
 
 
 def test_pictures_without_a_browser_say_how_to_get_one(tmp_path, monkeypatch):
     monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: None)
     with pytest.raises(SystolithError, match=r"^--picture needs Chrome or Chromium.*apt-get"):
-        check_pictures([tmp_path / "stalls.svg"])
+        check_pictures([tmp_path / "stalls.svg"], Size())
 
 
 @needs_browser
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path):
-    picture = Picture("one", go.Figure(layout={"height": 300}), [{"cycles": 1}])
+    picture = Picture("one", lambda _: go.Figure(layout={"height": 300}), [{"cycles": 1}])
     with pytest.raises(SystolithError, match=r"one\.svg: cannot be written: No such file"):
         save_pictures([(picture, tmp_path / "gone" / "one.svg")], Size())
 

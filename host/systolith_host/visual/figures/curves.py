@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from systolith_host.visual.curves import Curve, Curves
+from systolith_host.visual.figures.panels import panels
 from systolith_host.visual.figures.style import COLOURS, INK, axis, below, finish, log_axis
 
 __all__ = ["bandwidth"]
@@ -27,19 +27,24 @@ def _equal(curve: Curve, before: Sequence[Curve]) -> str:
     return ""
 
 
-def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
+def bandwidth(curves: Curves, here: tuple[float, int], width: int) -> go.Figure:
     """Draw the curves.
 
     Parameters
     ----------
     here : (float, int)
         The page's own bandwidth, and the total of the replay there.
+    width : int
+        In pixels.
     """
-    figure = make_subplots(
-        cols=2,
-        horizontal_spacing=0.09,
+    drawn = panels(
+        2,
+        width,
+        380,
+        0.11,
         subplot_titles=("all layers together", "each layer, in times its least"),
     )
+    figure, (together, each) = drawn.figure, drawn.places
     x = list(curves.bandwidths)
     total = curves.total
     figure.add_scatter(
@@ -51,8 +56,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         customdata=np.array(total.traffic) / 1e6,
         hovertemplate="%{x:g} bytes per cycle: ~%{y:,} cycles<br>~%{customdata:,.1f} MB moved"
         "<extra>all layers</extra>",
-        row=1,
-        col=1,
+        **together,
     )
     figure.add_scatter(
         x=[here[0]],
@@ -61,14 +65,12 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         name="exact, replayed",
         marker={"symbol": "diamond-open", "size": 15, "color": COLOURS[1], "line": {"width": 2}},
         hovertemplate="%{x:g} bytes per cycle: %{y:,} cycles<extra>the page's memory</extra>",
-        row=1,
-        col=1,
+        **together,
     )
     figure.add_hline(
         y=total.array_cycles,
         line={"dash": "dot", "color": COLOURS[2]},
-        row=1,  # pyright: ignore[reportArgumentType]  # plotly's stubs want a text
-        col=1,  # pyright: ignore[reportArgumentType]
+        **together,  # pyright: ignore[reportArgumentType]  # plotly's stubs want a text
     )
     # The line's own annotation would stand at the wrong place of a logarithmic axis.
     figure.add_annotation(
@@ -79,21 +81,20 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
         showarrow=False,
         xanchor="left",
         yanchor="bottom",
-        row=1,
-        col=1,
+        **together,
     )
     knee = total.knee
     figure.add_annotation(
         x=np.log10(x[knee]),
         y=np.log10(total.cycles[knee]),
-        text=f"<b>knee: {x[knee]:g} bytes per cycle</b>",
-        ax=30,
+        text=f"<b>knee: {x[knee]:g}<br>bytes per cycle</b>",
+        ax=0,
         ay=-60,
-        xanchor="left",
+        # At the right end the text would stand in the next panel.
+        xanchor="right" if knee == len(x) - 1 else "center",
         arrowhead=2,
         arrowcolor=INK,
-        row=1,
-        col=1,
+        **together,
     )
     for index, layer in enumerate(curves.layers):
         least = min(layer.cycles)
@@ -110,8 +111,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
             customdata=layer.cycles,
             hovertemplate="%{x:g} bytes per cycle: %{y:.2f} times its least, "
             f"~%{{customdata:,}} cycles<extra>{layer.name}</extra>",
-            row=1,
-            col=2,
+            **each,
         )
         figure.add_scatter(
             x=[x[layer.knee]],
@@ -120,8 +120,7 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
             marker={"color": colour, "size": 8, "line": {"color": "white", "width": 1}},
             showlegend=False,
             hovertemplate="knee at %{x:g} bytes per cycle<extra>" + layer.name + "</extra>",
-            row=1,
-            col=2,
+            **each,
         )
     ticks = [value for value in x if np.log2(value) == int(np.log2(value))] or x
     labels = [f"{value:g}" for value in ticks]
@@ -131,10 +130,11 @@ def bandwidth(curves: Curves, here: tuple[float, int]) -> go.Figure:
     ends = [np.log10(x[0]) - 0.05, np.log10(x[-1]) + 0.05]
     figure.update_xaxes(range=ends)
     ends = [np.log10(total.array_cycles * 0.93), np.log10(max(total.cycles) * 1.07)]
-    figure.update_yaxes(**axis("cycles", type="log", exponentformat="SI", range=ends), row=1, col=1)
+    figure.update_yaxes(**axis("cycles", type="log", exponentformat="SI", range=ends), **together)
     most = max(max(layer.cycles) / min(layer.cycles) for layer in curves.layers)
     figure.update_yaxes(
-        **log_axis("times the layer's least cycles, estimated", 1.0, max(most, 2.0)), row=1, col=2
+        **log_axis("times the layer's least cycles, estimated", 1.0, max(most, 2.0)), **each
     )
-    legend = below(540, 160, font={"size": 11})
-    return finish(figure, 540, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 120})
+    height = drawn.height + 160
+    legend = below(height, 160, font={"size": 11})
+    return finish(figure, height, legend=legend, margin={"l": 75, "r": 45, "t": 40, "b": 120})

@@ -1,9 +1,9 @@
 """The points of a sweep: what cycles cost in multipliers, buffers and traffic."""
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from systolith_host.explore.results import Result
+from systolith_host.visual.figures.panels import NARROW, panels
 from systolith_host.visual.figures.style import COLOURS, INK, finish, log_axis
 from systolith_host.visual.sweep import Sweep
 
@@ -22,14 +22,15 @@ _EXACT = {"symbol": "circle"}
 _ESTIMATED = {"symbol": "circle-open"}
 
 
-def front(sweep: Sweep) -> go.Figure:
+def front(sweep: Sweep, width: int) -> go.Figure:
     """Draw cycles against each cost; the points that nothing beats in everything stand out.
 
     Exact points are filled, estimated ones are rings. Only exact ones have an energy.
     """
     known = any(result.energy_pj is not None for result in sweep.points)
     costs = [cost for cost in _COSTS if cost[0] != "energy_pj" or known]
-    figure = make_subplots(cols=len(costs), shared_yaxes=True, horizontal_spacing=0.03)
+    drawn = panels(len(costs), width, 360 if width >= NARROW else 200, 0.03, shared_yaxes=True)
+    figure = drawn.figure
     best = {result.key for result in sweep.front.results}
     groups = []
     for name, look, among in (
@@ -44,7 +45,7 @@ def front(sweep: Sweep) -> go.Figure:
             ]
             if members:
                 groups.append((members, f"{name}, {number}", look | mark))
-    for column, (field, title, unit) in enumerate(costs, 1):
+    for place, (field, title, unit) in zip(drawn.places, costs, strict=True):
         for members, name, look in groups:
             points = [result for result in members if getattr(result, field) is not None]
             figure.add_scatter(
@@ -53,20 +54,20 @@ def front(sweep: Sweep) -> go.Figure:
                 mode="markers",
                 name=name,
                 legendgroup=name,
-                showlegend=column == 1,
+                showlegend=place == drawn.places[0],
                 marker=look,
                 text=[_hover(sweep, result) for result in points],
                 hovertemplate="%{text}<extra></extra>",
-                row=1,
-                col=column,
+                **place,
             )
         found = [getattr(result, field) for result in sweep.points]
         values = [value / unit for value in found if value is not None]
-        figure.update_xaxes(**log_axis(title, min(values), max(values)), row=1, col=column)
+        figure.update_xaxes(**log_axis(title, min(values), max(values)), **place)
     cycles = [result.known_cycles for result in sweep.points]
     figure.update_yaxes(**log_axis("", min(cycles), max(cycles)))
-    figure.update_yaxes(title={"text": "cycles"}, row=1, col=1)
-    return finish(figure, 460)
+    for place in drawn.places[:1] if drawn.beside else drawn.places:
+        figure.update_yaxes(title={"text": "cycles"}, **place)
+    return finish(figure, drawn.height + 100)
 
 
 def _hover(sweep: Sweep, result: Result) -> str:

@@ -94,7 +94,7 @@ def roofline(
     least = min(min(point.rate for point in everything), rate * low) / 1.5
     figure.update_xaxes(
         **axis(
-            "arithmetic intensity: multiply-accumulates per byte of DRAM traffic",
+            "multiply-accumulates per byte of DRAM traffic",
             type="log",
             range=[np.log10(low), np.log10(high)],
             dtick=1,

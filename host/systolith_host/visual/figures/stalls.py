@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from systolith_host.visual.figures.cells import add_cells, cell_axis
+from systolith_host.visual.figures.panels import panels
 from systolith_host.visual.figures.style import STATES, axis, below, finish, short
 from systolith_host.visual.points import LayerPoint
 
@@ -15,7 +15,7 @@ __all__ = ["stalls"]
 _COLUMNS = {
     "wait_input": "waits for<br>inputs",
     "wait_weights": "waits for<br>weights",
-    "wait_output": "waits for a<br>drained bank",
+    "wait_output": "waits for<br>a drained<br>bank",
     "idle": "no CONV<br>at hand",
 }
 
@@ -28,18 +28,21 @@ def _busy(point: LayerPoint) -> int:
     return point.states.get("busy", 0)
 
 
-def stalls(points: Sequence[LayerPoint]) -> go.Figure:
+def stalls(points: Sequence[LayerPoint], width: int) -> go.Figure:
     """Draw each layer's cycles by the array's state: shares, and the lost cycles as numbers.
 
     Cycles of work are shared out to the multipliers that have some and those that have none.
     """
-    figure = make_subplots(
-        cols=2,
+    drawn = panels(
+        2,
+        width,
+        max(165, 25 * len(points)),
+        0.02,
         shared_yaxes=True,
-        horizontal_spacing=0.02,
         column_widths=[0.56, 0.44],
         subplot_titles=("share of the layer's cycles", "cycles in which the array does not work"),
     )
+    figure, (shares, lost) = drawn.figure, drawn.places
     names = [point.title for point in points]
     shown = {
         "multipliers at work": (STATES["busy"][1], [_busy(one) * one.used for one in points]),
@@ -63,8 +66,7 @@ def stalls(points: Sequence[LayerPoint]) -> go.Figure:
             hovertemplate="%{hovertext}: %{x:.2f} %, %{customdata:,.0f} cycles<extra>"
             + label
             + "</extra>",
-            row=1,
-            col=1,
+            **shares,
         )
     causes = [state for state in STATES if state != "busy"]
     table = np.array([[point.states.get(state, 0) for state in causes] for point in points])
@@ -81,17 +83,17 @@ def stalls(points: Sequence[LayerPoint]) -> go.Figure:
         np.log10(np.maximum(table, 1)),
         [[short(value) if value else "0" for value in row] for row in table.tolist()],
         hovers,
-        {"row": 1, "col": 2},
+        lost,
         colorscale=[[0, "#ffffff"], [0.4, "#fef3c7"], [0.7, "#fbbf24"], [1, "#dc2626"]],
         cmin=0,
         cmax=7,
     )
     ends = {"range": [len(points) - 0.5, -0.5], "gridcolor": "#ffffff"}
     figure.update_yaxes(**axis("", tickvals=numbers, ticktext=names, **ends))
-    figure.update_xaxes(**axis("% of cycles", range=[0, 100]), row=1, col=1)
+    figure.update_xaxes(**axis("% of cycles", range=[0, 100]), **shares)
     labels = cell_axis([_COLUMNS[state] for state in causes])
-    figure.update_xaxes(**labels, side="bottom", tickfont={"size": 11}, tickangle=0, row=1, col=2)
+    figure.update_xaxes(**labels, side="bottom", tickfont={"size": 11}, tickangle=0, **lost)
     figure.update_layout(barmode="stack", bargap=0.25)
-    height = max(320, 150 + 25 * len(points))
+    height = drawn.height + 155
     margin = {"l": 130, "r": 45, "t": 40, "b": 115}
     return finish(figure, height, legend=below(height, 155), margin=margin)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from systolith_host.visual.explain import loop_order, weights_text
 from systolith_host.visual.figures.cells import add_cells, cell_axis
+from systolith_host.visual.figures.panels import Panels, panels
 from systolith_host.visual.figures.style import INK, axis, finish
 from systolith_host.visual.tilings import TilingMap, TilingStudy
 
@@ -14,26 +14,32 @@ __all__ = ["heat_maps"]
 _CLIP = 85
 """Percentile beyond which all tiles have the darkest colour: the worst ones would hide the rest."""
 
+_BAR = {"x": 1.005, "y": 0.5, "len": 0.95}
+"""Where a scale stands."""
+
 _TRACES = 4
 """Of each map: two tables of cells, and the best tile marked in both."""
 
 
-def heat_maps(study: TilingStudy) -> go.Figure:
+def heat_maps(study: TilingStudy, width: int) -> go.Figure:
     """Draw traffic and cycles of every tile size; buttons change the bandwidth."""
-    figure = make_subplots(
-        cols=2,
-        horizontal_spacing=0.13,
-        shared_yaxes=True,
-        subplot_titles=(
-            "DRAM traffic, estimated, MB",
-            "estimated cycles above the array's least, %",
-        ),
-    )
     tiles = {key for one in study.maps for key in one.tiles}
     rows = sorted({row for row, _ in tiles})
     columns = sorted({column for _, column in tiles})
-    for number, one in enumerate(study.maps):
-        _draw(figure, study, one, rows, columns, number == 0)
+    drawn = panels(
+        2,
+        width,
+        max(270, 20 + 17 * len(rows)),
+        0.13,
+        shared_yaxes=True,
+        subplot_titles=(
+            _traffic(study.maps[0]),
+            "estimated cycles above the array's least, %",
+        ),
+    )
+    figure = drawn.figure
+    for number in range(len(study.maps)):
+        _draw(drawn, study, number, rows, columns)
     traces = _TRACES * len(study.maps)
     buttons = [
         {
@@ -41,6 +47,7 @@ def heat_maps(study: TilingStudy) -> go.Figure:
             "method": "update",
             "args": [
                 {"visible": [i // _TRACES == number for i in range(traces)]},
+                {"annotations[0].text": _traffic(one)},
             ],
         }
         for number, one in enumerate(study.maps)
@@ -62,25 +69,32 @@ def heat_maps(study: TilingStudy) -> go.Figure:
     figure.update_xaxes(**axis("columns of the accumulator tile, outputs", **numbers))
     numbers = cell_axis([str(value) for value in rows])
     figure.update_yaxes(**axis("", **numbers))
-    figure.update_yaxes(title={"text": "rows of the accumulator tile, outputs"}, row=1, col=1)
+    named = drawn.places[:1] if drawn.beside else drawn.places
+    for place in named:
+        figure.update_yaxes(title={"text": "rows of the accumulator tile, outputs"}, **place)
     figure.update_layout(barmode="overlay")
     return finish(
         figure,
-        max(420, 170 + 17 * len(rows)),
+        drawn.height + 150,
         updatemenus=menus if len(study.maps) > 1 else [],
         margin={"l": 70, "r": 115, "t": 90, "b": 60},
         showlegend=False,
     )
 
 
+def _traffic(one: TilingMap) -> str:
+    return f"DRAM traffic at {one.bandwidth:g} bytes per cycle, estimated, MB"
+
+
 def _draw(
-    figure: go.Figure,
+    drawn: Panels,
     study: TilingStudy,
-    one: TilingMap,
+    number: int,
     rows: list[int],
     columns: list[int],
-    visible: bool,
 ) -> None:
+    """Draw a map of a study; that of the first bandwidth can be seen."""
+    figure, one, visible = drawn.figure, study.maps[number], number == 0
     shape = (len(rows), len(columns))
     traffic, cycles = np.full(shape, np.nan), np.full(shape, np.nan)
     text = np.full(shape, "", object)
@@ -94,26 +108,31 @@ def _draw(
             f"~{tiling.cycles:,} cycles, ~{tiling.traffic:,} bytes<br>"
             f"weights {weights_text(schedule)}<br>{loop_order(schedule)}"
         )
-    panels = ((traffic, "MB", 0.445, "Blues"), (cycles, "%", 1.005, "Oranges"))
-    for number, (values, unit, place, colours) in enumerate(panels):
-        add_cells(
-            figure,
-            values,
-            None,
-            text.tolist(),
-            {"row": 1, "col": number + 1},
-            colorscale=colours,
-            cmin=float(np.nanmin(values)),
-            cmax=float(np.nanpercentile(values, _CLIP)) or None,
-            colorbar={"title": {"text": unit}, "x": place, "thickness": 12, "len": 0.95},
+    bars = ({"x": 0.445}, {"x": 1.005})
+    if not drawn.beside:
+        bars = ({"y": 0.8, "len": 0.45}, {"y": 0.2, "len": 0.45})
+    shown = ((traffic, "MB", "Blues"), (cycles, "%", "Oranges"))
+    for panel, (values, unit, colours) in enumerate(shown):
+        # The scale stands in the layout, as its place depends on the width.
+        scale = f"coloraxis{2 * number + panel + 1}"
+        figure.update_layout(
+            {
+                scale: {
+                    "colorscale": colours,
+                    "cmin": float(np.nanmin(values)),
+                    "cmax": float(np.nanpercentile(values, _CLIP)) or None,
+                    "colorbar": {"title": {"text": unit}, "thickness": 12, **_BAR | bars[panel]},
+                }
+            }
         )
+        add_cells(figure, values, None, text.tolist(), drawn.places[panel], coloraxis=scale)
         figure.data[-1].visible = visible
     best, chosen = one.best.schedule, one.chosen.schedule
     marks = [(best.columns, best.rows, "best", "square-open")]
     if (best.columns, best.rows) != (chosen.columns, chosen.rows):
         marks.append((chosen.columns, chosen.rows, "compiler's", "circle-open"))
     columns_of, rows_of, names, symbols = zip(*marks, strict=True)
-    for number in range(2):
+    for place in drawn.places:
         figure.add_scatter(
             x=[columns.index(value) for value in columns_of],
             y=[rows.index(value) for value in rows_of],
@@ -124,6 +143,5 @@ def _draw(
             textfont={"color": INK, "size": 12},
             hoverinfo="skip",
             visible=visible,
-            row=1,
-            col=number + 1,
+            **place,
         )
