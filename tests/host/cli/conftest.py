@@ -19,3 +19,17 @@ def command(monkeypatch, capsys):
         return ended.value.code, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Let no browser draw pictures; return the format, width and size of text of each."""
+    asked = []
+
+    def draw(figures, size):
+        asked.extend((kind, size.width, size.font_size) for _, kind in figures)
+        return [b"picture"] * len(figures)
+
+    monkeypatch.setattr("systolith_host.visual.pictures.find_browser", lambda: "chromium")
+    monkeypatch.setattr("systolith_host.visual.pictures.draw", draw)
+    return asked

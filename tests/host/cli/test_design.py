@@ -1,5 +1,6 @@
 """The command `systolith design`."""
 
+import csv
 import dataclasses
 
 import pytest
@@ -15,7 +16,7 @@ from systolith_hw.spec.presets import load_config
 def command(tmp_path):
     def run(*arguments):
         options = ["--workers", "1", "--out", str(tmp_path / "found"), "--points", "12"]
-        return CliRunner().invoke(app, ["design", "mini", *options, *arguments])
+        return CliRunner().invoke(app, ["design", "mini", *options, *map(str, arguments)])
 
     return run
 
@@ -50,9 +51,16 @@ def test_a_network_that_the_boards_memory_does_not_hold_is_told(command, monkeyp
     assert "Radiona ULX3S 85F has 0 MB: it does not run there as a whole" in found.output
 
 
-def test_an_fpga_alone_needs_a_memory(command):
-    found = command("--part", "lfe5u-25f-6", "--bandwidth", "2", "--by", "traffic")
+def test_an_fpga_alone_needs_a_memory(command, tmp_path, undrawn):
+    picture = ("--picture", tmp_path / "front.svg", "--width", 90)
+    found = command("--part", "lfe5u-25f-6", "--bandwidth", "2", "--by", "traffic", *picture)
     assert found.exit_code == 0, found.output
+    assert undrawn == [(".svg", 90, 8)]
+    rows = list(csv.DictReader((tmp_path / "front.csv").read_text().splitlines()))
+    _, results = read_results(tmp_path / "found" / "points.csv")
+    assert len(rows) == sum(not one.reason for one in results)
+    # The best ones are replayed, the others estimated.
+    assert sum(row["source"] == "exact" for row in rows) == 6
     assert "ecp5-85f-winograd is no choice there: " in found.output  # it is too large
     assert "systolith build" not in found.output
 

@@ -1,5 +1,6 @@
 """The command `systolith explore`."""
 
+import csv
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_sweep_is_a_table(command, tmp_path):
     assert len((tmp_path / "sweep" / "points.csv").read_text().splitlines()) == 5
     again = command("--rows", "4,5", "--bandwidth", "2,8")
     assert "4 points, none new" in again.output
+
+
+def test_the_points_are_drawn_as_a_picture_with_their_numbers(command, tmp_path, undrawn):
+    size = ("--width", "85", "--font-size", "7")
+    pictures = [tmp_path / name for name in ("front.pdf", "front.svg")]
+    asked = [word for path in pictures for word in ("--picture", str(path))]
+    result = command("--rows", "4,5", "--bandwidth", "2,8", *asked, *size)
+    assert result.exit_code == 0, result.output
+    assert undrawn == [(".pdf", 85, 7), (".svg", 85, 7)]
+    rows = list(csv.DictReader((tmp_path / "front.csv").read_text().splitlines()))
+    _, results = read_results(tmp_path / "sweep" / "points.csv")
+    good = {(one.values["bandwidth"], one.known_cycles) for one in results if not one.reason}
+    assert {(float(row["bandwidth"]), int(row["cycles"])) for row in rows} == good
+    assert all(f"{path}: " in result.output for path in pictures)
 
 
 def test_points_have_the_energy_of_their_network(command, tmp_path):
