@@ -21,6 +21,8 @@ class QueueView:
         Of submodules, to the queue.
     width, depth : int
         Of its payload in bits; of the queue in words.
+    words : bool
+        Whether to show the words, too; without them, how many there are.
 
     Attributes
     ----------
@@ -28,14 +30,17 @@ class QueueView:
         For :class:`Specification`.
     """
 
-    def __init__(self, path: str, width: int, depth: int) -> None:
+    def __init__(self, path: str, width: int, depth: int, *, words: bool = True) -> None:
         self.depth = depth
+        self.words = words
         self.stem = f"seen_{path.replace('.', '_')}"
-        wires = {"valid": ("o__valid", 1), "front": ("o__payload", width)}
+        wires = {"valid": ("o__valid", 1)}
         if depth > 1:
             wires |= {"stored": ("stored", range(depth)), "some": ("some", 1), "room": ("room", 1)}
+        if words:
+            wires["front"] = ("o__payload", width)
             wires |= {f"word_{at}": (f"storage[{at}]", width) for at in range(depth - 1)}
-        if depth > 2:
+        if words and depth > 2:
             wires |= {f"{port}_addr": (f"{port}__addr", range(depth - 1)) for port in _PORTS}
         self.probes = {
             f"{self.stem}_{name}": (f"{path}.{wire}", Shape.cast(shape).width)
@@ -59,6 +64,11 @@ class QueueView:
             *((at < seen("stored"), words[_around(first + at, size)]) for at in range(size)),
         ]
 
+    def level(self, specification: Specification) -> Any:
+        """Return how many words the queue holds."""
+        stored = getattr(specification, f"{self.stem}_stored") if self.depth > 1 else 0
+        return stored + getattr(specification, f"{self.stem}_valid")
+
     def invariants(self, specification: Specification) -> list[Any]:
         """Return the assertions that induction needs of the queue's own registers."""
         if self.depth == 1:
@@ -69,7 +79,9 @@ class QueueView:
 
         size, stored = self.depth - 1, seen("stored")
         rules = [stored <= size, seen("some") == (stored != 0), seen("room") == (stored != size)]
-        if size > 1:
+        if not self.words:
+            rules.append(seen("valid") | (stored <= 1))  # else it moves to the front
+        elif size > 1:
             read, write = (seen(f"{port}_addr") for port in _PORTS)
             rules += [read < size, write == _around(read + stored, size)]
         return [Assert(rule, f"{self.stem} is in order") for rule in rules]
