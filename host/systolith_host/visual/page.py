@@ -22,6 +22,7 @@ from systolith_host.visual.figures.tilings import heat_maps
 from systolith_host.visual.figures.timeline import buffers, timeline
 from systolith_host.visual.names import Name, tilings_of
 from systolith_host.visual.network import network_text
+from systolith_host.visual.origins import origins
 from systolith_host.visual.picture import Picture, Row
 from systolith_host.visual.prose import (
     bandwidth_text,
@@ -31,7 +32,6 @@ from systolith_host.visual.prose import (
     front_text,
     introduction,
     maps_text,
-    origins,
     roofline_text,
     stalls_text,
     timeline_text,

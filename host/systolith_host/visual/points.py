@@ -1,5 +1,6 @@
 """A layer as a point: cycles, traffic, stalls; modelled, or measured in a run."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from systolith_host.cost.replay import LayerPerformance, replay_layer
+from systolith_host.cost.replay import replay_layer
 from systolith_host.energy.energy import Energy
 from systolith_host.energy.table import EnergyTable
 from systolith_host.errors import SystolithError
 from systolith_host.flow.saved import compared, foreign, memory_of, read_fields
-from systolith_host.program.program import LayerProgram, Program
+from systolith_host.program.program import Program
 from systolith_host.visual.activity import spans_of
 from systolith_host.visual.subject import Subject
 from systolith_hw.spec.winograd import MACS_PER_PRODUCT
+from systolith_sim.replay.accesses import Accesses
 
-__all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured"]
+__all__ = ["LayerPoint", "Measured", "modelled_points", "read_measured", "share_at_work", "whole"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class LayerPoint:
     energy : Energy, optional
         None if measured.
     used : float
-        Share of the multipliers that have work while the array works, 0 to 1: a layer with fewer
-        channels than the array has rows or columns leaves some without. 1 if measured.
+        Share of the multipliers that have work while the array works, 0 to 1. A layer with fewer
+        channels than the array has rows or columns leaves some without, and so do Winograd's
+        patches that reach beyond the map. 1 if measured.
     spans : mapping of str to ndarray of shape (spans, 2)
         When each engine has an instruction under way (visual.activity); empty if measured.
     """
@@ -82,9 +85,49 @@ class LayerPoint:
         return self.macs / self.cycles
 
     @property
+    def at_work(self) -> float:
+        """Cycles of the array times the share of its multipliers that have work in them."""
+        return self.states.get("busy", 0) * self.used
+
+    @property
+    def idle(self) -> float:
+        """Share of multipliers times cycles without work for the layer, 0 to 1."""
+        return 1 - self.at_work / self.cycles
+
+    @property
     def stalls(self) -> dict[str, int]:
         """Cycles in which the array does not work, by cause."""
         return {name: cycles for name, cycles in self.states.items() if name != "busy"}
+
+
+def whole(points: Sequence[LayerPoint]) -> LayerPoint:
+    """Return all layers as one, which takes the cycles of all of them."""
+
+    def total(field: str) -> int:
+        return sum(getattr(point, field) for point in points)
+
+    states: Counter[str] = Counter()
+    read: Counter[str] = Counter()
+    for point in points:
+        states.update(point.states)
+        read.update(point.read_bytes)
+    spent = [point.energy for point in points if point.energy is not None]
+    return LayerPoint(
+        name="all layers",
+        title="all layers",
+        kind="all",
+        macs=total("macs"),
+        products=total("products"),
+        cycles=total("cycles"),
+        bound_cycles=total("bound_cycles"),
+        compulsory_bytes=total("compulsory_bytes"),
+        read_bytes=read,
+        write_bytes=total("write_bytes"),
+        states=states,
+        buffer_words={},
+        energy=Energy.of(spent) if spent else None,
+        used=sum(point.at_work for point in points) / states["busy"] if states["busy"] else 1.0,
+    )
 
 
 def modelled_points(
@@ -101,6 +144,7 @@ def modelled_points(
         progress(layer.name, done, total)
         found = replay_layer(program, layer, subject.memory)
         done += layer.predicted_cycles
+        states = found.counters.states["COMPUTE"]
         points.append(
             LayerPoint(
                 name=layer.name,
@@ -113,24 +157,37 @@ def modelled_points(
                 compulsory_bytes=layer.compulsory_bytes,
                 read_bytes=found.read_bytes,
                 write_bytes=found.write_bytes,
-                states=found.counters.states["COMPUTE"],
+                states=states,
                 buffer_words=found.buffer_words,
                 energy=found.energy(program.config, table),
-                used=_used(layer, found, program.config.multipliers),
+                used=share_at_work(
+                    layer.macs, found.accesses, states["busy"] * program.config.multipliers
+                ),
                 spans=spans_of(found.opcodes, found.times),
             )
         )
     return tuple(points)
 
 
-def _used(layer: LayerProgram, found: LayerPerformance, multipliers: int) -> float:
-    """Return the share of multipliers that have work while the array works."""
-    products = layer.macs
-    if found.accesses.lane_products:
-        products /= MACS_PER_PRODUCT
-    places = found.counters.states["COMPUTE"]["busy"] * multipliers
+def share_at_work(macs: int, accesses: Accesses, places: int) -> float:
+    """Return the share of multipliers that have work while the array works, 0 to 1.
+
+    Parameters
+    ----------
+    macs : int
+        That the layer needs.
+    accesses : Accesses
+        With the products that the array computes for it: direct ones are worth a
+        multiply-accumulate each, those of Winograd's convolution MACS_PER_PRODUCT.
+    places : int
+        Multipliers times the cycles in which the array works.
+    """
+    done = accesses.products + accesses.lane_products
+    worth = accesses.products + MACS_PER_PRODUCT * accesses.lane_products
+    if not places or not worth:
+        return 1.0
     # Products with zeros that a gathered layer skips take no place.
-    return min(1.0, products / places) if places else 1.0
+    return min(1.0, macs / worth * done / places)
 
 
 @dataclass(frozen=True)

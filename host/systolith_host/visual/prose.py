@@ -5,7 +5,6 @@ from html import escape
 from systolith_host.explore.rank import exact_line
 from systolith_host.explore.results import Result
 from systolith_host.visual.assemble import PageData
-from systolith_host.visual.citation import citation
 from systolith_host.visual.curves import KNEE_SHARE
 from systolith_host.visual.explain import (
     bottleneck,
@@ -14,8 +13,9 @@ from systolith_host.visual.explain import (
     tile_text,
     weights_text,
 )
+from systolith_host.visual.origins import IDLE
 from systolith_host.visual.paragraphs import how_to_read, learn, listed
-from systolith_host.visual.points import LayerPoint, Measured
+from systolith_host.visual.points import Measured
 from systolith_host.visual.sweep import Sweep
 from systolith_host.visual.tilings import TilingMap, TilingStudy
 
@@ -27,7 +27,6 @@ __all__ = [
     "front_text",
     "introduction",
     "maps_text",
-    "origins",
     "roofline_text",
     "stalls_text",
     "timeline_text",
@@ -159,11 +158,14 @@ def stalls_text(data: PageData) -> str:
         text += (
             f" In {listed([point.title for point in idle])} it works with part of its multipliers: "
             f"{1 - least.used:.0%} of them have no work in {least.title}, which has too few "
-            "channels or pixels for them."
+            "channels or pixels for them"
+            + (", or maps that are no whole patches" if data.subject.config.winograd else "")
+            + "."
         )
     how = (
         "The array is in exactly one state in each cycle, as in the accelerator's own counters; "
-        "its cycles of work are shared out to multipliers with work and without. A "
+        "its cycles of work are shared out to multipliers with work and without: "
+        f"{IDLE[0].lower()}{IDLE[1:]} A "
         "fully connected layer waits for weights by nature: it uses each of them once per image."
     )
     return learn(text) + how_to_read(how)
@@ -359,34 +361,3 @@ def front_text(sweep: Sweep) -> str:
 
 def _cycles(result: Result) -> str:
     return f"{'' if result.exact else '~'}{result.known_cycles:,}"
-
-
-def origins(data: PageData) -> str:
-    """Return the source of each number, and a table of the layers."""
-    products = "multiply-accumulates"
-    if data.subject.config.winograd:
-        products += " (a quarter where Winograd's convolution may give them)"
-    text = how_to_read(
-        "Layers: the performance model replays each layer's finished instructions cycle by cycle "
-        "with the gateware's queues and state machines; docs/model-validation.md checks it against "
-        "the RTL, and `systolith estimate` prints the same cycles. Curves and tilings, which say "
-        "estimated or ~: the compiler's own simulation of the engines, by which it chooses "
-        "(about 1 % off on large layers). A sweep has both. Bound: the larger one of "
-        f"{products} by multipliers and least bytes by bandwidth."
-    )
-    head = ("layer", "MMACs", "cycles", "of bound", "of array", "reads", "writes", "times least")
-    cells = "".join(f'<th class="{"text" if h == "layer" else ""}">{h}</th>' for h in head)
-    multipliers = data.subject.config.multipliers
-    rows = "".join(_row(point, multipliers) for point in data.points)
-    table = f"<div class='scroll'><table><tr>{cells}</tr>{rows}</table></div>"
-    return f"{text}{table}{citation()}"
-
-
-def _row(point: LayerPoint, multipliers: int) -> str:
-    reads = sum(point.read_bytes.values())
-    return (
-        f'<tr><td class="text">{escape(point.title)}</td><td>{point.macs / 1e6:,.2f}</td>'
-        f"<td>{point.cycles:,}</td><td>{point.bound_cycles / point.cycles:.1%}</td>"
-        f"<td>{point.rate / multipliers:.1%}</td><td>{reads:,}</td>"
-        f"<td>{point.write_bytes:,}</td><td>{point.traffic / point.compulsory_bytes:.3f}</td></tr>"
-    )

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from systolith_host.energy.energy import Energy
 from systolith_host.visual.activity import Piece
 from systolith_host.visual.curves import Curves
 from systolith_host.visual.occupancy import Occupancy
 from systolith_host.visual.picture import Row
-from systolith_host.visual.points import LayerPoint
+from systolith_host.visual.points import LayerPoint, whole
 from systolith_host.visual.sweep import Sweep
 from systolith_host.visual.tilings import TilingStudy
 from systolith_host.visual.timeline import Timeline
@@ -65,26 +64,27 @@ def roofline_rows(
 
 
 def stall_rows(points: Sequence[LayerPoint]) -> list[Row]:
-    """Return the array's cycles in each state, layer by layer."""
+    """Return the array's cycles in each state, layer by layer, then of all."""
     return [
         {
             "layer": one.title,
             "cycles": one.cycles,
             **{f"{state}_cycles": cycles for state, cycles in one.states.items()},
             "busy_multipliers_with_work_percent": 100 * one.used,
+            "idle_multipliers_percent": 100 * one.idle,
         }
-        for one in points
+        for one in (*points, whole(points))
     ]
 
 
 def energy_rows(points: Sequence[LayerPoint]) -> list[Row]:
-    """Return each layer's energy by its parts."""
+    """Return each layer's energy by its parts, then that of all."""
     rows = []
-    for one in points:
+    for one in (*points, whole(points)):
         if one.energy is None:
             continue
         parts = {f"{name}_mJ": part.pj / _MJ for name, part in one.energy.parts.items()}
-        total = Energy.of([one.energy]).total
+        total = one.energy.total
         ends = {"low_mJ": total.low / _MJ, "high_mJ": total.high / _MJ}
         rows.append({"layer": one.title, **parts, "all_mJ": total.pj / _MJ, **ends})
     return rows

@@ -12,7 +12,7 @@ from systolith_host.version import version
 from systolith_host.visual.browser import find_browser, look_at
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
-from systolith_host.visual.points import Measured
+from systolith_host.visual.points import Measured, whole
 from systolith_host.visual.sweep import read_points
 from systolith_host.visual.timeline import Timeline
 
@@ -165,10 +165,23 @@ def test_multipliers_without_work_are_told_from_those_at_work(full):
     busy = first.states["busy"]
     assert bars["multipliers at work"][0] == busy * 3 / 4
     assert bars["array works, multipliers without work"][0] == busy / 4
-    for number, point in enumerate(full.points):
+    for number, point in enumerate([*full.points, whole(full.points)]):
         assert 0 < point.used <= 1
         assert sum(bar[number] for bar in bars.values()) == pytest.approx(point.cycles)
     assert "25% of them have no work in conv1_1" in text_of(page(full, sections(full)))
+
+
+def test_the_table_of_layers_ends_with_its_total(full):
+    html = page(full, sections(full))
+    head = re.findall(r"<th[^>]*>([^<]*)</th>", html[html.index('id="origins"') :])
+    rows = re.findall(r"<tr class=\"(\w*)\">(<td.*?)</tr>", html[html.index('id="origins"') :])
+    assert [look for look, _ in rows] == [""] * len(full.points) + ["total"]
+    table = [re.findall(r">([^<]*)</td>", cells) for _, cells in rows]
+    for name in ("MMACs", "cycles", "bytes read", "bytes written"):
+        *layers, total = (float(row[head.index(name)].replace(",", "")) for row in table)
+        assert total == pytest.approx(sum(layers), abs=0.01 * len(layers))
+    idle = 1 - sum(point.at_work for point in full.points) / full.cycles
+    assert table[-1][head.index("multipliers idle")] == f"{idle:.1%}"
 
 
 def test_no_bar_of_the_timeline_is_simplified_away(full):

@@ -81,7 +81,12 @@ def test_numbers_of_a_figure_have_units_and_are_those_drawn(pictures, data):
         for name, picture in pictures.items()
     }
     rows = tables["stalls"]
-    assert [int(row["cycles"]) for row in rows] == [point.cycles for point in data.points]
+    assert [int(row["cycles"]) for row in rows[:-1]] == [point.cycles for point in data.points]
+    assert rows[-1]["layer"] == tables["energy"][-1]["layer"] == "all layers"
+    assert int(rows[-1]["cycles"]) == data.cycles
+    assert sum(float(row["all_mJ"]) for row in tables["energy"][:-1]) == pytest.approx(
+        float(tables["energy"][-1]["all_mJ"])
+    )
     states = [name for name in rows[0] if name.endswith("_cycles")]
     assert all(sum(int(row[name]) for name in states) == int(row["cycles"]) for row in rows)
     layers = [row for row in tables["roofline"] if row["source"] == "modelled"]

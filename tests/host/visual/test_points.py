@@ -5,14 +5,19 @@ import json
 import pytest
 
 from systolith_host.compiler import compile_network
-from systolith_host.cost.replay import replay_program
+from systolith_host.cost.replay import replay_layer, replay_program
+from systolith_host.energy.table import load_table
 from systolith_host.errors import SystolithError
 from systolith_host.explore.experiment import Experiment
 from systolith_host.explore.results import Results
 from systolith_host.flow.report import SCHEMA
-from systolith_host.visual.points import read_measured
+from systolith_host.visual.points import modelled_points, read_measured, share_at_work
+from systolith_host.visual.subject import load_subject
 from systolith_host.visual.sweep import read_points
 from systolith_hw.spec.memory import Memory
+from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.winograd import MACS_PER_PRODUCT
+from systolith_sim.replay.accesses import Accesses
 
 
 def measurement(subject, points, **changes):
@@ -52,6 +57,35 @@ def test_modelled_points_are_the_replays(subject, data):
         assert point.traffic == sum(found.read_bytes.values()) + found.write_bytes
         assert sum(point.states.values()) == point.cycles
         assert point.rate * point.cycles == pytest.approx(point.macs)
+
+
+def test_idle_multipliers_are_counted_in_the_terms_of_winograd_and_of_direct_layers(log):
+    config = PRESETS["default"]
+    subject = load_subject("mini", config, Memory(), 1, log)
+    program = compile_network(subject.qgraph, config, memory=subject.memory)
+    points = modelled_points(subject, program, load_table("45nm"), lambda *_: None)
+    accesses = [replay_layer(program, layer, subject.memory).accesses for layer in program.layers]
+    by_patches = [one for one, found in zip(points, accesses, strict=True) if found.lane_products]
+    assert 0 < len(by_patches) < len(points)
+    for one in points:
+        worth = MACS_PER_PRODUCT if one in by_patches else 1
+        needed = one.macs / worth
+        assert 1 - one.idle == pytest.approx(needed / (config.multipliers * one.cycles))
+        assert 0 < one.idle < 1
+
+
+def test_a_layer_that_mixes_both_convolutions_counts_each_product_for_what_it_is_worth():
+    def used(direct, by_patches, macs, places):
+        accesses = Accesses(direct, by_patches, {}, {})
+        return share_at_work(macs, accesses, places)
+
+    # All that the array computed is needed: 100 direct products, and 50 worth 4 each.
+    assert used(100, 50, 300, 150) == 1
+    assert used(100, 50, 300, 200) == pytest.approx(0.75)
+    # A tenth of the work falls beyond the map.
+    assert used(100, 50, 270, 150) == pytest.approx(0.9)
+    assert used(100, 0, 90, 100) == pytest.approx(0.9)
+    assert used(0, 50, 180, 50) == pytest.approx(0.9)
 
 
 def test_measured_points_are_those_of_the_file(subject, data, tmp_path):

@@ -26,12 +26,12 @@ def energy(points: Sequence[LayerPoint]) -> go.Figure:
     figure = go.Figure()
     names = [point.title for point in points]
     spent = [point.energy for point in points if point.energy is not None]
-    for number, part in enumerate(Energy.of(spent).parts):
+    for number, (part, whole) in enumerate(Energy.of(spent).parts.items()):
         figure.add_bar(
             y=names,
             x=[one.parts[part].pj / _MJ for one in spent],
             orientation="h",
-            name=part,
+            name=f"{part}: {whole.pj / _MJ:,.3g} mJ",
             marker={"color": _DRAM if part == "DRAM" else COLOURS[number % len(COLOURS)]},
             hovertemplate="%{y}: %{x:,.3f} mJ<extra>" + part + "</extra>",
         )
@@ -40,7 +40,7 @@ def energy(points: Sequence[LayerPoint]) -> go.Figure:
         y=names,
         x=[total.pj / _MJ for total in totals],
         mode="markers",
-        name="all, and its range",
+        name=f"all: {sum(total.pj for total in totals) / _MJ:,.3g} mJ, with its range",
         marker={"color": INK, "size": 4},
         error_x={
             "type": "data",

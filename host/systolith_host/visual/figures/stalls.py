@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from systolith_host.visual.figures.cells import add_cells, cell_axis
 from systolith_host.visual.figures.panels import panels
 from systolith_host.visual.figures.style import STATES, axis, below, finish, short
-from systolith_host.visual.points import LayerPoint
+from systolith_host.visual.points import LayerPoint, whole
 
 __all__ = ["stalls"]
 
@@ -24,15 +24,12 @@ WITHOUT_WORK = "#93c5fd"
 """Colour of multipliers that have no work while the array works."""
 
 
-def _busy(point: LayerPoint) -> int:
-    return point.states.get("busy", 0)
-
-
 def stalls(points: Sequence[LayerPoint], width: int) -> go.Figure:
-    """Draw each layer's cycles by the array's state: shares, and the lost cycles as numbers.
+    """Draw the cycles by the array's state of each layer, and of all: shares, and lost cycles.
 
     Cycles of work are shared out to the multipliers that have some and those that have none.
     """
+    points = [*points, whole(points)]
     drawn = panels(
         2,
         width,
@@ -45,10 +42,10 @@ def stalls(points: Sequence[LayerPoint], width: int) -> go.Figure:
     figure, (shares, lost) = drawn.figure, drawn.places
     names = [point.title for point in points]
     shown = {
-        "multipliers at work": (STATES["busy"][1], [_busy(one) * one.used for one in points]),
+        "multipliers at work": (STATES["busy"][1], [one.at_work for one in points]),
         "array works, multipliers without work": (
             WITHOUT_WORK,
-            [_busy(one) * (1 - one.used) for one in points],
+            [one.states.get("busy", 0) - one.at_work for one in points],
         ),
     }
     for state, (label, colour) in STATES.items():
