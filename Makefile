@@ -17,7 +17,7 @@
 #   make fuzz-winograd  Winograd's convolution with the worst values, against the golden model
 #   make fuzz-onnx     damaged ONNX files through `systolith check`; CASES=2000 FIRST=0
 #   make fuzz-import   random ONNX graphs, compared with onnxruntime; CASES=2000 FIRST=0
-#   make formal        proofs about the gateware; broken gateware must fail them: 2 minutes
+#   make formal        proofs about the gateware; broken gateware must fail them: 5 minutes
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
@@ -89,7 +89,7 @@ fuzz-import: setup
 		$(BIN)/pytest -n $(JOBS) -q tests/host/frontend/test_import_random.py $(ARGS)
 
 formal: setup
-	$(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)
+	SYSTOLITH_PROOFS_MORE=1 $(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)

@@ -14,9 +14,6 @@ from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["Requantizer"]
 
-_LOW_PART = 17
-"""Low bits of the sum, for one multiplier: with a zero in front, an 18-bit signed operand."""
-
 _SCALED_WIDTH = 11
 """Bits that a scaled value saturates to: beyond them it is clamped with any zero point."""
 
@@ -48,6 +45,9 @@ class Requantizer(wiring.Component):
 
     LATENCY = 9
 
+    LOW_PART = 17
+    """Low bits of the sum, for one multiplier: with a zero in front, an 18-bit signed operand."""
+
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         super().__init__(
@@ -63,12 +63,13 @@ class Requantizer(wiring.Component):
         m = Module()
         width = self.config.acc_width
         factor_width = self.config.multiplier_width
+        low_part = self.LOW_PART
 
         def register(name: str, shape: Any) -> Signal:
             return Signal(shape, name=name, reset_less=True)
 
-        m.submodules.low = low = Multiplier(unsigned(_LOW_PART), unsigned(factor_width))
-        m.submodules.high = high = Multiplier(signed(width - _LOW_PART), unsigned(factor_width))
+        m.submodules.low = low = Multiplier(unsigned(low_part), unsigned(factor_width))
+        m.submodules.high = high = Multiplier(signed(width - low_part), unsigned(factor_width))
         # Adding the bias has a cycle of its own, since accumulators and multipliers may be far
         # from each other.
         biased = register("biased", signed(width))
@@ -81,8 +82,8 @@ class Requantizer(wiring.Component):
             shift.eq(self.param.shift - 1),
         ]
         m.d.comb += [
-            low.a.eq(biased[:_LOW_PART]),
-            high.a.eq(biased[_LOW_PART:].as_signed()),
+            low.a.eq(biased[:low_part]),
+            high.a.eq(biased[low_part:].as_signed()),
             low.b.eq(factor),
             high.b.eq(factor),
         ]
@@ -90,7 +91,7 @@ class Requantizer(wiring.Component):
         fine_shift = delay(m, coarse_shift, 1, "fine_shift")
 
         product = register("product", signed(width + factor_width))
-        m.d.sync += product.eq((high.product << _LOW_PART) + low.product)
+        m.d.sync += product.eq((high.product << low_part) + low.product)
 
         coarse = register("coarse", product.shape())
         fine = register("fine", product.shape())

@@ -61,6 +61,9 @@ class Specification(wiring.Component):
         and broken gateware may lack what there was to see.
     """
 
+    PLATFORM: object = "formal"
+    """For the gateware; one with hooks of a technology replaces parts of it."""
+
     def __init__(
         self,
         members: Mapping[str, wiring.Member] | None = None,
@@ -130,7 +133,7 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
 
 
 def _write_relation(specification: Specification, folder: Path) -> None:
-    (folder / "in.il").write_text(component_rtlil(specification, _TOP, "formal"))
+    (folder / "in.il").write_text(component_rtlil(specification, _TOP, specification.PLATFORM))
     wires = [wire for wire, _ in specification.probes.values()]
     commands = ["read_rtlil in.il", f"hierarchy -top {_TOP}", "proc", "flatten"]
     # What is looked at stays, even if the component's outputs do not depend on it.
