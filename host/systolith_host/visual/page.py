@@ -100,7 +100,7 @@ def sections(data: PageData) -> list[Section]:
     found = [
         one(
             Name.ROOFLINE,
-            lambda width: roofline(*roof, winograd=higher > multipliers),
+            lambda width: roofline(*roof, width, winograd=higher > multipliers),
             roofline_rows(*roof, higher),
             "Roofline",
             "Roofline: the limit of each layer",
