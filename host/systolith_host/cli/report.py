@@ -1,5 +1,6 @@
 """The command `systolith report`."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -75,7 +76,18 @@ def report(
     ] = None,
     timeline: Annotated[
         str | None,
-        typer.Option(metavar="LAYER", help="The layer of the timeline. Default: conv3_2."),
+        typer.Option(
+            metavar="LAYER",
+            help="The layer of the timeline and of the buffers. Default: conv3_2. The figure "
+            f"{Name.NETWORK} shows all layers.",
+        ),
+    ] = None,
+    cycles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST..LAST",
+            help="The cycles of that layer that its figures show. Default: all.",
+        ),
     ] = None,
     rtl: Annotated[
         bool,
@@ -125,6 +137,7 @@ def report(
     options = PageOptions(
         studies=layer or (),
         timeline=timeline,
+        cycles=_cycles(cycles) if cycles is not None else None,
         rtl=rtl,
         bandwidths=parse_values("bandwidth", bandwidths),
         measured=measured,
@@ -163,6 +176,21 @@ def report(
             drawn = {one.name: one for part in parts for one in part.pictures}
             written += save_pictures([(drawn[path.stem], path) for path in files], size)
     show_sizes(written)
+
+
+def _cycles(text: str) -> tuple[int, int]:
+    """Return the first and last cycle of a part.
+
+    Raises
+    ------
+    SystolithError
+        If it is none.
+    """
+    found = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", text, re.ASCII)
+    first, last = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= first < last:
+        raise SystolithError(f"--cycles must be FIRST..LAST, rising from 1 on, not {text!r}")
+    return first, last
 
 
 def _files(paths: Sequence[Path], names: Sequence[str]) -> list[Path]:

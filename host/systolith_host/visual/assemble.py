@@ -37,6 +37,8 @@ class PageOptions:
         Layers whose tilings are shown; three of the network if empty.
     timeline : str, optional
         Layer whose timeline is shown.
+    cycles : (int, int), optional
+        First and last cycle of that layer that are shown; all unless given.
     rtl : bool
         Whether that layer runs in the simulated RTL.
     bandwidths : sequence of float
@@ -50,6 +52,7 @@ class PageOptions:
 
     studies: Sequence[str] = ()
     timeline: str | None = None
+    cycles: tuple[int, int] | None = None
     rtl: bool = False
     bandwidths: Sequence[float] = BANDWIDTHS
     measured: Path | None = None
@@ -60,7 +63,13 @@ class PageOptions:
 
 @dataclass(frozen=True, eq=False)
 class PageData:
-    """The data of a report; see the modules of its parts."""
+    """The data of a report; see the modules of its parts.
+
+    Parameters
+    ----------
+    window : (int, int)
+        Cycles of the timeline before those that are shown, and with them.
+    """
 
     subject: Subject
     clock_mhz: float
@@ -70,6 +79,7 @@ class PageData:
     curves: Curves
     studies: tuple[TilingStudy, ...]
     timeline: Timeline
+    window: tuple[int, int]
     occupancy: tuple[Occupancy, ...]
     sweep: Sweep | None
     program: Program
@@ -105,6 +115,9 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         memory=subject.memory,
         progress=log.update,
     )
+    layer = next(layer for layer in program.layers if layer.name == wanted)
+    timeline = _timeline(subject, program, layer, options.rtl, log)
+    window = _window(timeline, options.cycles)
     log.stage("replaying every cycle")
     points = modelled_points(subject, program, options.energy, log.update)
     log.stage("scheduling for each bandwidth")
@@ -115,8 +128,6 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         log.update(name, number, len(names))
         maps = sorted({2.0, subject.rate, 32.0}, key=lambda rate: (rate != subject.rate, rate))
         studies.append(study_tilings(subject, name, _STUDY_BANDWIDTHS, maps))
-    layer = next(layer for layer in program.layers if layer.name == wanted)
-    timeline = _timeline(subject, program, layer, options.rtl, log)
     log.stage("buffers over time")
     return PageData(
         subject=subject,
@@ -127,6 +138,7 @@ def assemble(subject: Subject, options: PageOptions, log: ProgressLog) -> PageDa
         curves=curves,
         studies=tuple(studies),
         timeline=timeline,
+        window=window,
         occupancy=buffer_use(timeline),
         sweep=sweep,
         program=program,
@@ -148,6 +160,17 @@ def _timeline(
 
     log.stage("simulating the RTL")
     return recorded_timeline(program, layer, subject.memory, progress=report)
+
+
+def _window(timeline: Timeline, cycles: tuple[int, int] | None) -> tuple[int, int]:
+    if cycles is None:
+        return 0, timeline.cycles
+    first, last = cycles
+    if first > timeline.cycles:
+        raise SystolithError(
+            f"--cycles {first}..{last}: {timeline.layer} takes {timeline.cycles:,} cycles"
+        )
+    return first - 1, min(last, timeline.cycles)
 
 
 def studied_layers(subject: Subject, names: Sequence[str]) -> list[str]:

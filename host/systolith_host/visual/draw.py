@@ -24,6 +24,9 @@ __all__ = ["FORMATS", "Size", "draw"]
 FORMATS = (".svg", ".pdf", ".png")
 """Endings of a picture's file; each names the format."""
 
+_TITLES = 40
+"""Pixels above the panels of a figure that has no buttons."""
+
 _DPI = 300
 _MM = 96 / 25.4
 _POINT = 96 / 72
@@ -98,6 +101,12 @@ async def _one(send: Any, evaluate: Any, number: int, kind: str, size: Size) -> 
     url: str = await evaluate(
         f"""(function (figure, options) {{
           const layout = Object.assign({{}}, figure.layout, {{updatemenus: []}});
+          if ((figure.layout.updatemenus || []).length) {{
+            // Nothing is left above the panels but their titles.
+            const room = layout.margin.t - {_TITLES};
+            layout.margin = Object.assign({{}}, layout.margin, {{t: {_TITLES}}});
+            layout.height -= room;
+          }}
           options.height = layout.height;
           return Plotly.toImage({{data: figure.data, layout: layout}}, options);
         }})(figures[{number}], {json.dumps(options)})"""

@@ -310,13 +310,17 @@ def timeline_text(data: PageData) -> str:
         f"{one.cycles:,}: {one.cycles - last:,} cycles at the end serve the last drain and the "
         f"last writes. The memory moves {busy:.1%} of its limit."
     )
+    coarse = one.interval * one.averaged(data.window)
+    averages = f"{one.interval:,} cycles"
+    if coarse > one.interval:
+        averages = f"{coarse:,} cycles ({one.interval:,} in parts)"
     how = (
         "Bars are instructions: LOADs into the buffers, CONVs in the array (a shade for each "
         "accumulator bank), the drain of sums, and STOREs until the memory acknowledges their "
         "last write. Below, in averages of "
-        f"{one.interval:,} cycles each: how busy load, array and drain are, in the colours above, "
-        "and the bytes on the bus. Buttons show the start, "
-        "the middle, the end or all of it; drag to zoom, double-click to see everything."
+        f"{averages} each: how busy load, array and drain are, in the colours above, "
+        "and the bytes on the bus. Buttons show all of it, "
+        "its start, middle or end; drag to zoom, double-click to see everything."
     )
     return _source(data) + learn(text) + how_to_read(how)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from systolith_host.visual.activity import Piece
 from systolith_host.visual.curves import Curves
 from systolith_host.visual.occupancy import Occupancy
@@ -132,10 +134,11 @@ def tiling_rows(study: TilingStudy) -> list[Row]:
     return rows
 
 
-def timeline_rows(one: Timeline) -> list[Row]:
+def timeline_rows(one: Timeline, window: tuple[int, int]) -> list[Row]:
     """Return the instructions of a layer, then how busy engines and bus are, interval by interval.
 
-    Cycles count from 1, the last one of a row belongs to it.
+    Cycles count from 1, the last one of a row belongs to it. Rows wholly outside the window, cycles
+    before it and with it, are left out.
     """
     lanes = {Opcode.LOAD: "load", Opcode.CONV: "array", Opcode.STORE: "drain"}
     rows: list[Row] = []
@@ -146,10 +149,13 @@ def timeline_rows(one: Timeline) -> list[Row]:
         rows.append({"lane": lane, **what, "first_cycle": begin, "last_cycle": end})
         if lane == "drain":
             rows.append({"lane": "store", **what, "first_cycle": passed, "last_cycle": stored})
-    return rows + list(_samples(one))
+    rows += _samples(one, one.averaged(window))
+    return [
+        row for row in rows if row["first_cycle"] <= window[1] and row["last_cycle"] > window[0]
+    ]
 
 
-def _samples(one: Timeline) -> Iterator[Row]:
+def _samples(one: Timeline, every: int) -> Iterator[Row]:
     bus = one.config.bus_bytes
     for column, lane, unit, factor in (
         ("LOAD busy", "load", "busy_percent", 100),
@@ -158,9 +164,9 @@ def _samples(one: Timeline) -> Iterator[Row]:
         ("read_beats", "bus, read", "bytes_per_cycle", bus),
         ("write_beats", "bus, written", "bytes_per_cycle", bus),
     ):
-        for number, value in enumerate(one.rates(column)):
-            begin = number * one.interval
-            cycles = {"first_cycle": begin + 1, "last_cycle": begin + one.interval}
+        for number, value in enumerate(one.rates(column, every)):
+            begin, length = number * one.interval * every, one.interval * every
+            cycles = {"first_cycle": begin + 1, "last_cycle": begin + length}
             yield {"lane": lane, **cycles, unit: factor * float(value)}
 
 
@@ -177,8 +183,8 @@ def network_rows(pieces: Sequence[Piece], names: Sequence[str]) -> list[Row]:
     ]
 
 
-def buffer_rows(found: Sequence[Occupancy]) -> list[Row]:
-    """Return the bytes in each buffer, from each cycle to the next row's."""
+def buffer_rows(found: Sequence[Occupancy], window: tuple[int, int]) -> list[Row]:
+    """Return the bytes in each buffer, from each cycle to the next row's; those of a window."""
     return [
         {
             "buffer": one.name,
@@ -187,8 +193,16 @@ def buffer_rows(found: Sequence[Occupancy]) -> list[Row]:
             "used_bytes": int(used),
         }
         for one in found
-        for cycle, used in zip(one.cycles, one.used, strict=True)
+        for cycle, used in _within(one, window)
     ]
+
+
+def _within(one: Occupancy, window: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Return the changes in a window, begun by what is in use at its first cycle."""
+    first = max(0, int(np.searchsorted(one.cycles, window[0] + 1, "right")) - 1)
+    for cycle, used in zip(one.cycles[first:], one.used[first:], strict=True):
+        if cycle <= window[1]:
+            yield int(cycle), int(used)
 
 
 def front_rows(sweep: Sweep) -> list[Row]:

@@ -1,5 +1,6 @@
 """The engines in a layer, instruction by instruction: by the RTL's events or the model."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ __all__ = ["Timeline", "modelled_timeline", "recorded_timeline", "sample_interva
 
 _WANTED_SAMPLES = 1800
 """Few enough for a page, and enough to see a few instructions at a time; up to twice as many."""
+
+_SHOWN_SAMPLES = 150
+"""In a picture; up to twice as many."""
 
 _LETTERS = {"L": Opcode.LOAD, "C": Opcode.CONV, "S": Opcode.STORE}
 
@@ -72,10 +76,21 @@ class Timeline:
         """The instructions' opcodes, shape (instructions,)."""
         return np.array([int(one.opcode) for one in self.instructions], np.int64)
 
-    def rates(self, column: str) -> np.ndarray:
-        """Return the advance of a counter in each interval, per cycle: one value per sample."""
-        counts = self.samples[:, SAMPLES.index(column)]
-        return np.diff(counts, prepend=0) / self.interval
+    def rates(self, column: str, every: int = 1) -> np.ndarray:
+        """Return the advance of a counter per cycle, on average of so many intervals each.
+
+        Samples at the end that do not fill the last ones are left out.
+        """
+        counts = self.samples[every - 1 :: every, SAMPLES.index(column)]
+        return np.diff(counts, prepend=0) / (self.interval * every)
+
+    def averaged(self, window: tuple[int, int]) -> int:
+        """Return how many intervals make an average where a picture shows a window of cycles.
+
+        In the picture of a long window single intervals would be a thicket.
+        """
+        shown = (window[1] - window[0]) / self.interval
+        return max(1, math.ceil(shown / _SHOWN_SAMPLES)) if shown > 2 * _SHOWN_SAMPLES else 1
 
 
 def sample_interval(cycles: int) -> int:

@@ -5,10 +5,13 @@ import shutil
 from dataclasses import replace
 from html import unescape
 
+import numpy as np
 import pytest
 
 from systolith_host.energy.energy import Energy
+from systolith_host.errors import SystolithError
 from systolith_host.version import version
+from systolith_host.visual.assemble import PageOptions, assemble
 from systolith_host.visual.browser import find_browser, look_at
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
@@ -192,6 +195,61 @@ def test_no_bar_of_the_timeline_is_simplified_away(full):
     ]
     assert len(lanes) == 7
     assert all(trace["line"]["simplify"] is False for trace in lanes)
+
+
+def drawn_of(data, name):
+    (picture,) = (p for part in sections(data) for p in part.pictures if p.name == name)
+    return picture.draw(1000).to_dict(), picture.rows
+
+
+def test_the_timeline_shows_the_whole_layer_or_the_cycles_asked_for(full):
+    assert full.window == (0, full.timeline.cycles)
+    for window in (full.window, (1000, 3000)):
+        asked = replace(full, window=window)
+        figure, rows = drawn_of(asked, "timeline")
+        assert tuple(figure["layout"]["xaxis"]["range"]) == window
+        assert {row["lane"] for row in rows} == {"load", "array", "drain", "store"} | {
+            "bus, read",
+            "bus, written",
+        }
+        assert all(row["first_cycle"] <= window[1] for row in rows)
+        assert all(row["last_cycle"] > window[0] for row in rows)
+        figure, rows = drawn_of(asked, "buffers")
+        assert tuple(figure["layout"]["xaxis"]["range"]) == window
+        assert all(row["cycle"] <= window[1] for row in rows)
+        assert len({row["buffer"] for row in rows}) == 4
+
+
+def test_a_long_window_has_averages_and_its_buttons_the_fitting_ones(full):
+    one = full.timeline
+    long = replace(
+        one,
+        interval=1,
+        samples=np.cumsum(np.ones((one.cycles, one.samples.shape[1]), np.int64), axis=0),
+    )
+    every = long.averaged((0, one.cycles))
+    assert every == -(-one.cycles // 150)
+    assert long.averaged((0, 300)) == 1
+    assert long.rates("COMPUTE busy", every) == pytest.approx(np.ones(one.cycles // every))
+    figure, rows = drawn_of(replace(full, timeline=long), "timeline")
+    length = {row["last_cycle"] - row["first_cycle"] + 1 for row in rows if "opcode" not in row}
+    assert length == {every}
+    curves = [trace for trace in figure["data"] if trace.get("yaxis") in ("y2", "y3")]
+    assert sum(trace["visible"] for trace in curves) == 5
+    for button in figure["layout"]["updatemenus"][0]["buttons"]:
+        visible = button["args"][0]["visible"]
+        assert len(visible) == len(figure["data"])
+        assert sum(visible) == len(figure["data"]) - len(curves) + 5
+
+
+def test_cycles_beyond_the_layer_are_refused_before_the_long_work(subject, log, monkeypatch):
+    def late(*_):
+        raise AssertionError("found out after the long work")
+
+    monkeypatch.setattr("systolith_host.visual.assemble.modelled_points", late)
+    options = PageOptions(timeline="conv3_1", cycles=(10_000_000, 20_000_000))
+    with pytest.raises(SystolithError, match=r"^--cycles 1.*: conv3_1 takes [0-9,]+ cycles$"):
+        assemble(subject, options, log)
 
 
 def test_the_page_can_be_cited(full, monkeypatch):

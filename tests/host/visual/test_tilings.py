@@ -115,14 +115,15 @@ def test_a_roof_for_winograd_is_four_times_as_high(data):
     plain, both = (
         {trace["name"] for trace in figure.to_dict()["data"] if "name" in trace}
         for figure in (
-            roofline(data.points, [], 16, 8.0, winograd=winograd) for winograd in (False, True)
+            roofline(data.points, [], 16, 8.0, 1000, winograd=winograd)
+            for winograd in (False, True)
         )
     )
     assert both - plain == {"Winograd's roof: 64 MACs"}
 
 
 def test_both_roofs_reach_the_end_of_the_axis(data):
-    figure = roofline(data.points, [], 4096, 8.0, winograd=True)
+    figure = roofline(data.points, [], 4096, 8.0, 1000, winograd=True)
     lines: Any = figure.data
     ends = [line.x[-1] for line in lines if "roof" in (line.name or "")]
     end = 10 ** figure.layout.xaxis.range[1]

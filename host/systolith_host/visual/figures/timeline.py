@@ -28,11 +28,20 @@ _COLOURS = {
     "drain": COLOURS[3],
     "until acknowledged": "#f0abfc",
 }
+_CURVES = 5
+"""Busy load, array and drain, and the bus read and written."""
+
 _MOST_POINTS = 4000
 
 
-def timeline(one: Timeline) -> go.Figure:
-    """Draw instructions in lanes, and the bus below; buttons show start, middle, end or all."""
+def timeline(one: Timeline, window: tuple[int, int]) -> go.Figure:
+    """Draw instructions in lanes, and the bus below; buttons show all, start, middle or end.
+
+    Parameters
+    ----------
+    window : (int, int)
+        Cycles before those that are shown at first, and with them.
+    """
     figure = make_subplots(
         rows=3,
         shared_xaxes=True,
@@ -42,56 +51,37 @@ def timeline(one: Timeline) -> go.Figure:
     for lane, groups in _LANES.items():
         for group in groups:
             _bars(figure, one, lane, group)
-    # Each sample from its interval's begin to its end.
-    x = np.arange(len(one.samples) + 1) * one.interval
-    shares = (("LOAD busy", "load", COLOURS[0]), ("COMPUTE busy", "array", "#0f766e"))
-    for column, name, colour in (*shares, ("STORE busy", "drain", COLOURS[3])):
-        figure.add_scatter(
-            x=x,
-            y=100 * _held(one.rates(column)),
-            mode="lines",
-            line={"shape": "hv", "width": 1.5, "color": colour},
-            name=f"{name} busy",
-            showlegend=False,
-            hovertemplate="cycle %{x:,.0f}: " + name + " busy %{y:.1f} %<extra></extra>",
-            row=2,
-            col=1,
-        )
-    bus = one.config.bus_bytes
-    for column, name, colour in (
-        ("read_beats", "bus: read", "#2563eb"),
-        ("write_beats", "bus: written", "#db2777"),
-    ):
-        figure.add_scatter(
-            x=x,
-            y=_held(one.rates(column)) * bus,
-            mode="lines",
-            line={"shape": "hv", "width": 0.6, "color": colour},
-            stackgroup="bus",
-            name=name,
-            hovertemplate="cycle %{x:,.0f}: %{y:.2f} bytes per cycle<extra>" + name + "</extra>",
-            row=3,
-            col=1,
-        )
+    windows = _windows(one)
+    if window not in windows.values():
+        windows = {f"{window[0] + 1:,} to {window[1]:,}": window, **windows}
+    chosen = one.averaged(window)
+    averages = sorted({chosen, *map(one.averaged, windows.values())})
+    bars = sum(map(len, _LANES.values()))
+    for every in averages:
+        _rates(figure, one, every, visible=every == chosen)
     figure.update_yaxes(
         **axis("", categoryorder="array", categoryarray=list(_LANES)[::-1], range=[-0.6, 3.6]),
         row=1,
         col=1,
     )
     figure.update_yaxes(**axis("busy, %", range=[0, 105]), row=2, col=1)
-    figure.update_yaxes(**axis("bus, bytes per cycle", rangemode="tozero"), row=3, col=1)
+    figure.update_yaxes(**axis("bus,<br>bytes per cycle", rangemode="tozero"), row=3, col=1)
     figure.update_xaxes(**axis("", tickformat=","))
     figure.update_xaxes(title={"text": "cycle"}, row=3, col=1)
-    windows = _windows(one)
-    first = next(iter(windows.values()))
-    figure.update_xaxes(range=list(first))
+    figure.update_xaxes(range=list(window))
     buttons = [
         {
             "label": label,
-            "method": "relayout",
-            "args": [{f"xaxis{n}.range": list(window) for n in ("", "2", "3")}],
+            "method": "update",
+            "args": [
+                {
+                    "visible": [True] * bars
+                    + [one.averaged(part) == every for every in averages for _ in range(_CURVES)]
+                },
+                {f"xaxis{n}.range": list(part) for n in ("", "2", "3")},
+            ],
         }
-        for label, window in windows.items()
+        for label, part in windows.items()
     ]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 0, "y": 1.14}
     menu |= {"xanchor": "left", "yanchor": "top", "showactive": True}
@@ -105,21 +95,60 @@ def timeline(one: Timeline) -> go.Figure:
     )
 
 
+def _rates(figure: go.Figure, one: Timeline, every: int, *, visible: bool) -> None:
+    """Draw how busy engines and bus are, on average of so many intervals each."""
+    shares = (("LOAD busy", "load", COLOURS[0]), ("COMPUTE busy", "array", "#0f766e"))
+    # Each average from its first interval's begin to its last one's end.
+    x = np.arange(len(one.samples) // every + 1) * one.interval * every
+    for column, name, colour in (*shares, ("STORE busy", "drain", COLOURS[3])):
+        figure.add_scatter(
+            x=x,
+            y=100 * _held(one.rates(column, every)),
+            mode="lines",
+            line={"shape": "hv", "width": 1.5, "color": colour},
+            name=f"{name} busy",
+            showlegend=False,
+            visible=visible,
+            hovertemplate="cycle %{x:,.0f}: " + name + " busy %{y:.1f} %<extra></extra>",
+            row=2,
+            col=1,
+        )
+    bus = one.config.bus_bytes
+    for column, name, colour in (
+        ("read_beats", "bus: read", "#93b4f5"),
+        ("write_beats", "bus: written", "#db2777"),
+    ):
+        figure.add_scatter(
+            x=x,
+            y=_held(one.rates(column, every)) * bus,
+            mode="lines",
+            # A line around the area would cover it where the picture is dense.
+            line={"shape": "hv", "width": 0, "color": colour},
+            fillcolor=colour,
+            stackgroup=f"bus{every}",
+            name=name,
+            visible=visible,
+            hovertemplate="cycle %{x:,.0f}: %{y:.2f} bytes per cycle<extra>" + name + "</extra>",
+            row=3,
+            col=1,
+        )
+
+
 def _held(values: np.ndarray) -> np.ndarray:
     """Return values with the last one twice, so that its step is drawn to the end."""
     return np.append(values, values[-1:])
 
 
-def _windows(one: Timeline) -> dict[str, tuple[float, float]]:
+def _windows(one: Timeline) -> dict[str, tuple[int, int]]:
     """Return parts of the layer worth seeing: about a hundred instructions each."""
     cycles = one.cycles
-    part = max(cycles * min(1.0, 60 / max(len(one.instructions), 1)), min(cycles, 4000))
-    middle = (cycles - part) / 2
+    part = max(cycles * 60 // max(len(one.instructions), 60), min(cycles, 4000))
+    middle = (cycles - part) // 2
     return {
+        "whole layer": (0, cycles),
         "start": (0, part),
         "middle": (middle, middle + part),
         "end": (cycles - part, cycles),
-        "whole layer": (0, cycles),
     }
 
 
@@ -168,8 +197,16 @@ def _belongs(fields, group: str) -> bool:
     return True
 
 
-def buffers(found: Sequence[Occupancy], cycles: int) -> go.Figure:
-    """Draw the use of each buffer over a layer, in percent of its size."""
+def buffers(found: Sequence[Occupancy], cycles: int, window: tuple[int, int]) -> go.Figure:
+    """Draw the use of each buffer over a layer, in percent of its size.
+
+    Parameters
+    ----------
+    cycles : int
+        Of the layer.
+    window : (int, int)
+        Cycles before those that are shown, and with them.
+    """
     figure = make_subplots(
         rows=len(found),
         shared_xaxes=True,
@@ -204,7 +241,7 @@ def buffers(found: Sequence[Occupancy], cycles: int) -> go.Figure:
             col=1,  # pyright: ignore[reportArgumentType]
         )
         figure.update_yaxes(**axis("% in use", range=[0, 108]), row=row, col=1)
-    figure.update_xaxes(**axis("", tickformat=",", range=[0, cycles]))
+    figure.update_xaxes(**axis("", tickformat=",", range=list(window)))
     figure.update_xaxes(title={"text": "cycle"}, row=len(found), col=1)
     figure.update_annotations(font={"size": 12.5}, x=0, xanchor="left")
     return finish(figure, 130 + 140 * len(found))
