@@ -24,7 +24,7 @@ from systolith_host.lab.random_networks import (
 def test_emulator_equals_golden_model_and_misses_no_dependency(seed, batch, fuse_pool):
     rng = random.Random(seed)
     config = random_config(rng)
-    qgraph = random_qgraph(rng, functions=bool(config.functions))
+    qgraph = random_qgraph(rng, functions=bool(config.functions), mosaics=True)
     note(f"{config}")
     note(f"{[(type(layer).__name__, layer.name, layer.inputs) for layer in qgraph.layers]}")
     images = random_input(rng, qgraph, batch)

@@ -87,7 +87,7 @@ def random_program(rng: random.Random, config: AcceleratorConfig, limit: int):
         if config.winograd:
             qgraph, images = random_winograd_case(rng, config)
         else:
-            qgraph = random_qgraph(rng, functions=bool(config.functions))
+            qgraph = random_qgraph(rng, functions=bool(config.functions), mosaics=True)
             images = random_input(rng, qgraph, rng.randint(1, 3))
         tilings = random_tilings(rng, winograd=1.0) if config.winograd else nullcontext()
         try:

@@ -36,7 +36,7 @@ def compiled(qgraph, config, batch, fuse_pool):
 def test_it_runs_exactly_or_says_the_smallest_change_with_which_it_does(seed):
     rng = random.Random(seed)
     config = random_small_config(rng) if rng.random() < 0.8 else random_config(rng)
-    qgraph = random_qgraph(rng, functions=bool(config.functions))
+    qgraph = random_qgraph(rng, functions=bool(config.functions), mosaics=True)
     batch, fuse_pool = rng.choice([1, 1, 2, 3]), rng.random() < 0.7
     images = random_input(rng, qgraph, batch)
     program = None

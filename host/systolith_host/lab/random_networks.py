@@ -2,12 +2,13 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from systolith_host.network.mosaic import Grid
 from systolith_host.network.qgraph import (
     QAdd,
     QConcat,
@@ -15,6 +16,7 @@ from systolith_host.network.qgraph import (
     QGraph,
     QLayer,
     QMaxPool,
+    QMosaic,
     QTable,
     QTensor,
 )
@@ -102,7 +104,7 @@ def sought(draw: Callable[[], Drawn | None], tries: int = 1000) -> Drawn:
     raise LookupError(f"none of {tries} draws gives what is sought")
 
 
-def random_qgraph(rng: random.Random, *, functions: bool = False) -> QGraph:
+def random_qgraph(rng: random.Random, *, functions: bool = False, mosaics: bool = False) -> QGraph:
     """Return a small network of convolutions, pools, sums, joins and fully connected layers.
 
     Multipliers have at most 12 bits and sums at most 28, so that every :func:`random_config` can
@@ -113,10 +115,15 @@ def random_qgraph(rng: random.Random, *, functions: bool = False) -> QGraph:
     rng : random.Random
     functions : bool
         Whether half of the layers that can have a function, a table of any numbers, have one.
+    mosaics : bool
+        Whether some of the layers are :mod:`mosaics <systolith_host.network.mosaic>`.
     """
     builder = _Builder(rng, functions)
     for _ in range(rng.randint(1, 3)):
-        builder.add_random()
+        if mosaics and rng.random() < 0.3:
+            builder.add_mosaic()
+        else:
+            builder.add_random()
     if not builder.layers:
         builder.add_fully_connected()
     if rng.random() < 0.5:
@@ -193,7 +200,9 @@ class _Builder:
         if self.rng.random() < 0.35:
             self.rng.choice([self._sum, self._join, self._mean, self._grouped])()
             return
+        # A piece of a mosaic whose pixels are apart has no other user.
         branch = self.rng.random() < 0.15 and bool(self.layers)
+        branch = branch and not isinstance(self.layers[-1], QMosaic)
         before = self.current
         if branch:
             # The same input once more: the first user's output ends there.
@@ -205,6 +214,39 @@ class _Builder:
         if self.rng.random() < 0.4:
             size = self.rng.choice([(2, 2), (2, 2), (1, 2), (3, 3)])
             self._pool({"kernel": size, "stride": size})
+
+    def add_mosaic(self) -> None:
+        """Append a larger image: of the current one several times, or of convolutions of it."""
+        rng = self.rng
+        source = self.current
+        _, height, width = source.shape
+        down, across = rng.choice([(2, 2), (1, 2), (2, 1), (1, 3)])
+        size = (down * height, across * width)
+        steps = [(row, column) for row in range(down) for column in range(across)]
+        if rng.random() < 0.5:  # pixels of the pieces alternate
+            grids = [Grid(row, down, column, across) for row, column in steps]
+        else:
+            grids = [Grid(row * height, 1, column * width, 1) for row, column in steps]
+        parts = [source] * len(grids)
+        if grids[0].down * grids[0].across == 1 or rng.random() < 0.7:
+            parts = self._alike([rng.choice([1, 4, 8, 20])] * len(grids), rng.choice([1, 1, 3]))
+        name = f"mosaic{len(self.layers)}"
+        target = replace(parts[0], name=f"{name}_out", shape=(parts[0].shape[0], *size))
+        inputs = tuple(part.name for part in parts)
+        self._add(QMosaic(name, inputs, target.name, tuple(grids)), target)
+
+    def _alike(self, outputs: Iterable[int], side: int = 1) -> list[QTensor]:
+        """Append convolutions of the current tensor to so many channels, of one scale and type."""
+        source, made = self.current, []
+        channels, height, width = source.shape
+        for count in outputs:
+            self.current = source
+            weight = (count, channels, side, side)
+            numbers = {"padding": (side // 2,) * 4}
+            like = made[0] if made else None
+            self._add_conv("conv", weight, (count, height, width), numbers, like)
+            made.append(self.current)
+        return made
 
     def add_fully_connected(self) -> None:
         """Append a fully connected layer."""
@@ -242,19 +284,13 @@ class _Builder:
     def _join(self) -> None:
         """Append a concatenation of two to four convolutions of the current tensor."""
         rng = self.rng
-        source, parts = self.current, []
-        channels, height, width = source.shape
-        like: QTensor | None = None
-        for _ in range(rng.randint(2, 4)):
-            self.current = source
-            outputs = rng.choice([4, 8, 16, 20, rng.randint(1, 24)])
-            self._add_conv("conv", (outputs, channels, 1, 1), (outputs, height, width), {}, like)
-            like = like or self.current
-            parts.append(self.current)
+        _, height, width = self.current.shape
+        parts = self._alike(
+            rng.choice([4, 8, 16, 20, rng.randint(1, 24)]) for _ in range(rng.randint(2, 4))
+        )
         name = f"join{len(self.layers)}"
-        assert like is not None
         outputs = sum(part.shape[0] for part in parts)
-        target = replace(like, name=f"{name}_out", shape=(outputs, height, width))
+        target = replace(parts[0], name=f"{name}_out", shape=(outputs, height, width))
         self._add(QConcat(name, tuple(part.name for part in parts), target.name), target)
 
     def _mean(self) -> None:
