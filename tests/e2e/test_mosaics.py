@@ -32,7 +32,9 @@ def spread() -> QGraph:
     deep = net.phases([net.take(pool, each) for each in channels], 2, 2)
     again = net.conv(net.beside(net.conv(deep, 3), net.conv(deep, 3, 3)), 3)
     whole = net.below(net.conv(again, 3), net.conv(again, 3, 3))
-    return net.build(net.conv(whole, 3, 3))
+    fine = net.conv(whole, 4 * TINY.cols, 3)
+    parts = [net.take(fine, range(start, 4 * TINY.cols, 4)) for start in range(4)]
+    return net.build(net.conv(net.phases(parts, 2, 2), 3, 3))
 
 
 @pytest.mark.rtl

@@ -106,6 +106,35 @@ def test_joins_and_slices_are_copied_to_where_they_stand():
     check(net.build(net.conv(whole, 3)))
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("step", [1, 4])
+def test_parts_of_a_convolution_are_made_where_they_stand(name, step):
+    """Blocks of channels, or every fourth, as the two modes of DepthToSpace take them."""
+    config = CONFIGS[name]
+    count = config.cols
+    net = Net()
+    whole = net.conv(net.conv("x", 3), 4 * count, 3)
+    starts = range(4) if step == 4 else range(0, 4 * count, count)
+    parts = [net.take(whole, range(first, first + step * count, step)) for first in starts]
+    program = check(net.build(net.conv(net.phases(parts, 2, 2), 4, 3)), config)
+    assert [layer.kind for layer in program.layers] == ["conv"] * 6
+    assert program.layers[1].covers == (whole, parts[0])
+    assert program.layers[2].covers == (parts[1],)
+    assert whole not in program.places
+
+
+def test_parts_of_a_convolution_are_copied_where_columns_would_idle_or_others_read_it():
+    for count, also in ((TINY.cols - 1, False), (TINY.cols, True)):
+        net = Net()
+        whole = net.conv("x", 4 * count, 3)
+        parts = [net.take(whole, range(i * count, (i + 1) * count)) for i in range(4)]
+        up = net.conv(net.phases(parts, 2, 2), 4, 3)
+        if also:
+            up = net.join(up, net.phases([net.conv(whole, 4)] * 4, 2, 2))
+        kinds = [layer.kind for layer in check(net.build(up)).layers]
+        assert kinds[:5] == ["conv", *["copy"] * 4]
+
+
 def test_a_mosaic_may_be_the_output():
     net = Net()
     check(net.build(upsampled(net, "x", 3)))

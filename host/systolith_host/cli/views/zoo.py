@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from systolith_host.lab.zoo import ZooRow
+from systolith_host.lab.zoo import MOST_RTL_CYCLES, ZooRow
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["zoo_page", "zoo_table"]
@@ -62,13 +62,16 @@ def zoo_page(rows: Sequence[ZooRow], config: AcceleratorConfig, named: str) -> s
     named : str
         The configuration as the command names it.
     """
+    rtl = any(row.rtl is not None for row in rows)
     ran = [row for row in rows if not row.refused]
     whole = sum(not row.hosted for row in ran)
-    compared = sum(row.values for row in ran)
+    compared = sum(row.values * _runs(row) for row in ran)
     differ = sum((row.emulator or 0) + (row.rtl or 0) for row in ran)
+    flag = " --rtl" if rtl else ""
+    longer = f"; files of fixed size run there up to {MOST_RTL_CYCLES:,} cycles" if rtl else ""
     return f"""# Well-known networks
 
-`systolith lab zoo --config {named} --out docs/zoo.md` writes this page. It needs PyTorch and
+`systolith lab zoo --config {named}{flag} --out docs/zoo.md` writes this page. It needs PyTorch and
 torchvision (`make torch-setup`): their networks, and a detector, a U-Net and a reader of text
 lines of this project's own, are exported by both of PyTorch's exporters, with random weights of
 seed 0. The files named light_ are those of the package onnx; all of their weights are one number.
@@ -79,8 +82,8 @@ largest difference from onnxruntime's outputs, divided by the largest output. Mu
 cycles, utilisation and traffic are the accelerator's for one image of the size in the column
 "input", by the replay; Winograd's convolution makes a utilisation above 100 % possible. The last
 columns are of a run of quantised values at another size: the output's signal over its noise, and
-the values that differ from the golden model: {differ:,} of {compared:,} in all. Random weights
-leave less signal than trained ones.
+the values that differ from the golden model, on the emulator{" and in the RTL" if rtl else ""}:
+{differ:,} of {compared:,} in all{longer}. Random weights leave less signal than trained ones.
 
 {zoo_table(rows, tables=bool(config.functions))}
 """
@@ -103,8 +106,13 @@ def _cells(row: ZooRow) -> dict[str, str]:
         "run at": _sides(row.ran),
         "SNR dB": "" if row.decibels is None else f"{row.decibels:.1f}",
         "emulator": "" if row.emulator is None else f"{row.emulator:,}",
-        "RTL": "" if row.rtl is None else f"{row.rtl:,}",
+        "RTL": "too long" if row.rtl is None else f"{row.rtl:,}",
     }
+
+
+def _runs(row: ZooRow) -> int:
+    """Return how often the values of a row were compared."""
+    return sum(count is not None for count in (row.emulator, row.rtl))
 
 
 def _sides(shape: Iterable[int]) -> str:

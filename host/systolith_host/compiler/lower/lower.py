@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from systolith_host.compiler.lower.divide import divided, part_of
 from systolith_host.compiler.lower.elementwise import (
     check_same_numbers,
     device_result,
@@ -58,7 +59,8 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
     places = arranged(qgraph, config)
     views = _views(qgraph, places).keys() - set(places.copied)
     ranges = value_ranges(qgraph)
-    fused: set[str] = set()
+    parts = divided(qgraph, config, users, places)
+    fused = {whole.name for whole in parts.values()}
     operations = []
     for layer in qgraph.layers:
         if layer.name in fused or layer.output in views or isinstance(layer, QHost):
@@ -72,6 +74,15 @@ def lower(qgraph: QGraph, config: AcceleratorConfig, *, fuse_pool: bool = True) 
         elif isinstance(layer, QMosaic):
             if repeats(layer.inputs, layer.grids):
                 operations.append(lower_repeat(qgraph, config, layer))
+        elif isinstance(layer, QTake) and layer.name in parts:
+            check_same_numbers(layer, qgraph.tensors[layer.input], qgraph.tensors[layer.output])
+            whole = parts[layer.name]
+            made = part_of(whole, layer)
+            packed = pixel_bytes if made.input == qgraph.input else 0
+            part = _lower_conv(qgraph, config, made, None, packed, ranges[made.input])
+            if not any(whole.name in one.covers for one in operations):
+                part = replace(part, covers=(whole.name, layer.name))
+            operations.append(part)
         elif isinstance(layer, QTake):
             operations.append(lower_take(qgraph, config, layer))
         else:
