@@ -107,7 +107,7 @@ class Verdict:
         return self.base and self.induction
 
 
-def prove(specification: Specification, depth: int = 2) -> Verdict:
+def prove(specification: Specification, depth: int = 2, *, induct: bool = True) -> Verdict:
     """Prove a specification's assertions, or say which fail.
 
     Parameters
@@ -116,6 +116,8 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
         With ``Assert`` and ``Assume`` in it; see :class:`Specification`.
     depth : int
         Cycles of the base case, and cycles that the induction step supposes to be good; at least 1.
+    induct : bool
+        Whether to do the induction step, without which nothing is proved of later cycles.
 
     Raises
     ------
@@ -126,8 +128,8 @@ def prove(specification: Specification, depth: int = 2) -> Verdict:
         folder = Path(name)
         _write_relation(specification, folder)
         base, failed = _search(folder, depth)
-        if not base:
-            return Verdict(False, False, failed)
+        if not base or not induct:
+            return Verdict(base, False, failed)
         induction, failed = _search(folder, depth, "-i")
         return Verdict(True, induction, failed)
 
