@@ -23,7 +23,9 @@ _GATES = {
     "store": (Opcode.STORE, ("after_computed", "after_loaded")),
 }
 """The token gates, and the fields that each waits for."""
-_RAISED: dict[str, Opcode] = dict(zip(COUNTERS, (Opcode.LOAD, Opcode.CONV, Opcode.STORE, Opcode.STORE), strict=True))
+_RAISED: dict[str, Opcode] = dict(
+    zip(COUNTERS, (Opcode.LOAD, Opcode.CONV, Opcode.STORE, Opcode.STORE), strict=True)
+)
 """The instructions that each progress counter counts."""
 
 
