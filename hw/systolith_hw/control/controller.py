@@ -271,9 +271,11 @@ class Controller(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):  # until everything is done, a fault, or a reset
                 # All is done, but an engine is not at rest: only pipelines may still be emptying.
-                m.d.sync += held.eq(Mux(counted & ~complete, held - 1, hold))
+                emptying = counted & ~complete & (settle == 0)
+                m.d.sync += held.eq(Mux(emptying, held - 1, hold))
                 m.d.comb += leftover.eq(held == 0)
-                with m.If(settle != 0):  # `complete` may still be that of the program before
+                # Until then `counted` and `complete` may still be those of the program before.
+                with m.If(settle != 0):
                     m.d.sync += settle.eq(settle - 1)
                 with m.Elif(complete & ~failing):
                     m.d.comb += self.end.eq(1)
