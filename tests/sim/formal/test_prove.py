@@ -1,5 +1,8 @@
 """Proofs are found, counterexamples are named, and what cannot be induced is not called proved."""
 
+import time
+from pathlib import Path
+
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -77,3 +80,49 @@ def test_a_proof_has_a_time_limit(monkeypatch):
     monkeypatch.setattr(proofs, "LIMIT_SECONDS", 0.01)
     with pytest.raises(ProofError, match=r"^no verdict within 0\.01 s$"):
         prove(DecadeSpecification())
+
+
+class Factors(wiring.Component):
+    """Says whether two numbers are the factors of a large one, which solvers take long to find."""
+
+    left: Signal
+    right: Signal
+    found: Signal
+
+    def __init__(self):
+        super().__init__({"left": In(61), "right": In(61), "found": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        large = (10**18 + 9) * (3 * 10**17 + 11)
+        both = (self.left > 1) & (self.right > 1)
+        m.d.comb += self.found.eq((self.left * self.right == large) & both)
+        return m
+
+
+class FactorsSpecification(Specification):
+    def elaborate(self, platform):
+        m = Module()
+        self.place(m, dut := Factors())
+        m.d.comb += Assert(~dut.found, "it is a prime")
+        return m
+
+
+def test_a_solver_does_not_outlive_its_limit(monkeypatch, tmp_path):
+    monkeypatch.setattr(proofs, "LIMIT_SECONDS", 4)
+    monkeypatch.setattr(proofs.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ProofError, match="no verdict within 4 s"):
+        prove(FactorsSpecification())
+    for _ in range(100):  # what was killed takes a moment to go
+        left = [link for link in Path("/proc").glob("[0-9]*/cwd") if within(link, tmp_path)]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still there: {left}")
+
+
+def within(link, folder):
+    try:
+        return str(folder) in str(link.readlink())
+    except OSError:  # has ended, or is another user's
+        return False
