@@ -177,6 +177,7 @@ def run_campaign(
     indices : sequence of int
         Numbers of the cases.
     seed : int
+        Also of the random bits with which the accelerator's registers and memories begin.
     folder : Path
         For the memory's image.
     done : callable
@@ -191,5 +192,6 @@ def run_campaign(
     """
     verilog = simulation_verilog(config)
     image = folder / f"{config.name}.image"
-    with FaultBench.of(config, verilog, image, WINDOW + GUARD) as bench:
+    start = seed + (indices[0] if indices else 0)
+    with FaultBench.of(config, verilog, image, WINDOW + GUARD, start) as bench:
         run_on(bench, indices, seed, done, kinds=kinds)

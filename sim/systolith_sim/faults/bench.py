@@ -13,6 +13,7 @@ from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.registers import REGISTERS, STATUS_DONE, STATUS_ERROR
 from systolith_sim.rtl.build import Build, SimulatorError, build
 from systolith_sim.rtl.testbench import Testbench
+from systolith_sim.rtl.unknown import random_start, without_initial_values
 
 __all__ = [
     "FOREVER",
@@ -176,7 +177,7 @@ class Observed:
 
 
 def fault_testbench(config: AcceleratorConfig, verilog: str) -> Testbench:
-    """Return the accelerator alone, to be driven by the fault bench.
+    """Return the accelerator alone, without initial values, to be driven by the fault bench.
 
     Parameters
     ----------
@@ -192,7 +193,8 @@ def fault_testbench(config: AcceleratorConfig, verilog: str) -> Testbench:
         if register.name in ("STATUS", "ERROR_CODE", "ERROR_ENGINE", "ERROR_INFO")
     ]
     program["registers.h"] = "".join(offsets)
-    return Testbench("accelerator", {"accelerator.v": verilog}, (), program)
+    sources = {"accelerator.v": without_initial_values(verilog)}
+    return Testbench("accelerator", sources, (), program)
 
 
 class FaultBench:
@@ -209,25 +211,30 @@ class FaultBench:
         File that becomes the memory.
     size : int
         Bytes of the memory.
-
+    seed : int
+        Of the random bits with which the accelerator's registers and memories begin, from 1.
     """
 
-    def __init__(self, built: Build, config: AcceleratorConfig, image: Path, size: int) -> None:
+    def __init__(
+        self, built: Build, config: AcceleratorConfig, image: Path, size: int, seed: int = 1
+    ) -> None:
         image.write_bytes(bytes(size))
         self.config = config
         self._memory = np.memmap(image, np.uint8, "r+", shape=(size,))
         limits = (config.burst_beats, config.outstanding_reads, config.outstanding_writes)
         self._process = subprocess.Popen(
-            [*built.command, str(image), *map(str, limits)],
+            [*built.command, str(image), *map(str, limits), *random_start(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         self._waiting = bytearray()
 
     @classmethod
-    def of(cls, config: AcceleratorConfig, verilog: str, image: Path, size: int) -> "FaultBench":
+    def of(
+        cls, config: AcceleratorConfig, verilog: str, image: Path, size: int, seed: int = 1
+    ) -> "FaultBench":
         """Build the simulation of a configuration and start it."""
-        return cls(build(fault_testbench(config, verilog)), config, image, size)
+        return cls(build(fault_testbench(config, verilog)), config, image, size, seed)
 
     def __enter__(self) -> "FaultBench":
         return self

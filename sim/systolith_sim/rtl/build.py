@@ -37,8 +37,6 @@ _VERILATOR_OPTIONS = (
     "-O3",  # of Verilator's own passes
     "--x-assign",
     "fast",
-    "--x-initial",
-    "fast",
     "--no-assert",
     "-Wno-fatal",
     "-Wno-WIDTH",
@@ -227,6 +225,8 @@ def _verilator(
             *("--top-module", testbench.top, "-o", testbench.top),
             *("--timescale", "1ns/1ps"),
             *_VERILATOR_OPTIONS,
+            # Programs may let registers without an initial value begin at random.
+            *("--x-initial", "unique" if testbench.program else "fast"),
             *(["--trace"] if waves else []),
             *("public.vlt", *testbench.sources, *(n for n in program if n.endswith(".cpp"))),
         ]

@@ -13,6 +13,7 @@ from systolith_hw.generate import Flavour, accelerator_verilog
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.rtl.build import Build, build, cache_folder, writing_cache
 from systolith_sim.rtl.testbench import accelerator_testbench
+from systolith_sim.rtl.unknown import with_watch, without_initial_values
 
 __all__ = ["accelerator_build", "simulation_verilog"]
 
@@ -60,6 +61,7 @@ def accelerator_build(
     *,
     waves: bool = False,
     events: bool = False,
+    unknown: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Build:
     """Return the compiled simulation of a configuration with its memory.
@@ -75,6 +77,10 @@ def accelerator_build(
         Whether runs may write waveforms.
     events : bool
         Whether runs may record what the engines do (``+events=FILE``).
+    unknown : bool
+        Whether registers and memories begin without a value. Icarus then ends where an unknown
+        value leaves the accelerator, with a line that begins with
+        :data:`~systolith_sim.rtl.unknown.UNKNOWN` in its log.
     progress : callable, optional
         Called with each line of progress.
 
@@ -90,6 +96,8 @@ def accelerator_build(
     fast = simulator == "verilator" and not waves and not events
     flavour = Flavour.SIMULATION if fast else Flavour.PLAIN
     verilog = simulation_verilog(config, flavour, progress)
+    if unknown:
+        verilog = with_watch(without_initial_values(verilog), config)
     testbench = accelerator_testbench(config, verilog, size, events=events)
     return build(testbench, simulator, waves=waves, progress=progress)
 
