@@ -27,7 +27,7 @@ from systolith_hw.spec.memory import Memory
 
 __all__ = ["MOST_RTL_CYCLES", "Known", "ZooRow", "measure", "read_rows", "save_rows"]
 
-MOST_RTL_CYCLES = 30_000_000
+MOST_RTL_CYCLES = 6_000_000
 """Beyond which a network of fixed size does not run in the RTL: some minutes of simulation."""
 
 

@@ -10,7 +10,7 @@ from systolith_host.errors import SystolithError
 from systolith_host.extras import EXTRAS, is_installed
 from systolith_host.flow.log import SilentLog
 from systolith_host.lab.onnx_models import onnx_model, onnx_node
-from systolith_host.lab.zoo import measure, read_rows, save_rows
+from systolith_host.lab.zoo import ZooRow, measure, read_rows, save_rows
 from systolith_host.lab.zoo_files import EXPORTERS, Subject, ZooFile, subjects
 from systolith_hw.spec.presets import PRESETS
 
@@ -71,6 +71,18 @@ def test_a_file_that_does_not_run_has_a_row_that_says_why(tmp_path):
     page = zoo_page(rows, TINY, "tiny.toml")
     assert "Of the\n2 files 1 run, 1 of them without nodes on the host." in page
     assert lines[-1] in page
+
+
+def test_the_page_says_which_runs_the_rtl_has_made():
+    made = ZooRow("net", "hand", "constant", (3, 8, 7), ran=(3, 8, 7), values=10, emulator=0, rtl=0)
+    long, open_ = replace(made, rtl=None, cycles=10**8), replace(made, rtl=None)
+    lines = zoo_table([made, long, open_], tables=True).splitlines()
+    assert [line.split(" | ")[-1].strip("| ") for line in lines[2:]] == ["0", "too long", ""]
+    page = zoo_page([made, long, open_], TINY, "tiny.toml")
+    assert "`systolith lab zoo --config tiny.toml --rtl --out docs/zoo.md`" in page
+    # 10 values, on the emulator three times and in the RTL once.
+    assert "0 of 40 in all.\nThe RTL runs files of a fixed size up to " in page
+    assert "RTL" not in zoo_page([long], TINY, "tiny.toml")
 
 
 def test_rows_are_kept_for_the_same_tool_and_accelerator(tmp_path, monkeypatch):

@@ -68,7 +68,10 @@ def zoo_page(rows: Sequence[ZooRow], config: AcceleratorConfig, named: str) -> s
     compared = sum(row.values * _runs(row) for row in ran)
     differ = sum((row.emulator or 0) + (row.rtl or 0) for row in ran)
     flag = " --rtl" if rtl else ""
-    longer = f"; files of fixed size run there up to {MOST_RTL_CYCLES:,} cycles" if rtl else ""
+    limits = (
+        f"The RTL runs files of a fixed size up to {MOST_RTL_CYCLES:,} cycles; empty cells were"
+    )
+    limits = f"\n{limits}\nnot simulated." if rtl else ""
     return f"""# Well-known networks
 
 `systolith lab zoo --config {named}{flag} --out docs/zoo.md` writes this page. It needs PyTorch and
@@ -83,7 +86,7 @@ cycles, utilisation and traffic are the accelerator's for one image of the size 
 "input", by the replay; Winograd's convolution makes a utilisation above 100 % possible. The last
 columns are of a run of quantised values at another size: the output's signal over its noise, and
 the values that differ from the golden model, on the emulator{" and in the RTL" if rtl else ""}:
-{differ:,} of {compared:,} in all{longer}. Random weights leave less signal than trained ones.
+{differ:,} of {compared:,} in all.{limits} Random weights leave less signal than trained ones.
 
 {zoo_table(rows, tables=bool(config.functions))}
 """
@@ -106,8 +109,14 @@ def _cells(row: ZooRow) -> dict[str, str]:
         "run at": _sides(row.ran),
         "SNR dB": "" if row.decibels is None else f"{row.decibels:.1f}",
         "emulator": "" if row.emulator is None else f"{row.emulator:,}",
-        "RTL": "too long" if row.rtl is None else f"{row.rtl:,}",
+        "RTL": _simulated(row),
     }
+
+
+def _simulated(row: ZooRow) -> str:
+    if row.rtl is None:
+        return "too long" if row.ran == row.shape and row.cycles > MOST_RTL_CYCLES else ""
+    return f"{row.rtl:,}"
 
 
 def _runs(row: ZooRow) -> int:
