@@ -15,6 +15,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from systolith_host.visual.browser import find_browser
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -54,9 +56,15 @@ def missing(wanted, text):
     return None
 
 
+def needs_browser(page):
+    return "--picture" in page.read_text() and find_browser() is None
+
+
 @pytest.mark.rtl
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_the_blocks_of_a_page_run(page, tmp_path, started, monkeypatch):
+    if needs_browser(page):
+        pytest.skip("no Chrome or Chromium: apt-get install chromium")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

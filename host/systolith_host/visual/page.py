@@ -133,7 +133,7 @@ def sections(data: PageData) -> list[Section]:
         *_tilings(data),
         one(
             Name.NETWORK,
-            lambda width: network(data.pieces, names),
+            lambda width: network(data.pieces, names, width),
             network_rows(data.pieces, names),
             "Network",
             "Timeline of the whole network",

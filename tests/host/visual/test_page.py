@@ -1,5 +1,6 @@
 """The page: one file, every number of the data, and drawn without complaint by a real browser."""
 
+import asyncio
 import re
 import shutil
 from dataclasses import replace
@@ -12,7 +13,7 @@ from systolith_host.energy.energy import Energy
 from systolith_host.errors import SystolithError
 from systolith_host.version import version
 from systolith_host.visual.assemble import PageOptions, assemble
-from systolith_host.visual.browser import find_browser, look_at
+from systolith_host.visual.browser import Sight, find_browser, look_at, opened
 from systolith_host.visual.figures.front import front
 from systolith_host.visual.page import page, sections
 from systolith_host.visual.points import Measured, whole
@@ -152,6 +153,30 @@ def test_a_narrow_a_dark_and_a_printed_page_are_whole(full, tmp_path, look):
         # Panels stand one below the other on a narrow page, and fill their place.
         taller = "printed" not in look and figure.name in beside
         assert (figure.height > 1.3 * wide[figure.name]) == taller, figure
+
+
+@needs_browser
+def test_a_window_that_grows_and_shrinks_has_the_fitting_layout_each_time(full, tmp_path):
+    path = tmp_path / "page.html"
+    parts = sections(full)
+    path.write_text(page(full, parts))
+    (picture,) = (p for part in parts for p in part.pictures if p.name == "stalls")
+    wanted = {width: picture.draw(width).layout.height for width in (330, 1000)}
+    size = "(f => [f.clientHeight, f._fullLayout.height])(document.getElementById('figure-stalls'))"
+
+    async def look():
+        async with opened(path, Sight(), 390) as (send, evaluate):
+            for width, height in ((1200, wanted[1000]), (390, wanted[330]), (1200, wanted[1000])):
+                shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+                await send("Emulation.setDeviceMetricsOverride", **shape)
+                for _ in range(300):
+                    found = await evaluate(size)
+                    if found == [height, height]:
+                        break
+                    await asyncio.sleep(0.1)
+                assert found == [height, height], width
+
+    asyncio.run(look())
 
 
 def test_multipliers_without_work_are_told_from_those_at_work(full):

@@ -6,9 +6,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from systolith_host.visual.activity import LANES, Piece
+from systolith_host.visual.figures.labels import text_box
+from systolith_host.visual.figures.panels import NARROW
 from systolith_host.visual.figures.style import INK, axis, finish
 
 __all__ = ["network"]
+
+_NAME_SIZE = 11
 
 _SHADES = {
     "load": ("#1d4ed8", "#60a5fa"),
@@ -18,11 +22,10 @@ _SHADES = {
 }
 """Of layers in turn."""
 
-_ROOM = 0.045
-"""Share of the width that a layer's name takes."""
+_MARGIN = {"l": 75, "r": 45, "t": 50, "b": 60}
 
 
-def network(pieces: Sequence[Piece], names: Sequence[str]) -> go.Figure:
+def network(pieces: Sequence[Piece], names: Sequence[str], width: int) -> go.Figure:
     """Draw a row for each engine; the filled area of a layer is its busy time.
 
     Parameters
@@ -30,6 +33,8 @@ def network(pieces: Sequence[Piece], names: Sequence[str]) -> go.Figure:
     pieces : sequence of Piece
     names : sequence of str
         Of the layers.
+    width : int
+        In pixels.
     """
     figure = make_subplots(rows=len(LANES), shared_xaxes=True, vertical_spacing=0.04)
     total = pieces[-1].end
@@ -61,19 +66,20 @@ def network(pieces: Sequence[Piece], names: Sequence[str]) -> go.Figure:
                 col=1,
             )
         figure.update_yaxes(**axis(f"{lane}<br>busy, %", range=[0, 105]), row=row, col=1)
-    _name(figure, pieces, names)
-    figure.update_xaxes(**axis("", tickformat=",", range=[0, total]))
+    wide = width - _MARGIN["l"] - _MARGIN["r"]
+    _name(figure, pieces, names, wide)
+    figure.update_xaxes(**axis("", tickformat="," if width >= NARROW else "~s", range=[0, total]))
     figure.update_xaxes(title={"text": "cycle"}, row=len(LANES), col=1)
-    return finish(figure, 520, margin={"l": 75, "r": 45, "t": 50, "b": 60})
+    return finish(figure, 520, margin=_MARGIN)
 
 
-def _name(figure: go.Figure, pieces: Sequence[Piece], names: Sequence[str]) -> None:
-    """Write the names of layers above them, where they have room."""
+def _name(figure: go.Figure, pieces: Sequence[Piece], names: Sequence[str], wide: int) -> None:
+    """Write the names of layers above them, where they have room in so many pixels."""
     total = pieces[-1].end
     for number, name in enumerate(names):
         mine = [one for one in pieces if one.layer == number]
         begin, end = mine[0].begin, mine[-1].end
-        if end - begin < _ROOM * total:
+        if (end - begin) * wide < text_box(name, _NAME_SIZE)[0] * total:
             continue
         figure.add_annotation(
             x=(begin + end) / 2,
@@ -83,5 +89,5 @@ def _name(figure: go.Figure, pieces: Sequence[Piece], names: Sequence[str]) -> N
             yanchor="bottom",
             text=name,
             showarrow=False,
-            font={"color": INK},
+            font={"color": INK, "size": _NAME_SIZE},
         )

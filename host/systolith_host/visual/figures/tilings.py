@@ -1,5 +1,7 @@
 """Heat maps of a layer's tilings: tile size against traffic and against cycles."""
 
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -43,7 +45,7 @@ def heat_maps(study: TilingStudy, width: int) -> go.Figure:
     traces = _TRACES * len(study.maps)
     buttons = [
         {
-            "label": f"{one.bandwidth:g} bytes per cycle",
+            "label": f"{one.bandwidth:g} {'bytes per cycle' if drawn.beside else 'B/cycle'}",
             "method": "update",
             "args": [
                 {"visible": [i // _TRACES == number for i in range(traces)]},
@@ -65,7 +67,11 @@ def heat_maps(study: TilingStudy, width: int) -> go.Figure:
             "pad": {"b": 28},
         }
     ]
-    numbers = cell_axis([str(value) for value in columns], tickangle=0, tickfont={"size": 10.5})
+    # Labels of two digits take some 20 pixels.
+    room = (width / 2 if drawn.beside else width) - 160
+    step = math.ceil(20 * len(columns) / room)
+    labels = [str(value) if not place % step else "" for place, value in enumerate(columns)]
+    numbers = cell_axis(labels, tickangle=0, tickfont={"size": 10.5})
     figure.update_xaxes(**axis("columns of the accumulator tile, outputs", **numbers))
     numbers = cell_axis([str(value) for value in rows])
     figure.update_yaxes(**axis("", **numbers))
@@ -111,8 +117,7 @@ def _draw(
     bars = ({"x": 0.445}, {"x": 1.005})
     if not drawn.beside:
         bars = ({"y": 0.8, "len": 0.45}, {"y": 0.2, "len": 0.45})
-    shown = ((traffic, "MB", "Blues"), (cycles, "%", "Oranges"))
-    for panel, (values, unit, colours) in enumerate(shown):
+    for panel, (values, colours) in enumerate(((traffic, "Blues"), (cycles, "Oranges"))):
         # The scale stands in the layout, as its place depends on the width.
         scale = f"coloraxis{2 * number + panel + 1}"
         figure.update_layout(
@@ -121,7 +126,7 @@ def _draw(
                     "colorscale": colours,
                     "cmin": float(np.nanmin(values)),
                     "cmax": float(np.nanpercentile(values, _CLIP)) or None,
-                    "colorbar": {"title": {"text": unit}, "thickness": 12, **_BAR | bars[panel]},
+                    "colorbar": {"thickness": 12, **_BAR | bars[panel]},
                 }
             }
         )
@@ -140,6 +145,7 @@ def _draw(
             marker={"symbol": symbols, "size": 15, "color": INK, "line": {"width": 2.5}},
             text=[f"<b>{name}</b>" for name in names],
             textposition="top center",
+            cliponaxis=False,
             textfont={"color": INK, "size": 12},
             hoverinfo="skip",
             visible=visible,
