@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from html import unescape
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,6 +170,7 @@ def test_a_window_that_grows_and_shrinks_has_the_fitting_layout_each_time(full, 
             for width, height in ((1200, wanted[1000]), (390, wanted[330]), (1200, wanted[1000])):
                 shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
                 await send("Emulation.setDeviceMetricsOverride", **shape)
+                found: Any = None
                 for _ in range(300):
                     found = await evaluate(size)
                     if found == [height, height]:
