@@ -13,7 +13,7 @@ from systolith_hw.generate import Flavour, accelerator_verilog
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.rtl.build import Build, build, cache_folder, writing_cache
 from systolith_sim.rtl.testbench import accelerator_testbench
-from systolith_sim.rtl.unknown import with_watch, without_initial_values
+from systolith_sim.rtl.unknown import with_products_of_zero, with_watch, without_initial_values
 
 __all__ = ["accelerator_build", "simulation_verilog"]
 
@@ -97,7 +97,8 @@ def accelerator_build(
     flavour = Flavour.SIMULATION if fast else Flavour.PLAIN
     verilog = simulation_verilog(config, flavour, progress)
     if unknown:
-        verilog = with_watch(without_initial_values(verilog), config)
+        verilog = without_initial_values(with_products_of_zero(verilog))
+        verilog = with_watch(verilog, config)
     testbench = accelerator_testbench(config, verilog, size, events=events)
     return build(testbench, simulator, waves=waves, progress=progress)
 

@@ -3,16 +3,27 @@
 Amaranth gives every register an initial value, and FPGAs load it. Nothing may depend on that:
 control has a reset, and data is not looked at before it was written. Icarus then begins with X
 everywhere, Verilator with random bits (:func:`random_start`).
+
+One thing is looked at: lanes of a word that no LOAD fills, which the array multiplies with weights
+of zero. Verilog makes that X, a multiplier makes it zero (:func:`with_products_of_zero`).
 """
 
 import re
 
 from systolith_hw.spec.config import AcceleratorConfig
 
-__all__ = ["UNKNOWN", "random_start", "with_watch", "without_initial_values"]
+__all__ = [
+    "UNKNOWN",
+    "random_start",
+    "with_products_of_zero",
+    "with_watch",
+    "without_initial_values",
+]
 
 _REGISTER = re.compile(r"^(\s*(?:output )?reg\b[^=;]*?)\s*=[^;]*;", re.MULTILINE)
 _MEMORY = re.compile(r"^\s*initial for \((\w+) = 0;.*\n", re.MULTILINE)
+
+_PRODUCT = re.compile(r"^( *assign [^=\n]+ = )([^*?\n]+) \* ([^*?\n]+);$", re.MULTILINE)
 
 _ALWAYS_KNOWN = (
     *("m_axi_arvalid", "m_axi_awvalid", "m_axi_wvalid", "m_axi_rready", "m_axi_bready"),
@@ -48,6 +59,21 @@ def without_initial_values(verilog: str) -> str:
     text, _ = _MEMORY.subn("", text)
     if not registers or re.search(r"^\s*initial\b", text, re.MULTILINE):
         raise ValueError("initial values are written in another way than expected")
+    return text
+
+
+def with_products_of_zero(verilog: str) -> str:
+    """Return the Verilog whose products of a known zero and an unknown value are zero.
+
+    Raises
+    ------
+    ValueError
+        If it has a product that this function does not understand.
+    """
+    text, found = _PRODUCT.subn(r"\1\2 === 0 || \3 === 0 ? 0 : \2 * \3;", verilog)
+    # An attribute is written (* ... *), a comment /* ... */.
+    if found != len(re.findall(r"(?<![(/]) \* (?!\))", verilog)):
+        raise ValueError("products are written in another way than expected")
     return text
 
 

@@ -7,7 +7,12 @@ import pytest
 from systolith_hw.generate import Flavour
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.rtl.simulator import simulation_verilog
-from systolith_sim.rtl.unknown import random_start, with_watch, without_initial_values
+from systolith_sim.rtl.unknown import (
+    random_start,
+    with_products_of_zero,
+    with_watch,
+    without_initial_values,
+)
 
 TINY = PRESETS["tiny"]
 
@@ -33,6 +38,24 @@ def test_text_of_another_kind_is_refused():
         without_initial_values("reg a = 1'h0;\n initial begin a = 0; end\n")
     with pytest.raises(ValueError, match="no module other"):
         with_watch("module accelerator;\nendmodule\n", TINY, "other")
+
+
+@pytest.mark.parametrize("name", ["tiny", "default"])  # the second one gathers
+def test_products_alone_are_changed(name):
+    verilog = simulation_verilog(PRESETS[name], Flavour.PLAIN)
+    changed = with_products_of_zero(verilog).splitlines()
+    assert len(changed) == len(verilog.splitlines())
+    pairs = [pair for pair in zip(verilog.splitlines(), changed, strict=True) if len(set(pair)) > 1]
+    assert len(pairs) > PRESETS[name].rows * PRESETS[name].cols
+    for line, product in pairs:
+        target, text = line.rstrip(";").split(" = ")
+        first, second = text.split(" * ")
+        assert product == f"{target} = {first} === 0 || {second} === 0 ? 0 : {text};"
+
+
+def test_a_product_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="products are written in another way"):
+        with_products_of_zero("  assign a = b * c + d * e;\n")
 
 
 def test_the_watch_knows_every_output_of_the_accelerator():
