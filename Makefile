@@ -18,6 +18,7 @@
 #   make fuzz-onnx     damaged ONNX files through `systolith check`; CASES=2000 FIRST=0
 #   make fuzz-import   random ONNX graphs, compared with onnxruntime; CASES=2000 FIRST=0
 #   make formal        proofs about the gateware; broken gateware must fail them: 5 minutes
+#   make mutants       changes one thing in gateware or models, 50 times: do tests notice? An hour
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
@@ -55,8 +56,8 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal agreement noise validate-model faults \
-	bench-explore traffic batches resources peers lint docs results setup fpga-setup torch-setup \
+.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal mutants agreement noise validate-model \
+	faults bench-explore traffic batches resources peers lint docs results setup fpga-setup torch-setup \
 	memory-efficiency bitstream clean
 
 # The comment at the top of this file.
@@ -90,6 +91,9 @@ fuzz-import: setup
 
 formal: setup
 	SYSTOLITH_PROOFS_MORE=1 $(BIN)/pytest -n $(JOBS) -v tests/sim/formal $(ARGS)
+
+mutants: setup
+	$(BIN)/python tools/mutants.py $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)

@@ -1,0 +1,104 @@
+"""Changes one thing at a time in the gateware and its models, and asks the tests to notice it."""
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from mutation.areas import Tree
+from mutation.equivalents import read_equivalents, stale
+from mutation.mutants import Mutant, changed
+from mutation.results import Result, insert, keep, kept, table, told
+from mutation.sample import sample
+from mutation.trial import Copy
+
+__all__ = ["main", "run"]
+
+ROOT = Path(__file__).parent.parent
+AREAS, EQUIVALENTS = (ROOT / "tools" / "mutation" / f"{n}.toml" for n in ("areas", "equivalents"))
+
+
+def key(root: Path, mutant: Mutant) -> str:
+    """Return a hash of the mutated file: a result is good for as long as the file is the same."""
+    text = changed((root / mutant.path).read_text("utf-8"), mutant.operator, mutant.occurrence)
+    return hashlib.sha256(f"{mutant.path}\n{text}".encode()).hexdigest()[:16]
+
+
+def run(tree: Tree, equivalents: Path, folder: Path, options: argparse.Namespace) -> list[Result]:
+    """Return the fates of the drawn mutants.
+
+    Results that stand in `options.keep` are taken from there; new ones are added to it.
+
+    Raises
+    ------
+    ValueError
+        If an equivalent is no mutant of the code any more.
+    RuntimeError
+        If a test fails without a mutant, too.
+    """
+    known = read_equivalents(equivalents)
+    for entry in stale(tree.root, known):
+        raise ValueError(
+            f"{equivalents}: no mutant turns {entry.old!r} into {entry.new!r} in {entry.where} of "
+            f"{entry.path}: argue it again, or take it out"
+        )
+    mutants = sample(tree, options.seed, options.count, options.only)
+    before = kept(options.keep)
+    copy = None
+    results = []
+    for number, (area, mutant) in enumerate(mutants, 1):
+        name = key(tree.root, mutant)
+        found = before.get(name)
+        equivalent = any(entry.means(mutant) for entry in known)
+        if found is None or (options.survivors and found.survives and not equivalent):
+            copy = copy or Copy(tree.root, folder, tree.roots, options.limit)
+            tests = tree.tests(area, mutant.path)
+            found = Result(name, area.name, mutant, copy.try_mutant(mutant, tests, options.budget))
+            keep(options.keep, found)
+            told_test = f" by {found.verdict.test}" if found.verdict.test else ""
+            fate = found.verdict.killed or ("equivalent" if equivalent else "SURVIVES")
+            print(
+                f"{number}/{len(mutants)} {found.verdict.seconds:5.0f} s  {fate}{told_test}\n"
+                f"    {mutant.name}",
+                file=sys.stderr,
+                flush=True,
+            )
+        results.append(replace(found, mutant=mutant, equivalent=equivalent))
+    return results
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=50, help="of mutants")
+    parser.add_argument("--only", default="", help="how the paths of the files begin")
+    parser.add_argument("--limit", type=float, default=300, help="seconds of one test")
+    parser.add_argument("--budget", type=float, default=600, help="seconds of one mutant's tests")
+    parser.add_argument("--survivors", action="store_true", help="try earlier survivors again")
+    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "mutants.jsonl")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutants", help="of a copy")
+    parser.add_argument("--out", type=Path, help="a page that gets the table")
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Print a table, or write it to a page."""
+    options = arguments()
+    try:
+        results = run(Tree(ROOT, AREAS), EQUIVALENTS, options.folder.resolve(), options)
+        commit = subprocess.run(
+            ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip()
+        text = f"{told(results)}; seed {options.seed}, commit {commit}.\n\n{table(results)}"
+        if options.out:
+            insert(options.out, text)
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
