@@ -218,6 +218,9 @@ def metrics(
 ) -> None:
     """Measure the golden metrics: cycles and bytes of networks on each preset, and resources.
 
+    Of random networks on small configurations they are the programs and all that is counted, as
+    hashes, so that every change of them is seen.
+
     Clocks of boards come from builds. What is not measured stays in the file as it is.
 
     Exit status: 1 if a figure differs with --check.
@@ -232,11 +235,13 @@ def metrics(
         read_metrics,
         write_metrics,
     )
+    from systolith_host.lab.random_cases import CONFIGS
 
     wanted = read_metrics(file) if check or file.exists() else {}
     check_targets(file)
     with ProgressLog(error_console()) as log:
-        found = measure(PRESETS, SYNTHESISED if synthesis else (), board or (), log.stage)
+        resources = SYNTHESISED if synthesis else ()
+        found = measure(PRESETS, resources, board or (), log.stage, CONFIGS)
     changed = differences(wanted, found)
     for line in changed:
         show(line)

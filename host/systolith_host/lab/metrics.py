@@ -10,10 +10,13 @@ from typing import Any
 
 from systolith_host.cost.estimate import estimate_network
 from systolith_host.errors import SystolithError
+from systolith_host.lab.program_metrics import program_metrics
 from systolith_host.lab.resources import synthesise_config
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS
 
 __all__ = [
+    "DRAWN",
     "NETWORKS",
     "SYNTHESISED",
     "board_metrics",
@@ -29,6 +32,9 @@ NETWORKS = dict.fromkeys(PRESETS, "vgg16") | {"tiny": "mini"}
 
 SYNTHESISED = ("tiny", "ecp5-85f", "ecp5-85f-winograd")
 """Presets whose resources are counted; the others are meant for larger FPGAs than an ECP5."""
+
+DRAWN = 12
+"""Random networks of a configuration."""
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -84,8 +90,11 @@ def measure(
     synthesised: Iterable[str],
     boards: Iterable[Path],
     stage: Callable[[str], None],
+    drawn: Iterable[AcceleratorConfig] = (),
 ) -> Metrics:
     """Return the metrics of presets: of the network, of synthesis for an ECP5, and of builds.
+
+    They come with those of random networks on small configurations.
 
     Parameters
     ----------
@@ -97,12 +106,18 @@ def measure(
         Reports of builds.
     stage : callable
         Told what is measured next.
+    drawn : iterable of AcceleratorConfig
+        Configurations on which random networks are compiled and counted; a second each.
     """
-    found: Metrics = {"networks": {}, "resources": {}, "boards": dict(map(board_metrics, boards))}
+    found: Metrics = {"networks": {}, "resources": {}, "random": {}}
+    found["boards"] = dict(map(board_metrics, boards))
     for preset in presets:
         name = f"{NETWORKS[preset]} on {preset}"
         stage(name)
         found["networks"][name] = network_metrics(preset)
+    for config in drawn:
+        stage(f"random networks on {config.name}")
+        found["random"][config.name] = program_metrics(config, DRAWN)
     for preset in synthesised:
         stage(f"synthesising {preset}")
         found["resources"][preset] = synthesise_config(PRESETS[preset])[0]
