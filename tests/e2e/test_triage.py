@@ -119,12 +119,19 @@ def test_a_case_runs_again_and_tells_device_from_program(monkeypatch, tmp_path):
     assert good.exit_code == 0, good.output
     assert "emulator: the layer equals the golden model" in good.stdout
     # With its Verilator, the broken accelerator is wrong in the same way, and shows it.
-    bad = invoke(["triage", f"{LAYER}.case", "--waves", "--json", "again.json"])
+    bad = invoke(["triage", f"{LAYER}.case", "--waves", "--retired", "--json", "again.json"])
     assert bad.exit_code == 1, bad.output
     assert "the program is right, the device wrong" in bad.stdout
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["triage"] == report["triage"]
     assert again["emulated"] is None
+    # The STORE that drains the other bank is the first instruction that writes something else.
+    lines = (tmp_path / f"{LAYER}.case" / "retired.jsonl").read_text().splitlines()
+    retired = [json.loads(line) for line in lines]
+    number = report["triage"]["tile"]["instruction"]
+    assert f"first wrong instruction: {LAYER}, instruction {number} (STORE): " in bad.stdout
+    assert [one["number"] for one in retired] == list(range(number + 1))
+    assert [one["number"] for one in retired if one["emulator"] != one["rtl"]] == [number]
     # Surfer's reader of waveforms finds the STORE at the end of the window that the tile takes.
     pywellen: Any = import_module("pywellen")  # it has no types
     waves = pywellen.Waveform(str(tmp_path / f"{LAYER}.case" / "waves.fst"))

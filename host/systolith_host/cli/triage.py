@@ -1,5 +1,6 @@
 """The command `systolith triage`, and how a run saves the case that it looks at."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +8,12 @@ import typer
 
 from systolith_host.cli import options
 from systolith_host.cli.output import MISMATCH, check_targets, complain, give
-from systolith_host.cli.views.triage import verdict_lines
+from systolith_host.cli.views.triage import retired_line, verdict_lines
 from systolith_host.errors import SystolithError
 from systolith_host.escape import slug
 from systolith_host.extras import need
 from systolith_host.flow.case import VIEW, WAVES, Case, run_case, trace_case
+from systolith_host.flow.retired import RETIRED, LockStep, retire_case
 from systolith_host.flow.run import observer_of
 from systolith_host.progress import ProgressLog
 from systolith_host.runtime.backend import refuse_waves
@@ -51,6 +53,14 @@ def triage(
             f"tile, DIR/{WAVES}, and a view of them for GTKWave, DIR/{VIEW}.",
         ),
     ] = False,
+    retired: Annotated[
+        bool,
+        typer.Option(
+            "--retired",
+            help="Compare RTL and emulator after each instruction: the first is named that leaves "
+            f"other words, sums or bytes behind. All up to it go to DIR/{RETIRED}.",
+        ),
+    ] = False,
     json: options.JsonOption = None,
 ) -> None:
     """Run a layer again that differed from the golden model, and say where it goes wrong.
@@ -70,13 +80,18 @@ def triage(
             raise refuse_waves()
         need("--waves", "sim", "pylibfst")
         need("--waves", "explore")
+    step: LockStep | None = None
     with ProgressLog(error_console()) as log:
         observer = observer_of(log, saved.program.layers, one_at_a_time=True)
-        if waves:
-            verdict = trace_case(saved, backend, observer, case)
+        rerun = partial(trace_case, folder=case) if waves else run_case
+        if retired:
+            verdict, step = retire_case(saved, backend, observer, rerun)
+            step.save(case / RETIRED)
         else:
-            verdict = run_case(saved, backend, observer)
+            verdict = rerun(saved, backend, observer)
     lines = verdict_lines(verdict)
+    if step is not None:
+        lines.append(retired_line(step))
     if waves:
         lines.append(f"{case / WAVES}: look at it with `gtkwave {case / VIEW}`")
     give("\n".join(lines), verdict.to_dict(), json)

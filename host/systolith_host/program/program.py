@@ -224,6 +224,16 @@ class Program:
         check(program)
         return program
 
+    def memory_image(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return external memory before a run: the segments, and tensors by name, uint8."""
+        memory = np.zeros(self.memory_size, np.uint8)
+        pieces = [
+            piece for name, values in inputs.items() for piece in self.places[name].pieces(values)
+        ]
+        for address, data in [*self.segments, *pieces]:
+            memory[address : address + data.size] = data
+        return memory
+
     def write_image(self, path: Path | str) -> None:
         """Write a sparse file of :attr:`memory_size` bytes with the segments in their places."""
         try:

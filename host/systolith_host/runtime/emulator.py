@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from systolith_host.errors import SystolithError
 from systolith_host.program.program import Program
 from systolith_host.runtime.backend import Facts, Observer, run_layers
@@ -46,14 +44,8 @@ class EmulatorBackend(LocalBackend):
     def _emulate(
         self, program: Program, job: Job, observer: Observer, ended: Callable[[Emulator], None]
     ) -> list[Outcome]:
-        memory = np.zeros(program.memory_size, np.uint8)
-        for address, data in program.segments:
-            memory[address : address + data.size] = data
-        device = Emulator(program.config, memory)
+        device = Emulator(program.config, program.memory_image(job.inputs))
         driver = Driver(device, program.config, program.memory_size)
-        for name, values in job.inputs.items():
-            for address, data in program.places[name].pieces(values):
-                driver.device.write_memory(address, data)
 
         def done(outcome: Outcome) -> None:
             ended(device)

@@ -8,7 +8,7 @@ import numpy as np
 
 from systolith_hw.spec.registers import Engine, ErrorCode
 
-__all__ = ["Access", "Fault", "TooManyStepsError", "check_end", "check_steps", "walk"]
+__all__ = ["Access", "Fault", "TooManyStepsError", "Written", "check_end", "check_steps", "walk"]
 
 MOST_STEPS = 1 << 26
 """Steps of an instruction's walk: no buffer has room for more, but a damaged one may ask."""
@@ -32,17 +32,46 @@ class Fault(Exception):
         self.info = info
 
 
+@dataclass(frozen=True)
+class Written:
+    """The words that an instruction has written, and how hardware does it.
+
+    Parameters
+    ----------
+    store : str
+        "act", "weight", "param", "table", "acc0" and "acc1" for the banks of sums, or "memory".
+    places : ndarray of int
+        The words, each once; of the memory the addresses of bytes.
+    first, count : int
+        First and number of the elements of each word.
+    writes : int
+        Words that hardware writes, some of them several times; of the sums those of a column, of
+        the activations those of a group of rows.
+    """
+
+    store: str
+    places: np.ndarray
+    first: int
+    count: int
+    writes: int
+
+
+_NOTHING = Written("memory", np.zeros(0, np.int64), 0, 1, 0)
+
+
 @dataclass
 class Access:
-    """The data that an instruction touched, for the check of dependencies.
+    """The data that an instruction touched.
 
-    `reads` and `writes` hold the words of each buffer, `regions` the byte ranges of external
-    memory, shape (count, 2).
+    `reads` and `writes` hold the words of each buffer that it may touch, whatever its inputs are,
+    and `regions` the byte ranges of external memory, shape (count, 2): for the check of
+    dependencies. `written` is what it has written with these inputs.
     """
 
     reads: dict[str, np.ndarray] = field(default_factory=dict)
     writes: dict[str, np.ndarray] = field(default_factory=dict)
     regions: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    written: Written = _NOTHING
 
 
 def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray:

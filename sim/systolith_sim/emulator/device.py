@@ -21,7 +21,7 @@ from systolith_hw.spec.registers import (
     ErrorCode,
     Register,
 )
-from systolith_sim.emulator.access import Fault, TooManyStepsError
+from systolith_sim.emulator.access import Access, Fault, TooManyStepsError, Written
 from systolith_sim.emulator.engines import Engines
 from systolith_sim.emulator.hazards import HazardChecker, HazardError
 
@@ -48,10 +48,17 @@ class Emulator:
     strict : bool
         Also check that the dependencies suffice for engines that run side by side, and say in
         words what is wrong with an instruction that no accelerator may be given.
+    retired : callable, optional
+        Is called after each instruction with its number, itself and what it touched.
     """
 
     def __init__(
-        self, config: AcceleratorConfig, memory: int | np.ndarray, *, strict: bool = False
+        self,
+        config: AcceleratorConfig,
+        memory: int | np.ndarray,
+        *,
+        strict: bool = False,
+        retired: Callable[[int, Instruction, Access], None] | None = None,
     ) -> None:
         if isinstance(memory, int):
             memory = np.zeros(memory, np.uint8)
@@ -62,12 +69,17 @@ class Emulator:
         self.config = config
         self.memory = memory
         self.strict = strict
+        self._retired = retired
         self._engines = Engines(config, memory)
         self._values = dict.fromkeys(REGISTERS, 0)
         self._values["ID"] = IDENTITY
         self._values["VERSION"] = VERSION
         self._values["FINGERPRINT"] = config.fingerprint
         self._started = False
+
+    def contents(self, written: Written) -> np.ndarray:
+        """Return what stands where an instruction wrote, int64 of shape (places, count)."""
+        return self._engines.contents(written)
 
     @property
     def masks(self) -> list[np.ndarray]:
@@ -172,6 +184,8 @@ class Emulator:
                 access = run[instruction.opcode](instruction)
                 if hazards is not None:
                     hazards.check(number, instruction, access)
+                if self._retired is not None:
+                    self._retired(number, instruction, access)
             except Fault as fault:
                 if self.strict and fault.wrong:
                     opcode = instruction.opcode.name

@@ -11,7 +11,7 @@ from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
 from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
 from systolith_sim.emulator import gather
-from systolith_sim.emulator.access import Access, Fault, check_end, check_steps, walk
+from systolith_sim.emulator.access import Access, Fault, Written, check_end, check_steps, walk
 from systolith_sim.emulator.nibbles import weight_words
 from systolith_sim.emulator.winograd import lane_sums, patch_sums, wrap
 
@@ -98,7 +98,7 @@ class Engines:
         regions = self._runs(instruction, size, Engine.LOAD)
         data = np.concatenate([self.memory[start:end] for start, end in regions])
         self.bytes_read += sum(self.bus_bytes(start, end) for start, end in regions.tolist())
-        dest = instruction["dest"]
+        dest, first = instruction["dest"], 0
         if instruction["scan"]:
             return self._scan(instruction, data.view(np.int8), regions)
         if buffer == Buffer.ACT:
@@ -122,7 +122,9 @@ class Engines:
             raise Fault(ErrorCode.BUFFER, Engine.LOAD, max(dest, depth))
         target[:] = words
         self.loads += 1
-        return Access(writes={name: np.arange(dest, dest + len(words))}, regions=regions)
+        places = np.arange(dest, dest + len(words))
+        written = Written(name, places, first, words[0].size, len(words))
+        return Access(writes={name: places}, regions=regions, written=written)
 
     def _activation_words(self, instruction: Instruction, data: np.ndarray) -> np.ndarray:
         """Return the words of a tile with its padding, int8 of shape (words, block)."""
@@ -170,8 +172,11 @@ class Engines:
         self.loads += 1
         # Other inputs may write more words.
         most = min(dest + -(-data.size // config.rows), config.act_depth)
+        places = np.arange(dest, dest + len(words))
         return Access(
-            writes={"act": np.arange(dest, most), "active": np.zeros(1, np.int64)}, regions=regions
+            writes={"act": np.arange(dest, most), "active": np.zeros(1, np.int64)},
+            regions=regions,
+            written=Written("act", places, 0, config.rows, len(words) * config.row_groups),
         )
 
     def _gather(self, instruction: Instruction) -> Access:
@@ -200,8 +205,9 @@ class Engines:
         self.loads += 1
         # Other inputs may write more words.
         most = min(-(-runs // config.rows), units) * config.rows * blocks
-        written = np.arange(ring[0], min(ring[0] + most, config.weight_depth))
-        return Access(writes={"weight": written}, regions=regions)
+        may = np.arange(ring[0], min(ring[0] + most, config.weight_depth))
+        written = Written("weight", np.unique(places), 0, config.cols, places.size)
+        return Access(writes={"weight": may}, regions=regions, written=written)
 
     def _gathered(self, instruction: Instruction) -> Access:
         """Execute a CONV with ``gather``."""
@@ -234,8 +240,22 @@ class Engines:
                 "act": np.unique(addresses[addresses < config.act_depth]),
                 "active": np.zeros(1, np.int64),
                 "weight": np.arange(ring[0], min(ring[0] + words, config.weight_depth)),
-            }
+            },
+            written=self._summed(instruction, count, len(used)),
         )
+
+    def _summed(self, instruction: Instruction, pixels: int, passes: int) -> Written:
+        """Return what a CONV has written: each pass adds to the sums of all its pixels."""
+        places = instruction["acc_base"] + np.arange(pixels)
+        name = f"acc{instruction['bank']}"
+        return Written(name, places, 0, self.config.cols, pixels * passes)
+
+    def contents(self, written: Written) -> np.ndarray:
+        """Return what stands where an instruction wrote, int64 of shape (places, count)."""
+        name = written.store
+        store = self.acc[int(name[-1])] if name.startswith("acc") else getattr(self, name)
+        words = store[written.places].reshape(len(written.places), -1)
+        return words[:, written.first : written.first + written.count].astype(np.int64)
 
     def conv(self, instruction: Instruction) -> Access:
         """Execute a CONV."""
@@ -270,7 +290,8 @@ class Engines:
             reads={
                 "act": addresses.reshape(-1),
                 "weight": np.arange(weight_base, weight_base + weight_words),
-            }
+            },
+            written=self._summed(instruction, pixels, passes),
         )
 
     def _sums(self, addresses: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -339,7 +360,9 @@ class Engines:
         reads = {"param": entries}
         if instruction["table"]:
             reads["table"] = np.arange(TABLE_ENTRIES)
-        return Access(reads=reads, regions=regions)
+        places = np.concatenate([np.arange(start, end) for start, end in regions.tolist()])
+        written = Written("memory", places, 0, 1, places.size)
+        return Access(reads=reads, regions=regions, written=written)
 
     def _results(
         self, sums: np.ndarray, params: np.ndarray, instruction: Instruction

@@ -61,6 +61,7 @@ def accelerator_build(
     *,
     waves: bool = False,
     events: bool = False,
+    writes: bool = False,
     unknown: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Build:
@@ -77,6 +78,8 @@ def accelerator_build(
         Whether runs may write waveforms.
     events : bool
         Whether runs may record what the engines do (``+events=FILE``).
+    writes : bool
+        Whether runs may record what they write (``+writes=FILE``).
     unknown : bool
         Whether registers and memories begin without a value. Icarus then ends where an unknown
         value leaves the accelerator, with a line that begins with
@@ -91,15 +94,15 @@ def accelerator_build(
     """
     # Few sizes, so that the cache helps; Verilator maps the image itself.
     size = 1 << 16 if simulator == "verilator" else 1 << max(16, (memory_size - 1).bit_length())
-    # Icarus gets the text that people and synthesis tools get; waveforms and events need
+    # Icarus gets the text that people and synthesis tools get; waveforms and recorders need
     # the hierarchy.
-    fast = simulator == "verilator" and not waves and not events
+    fast = simulator == "verilator" and not (waves or events or writes)
     flavour = Flavour.SIMULATION if fast else Flavour.PLAIN
     verilog = simulation_verilog(config, flavour, progress)
     if unknown:
         verilog = without_initial_values(with_products_of_zero(verilog))
         verilog = with_watch(verilog, config)
-    testbench = accelerator_testbench(config, verilog, size, events=events)
+    testbench = accelerator_testbench(config, verilog, size, events=events, writes=writes)
     return build(testbench, simulator, waves=waves, progress=progress)
 
 

@@ -1,11 +1,12 @@
 """The top modules of simulations: the accelerator with its memory, or the memory alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import PARAM_BYTES
 from systolith_hw.spec.memory import RATE_UNIT, TRANSACTIONS, WRITE_BEATS
 from systolith_hw.spec.registers import ADDR_WIDTH
 
@@ -155,8 +156,7 @@ def _memory_instance(bus_bytes: int, addr_width: int, memory_bytes: int, prefix:
         "RATE_UNIT": RATE_UNIT,
         "MEMORY_BYTES": memory_bytes,
     }
-    given = ", ".join(f".{name}({value})" for name, value in parameters.items())
-    return _instance("axi_memory", "memory", pins, f"#({given}) ")
+    return _instance("axi_memory", "memory", pins, _given(parameters))
 
 
 EVENT_PINS = {
@@ -178,6 +178,48 @@ EVENT_PINS = {
 """The signals that event_recorder.v observes; the accelerator's Verilog must have its hierarchy."""
 
 
+def _write_recorder(config: AcceleratorConfig) -> str:
+    """Return the instance of write_recorder.v, with the accelerator's hierarchy."""
+    buffers = ["act", "weight", "param"] + (["table"] if config.functions else [])
+    parts = ("addr", "en", "data")
+    pins = {f"{name}_{part}": f"dut.load.{name}__{part}" for name in buffers for part in parts}
+    if not config.functions:
+        pins |= {"table_addr": "32'd0", "table_en": "64'd0", "table_data": "8'd0"}
+    # A column's total goes to one of its banks.
+    columns = [f"dut.core.column_{column}" for column in reversed(range(config.cols))]
+    pins["sum_en"] = _joined(f"{column}.bank_{bank}.w_en" for column in columns for bank in (1, 0))
+    pins["sum_addr"] = _joined(f"{column}.bank_0.w_addr" for column in columns)
+    pins["sum_data"] = _joined(f"{column}.bank_0.w_data" for column in columns)
+    pins |= {
+        "clk": "clk",
+        "running": "dut.controller.running",
+        "burst": "m_axi_awvalid & m_axi_awready",
+        "burst_addr": "m_axi_awaddr",
+        "burst_len": "m_axi_awlen",
+        "beat": "m_axi_wvalid & m_axi_wready",
+        "beat_strobes": "m_axi_wstrb",
+        "beat_data": "m_axi_wdata",
+    }
+    parameters = {
+        "ACT_BITS": config.block * 8,
+        "WEIGHT_BITS": config.cols * 8,
+        "PARAM_BITS": PARAM_BYTES * 8,
+        "COLUMNS": config.cols,
+        "ADDR_BITS": (config.acc_depth - 1).bit_length(),
+        "SUM_BITS": config.sum_width,
+        "BUS_BYTES": config.bus_bytes,
+    }
+    return _instance("write_recorder", "writes", pins, _given(parameters))
+
+
+def _joined(nets: Iterable[str]) -> str:
+    return "{" + ", ".join(nets) + "}"
+
+
+def _given(parameters: Mapping[str, int]) -> str:
+    return f"#({', '.join(f'.{name}({value})' for name, value in parameters.items())}) "
+
+
 def accelerator_testbench(
     config: AcceleratorConfig,
     verilog: str,
@@ -185,6 +227,7 @@ def accelerator_testbench(
     *,
     top: str = "accelerator",
     events: bool = False,
+    writes: bool = False,
 ) -> Testbench:
     """Return the accelerator with its memory; its control port and interrupt are the ports.
 
@@ -200,6 +243,8 @@ def accelerator_testbench(
         Name of the accelerator's top module.
     events : bool
         Whether runs may record what the engines do (``+events=FILE``, see event_recorder.v).
+    writes : bool
+        Whether runs may record what they write (``+writes=FILE``, see write_recorder.v).
     """
     axi = _axi_ports(config.bus_bytes, config.addr_width)
     nets = [
@@ -215,14 +260,17 @@ def accelerator_testbench(
         + _memory_instance(config.bus_bytes, config.addr_width, memory_bytes, "m_axi_")
     )
     ports = _COMMON_PORTS + _CONTROL_PORTS
-    recorder = {}
+    recorders = []
     if events:
         body += _instance("event_recorder", "recorder", EVENT_PINS)
-        recorder["event_recorder.v"] = (_FOLDER / "event_recorder.v").read_text()
+        recorders.append("event_recorder.v")
+    if writes:
+        body += _write_recorder(config)
+        recorders.append("write_recorder.v")
     sources = {
         "accelerator.v": verilog,
         "axi_memory.v": _memory_source(),
-        **recorder,
+        **{name: (_FOLDER / name).read_text() for name in recorders},
         "tb_top.v": _top("tb_top", ports, body),
     }
     return Testbench("tb_top", sources, ports)

@@ -41,3 +41,4 @@ def test_an_access_touches_nothing_unless_it_says_so():
     access = Access()
     assert (access.reads, access.writes, access.regions.shape) == ({}, {}, (0, 2))
     assert access.reads is not Access().reads
+    assert access.written.places.size == access.written.writes == 0

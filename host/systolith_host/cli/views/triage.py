@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from systolith_host.flow.case import Verdict
+from systolith_host.flow.retired import LockStep
 from systolith_host.flow.triage import Span, Triage
 
-__all__ = ["triage_lines", "verdict_lines"]
+__all__ = ["retired_line", "triage_lines", "verdict_lines"]
 
 
 def triage_lines(triage: Triage) -> list[str]:
@@ -45,6 +46,13 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     elif found is not None:
         lines.append("the emulator equals the golden model: the program is right, the device wrong")
     return lines
+
+
+def retired_line(step: LockStep) -> str:
+    """Return which instruction of the RTL is the first that differs from the emulator's."""
+    if step.difference:
+        return f"first wrong instruction: {step.difference}"
+    return f"each of {len(step.retired):,} instructions writes the same in RTL and emulator"
 
 
 def _span(name: str, span: Span) -> str:

@@ -32,6 +32,8 @@ class RtlBackend(LocalBackend):
         Where to.
     window : (int, int), optional
         First cycle of the waveforms, and the one after the last; see :func:`simulate`.
+    writes : Path, optional
+        Where a job of one layer records what it writes; see :func:`simulate`.
     others
         As of :class:`LocalBackend`.
     """
@@ -40,6 +42,7 @@ class RtlBackend(LocalBackend):
     waves: str | None = None
     waves_path: Path | None = None
     window: tuple[int, int] | None = None
+    writes: Path | None = None
 
     @property
     def stage(self) -> str:
@@ -78,6 +81,7 @@ class RtlBackend(LocalBackend):
                 self.simulator,
                 program.memory_size,
                 waves=waves,
+                writes=self.writes is not None,
                 progress=observer.message,
             )
 
@@ -110,6 +114,7 @@ class RtlBackend(LocalBackend):
                     progress=report,
                     waves=self.waves_path if with_waves else None,
                     window=self.window if with_waves else None,
+                    writes=self.writes,
                 )
             memory = np.memmap(image, np.uint8, "r")
             outcomes = []

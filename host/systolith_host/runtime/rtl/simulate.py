@@ -88,6 +88,7 @@ def simulate(
     waves: Path | None = None,
     window: tuple[int, int] | None = None,
     events: EventFile | None = None,
+    writes: Path | None = None,
     limit_cycles: int | None = None,
     watchdog: int = WATCHDOG,
     silence_seconds: float = SILENCE_SECONDS,
@@ -115,6 +116,8 @@ def simulate(
         without it all of them. Only Verilator knows of it.
     events : EventFile, optional
         Where to record what the engines do; of one layer, whose cycles count from 1.
+    writes : Path, optional
+        Where to record what the layers write, see write_recorder.v.
     limit_cycles : int, optional
         Limit of each layer; where it is None it follows from the prediction and the memory.
     watchdog : int
@@ -143,6 +146,7 @@ def simulate(
         program.memory_size,
         waves=waves is not None,
         events=events is not None,
+        writes=writes is not None,
         progress=lambda text: report(Progress("build", text)),
     )
     return run_layers(
@@ -155,6 +159,7 @@ def simulate(
         waves=waves,
         window=window,
         events=events,
+        writes=writes,
         limit_cycles=limit_cycles,
         watchdog=watchdog,
         silence_seconds=silence_seconds,
@@ -172,6 +177,7 @@ def run_layers(
     waves: Path | None = None,
     window: tuple[int, int] | None = None,
     events: EventFile | None = None,
+    writes: Path | None = None,
     limit_cycles: int | None = None,
     watchdog: int = WATCHDOG,
     silence_seconds: float = SILENCE_SECONDS,
@@ -187,7 +193,7 @@ def run_layers(
     layers : sequence of LayerProgram
     image : Path
         The external memory.
-    memory, progress, waves, window, events, limit_cycles, watchdog, silence_seconds
+    memory, progress, waves, window, events, writes, limit_cycles, watchdog, silence_seconds
         See :func:`simulate`.
     """
     timing = MemoryTiming.of(memory or Memory())
@@ -220,6 +226,8 @@ def run_layers(
     if events is not None:
         arguments.append(f"+events={events.path.absolute()}")
         arguments.append(f"+events_interval={events.interval}")
+    if writes is not None:
+        arguments.append(f"+writes={writes.absolute()}")
     reader, writer = os.pipe()
     try:
         process = start_simulator(
