@@ -13,6 +13,7 @@ from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH
 from systolith_sim.emulator import gather
 from systolith_sim.emulator.access import Access, Fault, Written, check_end, check_steps, walk
 from systolith_sim.emulator.nibbles import weight_words
+from systolith_sim.emulator.tiles import tile_words
 from systolith_sim.emulator.winograd import lane_sums, patch_sums, wrap
 
 __all__ = ["Engines"]
@@ -102,7 +103,7 @@ class Engines:
         if instruction["scan"]:
             return self._scan(instruction, data.view(np.int8), regions)
         if buffer == Buffer.ACT:
-            words = self._activation_words(instruction, data)
+            words = tile_words(instruction, data, config.block, self.loads)
             first = instruction["lane"] * config.block
             name, depth = "act", config.act_depth
             target = self.act[dest : dest + len(words), first : first + config.block]
@@ -125,38 +126,6 @@ class Engines:
         places = np.arange(dest, dest + len(words))
         written = Written(name, places, first, words[0].size, len(words))
         return Access(writes={name: places}, regions=regions, written=written)
-
-    def _activation_words(self, instruction: Instruction, data: np.ndarray) -> np.ndarray:
-        """Return the words of a tile with its padding, int8 of shape (words, block)."""
-        block = self.config.block
-        planes, rows, pixels = (instruction[name] for name in ("planes", "rows", "pixels"))
-        pixel_bytes = instruction["pixel_bytes"]
-        per_pixel = pixel_bytes or block
-        row_words = -(-pixels * per_pixel // block)
-        if data.size != planes * rows * row_words * block:
-            raise Fault(
-                ErrorCode.COUNT,
-                Engine.LOAD,
-                self.loads,
-                f"LOAD moves {data.size // block} words, but its {planes} planes of "
-                f"{rows}x{pixels} pixels have {planes * rows * row_words}",
-            )
-        tile = data.view(np.int8).reshape(planes, rows, row_words * block)
-        tile = tile[:, :, : pixels * per_pixel].reshape(planes, rows, pixels, per_pixel)
-        per_word = block // per_pixel
-        top, left = instruction["pad_top"], instruction["pad_left"]
-        height = top + rows + instruction["pad_bottom"]
-        width = left + pixels + instruction["pad_right"]
-        check_steps([planes, height, width])
-        padded = np.full(
-            (planes, height, width + per_word - 1, per_pixel), instruction["pad_value"], np.int8
-        )
-        padded[:, top : top + rows, left : left + pixels] = tile
-        if per_word > 1:
-            padded = np.concatenate(
-                [padded[:, :, shift : shift + width] for shift in range(per_word)], axis=3
-            )
-        return padded.reshape(-1, block)
 
     def _scan(self, instruction: Instruction, data: np.ndarray, regions: np.ndarray) -> Access:
         """Execute a LOAD with ``scan`` of these bytes, int8."""
