@@ -10,9 +10,8 @@ from systolith_sim.emulator.tiles import tile_words
 
 
 def load(**fields):
-    return Instruction(
-        Opcode.LOAD, {**dict.fromkeys((field.name for field in FIELDS[Opcode.LOAD]), 0), **fields}
-    )
+    lowest = {field.name: field.low for field in FIELDS[Opcode.LOAD]}
+    return Instruction(Opcode.LOAD, {**lowest, **fields})
 
 
 def test_padding_stands_around_each_plane():
@@ -27,9 +26,9 @@ def test_padding_stands_around_each_plane():
 
 
 def test_pixels_of_few_bytes_share_a_word_with_those_beside_them():
-    one = load(planes=1, rows=1, pixels=3, pixel_bytes=1)
+    one = load(rows=1, pixels=3, pixel_bytes=1, pad_value=-128)
     words = tile_words(one, np.array([1, 2, 3, 99], np.uint8), 2, 0)
-    assert words.tolist() == [[1, 2], [2, 3], [3, 0]]
+    assert words.tolist() == [[1, 2], [2, 3], [3, -128]]
 
 
 def test_a_region_of_another_size_is_a_fault_with_the_loads_number():
