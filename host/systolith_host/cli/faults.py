@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
+from systolith_host.cli.page import split_page
 from systolith_host.errors import SystolithError
 from systolith_host.extras import need
 from systolith_host.progress import ProgressLog
@@ -82,7 +83,7 @@ def faults(
             if name not in known:
                 raise SystolithError(f"{option}: no {name}; there are {', '.join(known)}")
     check_targets(json, out, keep)
-    page = None if out is None else _split(out)
+    page = None if out is None else split_page(out, BEGIN, END)
     tool = describe()
     kept = [] if keep is None else kept_results(keep, tool, seed)
     results: list[FaultResult] = []
@@ -137,16 +138,3 @@ def faults(
         show(summary)
     if any(found.values()):
         raise typer.Exit(MISMATCH)
-
-
-def _split(page: Path) -> tuple[str, str]:
-    """Return the parts of a page before and after its table."""
-    try:
-        text = page.read_text("utf-8")
-    except OSError as error:
-        raise SystolithError(f"{page}: cannot be read: {error.strerror}") from None
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystolithError(f"{page}: has no lines {BEGIN} and {END}, between which the table is")
-    return before, after

@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress
 
 from systolith_host.cli.batches import batches
+from systolith_host.cli.coverage import coverage
 from systolith_host.cli.faults import faults
 from systolith_host.cli.options import AcceleratorOption, LimitOption
 from systolith_host.cli.output import MISMATCH, check_targets, give, save, show
@@ -43,6 +44,12 @@ lab.command(
     "  systolith lab faults --runs 5000 --seed 1 --out docs/verification.md\n\n"
     "  systolith lab faults --config tiny --fault 'stray R' --seed 1 --first 8 --runs 1"
 )(faults)
+
+lab.command(
+    epilog="Examples:\n\n"
+    "  systolith lab coverage --json build/coverage.json\n\n"
+    "  systolith lab coverage --config tiny --cases 1000 --out docs/verification.md"
+)(coverage)
 
 
 lab.command(

@@ -77,6 +77,7 @@ class _Operation(IntEnum):
     WINDOW = 13
     BASE = 14
     SETTLE = 15
+    COVERAGE = 16
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,8 @@ class FaultBench:
     size : int
         Bytes of the memory.
     seed : int
-        Of the random bits with which the accelerator's registers and memories begin, from 1.
+        Of the random bits with which the accelerator's registers and memories begin, from 1; with 0
+        they are zeros, as coverage needs it: a bit that begins with 1 has not risen.
     """
 
     def __init__(
@@ -220,10 +222,12 @@ class FaultBench:
     ) -> None:
         image.write_bytes(bytes(size))
         self.config = config
+        self.base = 0
+        self._image = image
         self._memory = np.memmap(image, np.uint8, "r+", shape=(size,))
         limits = (config.burst_beats, config.outstanding_reads, config.outstanding_writes)
         self._process = subprocess.Popen(
-            [*built.command, str(image), *map(str, limits), *random_start(seed)],
+            [*built.command, str(image), *map(str, limits), *(random_start(seed) if seed else ())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -271,10 +275,14 @@ class FaultBench:
     def read(self, name: str) -> int:
         """Read a register."""
         register = REGISTERS[name]
-        value = self._ask(_Operation.READ, register.offset)[0]
+        value = self.read_word(register.offset)
         if register.width == 64:
-            value |= self._ask(_Operation.READ, register.offset + 4)[0] << 32
+            value |= self.read_word(register.offset + 4) << 32
         return value
+
+    def read_word(self, offset: int) -> int:
+        """Read 32 bits at any offset."""
+        return self._ask(_Operation.READ, offset)[0]
 
     def outcome(self) -> Outcome:
         """Read STATUS and the error registers."""
@@ -324,7 +332,8 @@ class FaultBench:
         self._tell(_Operation.HEAL)
 
     def place(self, base: int) -> None:
-        """Let the memory begin at an address."""
+        """Let the memory begin at an address, from then on :attr:`base`."""
+        self.base = base
         self._tell(_Operation.BASE, base)
 
     def allow(self, base: int, end: int) -> None:
@@ -348,6 +357,12 @@ class FaultBench:
             bool(open_bursts >> 32),
             name,
         )
+
+    def coverage(self) -> Path:
+        """Return a file with Verilator's counts so far, where it was built to count."""
+        if not self._ask(_Operation.COVERAGE)[0]:
+            raise SimulatorError("this fault bench was built without coverage")
+        return self._image.with_name(f"{self._image.name}.coverage")
 
     def _tell(self, operation: _Operation, *values: int) -> None:
         self._waiting += _RECORD.pack(operation, *values, *[0] * (7 - len(values)))

