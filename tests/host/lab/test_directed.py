@@ -46,7 +46,7 @@ def test_a_wrong_result_is_noticed(stand, monkeypatch):
 
     monkeypatch.setattr(directed_stand, "emulate", wrong)
     monkeypatch.setattr(directed, "DIRECTED", {"full buffers": directed.DIRECTED["full buffers"]})
-    with pytest.raises(FaultError, match="^silent: buffers filled with 0"):
+    with pytest.raises(FaultError, match=r"^silent: buffers filled with 0"):
         list(directed.direct(stand, 3))
 
 
