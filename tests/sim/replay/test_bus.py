@@ -66,7 +66,7 @@ def test_a_write_is_asked_for_when_all_of_its_data_is_there(record, facts, first
     port, items, f = record(bus.WRITE_PORT), record(ITEMS), facts()
     store, memory = record(STORE, beats=4, beats_last=True), record(MEMORY, w_ready=True)
     bus.start_writes(port)
-    asked, sent, acknowledged = [], [], []
+    asked, sent, acknowledged, busy = [], [], [], []
     for now in range(1, 80):
         memory.b_valid = len(sent) == 4 and now == 70
         bus.offer_writes(port, f, items, memory)
@@ -80,6 +80,10 @@ def test_a_write_is_asked_for_when_all_of_its_data_is_there(record, facts, first
         store.asked = now == 1
         store.packed = first <= now < first + 4
         bus.step_writes(port, items, store, memory)
+        if not port.quiet:
+            busy.append(now)
+    # From the cycle after the burst came to that of its answer.
+    assert busy == list(range(2, 71))
     # Counted, issued, and at the pins.
     assert asked == [first + 3 + 2]
     assert len(sent) == 4
