@@ -11,6 +11,7 @@ from systolith_host.lab.directed_draft import SIZE
 from systolith_host.lab.fault_campaign import FaultResult, run_on
 from systolith_host.lab.fault_stand import Stand
 from systolith_host.lab.faulty_programs import GUARD, WINDOW, random_layers
+from systolith_host.lab.field_bins import FieldBins
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.faults.bench import FaultBench, fault_testbench
@@ -73,6 +74,7 @@ def measure_coverage(
     log.stage(f"{name}: building, about a minute for a small array")
     testbench = fault_testbench(config, with_points(simulation_verilog(config)))
     built = build(testbench, coverage=True)
+    bins = FieldBins(config)
     files = []
     problems = []
     done = 0
@@ -88,14 +90,17 @@ def measure_coverage(
         log.stage(f"{name}: campaign")
         image = folder / f"{name}.campaign"
         with FaultBench(built, config, image, WINDOW + GUARD, 0) as bench:
-            run_on(bench, range(cases), seed, ended)
+            run_on(bench, range(cases), seed, ended, watch=bins.watch)
             files.append(bench.coverage())
     log.stage(f"{name}: directed tests")
     with FaultBench(built, config, folder / f"{name}.directed", SIZE, 0) as bench:
         layers = random_layers(random.Random(f"{seed} {name} directed"), config, _LAYERS)
-        for number, test in enumerate(direct(Stand(bench, layers), seed)):
+        stand = Stand(bench, layers)
+        stand.watch = bins.watch
+        for number, test in enumerate(direct(stand, seed)):
             log.update(test, number, len(DIRECTED))
         files.append(bench.coverage())
     if problems:
         raise SystolithError("; ".join(problems))
-    return targets_of(merged_counts(files), Source(testbench.sources["accelerator.v"]))
+    source = Source(testbench.sources["accelerator.v"])
+    return targets_of(merged_counts(files), source) | bins.targets()

@@ -92,6 +92,9 @@ def coverage_table(found: Mapping[tuple[str, str], Figure]) -> str:
             text = f"{_percent(figure.share)} of {figure.total - figure.excluded:,}"
             cells.append(f"{text} (+{figure.excluded:,})" if figure.excluded else text)
         lines.append([part, *cells])
+    whole = [found["all", column] for column in columns]
+    raw = (f"{_percent(figure.raw)} of {figure.total:,}" for figure in whole)
+    lines.append(["all, nothing excluded", *raw])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

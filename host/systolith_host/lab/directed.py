@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from systolith_host.lab.directed_draft import SIZE
+from systolith_host.lab.directed_ends import legal_ends
 from systolith_host.lab.directed_fields import ends, random_fields
 from systolith_host.lab.directed_stand import Director
 from systolith_host.lab.directed_waits import dead_writes, leftovers, resets, slow_reads, tokens
@@ -31,6 +32,7 @@ DIRECTED: Mapping[str, Callable[[Director], None]] = {
     "resets": resets,
     "numbers of instructions": numbers,
     "any fields": random_fields,
+    "legal ends of fields": legal_ends,
     "ends of fields": ends,
     "registers again": registers,
 }

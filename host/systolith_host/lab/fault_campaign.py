@@ -12,7 +12,7 @@ from pathlib import Path
 from systolith_host.lab.fault_code import CODE_KINDS
 from systolith_host.lab.fault_judge import FaultError
 from systolith_host.lab.fault_kinds import BREAKS, HOST_KINDS, MEMORY_KINDS, Case, Told, moment_of
-from systolith_host.lab.fault_stand import Stand, random_timing
+from systolith_host.lab.fault_stand import Seen, Stand, random_timing
 from systolith_host.lab.faulty_programs import GUARD, WINDOW, random_layers
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.presets import PRESETS
@@ -134,6 +134,7 @@ def run_on(
     done: Callable[[FaultResult], None],
     *,
     kinds: Sequence[str] = (),
+    watch: Callable[[bytes, Seen], None] | None = None,
 ) -> None:
     """Run the cases of these numbers on a bench.
 
@@ -148,8 +149,11 @@ def run_on(
         Is called with each result.
     kinds : sequence of str
         Kinds of faults, to take turns; all of :data:`KINDS` if there are none.
+    watch : callable, optional
+        Is called with each program that was run, and its end.
     """
     name, pool, stand = bench.config.name, -1, Stand(bench, ())
+    stand.watch = watch
     stand.reset_hardware()
     for index in indices:
         if index // POOL_CASES != pool:

@@ -1,7 +1,7 @@
 """A stand for campaigns of faults: starts programs on the fault bench, judges and cures them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from systolith_host.lab.fault_judge import FaultError, check_outside
 from systolith_host.lab.faulty_programs import WINDOW, Layer
 from systolith_hw.spec.config import AcceleratorConfig
+from systolith_hw.spec.isa import INSTRUCTION_BYTES
 from systolith_hw.spec.registers import CONTROL_RESET, CONTROL_START, ErrorCode
 from systolith_sim.faults.bench import BusTiming, FaultBench, Injection, Observed, Outcome
 
@@ -75,6 +76,9 @@ class Stand:
         self.layers = layers
         self.config: AcceleratorConfig = bench.config
         self.masked = False
+        self.watch: Callable[[bytes, Seen], None] | None = None
+        """Is told of each program that was run, and of its end."""
+        self._code = b""
 
     def set_up(self, *, watchdog: int = WATCHDOG) -> None:
         """Write the registers that programs share, and forget what was there before."""
@@ -97,6 +101,8 @@ class Stand:
     def prepare(self, memory: np.ndarray, address: int, count: int, seed: int) -> None:
         """Make everything ready for a start: cycles and beats count from here."""
         self.bench.memory[:] = memory
+        first = address - self.bench.base
+        self._code = memory[max(first, 0) :][: count * INSTRUCTION_BYTES].tobytes()
         self.bench.write("PROGRAM_ADDR", address)
         self.bench.write("PROGRAM_COUNT", count)
         self.bench.write("IRQ_PENDING", 1)
@@ -112,6 +118,8 @@ class Stand:
         ended = bench.wait_idle(limit) if self.masked else bench.wait_interrupt(limit)
         observed = bench.observe()
         seen = Seen(ended, bench.outcome(), observed)
+        if self.watch is not None:
+            self.watch(self._code, seen)
         if seen.observed.broken:
             raise FaultError("rule", seen.observed.broken)
         return seen

@@ -47,6 +47,7 @@ def test_an_exclusion_leaves_out_its_bits_and_nothing_that_is_reached():
     assert found["all", "toggles"].share == 6 / 8
     assert missing(targets, out) == ["toggles: load: load.count [0]"]
     assert "| all | 75.0 of 8 (+4) |" in coverage_table(found)
+    assert "| all, nothing excluded | 50.0 of 12 |" in coverage_table(found)
 
 
 @pytest.mark.parametrize(
