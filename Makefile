@@ -23,7 +23,8 @@
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
 #   make faults             faults of memory, host and programs on four accelerators: 2,000 runs, minutes
-#   make coverage           lines, branches, bits and states of the gateware that its tests reach: 3 minutes
+#   make coverage           lines, branches, bits, states and fields that tests of the gateware reach: 3 minutes
+#   make coverage-python    lines of simulation, compiler, networks and runtime that the tests without a simulator run
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
 #   make batches            cycles and bytes of fully connected layers for 1 to 16 images: minutes
@@ -58,8 +59,8 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal mutants agreement noise validate-model \
-	faults coverage bench-explore traffic batches resources peers lint docs results setup fpga-setup torch-setup \
-	memory-efficiency bitstream clean
+	faults coverage coverage-python bench-explore traffic batches resources peers lint docs results setup fpga-setup \
+	torch-setup memory-efficiency bitstream clean
 
 # The comment at the top of this file.
 help:
@@ -110,6 +111,13 @@ faults: setup
 
 coverage: setup
 	$(BIN)/systolith lab coverage $(ARGS)
+
+coverage-python: setup
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) -m "not rtl and not fpga and not registry" $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 bench-explore: setup
 	$(BIN)/systolith lab speed $(ARGS)
