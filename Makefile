@@ -19,6 +19,7 @@
 #   make fuzz-import   random ONNX graphs, compared with onnxruntime; CASES=2000 FIRST=0
 #   make formal        proofs about the gateware; broken gateware must fail them: 5 minutes
 #   make mutants       changes one thing in gateware or models, 50 times: do tests notice? An hour
+#   make nightly       random campaigns with fresh seeds, a row each in docs/nightly.md; eight hours
 #   make agreement     the golden model versus onnxruntime, layer by layer
 #   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
@@ -58,7 +59,7 @@ EXTRAS := cluster,explore,images,judge,labels,report,sim
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal mutants agreement noise validate-model \
+.PHONY: help run report test fuzz fuzz-winograd fuzz-onnx fuzz-import formal mutants nightly agreement noise validate-model \
 	faults coverage coverage-python bench-explore traffic batches resources peers lint docs results setup fpga-setup \
 	torch-setup memory-efficiency bitstream clean
 
@@ -96,6 +97,9 @@ formal: setup
 
 mutants: setup
 	$(BIN)/python tools/mutants.py $(ARGS)
+
+nightly: setup
+	$(BIN)/python tools/nightly.py $(ARGS)
 
 agreement: setup
 	$(BIN)/python tools/agreement.py $(ARGS)

@@ -36,6 +36,7 @@ BEFORE_START = 12
 """Cycles, at most, from the command to break the protocol to the start of the program."""
 
 
+@pytest.mark.requirement("ERR-2")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_a_memory_that_breaks_the_protocol_is_named_and_a_reset_ends(config, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)

@@ -31,6 +31,7 @@ END = WINDOW + GUARD
 """Of the memory: the windows of these tests reach beyond it."""
 
 
+@pytest.mark.requirement("ERR-1")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_each_error_says_whose_it_is_and_where(config, tmp_path):
     layers = random_layers(random.Random(7), config, 1)
@@ -72,6 +73,7 @@ def test_each_error_says_whose_it_is_and_where(config, tmp_path):
         np.testing.assert_array_equal(answers.memory[run + 1], layer.after, err_msg=what)
 
 
+@pytest.mark.requirement("AXI-3")
 def test_no_address_wraps_where_the_window_reaches_beyond_all_of_memory(tmp_path):
     config = small_config(4, 4, addr_width=16)
     top, base = 1 << config.addr_width, (1 << config.addr_width) - 0x4000

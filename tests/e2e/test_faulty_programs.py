@@ -94,6 +94,7 @@ def campaign(built, config, count, seed, folder):
     return problems, kinds
 
 
+@pytest.mark.requirement("ERR-3")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_a_faulty_program_is_named_or_does_what_the_emulator_does(config, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)
@@ -104,6 +105,7 @@ def test_a_faulty_program_is_named_or_does_what_the_emulator_does(config, tmp_pa
     assert kinds["NONE"] > COUNT // 30
 
 
+@pytest.mark.requirement("ISA-4")
 def test_a_gathering_load_that_is_not_its_scans_ends_by_the_watchdog(tmp_path):
     config = CONFIGS[-1]
     layers = random_layers(random.Random(11), config, LAYERS)

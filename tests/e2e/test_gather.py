@@ -80,6 +80,7 @@ def check(rng, qgraph, program, images, simulator, folder):
             assert sum(states.values()) == counted.cycles, f"{layer.name}: {engine}"
 
 
+@pytest.mark.requirement("NUM-2")
 @pytest.mark.rtl
 @pytest.mark.parametrize("number", range(3))
 def test_icarus_gathers_on_random_configurations(number, tmp_path):

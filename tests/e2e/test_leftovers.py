@@ -80,6 +80,7 @@ def run_each(built, folder):
     return answers, [layers[run.layer].after for run in bad]
 
 
+@pytest.mark.requirement("ERR-4")
 def test_words_that_nobody_counted_are_seen_at_the_end(tmp_path):
     answers, wanted = run_each(broken(*NOT_COUNTED), tmp_path)
     for index, engine in enumerate(ENGINES):

@@ -37,6 +37,7 @@ def spread() -> QGraph:
     return net.build(net.conv(net.phases(parts, 2, 2), 3, 3))
 
 
+@pytest.mark.requirement("CNT-3")
 @pytest.mark.rtl
 @pytest.mark.parametrize("memory", [Memory(), Memory(latency=7, bytes_per_cycle=3.0)], ids=str)
 def test_mosaics_in_the_rtl_take_the_cycles_of_the_replay(memory, tmp_path):

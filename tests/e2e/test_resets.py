@@ -146,6 +146,7 @@ def campaign(
     return outcomes
 
 
+@pytest.mark.requirement("RST-2")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_after_a_reset_at_any_cycle_the_next_run_is_exact(config, tmp_path):
     seed = int(SEED) if SEED else random.SystemRandom().getrandbits(32)

@@ -67,6 +67,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.requirement("ISA-3")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_instruction_writes_the_same_in_rtl_and_emulator(name, tmp_path):
     config = CONFIGS[name]

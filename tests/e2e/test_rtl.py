@@ -143,6 +143,7 @@ def check(rng: random.Random, config: AcceleratorConfig, simulator: str, folder:
     np.testing.assert_array_equal(memory, emulator.memory)
 
 
+@pytest.mark.requirement("NUM-2", "AXI-6", "CNT-2")
 @pytest.mark.rtl
 @pytest.mark.parametrize(
     "config", [PRESETS["tiny"], ODD, WIDE, *PATCHES], ids=lambda config: config.name
@@ -154,6 +155,7 @@ def test_verilator_runs_random_networks_as_the_golden_model(config, tmp_path):
         check(random.Random(seed), config, "verilator", tmp_path)
 
 
+@pytest.mark.requirement("NUM-2", "AXI-6", "CNT-2", "RST-3")
 @pytest.mark.rtl
 @pytest.mark.parametrize("number", range(4))
 def test_icarus_runs_random_networks_on_random_configurations(number, tmp_path):

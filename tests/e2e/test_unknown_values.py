@@ -51,6 +51,7 @@ NOTICED = {
 }
 
 
+@pytest.mark.requirement("RST-3")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_accelerator_is_noticed(name, tmp_path):
     program, _, images = short_program(CONFIG)

@@ -8,6 +8,8 @@ import pytest
 from systolith_host.cli import app as cli
 
 
+@pytest.mark.requirement("CNT-2")
+@pytest.mark.requirement("NUM-1", presets=("default", "default-direct"))
 @pytest.mark.rtl
 @pytest.mark.parametrize(
     # 16 patches cover conv5_3's map of 14x14, where 12.25 would do.

@@ -52,6 +52,7 @@ def run(seed, wide=None, **changes):
     return found
 
 
+@pytest.mark.requirement("NUM-2")
 @pytest.mark.parametrize("first", range(FIRST, FIRST + CASES, PART))
 def test_networks_give_the_golden_models_tensors(first):
     found = Counter()

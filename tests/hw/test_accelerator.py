@@ -124,6 +124,7 @@ def test_the_host_finds_out_what_it_is():
     bench.run(host)
 
 
+@pytest.mark.requirement("CNT-2")
 def test_a_program_runs_to_its_end_and_every_cycle_and_byte_is_counted():
     bench = Bench()
     words, cols = 6, bench.config.cols
@@ -144,6 +145,7 @@ def test_a_program_runs_to_its_end_and_every_cycle_and_byte_is_counted():
     bench.run(host)
 
 
+@pytest.mark.requirement("RST-1")
 @pytest.mark.parametrize(
     ("program", "code", "engine", "info"),
     [

@@ -22,6 +22,9 @@ from systolith_host.network.qgraph import (
 
 __all__ = ["RandomLayers", "limits_of"]
 
+LARGEST_FAN_IN = 4096
+"""Products of a sum, of 127 * 128 each at most; a bias with its zero point is as large at most."""
+
 LARGEST_WORK = 80_000
 """Multiply-accumulates of a random layer, more or less."""
 
@@ -122,8 +125,10 @@ class RandomLayers:
         return made
 
     def add_fully_connected(self) -> None:
-        """Append a fully connected layer."""
+        """Append a fully connected layer, unless its sums could leave 28 bits."""
         channels, height, width = self.current.shape
+        if channels * height * width > LARGEST_FAN_IN:  # a mosaic made it so large
+            return
         outputs = self.rng.randint(1, 40)
         self._add_conv("fc", (outputs, channels, height, width), (outputs, 1, 1), {})
 

@@ -44,6 +44,7 @@ def fresh():
 SEED = int(os.environ.get("SYSTOLITH_SEED") or fresh())
 
 
+@pytest.mark.requirement("ERR-2", "ERR-3", "AXI-2", "AXI-3", "AXI-4", "AXI-5", "RST-2", "RST-3")
 @pytest.mark.parametrize("name", CAMPAIGN_CONFIGS)
 def test_nothing_comes_of_a_fault_that_must_not(name, tmp_path):
     print(f"SYSTOLITH_SEED={SEED}")
@@ -56,6 +57,7 @@ def test_nothing_comes_of_a_fault_that_must_not(name, tmp_path):
     assert Counter(result.code for result in struck)["DONE"] < 0.7 * len(struck)
 
 
+@pytest.mark.requirement("REG-4", "ERR-4")
 def test_programs_follow_each_other_and_the_interrupt_may_be_masked(tmp_path):
     results = []
     kinds = ["50 programs back to back"]

@@ -86,6 +86,7 @@ class Bench:
         simulate(self.dut, test, watch=[reads, StreamContract(bus.bvalid, bus.bready, bus.bresp)])
 
 
+@pytest.mark.requirement("REG-1")
 def test_constants_identify_the_accelerator():
     bench = Bench()
 
@@ -97,6 +98,7 @@ def test_constants_identify_the_accelerator():
     bench.run(test)
 
 
+@pytest.mark.requirement("REG-2")
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 @pytest.mark.parametrize("first", ["both", "aw", "w"])
 def test_read_write_registers_keep_what_is_written(first, stall):
@@ -142,6 +144,7 @@ def test_the_window_can_end_where_the_address_space_does(addr_width):
     bench.run(test)
 
 
+@pytest.mark.requirement("REG-2")
 def test_read_only_registers_show_their_inputs_and_ignore_writes():
     bench = Bench(seed=4)
     names = [
@@ -216,6 +219,7 @@ def test_unknown_addresses_read_as_zero_and_ignore_writes():
     bench.run(test)
 
 
+@pytest.mark.requirement("AXI-1")
 def test_reads_and_writes_at_once_do_not_disturb_each_other():
     bench = Bench(seed=6)
     other = Bench(bench.dut, seed=7, stall=0.4)

@@ -145,6 +145,7 @@ def test_a_fault_outranks_the_end_of_the_program(make_bench):
     bench.run(test)
 
 
+@pytest.mark.requirement("ISA-4")
 @pytest.mark.parametrize("watchdog", [10, 37])
 def test_the_watchdog_bites_after_that_many_idle_cycles(make_bench, watchdog):
     bench = make_bench()

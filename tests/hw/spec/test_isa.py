@@ -36,6 +36,7 @@ def instructions(draw):
     return Instruction(opcode, fields)
 
 
+@pytest.mark.requirement("ISA-1")
 @PROPERTY
 @given(instructions())
 def test_decoding_undoes_encoding(instruction):
@@ -132,6 +133,7 @@ def test_an_unknown_opcode_is_refused(number):
         decode(bytes([number]) + bytes(63), SMALL)
 
 
+@pytest.mark.requirement("ISA-1")
 def test_a_decoded_field_without_a_legal_value_is_refused():
     data = bytearray(Instruction(Opcode.LOAD, {}).encode())
     data[(OPCODE_WIDTH + 3 * 24) // 8] |= 0b11 << (OPCODE_WIDTH + 3 * 24) % 8  # the buffer

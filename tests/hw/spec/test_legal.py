@@ -17,6 +17,7 @@ def test_defaults_are_legal_for_every_opcode():
     assert rules(Opcode.CONV, CONFIG) == []
 
 
+@pytest.mark.requirement("ISA-1")
 @pytest.mark.parametrize(
     ("opcode", "fields", "text"),
     [

@@ -19,6 +19,7 @@ PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples
 SUMS = st.integers(-(1 << 31), (1 << 31) - 1)
 
 
+@pytest.mark.requirement("NUM-3")
 @PROPERTY
 @given(SUMS, SUMS, st.integers(0, (1 << 24) - 1), st.integers(1, MAX_SHIFT), st.integers(-128, 127))
 def test_requantize_is_the_nearest_integer_halves_up(acc, bias, multiplier, shift, zero_point):
@@ -38,6 +39,7 @@ def test_the_clamp_comes_after_the_zero_point():
     assert requantize(0, 0, 2, 1, 5, -128, 3) == 3
 
 
+@pytest.mark.requirement("NUM-4")
 @PROPERTY
 @given(
     st.lists(st.tuples(st.integers(-127, 127), st.integers(-128, 127)), max_size=20),
@@ -54,6 +56,7 @@ def test_no_partial_sum_leaves_its_bounds(taps, bias):
         assert low <= total + bias <= high
 
 
+@pytest.mark.requirement("NUM-4")
 def test_the_bounds_are_reached():
     low, high = sum_bounds(10, -3, 0)
     assert high == 10 * 127 + 3 * 128

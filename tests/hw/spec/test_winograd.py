@@ -68,6 +68,7 @@ def test_the_widths_are_the_least_that_hold_the_ranges():
     )
 
 
+@pytest.mark.requirement("NUM-4")
 def test_the_extremes_of_a_lane_attain_the_bound_of_a_partial_sum():
     largest = max(
         abs(transform(B_T, extreme_patch(lane, a)) * transform(G, extreme_kernel(lane, b)))[

@@ -117,6 +117,7 @@ def finish(bench):
     return came, bench.outcome(), bench.observe()
 
 
+@pytest.mark.requirement("AXI-6")
 @pytest.mark.parametrize(
     "timing",
     [
@@ -215,6 +216,7 @@ def blocked(channel, length=FOREVER):
     return Injection(Kind.DEAD, 0, length, 1 << channel)
 
 
+@pytest.mark.requirement("REG-3")
 @pytest.mark.parametrize("wait", [0, 1, 2, 100])
 @pytest.mark.parametrize("count", [0, 1, 0xFFFF])
 def test_the_next_programs_place_and_count_may_be_written_while_one_runs(bench, wait, count):
@@ -233,6 +235,7 @@ def test_the_next_programs_place_and_count_may_be_written_while_one_runs(bench, 
     bench.write("PROGRAM_ADDR", 0)
 
 
+@pytest.mark.requirement("REG-3")
 def test_a_watchdog_that_is_written_holds_at_once(bench):
     prepare(bench, blocked(Channel.AR), watchdog=0)
     assert not bench.wait_interrupt(3000)
@@ -246,6 +249,7 @@ def test_a_watchdog_that_is_written_holds_at_once(bench):
     assert finish(bench)[1].done
 
 
+@pytest.mark.requirement("REG-3")
 @pytest.mark.parametrize(
     ("end", "engine"), [(SOURCE, Engine.LOAD), (SOURCE + 64, Engine.LOAD), (TARGET, Engine.STORE)]
 )
@@ -265,6 +269,7 @@ def test_a_window_that_is_written_holds_for_what_is_not_offered_yet(bench, end, 
     assert finish(bench)[1].done
 
 
+@pytest.mark.requirement("REG-4")
 def test_an_interrupt_that_is_pending_comes_out_when_it_is_let(bench):
     prepare(bench)
     bench.write("IRQ_ENABLE", 0)
@@ -325,6 +330,7 @@ MUTANTS = {
 
 
 # Each is compiled.
+@pytest.mark.requirement("AXI-2", "AXI-4")
 @pytest.mark.parametrize("rule", MUTANTS if MORE else list(MUTANTS)[:2])
 def test_an_accelerator_that_breaks_a_rule_is_named(rule, tmp_path):
     verilog = broken_verilog(CONFIG, MUTANTS[rule])

@@ -22,6 +22,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.requirement("AXI-2", "AXI-3")
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape["addr_width"]))
 def test_the_rules_hold_in_every_cycle(port, shape):

@@ -10,6 +10,7 @@ from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.mutants import mutant
 
 
+@pytest.mark.requirement("AXI-1")
 @pytest.mark.parametrize("addr_width", [16, 32, 48])
 def test_the_rules_hold_in_every_cycle(addr_width):
     config = small_config(addr_width=addr_width)

@@ -18,6 +18,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.requirement("AXI-2", "DAT-1")
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape["burst_beats"]))
 def test_the_rules_hold_in_every_cycle(shape):
     config = small_config(**shape)

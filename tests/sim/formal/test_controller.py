@@ -17,6 +17,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.requirement("ERR-4")
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape["rows"]))
 def test_the_rules_hold_in_every_cycle(shape):
     config = small_config(**shape)

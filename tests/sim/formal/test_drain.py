@@ -18,6 +18,7 @@ SHAPES = [
 """With one, two and four groups of lanes in a word."""
 
 
+@pytest.mark.requirement("DAT-1")
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape["post_lanes"]))
 def test_the_rules_hold_in_every_cycle(shape):
     config = small_config(**shape)

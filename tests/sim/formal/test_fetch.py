@@ -18,6 +18,7 @@ SHAPES = [
 RULES = {item.__name__: item for item in (FetchRoomSpecification, FetchOrderSpecification)}
 
 
+@pytest.mark.requirement("ISA-2", "DAT-1")
 @pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape["bus_bytes"]))
 def test_the_rules_hold_in_every_cycle(rules, shape):

@@ -17,6 +17,7 @@ TOKENS = {
 }
 
 
+@pytest.mark.requirement("ISA-2")
 @pytest.mark.parametrize("opcode", TOKENS)
 def test_the_rules_hold_in_every_cycle(opcode):
     # Of the other fields, two bits stand for all.

@@ -16,6 +16,7 @@ CHANGERS = {
 }
 
 
+@pytest.mark.requirement("DAT-1")
 @pytest.mark.parametrize("changer", CHANGERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "{}-{}".format(*shape))
 def test_the_rules_hold_in_every_cycle(changer, shape):

@@ -17,6 +17,7 @@ RULES = {
 }
 
 
+@pytest.mark.requirement("AXI-4", "AXI-5", "DAT-1")
 @pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_the_rules_hold_in_every_cycle(rules, limit):

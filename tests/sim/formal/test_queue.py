@@ -14,6 +14,7 @@ LAYOUT = data.StructLayout({"value": signed(4), "flag": 1})
 DEPTHS = [1, 2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.requirement("DAT-1")
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_the_rules_hold_in_every_cycle(depth):
     verdict = prove(QueueSpecification(Queue(LAYOUT, depth)), QueueSpecification.DEPTH)

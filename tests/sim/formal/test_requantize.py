@@ -31,6 +31,7 @@ def small_requantizer(module: Any, width: int, factor: int, low: int) -> Any:
     return dut
 
 
+@pytest.mark.requirement("NUM-3")
 @pytest.mark.parametrize(("width", "factor"), WIDTHS)
 def test_the_value_follows_from_the_product(width, factor):
     config = small_config(acc_width=width, multiplier_width=factor)
@@ -39,6 +40,7 @@ def test_the_value_follows_from_the_product(width, factor):
     assert verdict.proved, verdict
 
 
+@pytest.mark.requirement("NUM-3")
 @pytest.mark.parametrize(("width", "factor", "low"), SMALL)
 def test_the_product_is_exact(width, factor, low):
     specification = RequantizeProductSpecification(

@@ -15,6 +15,7 @@ SHAPES = [(3, 1, 2), (4, 1, 1), *([(4, 2, 2), (5, 1, 1)] if MORE else [])]
 """Instructions, depth of the queues, and longest latency of an engine."""
 
 
+@pytest.mark.requirement("ISA-4")
 @pytest.mark.parametrize(("length", "depth", "latency"), SHAPES)
 def test_every_program_ends(length, depth, latency):
     specification = WindowSpecification(length, depth, latency)
