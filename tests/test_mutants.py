@@ -18,7 +18,7 @@ from mutation.mutants import changed, sites  # noqa: E402
 from mutation.operators import DeleteStatement, NegateIf  # noqa: E402
 from mutation.results import END, MARK, Result, insert, kept, table, told  # noqa: E402
 from mutation.sample import sample  # noqa: E402
-from mutation.trial import Verdict  # noqa: E402
+from mutation.trial import Copy, Verdict  # noqa: E402
 
 COUNTED = """
 def untested(word):
@@ -189,13 +189,22 @@ def test_mutants_are_killed_survive_or_are_equivalent(run, tree, tmp_path):
     (tmp_path / "folder" / "tree").rename(tmp_path / "gone")
     assert run("--count", "20", equivalents=ENTRY) == results
     assert not (tmp_path / "folder" / "tree").exists()
-    assert len(kept(tmp_path / "kept.jsonl")) == len(results)
+    # Equivalents are not tried at all.
+    assert len(kept(tmp_path / "kept.jsonl")) == len(results) - 1
 
 
 def test_a_test_that_fails_without_a_mutant_kills_nothing(run, tree):
     write(tree.root / "tests" / "test_words.py", TESTS.replace("== 0", "== 1"))
     with pytest.raises(RuntimeError, match=r"::test_waits does not pass without a mutant"):
         run("--count", "1")
+
+
+def test_two_runs_never_share_a_copy(run, tree, tmp_path):
+    copy = Copy(tree.root, tmp_path / "folder", tree.roots, 1)
+    with pytest.raises(RuntimeError, match=r"^another run uses .*folder: name another --folder$"):
+        run("--count", "1")
+    copy.close()
+    assert len(run("--count", "1")) == 1
 
 
 def test_a_stale_equivalent_is_refused(run):

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mutation.equivalents import read_equivalents, stale
 from mutation.mutants import Mutant, changed
 from mutation.results import Result, insert, keep, kept, table, told
 from mutation.sample import sample
-from mutation.trial import Copy
+from mutation.trial import Copy, Verdict
 
 __all__ = ["main", "run"]
 
@@ -36,7 +37,7 @@ def run(tree: Tree, equivalents: Path, folder: Path, options: argparse.Namespace
     ValueError
         If an equivalent is no mutant of the code any more.
     RuntimeError
-        If a test fails without a mutant, too.
+        If a test fails without a mutant, too, or another run uses the folder.
     """
     known = read_equivalents(equivalents)
     for entry in stale(tree.root, known):
@@ -46,26 +47,32 @@ def run(tree: Tree, equivalents: Path, folder: Path, options: argparse.Namespace
         )
     mutants = sample(tree, options.seed, options.count, options.only)
     before = kept(options.keep)
-    copy = None
-    results = []
-    for number, (area, mutant) in enumerate(mutants, 1):
-        name = key(tree.root, mutant)
-        found = before.get(name)
-        equivalent = any(entry.means(mutant) for entry in known)
-        if found is None or (options.survivors and found.survives and not equivalent):
-            copy = copy or Copy(tree.root, folder, tree.roots, options.limit)
-            tests = tree.tests(area, mutant.path)
-            found = Result(name, area.name, mutant, copy.try_mutant(mutant, tests, options.budget))
-            keep(options.keep, found)
-            told_test = f" by {found.verdict.test}" if found.verdict.test else ""
-            fate = found.verdict.killed or ("equivalent" if equivalent else "SURVIVES")
-            print(
-                f"{number}/{len(mutants)} {found.verdict.seconds:5.0f} s  {fate}{told_test}\n"
-                f"    {mutant.name}",
-                file=sys.stderr,
-                flush=True,
-            )
-        results.append(replace(found, mutant=mutant, equivalent=equivalent))
+    copy, results = None, []
+    with ExitStack() as stack:
+        for number, (area, mutant) in enumerate(mutants, 1):
+            name = key(tree.root, mutant)
+            found = before.get(name)
+            equivalent = any(entry.means(mutant) for entry in known)
+            if found is None and equivalent:
+                found = Result(name, area.name, mutant, Verdict("", "", 0.0, True))
+            if found is None or (options.survivors and found.survives and not equivalent):
+                if copy is None:
+                    made = Copy(tree.root, folder, tree.roots, options.limit)
+                    copy = stack.enter_context(closing(made))
+                tests = tree.tests(area, mutant.path)
+                found = Result(
+                    name, area.name, mutant, copy.try_mutant(mutant, tests, options.budget)
+                )
+                keep(options.keep, found)
+                told_test = f" by {found.verdict.test}" if found.verdict.test else ""
+                fate = found.verdict.killed or "SURVIVES"
+                print(
+                    f"{number}/{len(mutants)} {found.verdict.seconds:5.0f} s  {fate}{told_test}\n"
+                    f"    {mutant.name}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            results.append(replace(found, mutant=mutant, equivalent=equivalent))
     return results
 
 

@@ -1,5 +1,6 @@
 """Runs tests on a copy of the tree with one mutant in it."""
 
+import fcntl
 import os
 import re
 import resource
@@ -70,12 +71,24 @@ class Copy:
         Folders of the tree that Python imports from.
     limit : float
         Seconds that a test may take: more than any test of the tree does.
+
+    Raises
+    ------
+    RuntimeError
+        If another run uses the folder: its mutants would be in the same copy.
     """
 
     def __init__(self, root: Path, folder: Path, roots: tuple[str, ...], limit: float) -> None:
         self.folder = folder
         self.tree = folder / "tree"
         self.limit = limit
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise RuntimeError(f"another run uses {folder}: name another --folder") from None
         self._cache = folder / "cache"
         for one in ("builds", "numba"):
             (self._cache / one).mkdir(parents=True, exist_ok=True)
@@ -85,6 +98,10 @@ class Copy:
         self._sound: set[str] = set()
         python = [sys.executable, "-m", "compileall", "-q", *self._roots]
         subprocess.run(python, check=True, stdout=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        """Leave the folder to others."""
+        self._lock.close()
 
     def try_mutant(self, mutant: Mutant, tests: list[str], budget: float) -> Verdict:
         """Return what the tests say of a mutant, the first that fails or takes too long.
