@@ -36,7 +36,7 @@ def instruction(opcode, **fields):
     return Instruction(opcode, {**least, **fields}).encode()
 
 
-def program():
+def program(clear=1):
     """Return instructions: LOADs of weights, parameters and pixels, a CONV, and a STORE."""
     region = {"runs": 1, "planes": 1}
     return b"".join(
@@ -58,7 +58,7 @@ def program():
                 after_loaded_weight=1,
                 x_count=WORDS,
                 x_step=1,
-                clear=1,
+                clear=clear,
             ),
             instruction(
                 Opcode.STORE,
@@ -81,10 +81,10 @@ PARAMS = np.array([[0, 1 << 14 | 22 << 24]] * 4, "<u4").view(np.uint8).reshape(-
 """No bias, and a 256th of the sum."""
 
 
-def prepare(bench, *faults, seed=1, timing=None, watchdog=500):
+def prepare(bench, *faults, seed=1, timing=None, watchdog=500, code=CODE):
     """Start the program with these faults to come."""
     bench.memory[:] = np.random.default_rng(7).integers(0, 256, SIZE, np.uint8)
-    bench.memory[: CODE.size] = CODE
+    bench.memory[: code.size] = code
     bench.memory[SOURCE + 64 :][:32] = PARAMS
     bench.write("WINDOW_END", SIZE)
     bench.allow(0, SIZE)
@@ -140,6 +140,19 @@ def test_a_program_gives_the_same_whatever_the_timing(bench, timing):
     assert (observed.reads, observed.writes) == (0, 0)
     np.testing.assert_array_equal(bench.memory, wanted)
     assert len(set(wanted[TARGET : TARGET + WORDS])) > 10
+
+
+@pytest.mark.requirement("RST-3")
+def test_memories_begin_with_bits_of_the_seed(tmp_path):
+    verilog, seen = simulation_verilog(CONFIG), []
+    for seed in (0, 0, 1, 2):
+        with FaultBench.of(CONFIG, verilog, tmp_path / "image", SIZE, seed) as bench:
+            # The sums begin with what their memory held.
+            prepare(bench, code=np.frombuffer(program(clear=0), np.uint8))
+            assert finish(bench)[1].done
+            seen.append(bench.memory[TARGET : TARGET + WORDS].tobytes())
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3
 
 
 def test_a_run_can_be_repeated(bench):
