@@ -57,11 +57,7 @@ def check(rng, qgraph, program, images, simulator, folder):
     emulator = Emulator(program.config, program.memory_size, strict=True)
     run_program(program, emulator, images)
     image = folder / "image"
-    program.write_image(image)
-    place = program.places[program.input]
-    with image.open("r+b") as file:
-        file.seek(place.address)
-        file.write(place.pack(images).tobytes())
+    program.memory_image({program.input: images}).tofile(image)
     timing = MemoryTiming(
         latency=rng.choice([2, 5, 40]),
         bytes_per_cycle=rng.choice([None, program.config.bus_bytes / 3]),

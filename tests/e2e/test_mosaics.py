@@ -48,11 +48,7 @@ def test_mosaics_in_the_rtl_take_the_cycles_of_the_replay(memory, tmp_path):
     copies = [layer.name for layer in program.layers if layer.kind == "copy"]
     assert [re.sub(r"\d+", "", name) for name in copies] == ["mosaic", *["take"] * 4]
     image = tmp_path / "image"
-    program.write_image(image)
-    place = program.places["x"]
-    with image.open("r+b") as file:
-        file.seek(place.address)
-        file.write(place.pack(images).tobytes())
+    program.memory_image({"x": images}).tofile(image)
     measured = simulate(program, None, image, memory=memory)
     for layer, counted, predicted in zip(
         program.layers, measured, replay_program(program, memory), strict=True

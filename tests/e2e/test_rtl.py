@@ -116,11 +116,7 @@ def memory_in_rtl(
     In Icarus all registers and memories of the accelerator begin with X.
     """
     image = folder / "image"
-    program.write_image(image)
-    place = program.places[program.input]
-    with image.open("r+b") as file:
-        file.seek(place.address)
-        file.write(place.pack(images).tobytes())
+    program.memory_image({program.input: images}).tofile(image)
     unknown = simulator == "icarus"
     built = accelerator_build(program.config, simulator, program.memory_size, unknown=unknown)
     counters = run_layers(built, program.config, program.layers, image, memory=timing)

@@ -5,7 +5,6 @@ With zeros in all registers and memories, as simulators and FPGAs begin, each of
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +57,8 @@ def test_a_broken_accelerator_is_noticed(name, tmp_path):
     verilog = broken_verilog(CONFIG, MUTANTS[name], flavour=Flavour.PLAIN)
     verilog = with_watch(without_initial_values(verilog), CONFIG)
     built = build(accelerator_testbench(CONFIG, verilog), "icarus")
-    image = image_of(program, images, tmp_path)
+    image = tmp_path / "image"
+    program.memory_image({program.input: images}).tofile(image)
     with pytest.raises(SystolithError, match=NOTICED.get(name, r"\w")) as error:
         run_layers(built, CONFIG, program.layers, image, memory=MemoryTiming(), watchdog=2000)
     print(error.value)
@@ -70,7 +70,8 @@ def test_lanes_that_no_load_fills_meet_weights_of_zero(tmp_path):
     source = program.places[program.input]
     assert source.block == 2
     assert source.channels <= 6, "all four lanes of a word are filled"
-    image = image_of(program, images, tmp_path)
+    image = tmp_path / "image"
+    program.memory_image({program.input: images}).tofile(image)
     built = accelerator_build(config, "icarus", program.memory_size, unknown=True)
     run_layers(built, config, program.layers, image, memory=MemoryTiming())
     memory = np.fromfile(image, np.uint8)
@@ -89,14 +90,3 @@ def short_program(config: AcceleratorConfig) -> tuple[Program, QGraph, np.ndarra
         if sum(layer.predicted_cycles for layer in program.layers) < 3000:
             return program, qgraph, random_input(rng, qgraph, 1)
     raise AssertionError("no network of 100 is short")
-
-
-def image_of(program: Program, images: np.ndarray, folder: Path) -> Path:
-    """Write external memory as it is before a run."""
-    image = folder / "image"
-    program.write_image(image)
-    place = program.places[program.input]
-    with image.open("r+b") as file:
-        file.seek(place.address)
-        file.write(place.pack(images).tobytes())
-    return image
