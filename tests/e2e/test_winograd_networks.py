@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from systolith_host.compiler import compile_network
@@ -21,8 +22,14 @@ from systolith_host.lab.random_winograd import (
     random_winograd_case,
     random_winograd_config,
 )
-from systolith_host.program.instructions import kind_of_convs
+from systolith_host.network.golden import run_golden
+from systolith_host.network.qgraph import QConv, QGraph, QTensor
+from systolith_host.program.instructions import kind_of_convs, layer_instructions
+from systolith_host.runtime.rtl.simulate import simulate
+from systolith_hw.spec.isa import Buffer
 from systolith_sim.emulator import engines
+from systolith_sim.memory.timing import MemoryTiming
+from systolith_sim.testing.configs import small_config
 
 CASES = int(os.environ.get("SYSTOLITH_FUZZ", "60"))
 FIRST = int(os.environ.get("SYSTOLITH_FUZZ_FIRST", "0"))
@@ -83,3 +90,52 @@ def test_arithmetic_that_is_wrong_at_its_limits_is_noticed(monkeypatch, changed)
 def run_wide():
     for seed in range(12):
         run(seed, wide=True, acc_width=28)
+
+
+@pytest.mark.rtl
+@pytest.mark.requirement("NUM-2")
+def test_the_last_patch_keeps_its_parameters(tmp_path):
+    """The memory is so fast that the next parameters could come before it is scaled."""
+    config = small_config(
+        name="few-parameters",
+        act_depth=1024,
+        weight_depth=401,
+        param_depth=8,
+        acc_depth=189,
+        winograd=5,
+        queue_depth=1,
+    )
+    rng = random.Random(1)
+    numbers = np.random.default_rng(1)
+    tensors = {
+        "x": QTensor("x", (8, 17, 3), False, 1.0, 0),
+        "y": QTensor("y", (13, 15, 1), False, 1.0, 127),
+    }
+    layer = QConv(
+        name="conv",
+        input="x",
+        output="y",
+        kind="conv",
+        weight=numbers.integers(-127, 128, (13, 8, 3, 3)).astype(np.int8),
+        bias=numbers.integers(-9000, 9000, 13).astype(np.int32),
+        multiplier=numbers.integers(1024, 4096, 13).astype(np.int32),
+        shift=np.full(13, 22, np.int32),
+        low=-128,
+        high=127,
+    )
+    qgraph = QGraph("few", tensors, (layer,), "x", "y")
+    images = random_input(rng, qgraph, 1)
+    with random_tilings(rng, winograd=1.0):
+        program = compile_network(qgraph, config, 1)
+    instructions = layer_instructions(program, program.layers[0])
+    params = [one for one in instructions if one.fields.get("buffer") == Buffer.PARAM]
+    assert [one["after_stored"] > 0 for one in params] == [False, False] + [True] * (
+        len(params) - 2
+    )
+    assert len(params) > 2
+    image = tmp_path / "image"
+    program.memory_image({"x": images}).tofile(image)
+    simulate(program, None, image, simulator="icarus", memory=MemoryTiming(latency=2))
+    place = program.places["y"]
+    found = place.unpack(np.fromfile(image, np.uint8)[place.address :][: place.size])
+    np.testing.assert_array_equal(found, run_golden(qgraph, images)["y"])

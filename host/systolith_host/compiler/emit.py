@@ -55,11 +55,13 @@ def _instructions(work: Work, order: Iterable[Entry]) -> Iterator[Instruction]:
     tables = work.tables
     loaded: dict[int, int] = {}  # LOADs up to the last of each item
     loads = 0
+    # A patch's results are scaled after its last sum is read, until they are stored.
+    released = "after_stored" if work.winograd else "after_drained"
     for opcode, row in order:
         if opcode == Opcode.LOAD:
             *_, address, after = tables.items[row].tolist()
             param = row >= tables.bounds[Buffer.PARAM, 0]
-            waits = {"after_drained" if param else "after_computed": after + 1}
+            waits = {released if param else "after_computed": after + 1}
             found = load_fields(work, row)
             for fields in found:
                 room = 0 if fields["buffer"] == Buffer.TABLE else address

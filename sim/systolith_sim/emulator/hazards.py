@@ -40,6 +40,8 @@ class HazardChecker:
         # The last LOAD that wrote a word, and the last CONV or STORE that read it.
         self._writer = {name: np.full(depth, -1) for name, depth in depths.items()}
         self._reader = {name: np.full(depth, -1) for name, depth in depths.items()}
+        # The last STORE of patches that read a parameter: it does so until it is stored.
+        self._late = np.full(config.param_depth, -1)
         # The LOAD before gathers weights, so a CONV has to take them.
         self._awaited = False
         self._bank_writer = [-1, -1]
@@ -69,8 +71,10 @@ class HazardChecker:
         if opcode is Opcode.LOAD:
             for name, words in access.writes.items():
                 reader = "STORE" if name in ("param", "table") else "CONV"
-                done = {"param": drained, "table": stored}.get(name, computed)
                 last = int(self._reader[name][words].max(initial=-1))
+                done = {"param": drained, "table": stored}.get(name, computed)
+                if name == "param" and int(self._late[words].max(initial=-1)) >= stored:
+                    done, last = stored, int(self._late[words].max())
                 if last >= done:
                     raise HazardError(
                         f"{where} overwrites {name} words that {reader} {last} may still read"
@@ -93,6 +97,8 @@ class HazardChecker:
                     f"{where} reads {name} words that LOAD {int(writers.max())} may still write"
                 )
             self._reader[name][words] = index
+        if opcode is Opcode.STORE and instruction["winograd"]:
+            self._late[access.reads["param"]] = index
         bank = instruction["bank"]
         if opcode is Opcode.CONV:
             scan = int(self._writer["active"][0])

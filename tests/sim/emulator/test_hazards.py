@@ -101,6 +101,23 @@ def test_a_race_is_named(program, message):
         check(*program)
 
 
+def test_parameters_of_patches_are_read_until_they_are_stored():
+    def program(winograd, **after):
+        reading = store(after_computed=1, after_loaded=2, winograd=winograd)
+        reading[1].reads["param"] = words(0)
+        return (
+            *(load("act", 0), load("param", 0), conv(0, after_loaded_act=1)),
+            *(reading, load("param", 0, **after)),
+        )
+
+    check(*program(0, after_drained=1))
+    check(*program(1, after_stored=1))
+    with pytest.raises(
+        HazardError, match=r"LOAD 2\) overwrites param words that STORE 0 may still"
+    ):
+        check(*program(1, after_drained=1))
+
+
 def test_an_acknowledged_store_has_drained_and_all_before_it_has_happened():
     # after_stored alone says that CONV 0 has ended, and the LOAD before it.
     check(
