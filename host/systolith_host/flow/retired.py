@@ -181,7 +181,7 @@ class _Follower:
         return LockStep(tuple(self._retired), "")
 
     def _compare(self, number: int, instruction: Instruction, access: Access) -> None:
-        written = access.written
+        written = access.wrote
         wanted, found = self._emulator.contents(written), self._log.take(written)
         self._retired.append(
             Retired(

@@ -56,22 +56,27 @@ class Written:
     writes: int
 
 
-_NOTHING = Written("memory", np.zeros(0, np.int64), 0, 1, 0)
-
-
 @dataclass
 class Access:
     """The data that an instruction touched.
 
     `reads` and `writes` hold the words of each buffer that it may touch, whatever its inputs are,
     and `regions` the byte ranges of external memory, shape (count, 2): for the check of
-    dependencies. `written` is what it has written with these inputs.
+    dependencies. `written` is what a LOAD or CONV has written with these inputs.
     """
 
     reads: dict[str, np.ndarray] = field(default_factory=dict)
     writes: dict[str, np.ndarray] = field(default_factory=dict)
     regions: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-    written: Written = _NOTHING
+    written: Written | None = None
+
+    @property
+    def wrote(self) -> Written:
+        """What it has written: a STORE the bytes of its regions."""
+        if self.written is not None:
+            return self.written
+        places = np.concatenate([np.arange(*region) for region in self.regions.tolist()])
+        return Written("memory", places, 0, 1, places.size)
 
 
 def walk(base: int, levels: Sequence[tuple[int, int]], width: int) -> np.ndarray:

@@ -329,9 +329,7 @@ class Engines:
         reads = {"param": entries}
         if instruction["table"]:
             reads["table"] = np.arange(TABLE_ENTRIES)
-        places = np.concatenate([np.arange(start, end) for start, end in regions.tolist()])
-        written = Written("memory", places, 0, 1, places.size)
-        return Access(reads=reads, regions=regions, written=written)
+        return Access(reads=reads, regions=regions)
 
     def _results(
         self, sums: np.ndarray, params: np.ndarray, instruction: Instruction

@@ -41,4 +41,6 @@ def test_an_access_touches_nothing_unless_it_says_so():
     access = Access()
     assert (access.reads, access.writes, access.regions.shape) == ({}, {}, (0, 2))
     assert access.reads is not Access().reads
-    assert access.written.places.size == access.written.writes == 0
+    assert access.written is None
+    stored = Access(regions=np.array([[8, 10], [16, 17]])).wrote
+    assert (stored.store, stored.places.tolist(), stored.writes) == ("memory", [8, 9, 16], 3)
