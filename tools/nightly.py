@@ -7,10 +7,12 @@ failures and the commit; a failure's output is kept in build/nightly.
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -90,18 +92,23 @@ def run(campaign: Campaign, seed: int, log: Path) -> int:
         pytest = "pytest" in command
         if pytest:
             command.append(f"--junitxml={report}")
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
-            ended = subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=LIMIT_SECONDS,
-            )
+            code = process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
             return -1
-        if ended.returncode == 0:
+        finally:  # workers and simulators, too
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if code == 0:
             return 0
         return _failures(report) if pytest else 1
 
@@ -133,11 +140,10 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         command = ["git", *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", ":!docs/nightly.md")
-    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw", "tools")]
 
 from manual.tables import table  # noqa: E402
+from systolith_host.cli.page import split_page  # noqa: E402
 from systolith_hw.spec.compat import tomllib  # noqa: E402
 
 __all__ = ["Goal", "Requirement", "Shown", "page", "read", "shown", "stages"]
@@ -162,7 +163,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    text = PAGE.read_text("utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
+    before, after = split_page(PAGE, BEGIN, END)
     PAGE.write_text(f"{before}{BEGIN}\n{page()}\n{END}{after}", "utf-8")
