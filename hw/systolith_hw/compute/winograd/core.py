@@ -102,10 +102,10 @@ class WinogradCore(wiring.Component):
         for name, part in vars(parts).items():
             m.submodules[name] = part
 
-        # The kind of the instructions under way. At rest there are none, and the next one may be
-        # of either kind: `winograd` has changed before that instruction leaves its gates.
-        winograd = Signal()
-        offered = self.status.rest | (self.conv.p.winograd == winograd)
+        # The kind of the instructions under way. When there are none, the next one may be of
+        # either kind: `winograd` has changed before that instruction leaves its gates.
+        winograd, vacant = Signal(), Signal()
+        offered = vacant | (self.conv.p.winograd == winograd)
         with m.If(self.conv.valid & offered):
             m.d.sync += winograd.eq(self.conv.p.winograd)
 
@@ -115,7 +115,7 @@ class WinogradCore(wiring.Component):
         done = chain_columns(m, config, accumulate, parts.mesh, self.drain)
         m.d.comb += self.status.done.eq(done)
         no_units = join_gathering(m, self, parts.loader, parts.sequencer)
-        self._build_status(m, parts, given, winograd, no_units)
+        m.d.sync += vacant.eq(self._build_status(m, parts, given, winograd, no_units))
         return m
 
     def _build_dispatch(
@@ -226,8 +226,12 @@ class WinogradCore(wiring.Component):
         given: dict[str, Signal],
         winograd: Signal,
         no_units: list[Any],
-    ) -> None:
-        """Drive the status: the core's state, whether it is at rest, and addresses out of range."""
+    ) -> Any:
+        """Drive the status: the core's state, whether it is at rest, and addresses out of range.
+
+        Returns whether there is no CONV. The core is not at rest then while it has units of
+        weights for one that has yet to come, perhaps one of the other kind.
+        """
         status, loader, kernels = self.status, parts.loader, parts.kernels
         sequencer, lanes = parts.sequencer, parts.lanes
         waiting = Mux(winograd, parts.lane_gate.waiting, parts.pixel_gate.waiting)
@@ -242,23 +246,21 @@ class WinogradCore(wiring.Component):
 
         # `rest` leaves out transforms and rings, since the lane sequencer holds the CONV that they
         # work for, and sums in the pipeline, since the controller waits for the CONV's `done`.
-        m.d.sync += status.rest.eq(
-            Cat(
-                parts.weight_gate.i.ready,
-                parts.pixel_gate.i.ready,
-                parts.lane_gate.i.ready,
-                *(~held for held in given.values()),
-                loader.job.ready,
-                ~loader.ready,
-                kernels.job.ready,
-                ~sequencer.busy,
-                ~sequencer.wait_weights,
-                ~lanes.busy,
-                ~lanes.wait_weights,
-                ~lanes.wait_chunk,
-                *no_units,
-            ).all()
-        )
+        vacant = Cat(
+            parts.weight_gate.i.ready,
+            parts.pixel_gate.i.ready,
+            parts.lane_gate.i.ready,
+            *(~held for held in given.values()),
+            loader.job.ready,
+            ~loader.ready,
+            kernels.job.ready,
+            ~sequencer.busy,
+            ~sequencer.wait_weights,
+            ~lanes.busy,
+            ~lanes.wait_weights,
+            ~lanes.wait_chunk,
+        ).all()
+        m.d.sync += status.rest.eq(Cat(vacant, *no_units).all())
         faults = (
             (loader.fault & ~winograd, loader.addr),
             (kernels.fault, kernels.fault_addr),
@@ -270,3 +272,4 @@ class WinogradCore(wiring.Component):
         for fault, addr in reversed(faults):
             with m.If(fault):
                 m.d.sync += fault_addr.eq(addr)
+        return vacant

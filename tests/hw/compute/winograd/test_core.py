@@ -305,6 +305,32 @@ def test_an_address_beyond_a_buffer_is_a_fault_with_that_address(field, past, in
     assert set(seen) == (set() if inside else {end})
 
 
+@pytest.mark.parametrize("pause", [1, 900])
+def test_a_conv_that_gathers_may_find_its_unit_complete_behind_patches(pause):
+    config = winograd_config(4, 2, 4, gather=64)
+    patches = tile((1, 1, 1), 1, act_base=0, weight_base=0, acc_base=0, bank=0, clear=1)
+    gathers = conv((1,) * 6, (0,) * 5 + (1,), bank=1, clear=1, gather=1, units=1)
+    bench = CoreBench(WinogradCore(config), *contents(config, 3))
+    core = bench.core
+
+    async def drive(ctx):
+        ctx.set(core.gathering.active, {"inputs": 4, "words": 1})
+        await stream_put(ctx, core.conv, [payload(patches, config)])
+        await ctx.tick().repeat(pause)
+        ctx.set(core.gathering.complete, 1)
+        await ctx.tick()
+        ctx.set(core.gathering.complete, 0)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(core.status.rest)  # a unit is left over
+        await stream_put(ctx, core.conv, [payload(gathers, config)])
+
+    async def watch(ctx):
+        for _ in range(2):
+            await ctx.tick().until(core.status.done)
+
+    simulate(bench, drive, watch, limit=3000)
+
+
 @pytest.mark.parametrize("reset_at", [3, 60, 160, 400])
 def test_after_a_reset_the_core_is_as_new(reset_at):
     config = winograd_config(4, 2, 4)
