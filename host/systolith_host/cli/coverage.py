@@ -1,8 +1,9 @@
 """The command `systolith lab coverage`: what the tests of the gateware reach, and what not."""
 
+from json import dumps, loads
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +44,14 @@ def coverage(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="File for the figures as CSV.")
     ] = None,
+    totals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON file whose totals of these configurations are replaced: "
+            "tests/coverage_gateware.json.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,6 +73,7 @@ def coverage(
         GOALS,
         coverage_fields,
         coverage_table,
+        coverage_totals,
         figures,
         missing,
     )
@@ -74,7 +84,8 @@ def coverage(
     for name in config or ():
         if name not in known:
             raise SystolithError(f"--config: no {name}; there are {', '.join(known)}")
-    check_targets(json, csv, out)
+    check_targets(json, csv, totals, out)
+    all_totals = _read_totals(totals)
     page = None if out is None else split_page(out, BEGIN, END)
     left_out = read_exclusions(exclusions or EXCLUSIONS)
     results, rows, failures = {}, ["config,part,what,total,reached,excluded,percent"], []
@@ -85,6 +96,12 @@ def coverage(
             left, stale = excluded(targets, left_out, known[name])
             fields = coverage_fields(targets, left)
             results[name] = fields
+            all_totals[name] = {
+                "tool": describe(),
+                "seed": seed,
+                "cases": cases,
+                **coverage_totals(targets, left),
+            }
             rows += [
                 f"{name},{row['part']},{row['what']},{row['total']},{row['reached']},"
                 f"{row['excluded']},{row['percent']}"
@@ -102,6 +119,8 @@ def coverage(
                     )
     if csv is not None:
         save(csv, "\n".join(rows) + "\n")
+    if totals is not None:
+        save(totals, dumps(all_totals, indent=2) + "\n")
     fields = {"tool": describe(), "seed": seed, "cases": cases, "configs": results}
     if out is not None and page is not None:
         head = f"{describe()}, {cases} cases of the campaign (seed {seed}) and all directed tests."
@@ -113,3 +132,16 @@ def coverage(
             show(line)
     if failures:
         raise typer.Exit(MISMATCH)
+
+
+def _read_totals(path: Path | None) -> dict[str, Any]:
+    """Return the totals of a file; none if it is not there yet."""
+    if path is None or not path.exists():
+        return {}
+    try:
+        found = loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystolithError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise SystolithError(f"{path}: holds no totals")
+    return found

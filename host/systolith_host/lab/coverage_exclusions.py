@@ -19,45 +19,6 @@ _LEAST_REASON = 20
 
 
 @dataclass(frozen=True)
-class Exclusion:
-    """Places that need not be reached.
-
-    Parameters
-    ----------
-    kind : str
-        One of :data:`~systolith_sim.faults.counts.KINDS`, or "bin" for one of the fields and
-        crosses.
-    places : sequence of str
-        Patterns with ``*`` and ``?`` of signals, points or bins; of lines and branches, of what
-        they say.
-    reason : str
-        Why nothing can reach them, or what it would take.
-    bits : str
-        Of a toggle: "3", "3..5", "3.." or "..5"; a number may be the name of a field of the
-        configuration, or ``bus_bits``, the bits of an address inside of a beat. "" for all.
-    configs : sequence of str
-        Names of configurations; none for all.
-    """
-
-    kind: str
-    places: Sequence[str]
-    reason: str
-    bits: str = ""
-    configs: Sequence[str] = ()
-
-    def span(self, config: AcceleratorConfig) -> tuple[int, int]:
-        """Return the first and the last of the bits."""
-        names = {**config.to_dict(), "bus_bits": config.bus_bytes.bit_length() - 1}
-
-        def number(text: str, default: int) -> int:
-            return int(names.get(text, text)) if text else default
-
-        low, dots, high = self.bits.partition("..")
-        first = number(low, 0)
-        return first, number(high, 1 << 30) if dots or not low else first
-
-
-@dataclass(frozen=True)
 class Target:
     """Something to be reached.
 
@@ -85,6 +46,63 @@ class Target:
     def bit(self) -> int:
         """The bit of a toggle, within its word."""
         return self.bits[-1] if self.bits else 0
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Places that need not be reached.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`~systolith_sim.faults.counts.KINDS`, or "bin" for one of the fields and
+        crosses.
+    places : sequence of str
+        Patterns with ``*`` and ``?`` of signals, points or bins; of lines and branches, of what
+        they say.
+    reason : str
+        Why nothing can reach them, or what it would take.
+    bits : str
+        Of a toggle: "3", "3..5", "3.." or "..5"; a number may be the name of a field of the
+        configuration, or ``bus_bits``, the bits of an address inside of a beat. "" for all.
+    words : str
+        Of cells of a memory, as bits; "3..5 of 8" are those of each eight words.
+    configs : sequence of str
+        Names of configurations; none for all.
+    """
+
+    kind: str
+    places: Sequence[str]
+    reason: str
+    bits: str = ""
+    words: str = ""
+    configs: Sequence[str] = ()
+
+    def holds(self, target: Target, config: AcceleratorConfig) -> bool:
+        """Return whether the place is one of these bits and words."""
+        text, _, period = self.words.partition(" of ")
+        if self.words and len(target.bits) != 2:
+            return False
+        word = target.bits[0] % int(period or 1 << 30) if self.words else 0
+        return all(
+            first <= number <= last
+            for number, (first, last) in (
+                (target.bit, _span(self.bits, config)),
+                (word, _span(text, config)),
+            )
+        )
+
+
+def _span(text: str, config: AcceleratorConfig) -> tuple[int, int]:
+    """Return the first and the last of some bits or words."""
+    names = {**config.to_dict(), "bus_bits": config.bus_bytes.bit_length() - 1}
+
+    def number(text: str, default: int) -> int:
+        return int(names.get(text, text)) if text else default
+
+    low, dots, high = text.partition("..")
+    first = number(low, 0)
+    return first, number(high, 1 << 30) if dots or not low else first
 
 
 def read_exclusions(path: Path = EXCLUSIONS) -> list[Exclusion]:
@@ -147,7 +165,6 @@ def excluded(
     for exclusion in exclusions:
         if exclusion.configs and config.name not in exclusion.configs:
             continue
-        first, last = exclusion.span(config)
         names = missed.get(exclusion.kind, {})
         for pattern in exclusion.places:
             hits = {
@@ -155,10 +172,10 @@ def excluded(
                 for name, some in names.items()
                 if fnmatchcase(name, pattern)
                 for target in some
-                if first <= target.bit <= last
+                if exclusion.holds(target, config)
             }
             if not hits:
-                bits = f" [{exclusion.bits}]" if exclusion.bits else ""
+                bits = "".join(f" [{some}]" for some in (exclusion.words, exclusion.bits) if some)
                 stale.append(f"{config.name}: {exclusion.kind} {pattern}{bits} leaves nothing out")
             out |= hits
     return out, stale

@@ -7,7 +7,16 @@ from typing import Any
 
 from systolith_host.lab.coverage_exclusions import Target
 
-__all__ = ["COLUMNS", "GOALS", "Figure", "coverage_fields", "coverage_table", "figures", "missing"]
+__all__ = [
+    "COLUMNS",
+    "GOALS",
+    "Figure",
+    "coverage_fields",
+    "coverage_table",
+    "coverage_totals",
+    "figures",
+    "missing",
+]
 
 COLUMNS = ("lines", "branches", "toggles", "memory cells", "states and tokens", "fields")
 """What has a figure of its own. A memory has more bits than all else together."""
@@ -23,6 +32,10 @@ GOALS = {
     "fields": 1.0,
 }
 """The shares that must be reached, of what is not excluded."""
+
+
+_KEYS = {"memory cells": "cells", "states and tokens": "points"}
+"""Names of columns in the totals, where they differ."""
 
 
 @dataclass(frozen=True)
@@ -138,4 +151,20 @@ def coverage_fields(targets: Mapping[Target, int], out: Collection[Target]) -> d
         ],
         "missing": missing(targets, out),
         "bins": {t.name: count for t, count in targets.items() if t.kind in ("point", "bin")},
+    }
+
+
+def coverage_totals(
+    targets: Mapping[Target, int], out: Collection[Target]
+) -> dict[str, dict[str, int]]:
+    """Return the totals of each column as JSON values; what is excluded is not in the total."""
+    found = figures(targets, out)
+    return {
+        _KEYS.get(column, column): {
+            "reached": figure.reached,
+            "total": figure.total - figure.excluded,
+            "excluded": figure.excluded,
+        }
+        for column in COLUMNS
+        if (figure := found.get(("all", column))) is not None
     }

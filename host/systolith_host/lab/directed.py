@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from systolith_host.lab.directed_draft import SIZE
-from systolith_host.lab.directed_ends import legal_ends
+from systolith_host.lab.directed_ends import legal_ends, memory_end
 from systolith_host.lab.directed_fields import ends, random_fields
+from systolith_host.lab.directed_kinds import kinds
 from systolith_host.lab.directed_stand import Director
 from systolith_host.lab.directed_waits import dead_writes, leftovers, resets, slow_reads, tokens
 from systolith_host.lab.directed_work import busy, fills, loose, many, numbers, registers
@@ -29,10 +30,12 @@ DIRECTED: Mapping[str, Callable[[Director], None]] = {
     "dead channels": dead_writes,
     "leftovers": leftovers,
     "orders of tokens": tokens,
+    "kinds of convolution": kinds,
     "resets": resets,
     "numbers of instructions": numbers,
     "any fields": random_fields,
     "legal ends of fields": legal_ends,
+    "the end of memory": memory_end,
     "ends of fields": ends,
     "registers again": registers,
 }

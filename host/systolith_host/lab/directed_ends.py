@@ -1,12 +1,16 @@
 """Directed tests of fields at the largest values with which a program can end DONE."""
 
-from systolith_host.lab.directed_draft import DATA, Draft
-from systolith_host.lab.directed_stand import Director, with_params
+from dataclasses import replace
+
+from systolith_host.lab.directed_draft import DATA, SIZE, Draft
+from systolith_host.lab.directed_stand import USUAL, Director, with_params
+from systolith_host.lab.fault_code import relocated
 from systolith_host.lab.fault_stand import random_timing
+from systolith_host.lab.faulty_programs import WINDOW, emulate
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.legal import word_bytes
 
-__all__ = ["legal_ends"]
+__all__ = ["legal_ends", "memory_end"]
 
 _APART = 64
 """Bytes between runs, a multiple of every alignment."""
@@ -25,6 +29,7 @@ def _loads(draft: Draft) -> None:
         size = word_bytes(buffer, config)
         draft.load(buffer, 1, end - 1, DATA + (size if size < config.bus_bytes else 0))
     draft.load(Buffer.ACT, 1, runs=depth, run_pitch=_APART, pixels=depth)
+    draft.load(Buffer.ACT, 1, runs=2, run_pitch=0, pixels=2)
     draft.load(Buffer.ACT, depth, rows=depth, pixels=1)
     draft.load(Buffer.ACT, 1, planes=depth, plane_pitch=0, pixels=1)
     draft.load(Buffer.ACT, 1, planes=2, plane_pitch=_APART, pixels=1)
@@ -64,6 +69,7 @@ def _stores(draft: Draft) -> None:
     draft.store(most, run_words=1, runs=most, run_pitch=_APART)
     draft.store(most, run_words=1, planes=most, plane_pitch=_APART)
     draft.store(2, run_words=1, planes=2, plane_pitch=0)
+    draft.store(2, run_words=1, runs=2, run_pitch=0)
     for level in ("x", "y", "n"):
         for step, base in ((0, 0), (1, 0), (back, most - 1)):
             fields = {f"{level}_count": most, f"{level}_step": step, "acc_base": base}
@@ -88,3 +94,19 @@ def legal_ends(director: Director) -> None:
         _stores(draft)
         memory = with_params(draft, DATA, config.param_depth)
         director.run(draft, memory, "fields at their legal ends", random_timing(rng))
+
+
+def memory_end(director: Director) -> None:
+    """Run programs whose window ends where memory's addresses do."""
+    stand, bench = director.stand, director.stand.bench
+    guard, base = SIZE - WINDOW, (1 << stand.config.addr_width) - WINDOW
+    for layer in stand.layers[:8]:
+        after = emulate(stand.config, layer, layer.before).memory
+        before, after = relocated(replace(layer, after=after), base, guard)
+        bench.place(base - guard)
+        stand.set_window(base, base + WINDOW)
+        bench.behave(USUAL)
+        stand.prepare(before, base + layer.address, layer.count, 1)
+        stand.start()
+        stand.check_exact(stand.end(), after, "at the end of memory")
+        stand.set_up()

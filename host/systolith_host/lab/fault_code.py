@@ -31,7 +31,7 @@ from systolith_hw.spec.isa import (
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine
 
-__all__ = ["CODE_KINDS"]
+__all__ = ["CODE_KINDS", "relocated"]
 
 _ENGINES = {Opcode.LOAD: "LOAD", Opcode.CONV: "COMPUTE", Opcode.STORE: "STORE"}
 
@@ -104,7 +104,7 @@ def _window(case: Case) -> Told:
     return Told(engine, 0, seen.code, note)
 
 
-def _relocated(layer: Layer, base: int, guard: int) -> tuple[np.ndarray, np.ndarray]:
+def relocated(layer: Layer, base: int, guard: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the memory before and after a layer at `base`, `guard` bytes behind the memory's."""
     first, size = layer.address, layer.count * INSTRUCTION_BYTES
     both = []
@@ -137,7 +137,7 @@ def _elsewhere(case: Case) -> Told:
     space = 1 << stand.config.addr_width
     at_top = rng.random() < 0.5
     base = space - WINDOW if at_top else rng.randrange(GUARD, space - WINDOW, GUARD)
-    before, after = _relocated(layer, base, GUARD)
+    before, after = relocated(layer, base, GUARD)
     bench = stand.bench
     end = base + WINDOW
     beyond = at_top and rng.random() < 0.6

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from systolith_host.lab.coverage_exclusions import Target
 from systolith_host.lab.fault_stand import Seen
 from systolith_host.lab.faulty_programs import WINDOW
+from systolith_host.lab.unit_bins import CROSSES
 from systolith_hw.control.controller import FAULTS
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (
@@ -26,11 +27,15 @@ from systolith_hw.spec.isa import (
 )
 from systolith_hw.spec.legal import word_bytes
 from systolith_hw.spec.registers import Engine, ErrorCode
+from systolith_hw.spec.winograd import OUTPUTS, STRIP_PATCHES
 
 __all__ = ["FieldBins"]
 
 _TILE = ("rows", "pixels", "pad_top", "pad_bottom", "pad_left", "pad_right", "pad_value", "lane")
 """Fields of a LOAD that only activations look at; so is pixel_bytes."""
+
+_AT_LEAST_ONE = ("units", "patches", "width", "height")
+"""Fields whose 0 is refused where they decide something."""
 
 
 def _labels(field: Field) -> tuple[str, ...]:
@@ -69,8 +74,8 @@ def _most(config: AcceleratorConfig, instruction: Instruction, name: str) -> int
         "r_count": min(255, passes),
         "c_count": passes,
         **dict.fromkeys(("x_count", "y_count", "n_count"), config.acc_depth),
-        "width": 64,
-        "height": 4,
+        "width": OUTPUTS * min(config.winograd, STRIP_PATCHES),
+        "height": OUTPUTS * config.winograd,
     }
     if opcode is Opcode.LOAD:
         depth = depths[Buffer(instruction["buffer"])]
@@ -120,9 +125,14 @@ class FieldBins:
             self._counts[f"fault/{error}/{Engine(seen.outcome.engine).name}"] += 1
         if not seen.outcome.done:
             return
+        program = [
+            decode(code[first : first + INSTRUCTION_BYTES], self.config)
+            for first in range(0, len(code), INSTRUCTION_BYTES)
+        ]
+        for cross in CROSSES:
+            self._counts.update(cross.reached(self.config, program))
         before = {counter: 0 for counter in COUNTERS}
-        for first in range(0, len(code), INSTRUCTION_BYTES):
-            instruction = decode(code[first : first + INSTRUCTION_BYTES], self.config)
+        for instruction in program:
             self._counts.update(self._bins(instruction, before))
             for counter in {
                 Opcode.LOAD: ("loaded",),
@@ -148,7 +158,7 @@ class FieldBins:
             )
         if field.width == 1:
             return str(value)
-        if value == field.low:
+        if value == (1 if field.name in _AT_LEAST_ONE else field.low):
             return "low"
         if field.name.endswith("_pitch"):
             return "middle"
@@ -210,7 +220,11 @@ class FieldBins:
         for opcode in Opcode:
             for field in fields_of(opcode, config):
                 labels = _labels(field)
-                one = {"lane": config.row_groups, "blocks": config.col_groups}
+                one = {
+                    "lane": config.row_groups,
+                    "blocks": config.col_groups,
+                    "pixel_bytes": 1 + len(config.pack_sizes),
+                }
                 if one.get(field.name, 2) == 1:
                     labels = ("low",)
                 elif one.get(field.name, 3) == 2:
@@ -237,6 +251,8 @@ class FieldBins:
             ]
             edges += ["planes"] if packed == "whole" else []
             yield from (f"tile/{packed}/{edge}" for edge in edges)
+        for cross in CROSSES:
+            yield from cross.bins(config)
         for _, error, engine in FAULTS:
             yield f"fault/{error.name}/{engine.name}"
         yield f"fault/{ErrorCode.LEFTOVER.name}/{Engine.LOAD.name}"

@@ -1,11 +1,14 @@
 """`systolith lab coverage`: its table, its files, and the exit status where a goal is missed."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from systolith_host.lab import coverage as lab_coverage
 from systolith_host.lab.coverage_exclusions import Target
+
+ROOT = Path(__file__).parents[3]
 
 RULE = '[[exclude]]\nkind = "toggle"\nplaces = ["load.*"]\nreason = "{}"\n'
 RULE = RULE.format("It takes too many cycles to get there.")
@@ -55,6 +58,31 @@ def test_figures_are_shown_and_saved(command, measured, tmp_path):
     assert "tiny,load,toggles,2,1,0,50.0" in csv.read_text().splitlines()
 
 
+def test_totals_replace_those_of_the_same_configuration(command, measured, tmp_path):
+    rules, totals = tmp_path / "rules.toml", tmp_path / "totals.json"
+    rules.write_text("")
+    totals.write_text('{"tiny": {}, "broad": {"lines": {}}}')
+    arguments = ("--exclusions", rules, "--totals", totals)
+    assert command("lab", "coverage", "--cases", 3, *arguments)[0] == 0
+    found = json.loads(totals.read_text())
+    assert found["broad"] == {"lines": {}}
+    assert found["tiny"].pop("tool").startswith("systolith ")
+    assert found["tiny"] == {
+        "seed": 1,
+        "cases": 3,
+        "lines": {"reached": 1, "total": 1, "excluded": 0},
+        "toggles": {"reached": 19, "total": 20, "excluded": 0},
+    }
+
+
+@pytest.mark.parametrize("text", ["[]", "{"])
+def test_a_file_that_holds_no_totals_is_refused_before_the_work(command, measured, tmp_path, text):
+    totals = tmp_path / "totals.json"
+    totals.write_text(text)
+    status, _, errors = command("lab", "coverage", "--totals", totals)
+    assert (status, str(totals) in errors, measured[1]) == (2, True, [])
+
+
 def test_a_missed_goal_is_told_with_status_1(command, measured, tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text("")
@@ -77,3 +105,15 @@ def test_an_unknown_configuration_is_refused_in_one_line(command):
     status, _, errors = command("lab", "coverage", "--config", "none")
     assert status == 2
     assert "--config: no none; there are" in errors
+
+
+def test_the_page_has_the_totals_of_the_file():
+    page = (ROOT / "docs" / "verification.md").read_text("utf-8")
+    for name, found in json.loads((ROOT / "tests" / "coverage_gateware.json").read_text()).items():
+        table = page.partition(f"\n{name}:\n")[2].partition("| all, nothing")[0]
+        cells = [cell.strip() for cell in table.splitlines()[-1].split("|")[2:-1]]
+        kinds = ("lines", "branches", "toggles", "cells", "points", "fields")
+        for kind, cell in zip(kinds, cells, strict=True):
+            total, excluded = found[kind]["total"], found[kind]["excluded"]
+            share = int(1000 * found[kind]["reached"] / total) / 10
+            assert cell == f"{share} of {total:,}" + (f" (+{excluded:,})" if excluded else "")

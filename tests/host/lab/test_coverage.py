@@ -13,7 +13,12 @@ from systolith_host.lab.coverage_exclusions import (
     excluded,
     read_exclusions,
 )
-from systolith_host.lab.coverage_report import coverage_table, figures, missing
+from systolith_host.lab.coverage_report import (
+    coverage_table,
+    coverage_totals,
+    figures,
+    missing,
+)
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.faults.counts import Place
 from systolith_sim.faults.source import Source
@@ -44,6 +49,11 @@ def test_an_exclusion_leaves_out_its_bits_and_nothing_that_is_reached():
     found = figures(targets, out)
     assert found["counters", "toggles"].share == 1
     assert found["counters", "toggles"].raw == 0.5
+    totals = coverage_totals(targets | {Target("point", "load", "LOAD/idle/busy"): 1}, out)
+    assert totals == {
+        "toggles": {"reached": 6, "total": 8, "excluded": 4},
+        "points": {"reached": 1, "total": 1, "excluded": 0},
+    }
     assert found["all", "toggles"].share == 6 / 8
     assert missing(targets, out) == ["toggles: load: load.count [0]"]
     assert "| all | 75.0 of 8 (+4) |" in coverage_table(found)
@@ -67,10 +77,24 @@ def test_a_stale_exclusion_is_told(exclusion, stale):
     assert all(text in line for text, line in zip(stale, told, strict=True))
 
 
+def held(count, word=False, **fields):
+    """Return which of so many bits or words an exclusion holds."""
+    exclusion = Exclusion("toggle", ["a"], REASON, **fields)
+    places = [(number, 0) if word else (number,) for number in range(count)]
+    targets = [Target("toggle", "a", "a", bits) for bits in places]
+    return [target.bits[0] for target in targets if exclusion.holds(target, TINY)]
+
+
 def test_bits_may_be_named_by_the_configuration():
-    assert Exclusion("toggle", ["a"], REASON, bits="addr_width..").span(TINY)[0] == 32
-    assert Exclusion("toggle", ["a"], REASON, bits="..bus_bits").span(TINY) == (0, 3)
-    assert Exclusion("toggle", ["a"], REASON, bits="7").span(TINY) == (7, 7)
+    assert held(40, bits="addr_width..") == list(range(32, 40))
+    assert held(9, bits="..bus_bits") == [0, 1, 2, 3]
+    assert held(9, bits="7") == [7]
+
+
+def test_words_are_those_of_each_period_of_a_memory():
+    assert held(10, word=True, words="2..3 of 4") == [2, 3, 6, 7]
+    assert held(10, word=True, words="8..") == [8, 9]
+    assert held(10, words="2..") == []  # bits of a register
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,14 @@ def test_tokens_are_none_some_or_all_that_came_before():
         }
 
 
+def test_the_least_of_a_field_is_1_where_0_is_refused():
+    config = CAMPAIGN_CONFIGS["all-units"]
+    one = Instruction(Opcode.CONV, {"gather": 1, "units": 1}).encode()
+    assert "CONV/units/low" in reached(one, config=config)
+    most = Instruction(Opcode.STORE, {"winograd": 1, "width": 24, "height": 1}).encode()
+    assert {"STORE/width/high", "STORE/height/low"} <= reached(most, config=config)
+
+
 def test_a_program_that_fails_fills_the_bin_of_its_fault_alone():
     outcome = Outcome(STATUS_ERROR, ErrorCode.BUFFER, Engine.LOAD, 0)
     found = reached(load(dest=TINY.act_depth - 1), seen=Seen(True, outcome, OBSERVED))
