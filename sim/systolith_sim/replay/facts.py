@@ -88,7 +88,7 @@ def make_facts(
     for name in ("load_runs", "load_jobs", "read_beats", "drain_words", "store_runs"):
         if values[name] > RING:
             raise ValueError(f"{name} must be at most {RING} in the replay, not {values[name]}")
-    facts = np.zeros(1, FACTS)
+    facts = np.zeros(1, FACTS).view(np.recarray)
     for name, value in values.items():
         facts[name] = value
     return facts

@@ -47,7 +47,7 @@ def offer(s, load, f, items, mask, now):
     s.goes = s.some and s.left != 0
     s.next_word = not s.some or s.left <= 1
     s.takes_word = (
-        s.scanning and not s.final and s.next_word and items.fill[_ACT] >= items.word[_ACT]
+        s.scanning and not s.final and s.next_word and items.filled[_ACT] >= items.word[_ACT]
     )
     s.ends = s.some and s.final and s.next_word
     s.completes = s.place == f.rows - 1
@@ -93,7 +93,7 @@ def _scan(s, load, f, table, items, mask):
     if s.next_word:
         s.some = False
     if s.takes_word:
-        items.fill[_ACT] -= items.word[_ACT]
+        items.filled[_ACT] -= items.word[_ACT]
         s.some = True
         s.final = s.words_left == 1
         s.words_left -= 1

@@ -110,14 +110,14 @@ def offer(s, g, f, table, items, tokens, read):
             and table[row, _LEFT] <= s.column < table[row, _RIGHT]
         )
         s.needs_word = s.in_body and not (table[row, _PER_WORD] != 0 and s.packed_left != 0)
-        s.tile_steps = not s.needs_word or items.fill[_ACT] >= items.word[_ACT]
+        s.tile_steps = not s.needs_word or items.filled[_ACT] >= items.word[_ACT]
     s.column_ends = s.tile_steps and s.column == table[s.tile_row, _TILE_COLUMNS] - 1
     s.row_ends = s.column_ends and s.line == table[s.tile_row, _TILE_ROWS] - 1
     s.tile_ends = s.row_ends and s.planes_left == 0
     s.words_step = (
         s.words_active
         and s.entries_left == 0
-        and items.fill[s.words_buffer] >= items.word[s.words_buffer]
+        and items.filled[s.words_buffer] >= items.word[s.words_buffer]
     )
     s.words_last = s.words_left == 1
     s.words_end = (s.words_step and s.words_last and s.word_entries == 1) or (
@@ -128,7 +128,7 @@ def offer(s, g, f, table, items, tokens, read):
     s.next_job = s.jobs[POPPED] & MASK
 
     # The beat at hand goes to the unpacker of its run's buffer.
-    room = items.fill[s.run_buffer] <= 2 * items.word[s.run_buffer] - 1
+    room = items.filled[s.run_buffer] <= 2 * items.word[s.run_buffer] - 1
     s.pushed = read.beat_valid and not read.beat_fetch and s.run_active and room
     s.run_ends = not s.run_active or (s.pushed and s.run_left == 1)
 
@@ -193,7 +193,7 @@ def _take(s, g, f, table, items, times, now):
         if s.row_ends:
             s.planes_left -= 1
         if s.needs_word:
-            items.fill[_ACT] -= items.word[_ACT]
+            items.filled[_ACT] -= items.word[_ACT]
     if s.tile_ends:
         s.tile_active = False
     if s.tile_waits != 0:
@@ -205,12 +205,12 @@ def _take(s, g, f, table, items, times, now):
         s.words_left -= 1
         # Of two words in one, the first leaves it there.
         if s.nibbles == 0 or s.words_left & 1 == 0:
-            items.fill[s.words_buffer] -= items.word[s.words_buffer]
+            items.filled[s.words_buffer] -= items.word[s.words_buffer]
     if s.words_end:
         s.words_active = False
 
     if s.pushed:
-        items.fill[s.run_buffer] += s.run_take // items.unit[s.run_buffer]
+        items.filled[s.run_buffer] += s.run_take // items.unit[s.run_buffer]
         s.run_take = s.run_end if s.run_left == 2 else f.bus
         s.run_left -= 1
     if s.run_ends:

@@ -5,10 +5,11 @@ hardware. The functions are compiled.
 """
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -81,7 +82,22 @@ def _zeroed(typing_context, layout):
     return record(layout), codegen
 
 
-zeroed: Any = _zeroed
+def _plain(layout):
+    """Return such a record of plain Python."""
+    return SimpleNamespace(
+        **{
+            name: np.zeros(of.shape, of.base) if of.shape else of.type(0).item()
+            for name, (of, _) in layout.fields.items()
+        }
+    )
+
+
+zeroed: Any = _plain if config.DISABLE_JIT else _zeroed
+"""Makes a record whose registers are all zero.
+
+With ``NUMBA_DISABLE_JIT=1`` the replay runs as plain Python, some hundred times as long: debuggers
+and `make coverage-python` see its lines then.
+"""
 
 
 def registers(
@@ -116,7 +132,7 @@ ITEMS = registers(
         # For each buffer: bytes of the unit that its words and beats share; the other two in units.
         "unit": (len(Buffer),),
         "word": (len(Buffer),),
-        "fill": (len(Buffer),),
+        "filled": (len(Buffer),),
     }
 )
 """The contents of queues and unpackers: everything that is found by an index.

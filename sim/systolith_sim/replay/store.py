@@ -51,7 +51,7 @@ STORE = registers(
         "gate_row",
         *("row", "settle", "room", "read", "reads", "windows_left"),  # the drain's
         *("words_begun", "words_ended"),  # on their way through the lanes
-        *("run_words", "index", "fill", "unit", "beat_units", "word_units"),  # the packer's
+        *("run_words", "index", "filled", "unit", "beat_units", "word_units"),  # the packer's
         *("beats", "run_skip", "run_length", "state"),  # within a cycle: what it offers
     ),
     flags=(
@@ -113,9 +113,9 @@ def offer(s, p, f, table, items, tokens, write, now):
     )
 
     # Packer.
-    s.full_beat = s.fill >= s.beat_units
-    packer_valid = s.full_beat or (s.flush and s.fill != 0)
-    packer_ready = s.fill <= 2 * s.beat_units - 1 and not s.flush
+    s.full_beat = s.filled >= s.beat_units
+    packer_valid = s.full_beat or (s.flush and s.filled != 0)
+    packer_ready = s.filled <= 2 * s.beat_units - 1 and not s.flush
     run = items.store_runs[s.runs[POPPED] & MASK]
     s.run_skip = run[0]
     s.run_length = run[1]
@@ -209,7 +209,7 @@ def _drain(s, f, items, times, now):
 @compiled
 def _pack(s):
     """Join words to beats; the last beat of a run leaves before the next run begins."""
-    fill = s.fill
+    fill = s.filled
     if s.packed:
         fill = fill - s.beat_units if s.full_beat else 0
     if s.flush and fill == 0:
@@ -219,7 +219,7 @@ def _pack(s):
         if s.word_last:
             s.flush = True
         s.index = 0 if s.word_last else s.index + 1
-    s.fill = fill
+    s.filled = fill
 
 
 @compiled

@@ -66,17 +66,17 @@ def made():
     return SimpleNamespace(load=load, conv=conv, store=store)
 
 
+def replayed(*instructions, interval=0, limit=100_000, **memory):
+    table = make_table(instructions, CONFIG, ADDRESS)
+    told = make_facts(CONFIG, Memory(**memory), ADDRESS, len(table.rows), limit)
+    done = replay(table, told, False, interval, 1000)
+    counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
+    for engine, states in ENGINE_STATES.items():
+        assert sum(counts[f"{engine.name} {state}"] for state in states) == counts["cycles"]
+    return SimpleNamespace(counts=counts, times=done.times, samples=done.samples, table=table)
+
+
 @pytest.fixture
 def run():
     """Return what replays instructions on the tiny accelerator."""
-
-    def replayed(*instructions, interval=0, limit=100_000, **memory):
-        table = make_table(instructions, CONFIG, ADDRESS)
-        told = make_facts(CONFIG, Memory(**memory), ADDRESS, len(table.rows), limit)
-        done = replay(table, told, False, interval, 1000)
-        counts = dict(zip(COUNTS, map(int, done.counts), strict=True))
-        for engine, states in ENGINE_STATES.items():
-            assert sum(counts[f"{engine.name} {state}"] for state in states) == counts["cycles"]
-        return SimpleNamespace(counts=counts, times=done.times, samples=done.samples, table=table)
-
     return replayed
