@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+_PLAIN: bool = vars(config)["DISABLE_JIT"]  # numba sets the names of its settings at run time
 compiled: Any = njit(**_OPTIONS)
 """Compiles a function of the replay into the loop over the cycles.
 
@@ -92,7 +93,7 @@ def _plain(layout):
     )
 
 
-zeroed: Any = _plain if config.DISABLE_JIT else _zeroed
+zeroed: Any = _plain if _PLAIN else _zeroed
 """Makes a record whose registers are all zero.
 
 With ``NUMBA_DISABLE_JIT=1`` the replay runs as plain Python, some hundred times as long: debuggers
