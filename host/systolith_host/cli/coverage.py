@@ -1,5 +1,6 @@
 """The command `systolith lab coverage`: what the tests of the gateware reach, and what not."""
 
+import re
 from json import dumps, loads
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,8 @@ def coverage(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A page whose tables are replaced: docs/verification.md."
+            metavar="FILE",
+            help="A page whose tables of these configurations are replaced: docs/verification.md.",
         ),
     ] = None,
 ) -> None:
@@ -87,9 +89,10 @@ def coverage(
     check_targets(json, csv, totals, out)
     all_totals = _read_totals(totals)
     page = None if out is None else split_page(out, BEGIN, END)
+    old = {} if out is None else _read_tables(out)
     left_out = read_exclusions(exclusions or EXCLUSIONS)
     results, rows, failures = {}, ["config,part,what,total,reached,excluded,percent"], []
-    tables, lists = [], []
+    tables, lists = dict[str, str](), []
     with ProgressLog(error_console()) as log, TemporaryDirectory() as folder:
         for name in config or ["tiny"]:
             targets = measure_coverage(known[name], cases, seed, Path(folder), log)
@@ -108,7 +111,8 @@ def coverage(
                 for row in fields["figures"]
             ]
             found = figures(targets, left)
-            tables.append(f"{name}:\n\n{coverage_table(found)}\n")
+            head = f"{name}, {describe()}, {cases} cases (seed {seed}):"
+            tables[name] = f"{head}\n\n{coverage_table(found)}\n"
             lists += [f"not reached on {name}: {line}" for line in missing(targets, left)]
             failures += [f"stale exclusion: {line}" for line in stale]
             for column, goal in GOALS.items():
@@ -123,15 +127,22 @@ def coverage(
         save(totals, dumps(all_totals, indent=2) + "\n")
     fields = {"tool": describe(), "seed": seed, "cases": cases, "configs": results}
     if out is not None and page is not None:
-        head = f"{describe()}, {cases} cases of the campaign (seed {seed}) and all directed tests."
-        text = "\n\n".join((BEGIN, head, *(table.strip() for table in tables), END))
+        parts = (old | tables).values()
+        text = "\n\n".join((BEGIN, *(table.strip() for table in parts), END))
         save(out, f"{page[0]}{text}{page[1]}")
-    give("\n".join((*tables, *lists)), {**fields, "failures": failures}, json)
+    give("\n".join((*tables.values(), *lists)), {**fields, "failures": failures}, json)
     if json != Path("-"):
         for line in failures:
             show(line)
     if failures:
         raise typer.Exit(MISMATCH)
+
+
+def _read_tables(path: Path) -> dict[str, str]:
+    """Return the tables of a page by configuration, with the line above each."""
+    text = path.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    parts = re.split(r"^(?=\S+, systolith )", text, flags=re.MULTILINE)[1:]
+    return {part.partition(",")[0]: part for part in parts}
 
 
 def _read_totals(path: Path | None) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def _convs(draft: Draft) -> None:
         for step in (0, 1, back):
             fields = {f"{level}_count": most, f"{level}_step": step, "act_base": middle}
             draft.conv(**{"x_count": 1, **fields})
+        draft.conv(**{"x_count": 1, f"{level}_count": 2, f"{level}_step": 1})
     for level, limit in (("s", 255), ("r", 255), ("c", passes)):
         for step in (0, 1, back):
             fields = {f"{level}_count": min(limit, passes), f"{level}_step": step}
@@ -74,6 +75,7 @@ def _stores(draft: Draft) -> None:
         for step, base in ((0, 0), (1, 0), (back, most - 1)):
             fields = {f"{level}_count": most, f"{level}_step": step, "acc_base": base}
             draft.store(most, **{"x_count": 1, **fields})
+        draft.store(2, **{"x_count": 1, f"{level}_count": 2, f"{level}_step": 1})
     for level in ("dx", "dy"):
         for step, base in ((0, 0), (1, 0), (back, most - 1)):
             draft.store(1, acc_base=base, **{f"{level}_count": 3, f"{level}_step": step})

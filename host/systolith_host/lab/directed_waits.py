@@ -121,6 +121,22 @@ def tokens(director: Director) -> None:
                 drained[bank] = draft.counts[Opcode.STORE]
         memory = with_params(draft, DATA)
         director.run(draft, memory, "tokens", random_timing(rng))
+    _together(director)
+
+
+def _together(director: Director) -> None:
+    """Let the CONV and the STORE for which a LOAD waits end before, with and after each other."""
+    config = director.stand.config
+    for pixels in range(1, min(64, config.acc_depth)):
+        draft = Draft(config)
+        draft.fill(Buffer.WEIGHT)
+        draft.load(Buffer.PARAM, config.cols)
+        draft.load(Buffer.ACT, min(64, config.act_depth))
+        draft.conv()
+        draft.store(12, x_step=0)
+        draft.conv(pixels, bank=1, after_drained=0)
+        draft.load(Buffer.ACT, 1, after_stored=0)
+        director.run(draft, with_params(draft, DATA), "a CONV and a STORE end")
 
 
 def resets(director: Director) -> None:
@@ -148,9 +164,11 @@ def resets(director: Director) -> None:
         draft.load(Buffer.PARAM, config.cols)
     draft.conv(4, after_loaded_act=2, after_loaded_weight=2)
     draft.store(1)
-    for cycle in range(200, 6000, 60):
-        _reset_at(director, draft, with_params(draft, DATA), cycle, BusTiming((500, 500)))
-    director.run(draft, with_params(draft, DATA), "a program after resets")
+    memory, slow = with_params(draft, DATA), BusTiming((500, 500))
+    cycles = director.run(draft, memory, "late parameters", slow).observed.cycles
+    for cycle in range(200, cycles, 2 * (cycles // 200)):
+        _reset_at(director, draft, memory, cycle, slow)
+    director.run(draft, memory, "a program after resets")
 
 
 def _reset_at(

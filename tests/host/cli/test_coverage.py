@@ -42,7 +42,8 @@ def test_figures_are_shown_and_saved(command, measured, tmp_path):
     rules.write_text("")
     page = tmp_path / "page.md"
     page.write_text(
-        "# A page\n<!-- systolith lab coverage -->\nold\n<!-- end of its tables -->\nIts end.\n"
+        "# A page\n<!-- systolith lab coverage -->\ntiny, systolith 0:\n\nold\n\n"
+        "broad, systolith 0:\n\nkept\n\n<!-- end of its tables -->\nIts end.\n"
     )
     arguments = ("--exclusions", rules, "--json", data, "--csv", csv, "--out", page)
     status, out, _ = command("lab", "coverage", "--config", "tiny", "--cases", 3, *arguments)
@@ -53,6 +54,7 @@ def test_figures_are_shown_and_saved(command, measured, tmp_path):
     fields = json.loads(data.read_text())
     assert fields["configs"]["tiny"]["missing"] == ["toggles: load: load.count [0]"]
     assert "old" not in page.read_text()
+    assert "\n\nbroad, systolith 0:\n\nkept\n\n" in page.read_text()
     assert "| all | 100.0 of 1 | 95.0 of 20 |" in page.read_text()
     assert page.read_text().endswith("<!-- end of its tables -->\nIts end.\n")
     assert "tiny,load,toggles,2,1,0,50.0" in csv.read_text().splitlines()
@@ -110,7 +112,7 @@ def test_an_unknown_configuration_is_refused_in_one_line(command):
 def test_the_page_has_the_totals_of_the_file():
     page = (ROOT / "docs" / "verification.md").read_text("utf-8")
     for name, found in json.loads((ROOT / "tests" / "coverage_gateware.json").read_text()).items():
-        table = page.partition(f"\n{name}:\n")[2].partition("| all, nothing")[0]
+        table = page.partition(f"\n{name}, systolith ")[2].partition("| all, nothing")[0]
         cells = [cell.strip() for cell in table.splitlines()[-1].split("|")[2:-1]]
         kinds = ("lines", "branches", "toggles", "cells", "points", "fields")
         for kind, cell in zip(kinds, cells, strict=True):
