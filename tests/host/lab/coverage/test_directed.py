@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from systolith_host.lab import directed, directed_stand
-from systolith_host.lab.directed_draft import SIZE
+from systolith_host.lab.coverage import directed
+from systolith_host.lab.coverage import stand as director_stand
+from systolith_host.lab.coverage.draft import SIZE
 from systolith_host.lab.fault_judge import FaultError
 from systolith_host.lab.fault_stand import Stand
 from systolith_host.lab.faulty_programs import random_layers
@@ -36,7 +37,7 @@ def test_the_short_ones_pass(stand, monkeypatch):
 
 
 def test_a_wrong_result_is_noticed(stand, monkeypatch):
-    original = directed_stand.emulate
+    original = director_stand.emulate
 
     def wrong(*arguments, **options):
         outcome = original(*arguments, **options)
@@ -44,7 +45,7 @@ def test_a_wrong_result_is_noticed(stand, monkeypatch):
         memory[-1] ^= 1
         return replace(outcome, memory=memory)
 
-    monkeypatch.setattr(directed_stand, "emulate", wrong)
+    monkeypatch.setattr(director_stand, "emulate", wrong)
     monkeypatch.setattr(directed, "DIRECTED", {"full buffers": directed.DIRECTED["full buffers"]})
     with pytest.raises(FaultError, match=r"^silent: buffers filled with 0"):
         list(directed.direct(stand, 3))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from systolith_host.lab.directed_draft import DATA, OUT, Draft
-from systolith_host.lab.directed_stand import Director, with_params
+from systolith_host.lab.coverage.draft import DATA, OUT, Draft
+from systolith_host.lab.coverage.stand import Director, with_params
 from systolith_host.lab.fault_stand import random_timing
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Opcode, walk_steps

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from systolith_host.lab.coverage_exclusions import Target
+from systolith_host.lab.coverage.exclusions import Target
 
 __all__ = [
     "COLUMNS",

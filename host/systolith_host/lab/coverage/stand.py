@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from systolith_host.lab.directed_draft import SIZE, Draft
+from systolith_host.lab.coverage.draft import SIZE, Draft
 from systolith_host.lab.fault_judge import FaultError
 from systolith_host.lab.fault_stand import Seen, Stand
 from systolith_host.lab.faulty_programs import Layer, emulate

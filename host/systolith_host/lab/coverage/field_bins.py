@@ -7,10 +7,10 @@ a step where its level advances, a size of activations in a LOAD of activations.
 from collections import Counter
 from collections.abc import Iterator
 
-from systolith_host.lab.coverage_exclusions import Target
+from systolith_host.lab.coverage.exclusions import Target
+from systolith_host.lab.coverage.unit_bins import CROSSES
 from systolith_host.lab.fault_stand import Seen
 from systolith_host.lab.faulty_programs import WINDOW
-from systolith_host.lab.unit_bins import CROSSES
 from systolith_hw.control.controller import FAULTS
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (

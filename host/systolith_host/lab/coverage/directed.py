@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from systolith_host.lab.directed_draft import SIZE
-from systolith_host.lab.directed_ends import legal_ends, memory_end
-from systolith_host.lab.directed_fields import ends, random_fields
-from systolith_host.lab.directed_kinds import kinds
-from systolith_host.lab.directed_stand import Director
-from systolith_host.lab.directed_waits import dead_writes, leftovers, resets, slow_reads, tokens
-from systolith_host.lab.directed_work import busy, fills, loose, many, numbers, registers
+from systolith_host.lab.coverage.draft import SIZE
+from systolith_host.lab.coverage.ends import legal_ends, memory_end
+from systolith_host.lab.coverage.fields import ends, random_fields
+from systolith_host.lab.coverage.kinds import kinds
+from systolith_host.lab.coverage.stand import Director
+from systolith_host.lab.coverage.waits import dead_writes, leftovers, resets, slow_reads, tokens
+from systolith_host.lab.coverage.work import busy, fills, loose, many, numbers, registers
 from systolith_host.lab.fault_stand import Stand
 
 __all__ = ["DIRECTED", "direct"]

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from systolith_host.lab.directed_draft import DATA, SIZE, Draft
-from systolith_host.lab.directed_stand import USUAL, Director, with_params
+from systolith_host.lab.coverage.draft import DATA, SIZE, Draft
+from systolith_host.lab.coverage.stand import USUAL, Director, with_params
 from systolith_host.lab.fault_code import relocated
 from systolith_host.lab.fault_stand import random_timing
 from systolith_host.lab.faulty_programs import WINDOW, emulate

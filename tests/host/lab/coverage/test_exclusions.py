@@ -5,15 +5,15 @@ import re
 import pytest
 
 from systolith_host.errors import SystolithError
-from systolith_host.lab.coverage import targets_of
-from systolith_host.lab.coverage_exclusions import (
+from systolith_host.lab.coverage.exclusions import (
     EXCLUSIONS,
     Exclusion,
     Target,
     excluded,
     read_exclusions,
 )
-from systolith_host.lab.coverage_report import (
+from systolith_host.lab.coverage.measure import targets_of
+from systolith_host.lab.coverage.report import (
     coverage_table,
     coverage_totals,
     figures,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from systolith_host.lab.directed_draft import SIZE
-from systolith_host.lab.directed_stand import USUAL, Director
+from systolith_host.lab.coverage.draft import SIZE
+from systolith_host.lab.coverage.stand import USUAL, Director
 from systolith_host.lab.fault_judge import Ended, judge_program
 from systolith_host.lab.faulty_programs import WINDOW, Layer, emulate
 from systolith_host.program.instructions import with_field

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from systolith_host.errors import SystolithError
-from systolith_host.lab.coverage_exclusions import Target
-from systolith_host.lab.directed import DIRECTED, direct
-from systolith_host.lab.directed_draft import SIZE
+from systolith_host.lab.coverage.directed import DIRECTED, direct
+from systolith_host.lab.coverage.draft import SIZE
+from systolith_host.lab.coverage.exclusions import Target
+from systolith_host.lab.coverage.field_bins import FieldBins
 from systolith_host.lab.fault_campaign import FaultResult, run_on
 from systolith_host.lab.fault_stand import Stand
 from systolith_host.lab.faulty_programs import GUARD, WINDOW, random_layers
-from systolith_host.lab.field_bins import FieldBins
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.faults.bench import FaultBench, fault_testbench

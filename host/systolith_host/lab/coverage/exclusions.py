@@ -12,7 +12,7 @@ from systolith_sim.faults.counts import KINDS
 
 __all__ = ["EXCLUSIONS", "Exclusion", "Target", "excluded", "read_exclusions"]
 
-EXCLUSIONS = Path(__file__).with_name("coverage_exclusions.toml")
+EXCLUSIONS = Path(__file__).with_name("exclusions.toml")
 
 _LEAST_REASON = 20
 """Characters of the shortest reason."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from systolith_host.lab import directed_kinds
-from systolith_host.lab.directed_draft import SIZE
+from systolith_host.lab.coverage import kinds
+from systolith_host.lab.coverage.draft import SIZE
+from systolith_host.lab.coverage.unit_bins import CROSSES
 from systolith_host.lab.fault_campaign import CAMPAIGN_CONFIGS
 from systolith_host.lab.faulty_programs import Layer, emulate
-from systolith_host.lab.unit_bins import CROSSES
 from systolith_hw.spec.isa import decode
 from systolith_hw.spec.registers import ErrorCode
 
@@ -35,14 +35,14 @@ class Emulated:
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(directed_kinds, "_PROGRAMS", 8)
-    monkeypatch.setattr(directed_kinds, "_FULL", 1)
+    monkeypatch.setattr(kinds, "_PROGRAMS", 8)
+    monkeypatch.setattr(kinds, "_FULL", 1)
 
 
 def test_programs_of_all_kinds_keep_their_waits_and_fill_their_crosses(few):
     config = CAMPAIGN_CONFIGS["all-units"]
     director: Any = Emulated(config)
-    directed_kinds.kinds(director)
+    kinds.kinds(director)
     assert [code for what, code, _ in director.seen if what == BEYOND] == [ErrorCode.BUFFER] * 2
     assert {code for what, code, _ in director.seen if what != BEYOND} == {ErrorCode.NONE}
     filled = {
@@ -57,5 +57,5 @@ def test_programs_of_all_kinds_keep_their_waits_and_fill_their_crosses(few):
 
 def test_a_configuration_of_one_kind_has_no_such_programs(few):
     director: Any = Emulated(CAMPAIGN_CONFIGS["tiny"])
-    directed_kinds.kinds(director)
+    kinds.kinds(director)
     assert not director.seen

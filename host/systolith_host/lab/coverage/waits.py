@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from systolith_host.lab.directed_draft import DATA, OUT, SIZE, Draft
-from systolith_host.lab.directed_stand import FAST, LONG_WAIT, Director, with_params
+from systolith_host.lab.coverage.draft import DATA, OUT, SIZE, Draft
+from systolith_host.lab.coverage.stand import FAST, LONG_WAIT, Director, with_params
 from systolith_host.lab.fault_judge import FaultError
 from systolith_host.lab.fault_stand import random_timing
 from systolith_hw.spec.isa import Buffer, Opcode
