@@ -45,6 +45,7 @@ RESULTS = (
         "systolith lab metrics --no-synthesis",
         cheap=True,
     ),
+    Result("tests/coverage_python.json", "make coverage-python", needs="`make fpga-setup`"),
     Result(
         "docs/operators.md",
         "systolith lab operators --out docs/operators.md",

@@ -1,5 +1,6 @@
 """Layers of a program in the simulated RTL: builds, starts, watches and collects."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -250,6 +251,9 @@ def run_layers(
     except SystolithError as error:
         raise SystolithError(f"{error} (log: {folder / 'simulator.log'})") from None
     finally:
+        process.terminate()  # where coverage is measured, it writes its lines first
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
         process.kill()
         process.wait()
         os.close(reader)
