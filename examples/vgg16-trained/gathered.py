@@ -1,6 +1,6 @@
 """Runs trained convolutions before fully connected layers whose weights are gathered.
 
-The 13 convolutions are those of the trained network of classify.py. Its own fully connected layers
+The 13 convolutions are those of the trained network of prepare.py. Its own fully connected layers
 are small, so VGG-16's follow here, with random weights: how many of fc6's weights are read depends
 only on its inputs, and these are what trained convolutions leave of a photograph.
 """
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from classify import COMMAND, prepare
 from onnx import TensorProto, helper, numpy_helper
+from prepare import OPTIONS, prepare
 
 from systolith_host.network.weight_bits import WeightBits, bits_of, parse_weight_bits
 
@@ -126,7 +126,7 @@ def main() -> None:
     if not (path := out / "vgg16-random-fc.onnx").is_file():
         build(out / "vgg16.onnx", path)
     found = out / "gathered.json"
-    run = [sys.executable, "-m", "systolith", "run", str(path), *COMMAND[:4]]
+    run = [sys.executable, "-m", "systolith", "run", str(path), *OPTIONS]
     run += ["--image", str(options.image or out / "photographs" / "camera.png")]
     run += ["--calibrate", str(out / "photographs"), "--weight-bits", options.weight_bits]
     run += ["--device", options.device, "--config", options.config, "--json", str(found)]

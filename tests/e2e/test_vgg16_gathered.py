@@ -20,13 +20,13 @@ SIZES = {"fc6": (2 * 3 * 3, 6), "fc7": (6, 5), "fc8": (5, 4)}
 def example(monkeypatch):
     """The module of the example, with layers of a few inputs and outputs."""
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("gathered", "classify"):
+    for name in ("gathered", "prepare"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     module = importlib.import_module("gathered")
     monkeypatch.setattr(module, "FC", SIZES)
     monkeypatch.setattr(module, "SIDE", 6)
     yield module
-    for name in ("gathered", "classify"):
+    for name in ("gathered", "prepare"):
         sys.modules.pop(name, None)
 
 
