@@ -85,11 +85,7 @@ def as_c_names_them(counted):
 def by_python(program, images, folder, timing=TIMING):
     """Return the counters of each layer, as C names them, and the memory after a run by Python."""
     image = folder / "python"
-    program.write_image(image)
-    with image.open("r+b") as file:
-        for address, data in program.places[program.input].pieces(images):
-            file.seek(address)
-            file.write(data.tobytes())
+    program.write_image(image, {program.input: images})
     counted = simulate(program, None, image, memory=timing)
     names = [layer.name for layer in program.layers]
     return dict(zip(names, map(as_c_names_them, counted), strict=True)), np.fromfile(

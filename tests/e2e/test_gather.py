@@ -57,7 +57,7 @@ def check(rng, qgraph, program, images, simulator, folder):
     emulator = Emulator(program.config, program.memory_size, strict=True)
     run_program(program, emulator, images)
     image = folder / "image"
-    program.memory_image({program.input: images}).tofile(image)
+    program.write_image(image, {program.input: images})
     timing = MemoryTiming(
         latency=rng.choice([2, 5, 40]),
         bytes_per_cycle=rng.choice([None, program.config.bus_bytes / 3]),

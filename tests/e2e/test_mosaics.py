@@ -48,7 +48,7 @@ def test_mosaics_in_the_rtl_take_the_cycles_of_the_replay(memory, tmp_path):
     copies = [layer.name for layer in program.layers if layer.kind == "copy"]
     assert [re.sub(r"\d+", "", name) for name in copies] == ["mosaic", *["take"] * 4]
     image = tmp_path / "image"
-    program.memory_image({"x": images}).tofile(image)
+    program.write_image(image, {"x": images})
     measured = simulate(program, None, image, memory=memory)
     for layer, counted, predicted in zip(
         program.layers, measured, replay_program(program, memory), strict=True

@@ -45,7 +45,7 @@ def test_moves_in_the_rtl_take_the_cycles_of_the_replay(memory, tmp_path):
     assert copies == ["take12", "take13"]
     assert sum(layer.kind == "conv" for layer in program.layers) == 7
     image = tmp_path / "image"
-    program.memory_image({"x": images}).tofile(image)
+    program.write_image(image, {"x": images})
     measured = simulate(program, None, image, memory=memory)
     for layer, counted, predicted in zip(
         program.layers, measured, replay_program(program, memory), strict=True

@@ -116,7 +116,7 @@ def memory_in_rtl(
     In Icarus all registers and memories of the accelerator begin with X.
     """
     image = folder / "image"
-    program.memory_image({program.input: images}).tofile(image)
+    program.write_image(image, {program.input: images})
     unknown = simulator == "icarus"
     built = accelerator_build(program.config, simulator, program.memory_size, unknown=unknown)
     counters = run_layers(built, program.config, program.layers, image, memory=timing)

@@ -64,13 +64,7 @@ def compare(program: Program, memory: Memory, images: np.ndarray | None = None) 
     predicted = replay_program(program, memory, masks)
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image"
-        program.write_image(image)
-        if images is not None:
-            place = program.places[program.input]
-            with image.open("r+b") as file:
-                for address, data in place.pieces(images):
-                    file.seek(address)
-                    file.write(data.tobytes())
+        program.write_image(image, {} if images is None else {program.input: images})
         measured = simulate(program, None, image, memory=memory, watchdog=0)
     return [
         Case(

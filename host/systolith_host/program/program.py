@@ -5,7 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -227,19 +229,22 @@ class Program:
     def memory_image(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return external memory before a run: the segments, and tensors by name, uint8."""
         memory = np.zeros(self.memory_size, np.uint8)
-        pieces = [
-            piece for name, values in inputs.items() for piece in self.places[name].pieces(values)
-        ]
-        for address, data in [*self.segments, *pieces]:
+        for address, data in self._pieces(inputs):
             memory[address : address + data.size] = data
         return memory
 
-    def write_image(self, path: Path | str) -> None:
-        """Write a sparse file of :attr:`memory_size` bytes with the segments in their places."""
+    def _pieces(self, inputs: Mapping[str, np.ndarray]) -> list[tuple[int, np.ndarray]]:
+        placed = [self.places[name].pieces(values) for name, values in inputs.items()]
+        return [*self.segments, *chain.from_iterable(placed)]
+
+    def write_image(
+        self, path: Path | str, inputs: Mapping[str, np.ndarray] = MappingProxyType({})
+    ) -> None:
+        """Write a sparse file of external memory before a run, as :meth:`memory_image`."""
         try:
             with open(path, "wb") as file:
                 file.truncate(self.memory_size)
-                for address, data in self.segments:
+                for address, data in self._pieces(inputs):
                     file.seek(address)
                     np.ascontiguousarray(data).tofile(file)
         except OSError as error:

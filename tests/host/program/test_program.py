@@ -97,6 +97,11 @@ def test_the_image_holds_the_segments(program, tmp_path):
     assert image.size == program.memory_size
     for address, data in program.segments:
         np.testing.assert_array_equal(image[address : address + data.size], data)
+    place = program.places[program.input]
+    inputs = {program.input: np.full(place.shape, 7, place.dtype)}
+    program.write_image(path, inputs)
+    np.testing.assert_array_equal(np.fromfile(path, np.uint8), program.memory_image(inputs))
+    assert np.count_nonzero(np.fromfile(path, np.uint8) != image) >= inputs[program.input].size
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])

@@ -102,7 +102,7 @@ class RtlBackend(LocalBackend):
 
         with tempfile.TemporaryDirectory(prefix="systolith-memory-") as folder:
             image = Path(folder) / "memory"
-            _write_image(program, job, image)
+            program.write_image(image, job.inputs)
             counters: list[LayerCounters] = []
             for part, with_waves in _split(job.layers, self.waves):
                 counters += simulate(
@@ -126,16 +126,6 @@ class RtlBackend(LocalBackend):
                 outcomes.append(outcome)
             del memory
         return outcomes
-
-
-def _write_image(program: Program, job: Job, image: Path) -> None:
-    """Write the memory as it is before a job."""
-    program.write_image(image)
-    with image.open("r+b") as file:
-        for name, values in job.inputs.items():
-            for address, data in program.places[name].pieces(values):
-                file.seek(address)
-                file.write(data.tobytes())
 
 
 def _split(
