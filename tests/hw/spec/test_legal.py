@@ -62,6 +62,7 @@ RESULTS = {
         (Opcode.CONV, PATCHES | {"shift": 1}, "winograd takes no shift"),
         (Opcode.STORE, RESULTS, None),
         (Opcode.STORE, RESULTS | {"dy_count": 5}, "winograd drains windows of 6 by 6 lanes"),
+        (Opcode.STORE, RESULTS | {"width": 64, "x_count": 16}, None),
         (
             Opcode.STORE,
             RESULTS | {"width": 68, "x_count": 17},

@@ -54,6 +54,12 @@ def test_a_program_that_waits_for_all_passes():
     )
 
 
+@pytest.mark.parametrize("bank", [0, 1])
+def test_banks_that_no_instruction_of_the_program_has_used_wait_for_nothing(bank):
+    check(store(bank))
+    check(load("act", 0), conv(0, bank=bank, after_loaded_act=1))
+
+
 @pytest.mark.parametrize(
     ("program", "message"),
     [

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect
 
@@ -102,6 +102,26 @@ def check_blocks(rows, cols, pause, record=lambda *_: ()):
 @pytest.mark.parametrize(("rows", "cols", "pause"), [(2, 2, 0), (4, 2, 0), (5, 5, 0), (4, 2, 300)])
 def test_blocks_are_the_lanes_of_all_rows_and_never_late(rows, cols, pause):
     check_blocks(rows, cols, pause)
+
+
+def test_no_block_comes_of_kernels_that_a_reset_of_one_cycle_has_met():
+    config = small_config(2, 2, winograd=4, acc_depth=144)
+    dut = Harness(config, np.ones((config.weight_depth, 2), np.int8))
+    rst = Signal()
+    kernels = 2 * LANES  # the first of a row of the array is in the ring after that many cycles
+
+    async def test(ctx):
+        for cycles in range(1, kernels + 20):
+            await stream_put(ctx, dut.source.job, [{"weight_base": 0, "c_count": 1}])
+            await ctx.tick().repeat(cycles)
+            ctx.set(rst, 1)
+            await ctx.tick()
+            ctx.set(rst, 0)
+            for _ in range(kernels):
+                assert not ctx.get(dut.source.blocks.valid)
+                await ctx.tick()
+
+    simulate(ResetInserter(rst)(dut), test, limit=30_000)
 
 
 @pytest.mark.rtl

@@ -190,3 +190,30 @@ def test_a_reset_forgets_all_strips(cycle):
     bench.halves = 9
     simulate(ResetInserter(rst)(dut), reset, test, background=[bench.watch])
     assert bench.words == after.words()
+
+
+@pytest.mark.parametrize("cycles", range(4))
+def test_words_under_way_do_not_outlive_a_reset_of_one_cycle(cycles):
+    dut = make_dut(4, 2)
+    rst = Signal()
+    bench = Bench(dut)
+    strip = Strip(np.random.default_rng(0), 4, 2, 0, 1)
+    strip.rows = strip.size
+
+    async def test(ctx):
+        await bench.fill(ctx, strip, 2, 0)
+        while not ctx.get(dut.reading):
+            await ctx.tick()
+        for _ in range(cycles):
+            await ctx.tick()
+        assert ctx.get(dut.reading)
+        ctx.set(rst, 1)
+        await ctx.tick()
+        ctx.set(rst, 0)
+        bench.words.clear()
+        for _ in range(10):
+            assert ctx.get(dut.empty)
+            await ctx.tick()
+
+    simulate(ResetInserter(rst)(dut), test, background=[bench.watch])
+    assert bench.words == []
