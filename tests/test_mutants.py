@@ -16,7 +16,7 @@ from mutation.areas import Tree  # noqa: E402
 from mutation.equivalents import read_equivalents, stale  # noqa: E402
 from mutation.mutants import changed, sites  # noqa: E402
 from mutation.operators import DeleteStatement, NegateIf  # noqa: E402
-from mutation.results import END, MARK, Result, insert, kept, table, told  # noqa: E402
+from mutation.results import Result, kept, table, told, totals  # noqa: E402
 from mutation.sample import sample  # noqa: E402
 from mutation.trial import Copy, Verdict  # noqa: E402
 
@@ -253,19 +253,18 @@ def test_a_page_gets_the_table(tree, tmp_path):
         )
     ]
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{MARK}\nold\n{END}\nafter\n")
-    insert(page, table(results))
+    page.write_text(f"before\n{tool.BEGIN}old\n{tool.END}after\n")
+    tool.write(page, table(results))
     text = page.read_text()
-    assert text.startswith(f"before\n{MARK}\n\n| area |")
-    assert text.endswith(f"; there was no time for all tests\n\n{END}\nafter\n")
+    assert text.startswith(f"before\n{tool.BEGIN}\n| area |")
+    assert text.endswith(f"; there was no time for all tests\n\n{tool.END}after\n")
     assert "| counted | 2 | 0 | 1 | 1 | 0 | 100.0 % |" in text
     assert "| listed | 2 | 1 | 0 | 0 | 1 | 0.0 % |" in text
     assert "| all | 4 | 1 | 1 | 1 | 1 | 66.7 % |" in text
     assert text.count("→") == 1
     assert told(results) == "2 of 3 killed (66.7 %), 1 equivalent"
-    page.write_text("no marks")
-    with pytest.raises(ValueError, match="must have the lines"):
-        insert(page, "")
+    counts = {"reached": 2, "total": 3, "excluded": 1}
+    assert totals(results, "a tool") == {"all areas": {"tool": "a tool", "killed": counts}}
 
 
 def test_a_damaged_line_of_results_is_named(tmp_path):

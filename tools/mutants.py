@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import json
 import subprocess
 import sys
 from contextlib import ExitStack, closing
@@ -11,13 +12,19 @@ from pathlib import Path
 from mutation.areas import Tree
 from mutation.equivalents import read_equivalents, stale
 from mutation.mutants import Mutant, changed
-from mutation.results import Result, insert, keep, kept, table, told
+from mutation.results import Result, keep, kept, table, told, totals
 from mutation.sample import sample
 from mutation.trial import Copy, Verdict
 
-__all__ = ["main", "run"]
-
 ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw")]
+
+from systolith_host.cli.page import split_page  # noqa: E402
+from systolith_host.errors import SystolithError  # noqa: E402
+
+__all__ = ["main", "run", "write"]
+
+BEGIN, END = "<!-- make mutants -->\n", "<!-- end of make mutants -->\n"
 AREAS, EQUIVALENTS = (ROOT / "tools" / "mutation" / f"{n}.toml" for n in ("areas", "equivalents"))
 
 
@@ -88,21 +95,33 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "mutants.jsonl")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutants", help="of a copy")
     parser.add_argument("--out", type=Path, help="a page that gets the table")
+    parser.add_argument("--totals", type=Path, help="a file that gets what goals are judged by")
     return parser.parse_args(words)
+
+
+def write(page: Path, text: str) -> None:
+    """Put text between the marks of a page."""
+    before, after = split_page(page, BEGIN, END)
+    page.write_text(f"{before}{BEGIN}\n{text}\n\n{END}{after}", "utf-8")
 
 
 def main() -> None:
     """Print a table, or write it to a page."""
     options = arguments()
     try:
+        if options.out:
+            split_page(options.out, BEGIN, END)
         results = run(Tree(ROOT, AREAS), EQUIVALENTS, options.folder.resolve(), options)
         commit = subprocess.run(
             ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
         ).stdout.strip()
         text = f"{told(results)}; seed {options.seed}, commit {commit}.\n\n{table(results)}"
         if options.out:
-            insert(options.out, text)
-    except (RuntimeError, ValueError) as error:
+            write(options.out, text)
+        if options.totals:
+            found = totals(results, f"{len(results)} of seed {options.seed} (commit {commit})")
+            options.totals.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    except (RuntimeError, ValueError, SystolithError) as error:
         sys.exit(f"error: {error}")
     print(text)
 

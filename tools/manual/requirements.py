@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw", "tools")]
 
+from manual.figures import Share, least  # noqa: E402
 from manual.tables import table  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
 from systolith_hw.spec.compat import tomllib  # noqa: E402
@@ -37,12 +38,30 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure that stage 3 needs: what it is, what is wanted and found, in per cent, and where."""
+    """A share that stage 3 needs.
+
+    Parameters
+    ----------
+    text : str
+    wanted : float
+        In per cent.
+    command : str
+        Finds it.
+    found : Share, optional
+        The least one of the command's file; None if it was not measured.
+    """
 
     text: str
     wanted: float
-    found: float
-    where: str
+    command: str
+    found: Share | None
+
+    @property
+    def reached(self) -> bool:
+        """Whether what was found is enough."""
+        if self.found is None:
+            return False
+        return 100 * self.found.reached >= self.wanted * self.found.total
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,11 @@ def read(path: Path = ROOT / "tests" / "requirements.toml") -> tuple[list[Requir
     for tag in tags:
         if tags.count(tag) > 1:
             raise ValueError(f"{path}: {tag} is there twice")
-    return requirements, [Goal(**one) for one in found.get("goal", [])]
+    goals = [
+        Goal(one["text"], one["wanted"], one["command"], least(ROOT / one["stored"], one["figure"]))
+        for one in found.get("goal", [])
+    ]
+    return requirements, goals
 
 
 def shown(folder: Path = ROOT / "tests") -> list[Shown]:
@@ -124,7 +147,7 @@ def stages(
         for stage in (1, 2):
             if not all(holds(one, preset) for one in requirements if one.stage <= stage):
                 return stage - 1
-        return 3 if goals and all(one.found >= one.wanted for one in goals) else 2
+        return 3 if goals and all(one.reached for one in goals) else 2
 
     return {preset: reached(preset) for preset in presets}
 
@@ -133,6 +156,14 @@ def _name(one: Shown) -> str:
     kind = "proof " if one.file.startswith(PROOFS) else ""
     says = one.test.removeprefix("test_").replace("_", " ")
     return f"{kind}`{one.file}`: {says}"
+
+
+def _goal(one: Goal) -> tuple[str, ...]:
+    share = one.found
+    if share is None:
+        return one.text, f"{one.wanted:g} %", "not measured", "", f"`{one.command}`"
+    found = f"{share.percent:g} % of {share.total:,}"
+    return one.text, f"{one.wanted:g} %", found, share.name, f"`{one.command}`; {share.tool}"
 
 
 def page() -> str:
@@ -152,8 +183,8 @@ def page() -> str:
             [(f"`{preset}`", f"V{stage}") for preset, stage in reached.items()],
         ),
         table(
-            ("goal of V3", "wanted", "found", "where"),
-            [(one.text, f"{one.wanted:g} %", f"{one.found:g} %", one.where) for one in goals],
+            ("goal of V3", "wanted", "found, least of all", "in", "by"),
+            [_goal(one) for one in goals],
         )
         if goals
         else "",

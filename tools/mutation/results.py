@@ -4,14 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mutation.mutants import Mutant
 from mutation.trial import Verdict
 
-__all__ = ["Result", "insert", "keep", "kept", "table", "told"]
-
-MARK = "<!-- make mutants -->"
-END = "<!-- end of make mutants -->"
+__all__ = ["Result", "keep", "kept", "table", "told", "totals"]
 
 
 @dataclass(frozen=True)
@@ -114,17 +112,13 @@ def _name(result: Result) -> str:
     return f"`{mutant.path}`, {mutant.where}: `{mutant.old}` → `{mutant.new}`{rest}"
 
 
-def insert(page: Path, text: str) -> None:
-    """Put text between the two marks of a page.
+def totals(results: Sequence[Result], tool: str) -> dict[str, Any]:
+    """Return how many were killed, of those that are not equivalent, in all areas together.
 
-    Raises
-    ------
-    ValueError
-        If the marks are not there.
+    In the form of `manual.figures`; `tool` says what was measured.
     """
-    whole = page.read_text("utf-8")
-    before, mark, rest = whole.partition(MARK)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"{page} must have the lines {MARK} and {END}")
-    page.write_text(f"{before}{mark}\n\n{text}\n\n{end}{after}", "utf-8")
+    rest = [one for one in results if not one.equivalent]
+    killed = sum(bool(one.verdict.killed) for one in rest)
+    equivalent = len(results) - len(rest)
+    counts = {"reached": killed, "total": len(rest), "excluded": equivalent}
+    return {"all areas": {"tool": tool, "killed": counts}}
