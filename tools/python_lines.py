@@ -61,7 +61,7 @@ PARTS = (
                 "tests/host/cost/test_estimate.py",
             ),
             *("tests/host/cli/test_app.py", "tests/host/boards/test_simulated_system.py"),
-            "tests/host/boards/test_simulated_ethernet.py",
+            *("tests/host/boards/test_simulated_ethernet.py", "tests/host/visual/test_timeline.py"),
             *("tests/e2e/test_faulty_programs.py", "tests/e2e/test_resets.py"),
             *("tests/e2e/test_random_networks.py", "tests/e2e/test_retired.py"),
             "tests/e2e/test_unknown_values.py",
