@@ -12,11 +12,12 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 
 import mutants as tool  # noqa: E402
+from manual.figures import Share  # noqa: E402
 from mutation.areas import Tree  # noqa: E402
 from mutation.equivalents import read_equivalents, stale  # noqa: E402
 from mutation.mutants import changed, sites  # noqa: E402
 from mutation.operators import DeleteStatement, NegateIf  # noqa: E402
-from mutation.results import Result, kept, table, told, totals  # noqa: E402
+from mutation.results import Result, kept, share, table, told  # noqa: E402
 from mutation.sample import sample  # noqa: E402
 from mutation.trial import Copy, Verdict  # noqa: E402
 
@@ -263,8 +264,7 @@ def test_a_page_gets_the_table(tree, tmp_path):
     assert "| all | 4 | 1 | 1 | 1 | 1 | 66.7 % |" in text
     assert text.count("→") == 1
     assert told(results) == "2 of 3 killed (66.7 %), 1 equivalent"
-    counts = {"reached": 2, "total": 3, "excluded": 1}
-    assert totals(results, "a tool") == {"all areas": {"tool": "a tool", "killed": counts}}
+    assert share(results, "a tool") == Share("all areas", 2, 3, "a tool")
 
 
 def test_a_damaged_line_of_results_is_named(tmp_path):

@@ -2,17 +2,17 @@
 
 import argparse
 import hashlib
-import json
 import subprocess
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from manual.figures import store
 from mutation.areas import Tree
 from mutation.equivalents import read_equivalents, stale
 from mutation.mutants import Mutant, changed
-from mutation.results import Result, keep, kept, table, told, totals
+from mutation.results import Result, keep, kept, share, table, told
 from mutation.sample import sample
 from mutation.trial import Copy, Verdict
 
@@ -119,8 +119,8 @@ def main() -> None:
         if options.out:
             write(options.out, text)
         if options.totals:
-            found = totals(results, f"{len(results)} of seed {options.seed} (commit {commit})")
-            options.totals.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+            tool = f"{len(results)} of seed {options.seed} (commit {commit})"
+            store(options.totals, "killed", [share(results, tool)])
     except (RuntimeError, ValueError, SystolithError) as error:
         sys.exit(f"error: {error}")
     print(text)

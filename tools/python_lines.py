@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw", "tools")]
 
+from manual.figures import Share, store  # noqa: E402
 from manual.tables import table  # noqa: E402
 from nightly import commit  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
 
-__all__ = ["PARTS", "Lines", "Part", "by_folder", "load", "page", "save"]
+__all__ = ["PARTS", "Part", "by_folder", "page"]
 
 STORED = ROOT / "tests" / "coverage_python.json"
 PAGE = ROOT / "docs" / "verification.md"
@@ -79,47 +80,20 @@ PARTS = (
 )
 
 
-@dataclass(frozen=True)
-class Lines:
-    """The lines of a folder, and how many of them tests run."""
-
-    lines: int
-    reached: int
-
-    @property
-    def percent(self) -> float:
-        """Return the share that is reached, rounded down: 100 means all."""
-        return self.reached * 1000 // self.lines / 10
-
-
-def by_folder(files: Mapping[str, Any]) -> dict[str, Lines]:
+def by_folder(files: Mapping[str, Any], tool: str) -> list[Share]:
     """Return the lines of each folder of three names, from the files of coverage's JSON report."""
     sums: dict[str, list[int]] = {}
     for file, found in sorted(files.items()):
         folder = sums.setdefault("/".join(Path(file).parent.parts[:3]), [0, 0])
-        folder[0] += found["summary"]["num_statements"]
-        folder[1] += found["summary"]["covered_lines"]
-    return {folder: Lines(*both) for folder, both in sums.items() if both[0]}
+        folder[0] += found["summary"]["covered_lines"]
+        folder[1] += found["summary"]["num_statements"]
+    return [Share(name, *both, tool) for name, both in sums.items() if both[1]]
 
 
-def save(path: Path, version: str, folders: Mapping[str, Lines]) -> None:
-    """Write the lines of each folder, with the commit that they are of."""
-    made = {name: {"lines": one.lines, "reached": one.reached} for name, one in folders.items()}
-    path.write_text(json.dumps({"commit": version, "folders": made}, indent=2) + "\n", "utf-8")
-
-
-def load(path: Path = STORED) -> tuple[str, dict[str, Lines]]:
-    """Return what was saved: the commit, and the lines of each folder."""
-    found = json.loads(path.read_text("utf-8"))
-    return found["commit"], {name: Lines(**one) for name, one in found["folders"].items()}
-
-
-def page(version: str, folders: Mapping[str, Lines]) -> str:
+def page(folders: Sequence[Share]) -> str:
     """Return the part of the manual."""
-    rows = [
-        (f"`{name}`", f"{one.lines:,}", f"{one.percent:.1f} %") for name, one in folders.items()
-    ]
-    return f"On commit {version}:\n\n{table(('folder', 'lines', 'reached'), rows)}\n"
+    rows = [(f"`{one.name}`", f"{one.total:,}", f"{one.percent:.1f} %") for one in folders]
+    return f"Of {folders[0].tool}:\n\n{table(('folder', 'lines', 'reached'), rows)}\n"
 
 
 def run(jobs: int) -> bool:
@@ -143,7 +117,7 @@ def main() -> int:
     if options.jobs < 1:
         parser.error("--jobs must be at least 1")
     before, after = split_page(PAGE, BEGIN, END)
-    version = commit()
+    tool = f"commit {commit()}"
     passed = run(options.jobs)
     measured = Coverage(config_file=str(ROOT / "pyproject.toml"))
     measured.combine(strict=True)
@@ -151,16 +125,16 @@ def main() -> int:
     measured.report(skip_covered=True, sort="cover")
     report = ROOT / "build" / "coverage" / "lines.json"
     measured.json_report(outfile=str(report))
-    folders = by_folder(json.loads(report.read_text())["files"])
-    said = page(version, folders)
+    folders = by_folder(json.loads(report.read_text())["files"], tool)
+    said = page(folders)
     print(f"\n{said}")
     if not passed:
         print("Tests failed: nothing is stored.", file=sys.stderr)
         return 1
-    save(STORED, version, folders)
+    store(STORED, "lines", folders)
     PAGE.write_text(f"{before}{BEGIN}\n{said}\n{END}{after}", "utf-8")
     least = float(str(measured.get_option("report:fail_under")))
-    return int(any(one.percent < least for one in folders.values()))
+    return int(any(one.percent < least for one in folders))
 
 
 if __name__ == "__main__":

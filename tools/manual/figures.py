@@ -7,10 +7,11 @@ commit, and what it reached of how many:
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Share", "least"]
+__all__ = ["Share", "least", "load", "store"]
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,35 @@ class Share:
         return self.reached * 1000 // self.total / 10
 
 
-def least(path: Path, what: str) -> Share | None:
-    """Return the least share of one kind in a file; None if there is no file yet.
+def load(path: Path, what: str) -> list[Share]:
+    """Return all shares of one kind in a file.
 
     Raises
     ------
     ValueError
         If the file has none.
     """
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text("utf-8"))
     shares = [
         Share(name, counts[what]["reached"], counts[what]["total"], counts["tool"])
-        for name, counts in found.items()
+        for name, counts in json.loads(path.read_text("utf-8")).items()
         if what in counts
     ]
     if not shares:
         raise ValueError(f"{path}: has no {what}")
-    return min(shares, key=lambda share: share.reached / share.total)
+    return shares
+
+
+def store(path: Path, what: str, shares: Iterable[Share]) -> None:
+    """Write shares of one kind to a file."""
+    found = {
+        one.name: {"tool": one.tool, what: {"reached": one.reached, "total": one.total}}
+        for one in shares
+    }
+    path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+
+def least(path: Path, what: str) -> Share | None:
+    """Return the least share of one kind in a file; None if there is no file yet."""
+    if not path.exists():
+        return None
+    return min(load(path, what), key=lambda share: share.reached / share.total)

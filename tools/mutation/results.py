@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from manual.figures import Share
 from mutation.mutants import Mutant
 from mutation.trial import Verdict
 
-__all__ = ["Result", "keep", "kept", "table", "told", "totals"]
+__all__ = ["Result", "keep", "kept", "share", "table", "told"]
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,7 @@ def _name(result: Result) -> str:
     return f"`{mutant.path}`, {mutant.where}: `{mutant.old}` → `{mutant.new}`{rest}"
 
 
-def totals(results: Sequence[Result], tool: str) -> dict[str, Any]:
-    """Return how many were killed, of those that are not equivalent, in all areas together.
-
-    In the form of `manual.figures`; `tool` says what was measured.
-    """
+def share(results: Sequence[Result], tool: str) -> Share:
+    """Return how many were killed, of those that are not equivalent, in all areas together."""
     rest = [one for one in results if not one.equivalent]
-    killed = sum(bool(one.verdict.killed) for one in rest)
-    equivalent = len(results) - len(rest)
-    counts = {"reached": killed, "total": len(rest), "excluded": equivalent}
-    return {"all areas": {"tool": tool, "killed": counts}}
+    return Share("all areas", sum(bool(one.verdict.killed) for one in rest), len(rest), tool)

@@ -163,3 +163,15 @@ def test_states_and_ends_are_those_of_the_gateware(rows, patches, seed):
     convs, wanted = random_convs(config, random, 5, direct, tokens=seed >= 2)
     stall, late = ((0.0, 1.0), (0.97, 0.02), (0.5, 0.004))[seed % 3]
     check(config, convs, random, wanted, stall, late)
+
+
+def test_a_direct_conv_waits_behind_patches_of_which_only_the_gate_knows():
+    # The patches wait for a STORE; their pixels are gathered, and their kernels are on the way from
+    # the tap reader to the ring.
+    config = config_of(6, 4)
+    patches = {f"{level}_count": PATCH if level in "xy" else 1 for level in "xynsrc"}
+    waits = {**patches, "clear": 1, "winograd": 1, "patches": 1, "after_drained": 1}
+    direct = {f"{level}_count": 1 for level in "xynsrc"} | {"clear": 1}
+    convs = [Instruction(Opcode.CONV, fields) for fields in (waits, direct)]
+    rows = check(config, convs, Random(0), {"loaded": 0, "drained": 1}, late=0.0005)
+    assert np.flatnonzero(rows[:, 2])[0] > 8 * LANES
