@@ -43,7 +43,7 @@ COMPUTE = registers(
         *("weight_full", "weight_met", "pixel_full", "loaded_met", "drained_met"),
         *("loading", "block_full"),
         *("active", "pass_start", "fresh", "issued", "issued_first"),
-        *("winograd", "rest"),  # the kind of the instructions under way; there were none
+        *("winograd", "vacant"),  # the kind of the instructions under way; there were none
         # Within a cycle: what it offers.
         *("weight_seen", "loaded_seen", "drained_seen", "takes_instruction"),
         *(
@@ -55,7 +55,15 @@ COMPUTE = registers(
             "loader_free",
             "block_ready",
         ),
-        *("pixel", "last_pixel", "conv_ends", "takes_weights", "takes_pixels", "computed", "rests"),
+        *(
+            "pixel",
+            "last_pixel",
+            "conv_ends",
+            "takes_weights",
+            "takes_pixels",
+            "computed",
+            "vacates",
+        ),
     ),
     arrays={"instructions": QUEUE},
 )
@@ -65,7 +73,7 @@ COMPUTE = registers(
 def start(s):
     """Bring the registers to the start of a program."""
     s.pixels_left = 1
-    s.rest = True
+    s.vacant = True
 
 
 def mine(table: np.ndarray) -> np.ndarray:
@@ -126,9 +134,9 @@ def offer(s, w, g, f, table, items, tokens, now):
         s.state = _OUTPUT
     else:
         s.state = _IDLE
-    s.rests = f.winograd != 0 and not (
+    s.vacates = f.winograd != 0 and not (
         s.weight_full or s.pixel_full or s.weight_given or s.pixel_given or s.active
-        or s.block_ready or not s.loader_free or lanes.works(w) or g.units != 0
+        or s.block_ready or not s.loader_free or lanes.works(w)
     )  # fmt: skip
 
 
@@ -224,7 +232,7 @@ def _pass_gates(s, w, f, table, mine, fetch):
     if s.instructions[READY] != 0:
         row = mine[s.instructions[POPPED]]
         winograd = table[row, _PATCHES] != 0
-        if s.rest or winograd == s.winograd:
+        if s.vacant or winograd == s.winograd:
             s.winograd = winograd
             if not s.weight_given and not s.weight_full:
                 s.weight_row = row
@@ -243,5 +251,5 @@ def _pass_gates(s, w, f, table, mine, fetch):
         s.pixel_full = s.loaded_met = s.drained_met = False
     if s.winograd:
         lanes.pass_gate(w)
-    s.rest = s.rests
+    s.vacant = s.vacates
     queue_step(s.instructions, fetch.sent_conv, s.takes_instruction, f.queue_depth)

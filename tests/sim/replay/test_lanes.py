@@ -122,12 +122,16 @@ def simulated(config, convs, random, wanted, stall, late):
 
 
 @njit
-def replayed(table, facts, mine, rows, times):
-    """Run the same CONVs, pushed in the same cycles, on the replay's engine; return its rows."""
+def replayed(table, facts, mine, rows, times, units):
+    """Run the same CONVs, pushed in the same cycles, on the replay's engine; return its rows.
+
+    `units` of gathered weights are there for a CONV that is still to come.
+    """
     f = facts[0]
     items, core, passes = zeroed(ITEMS), zeroed(compute.COMPUTE), zeroed(lanes.PASSES)
     fetches, tokens = zeroed(fetch.FETCH), zeroed(control.CONTROL)
     gathered = zeroed(gather.GATHER)
+    gathered.units = units
     compute.start(core)
     found = np.zeros_like(rows)
     for now in range(len(rows)):
@@ -141,12 +145,12 @@ def replayed(table, facts, mine, rows, times):
     return found
 
 
-def check(config, convs, random, wanted, stall=0.0, late=1.0):
+def check(config, convs, random, wanted, stall=0.0, late=1.0, units=0):
     rows = simulated(config, convs, random, wanted, stall, late)
     table = make_table(convs, config, 0).rows
     facts = make_facts(config, Memory(), 0, len(convs), 0)
     times = np.full((len(convs), 4), -1, np.int64)
-    found = replayed(table, facts, compute.mine(table), rows, times)
+    found = replayed(table, facts, compute.mine(table), rows, times, units)
     differ = np.flatnonzero((found != rows).any(axis=1))
     assert len(differ) == 0, (len(rows), differ[:5], rows[differ[:5]], found[differ[:5]])
     assert (np.diff(times[:, :3], axis=1) >= 0).all()
@@ -175,3 +179,11 @@ def test_a_direct_conv_waits_behind_patches_of_which_only_the_gate_knows():
     convs = [Instruction(Opcode.CONV, fields) for fields in (waits, direct)]
     rows = check(config, convs, Random(0), {"loaded": 0, "drained": 1}, late=0.0005)
     assert np.flatnonzero(rows[:, 2])[0] > 8 * LANES
+
+
+def test_units_of_weights_for_a_later_conv_keep_no_other_kind_waiting():
+    random = Random(0)
+    config = config_of(4, 4)
+    convs, wanted = random_convs(config, random, 8, 0.5, tokens=False)
+    assert len({bool(one.fields.get("winograd")) for one in convs}) == 2
+    check(config, convs, random, wanted, units=1)
