@@ -9,6 +9,7 @@ import pytest
 
 from systolith_host.compiler import compile_network, explain_network
 from systolith_host.errors import SystolithError
+from systolith_host.lab.exact import run_exactly
 from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTake, QTensor
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode, decode
@@ -259,6 +260,16 @@ def test_a_layer_whose_shapes_disagree_is_refused():
         compile_network(network(layer, x=(4, 8, 8), y=(4, 8, 8)), TINY)
     with pytest.raises(SystolithError, match=r"^c: weights take 4 channels, but x has 5$"):
         compile_network(network(layer, x=(5, 8, 8), y=(4, 6, 6)), TINY)
+
+
+@pytest.mark.parametrize("padding", [(0, 1, 0, 2), (2, 0, 1, 0), (1, 2, 2, 0), (0, 0, 2, 1)])
+def test_a_pool_of_its_own_pads_each_side_by_its_own_number(padding):
+    top, bottom, left, right = padding
+    height, width = ((8 + both - 3) // 2 + 1 for both in (top + bottom, left + right))
+    pool = QMaxPool("p", "x", "y", (3, 3), (2, 2), padding)
+    qgraph = network(pool, x=(5, 8, 8), y=(5, height, width))
+    images = random_input(random.Random(1), qgraph, 1)
+    run_exactly(compile_network(qgraph, TINY, 1), qgraph, images)
 
 
 def test_a_pool_between_different_numbers_is_refused():

@@ -95,3 +95,20 @@ def test_masks_and_runs_that_do_not_fit_are_refused():
     program = layer.program()[1:]
     with pytest.raises(ValueError, match=r"^a scan of 0 bytes has \d+ runs of weights$"):
         make_table(program, CONFIG, 0)
+
+
+def test_each_scan_has_its_own_part_of_the_mask():
+    layer = next(layers(1))
+    differs = layer.inputs != layer.zero
+    both = [differs, ~differs]
+    table = make_table([*layer.program(), *layer.program()], layer.config, 4096, both)
+    first_bits = table.rows[:, COLUMNS.index("first_bit")].reshape(2, -1)
+    gathers = first_bits[1] != first_bits[0]
+    assert set(first_bits[0]) == {0}
+    assert set(first_bits[1][gathers]) == {len(differs)}
+    assert gathers.sum() == sum(
+        bool(one.fields.get("scan") or (one.opcode is Opcode.LOAD and one.fields.get("gather")))
+        for one in layer.program()
+    )
+    for part, first in zip(both, (0, len(differs)), strict=True):
+        assert table.mask[first : first + len(differs)].astype(bool).tolist() == part.tolist()
