@@ -129,7 +129,12 @@ class _Campaign:
         return self._start_when_idle(following)
 
     def _reset_by_engines_at_once(self, following: int) -> str:
+        begun = self._read("FETCHED")
         self._write("CONTROL", CONTROL_RESET)
+        if not begun:
+            # The reset may wait for the first instruction, which counts as fetched when it comes:
+            # it would look as if the program ran again.
+            return self._start_when_idle(following)
         # Writes still on their way to the memory go to places that the following run writes, too.
         self._fill(following, 1)
         cleared = False
@@ -158,7 +163,8 @@ class _Campaign:
     def _judge(self, program: int) -> str:
         """Return the fault of the current run, or nothing."""
         if not self.device.wait_interrupt(LIMIT):
-            return f"no interrupt; ENGINE_STATE {self._read('ENGINE_STATE'):#x}"
+            names = ("STATUS", "FETCHED", "ENGINE_STATE")
+            return "no interrupt; " + ", ".join(f"{name} {self._read(name):#x}" for name in names)
         status = self._read("STATUS")
         if status != STATUS_DONE:
             code, info = self._read("ERROR_CODE"), self._read("ERROR_INFO")

@@ -18,7 +18,7 @@ def rows():
     found = {}
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in line.split("|")][-4:-1]
-        if len(cells) == 3 and cells[0].startswith("`") and cells[1].isdecimal():
+        if len(cells) == 3 and cells[0].startswith("`") and cells[2].isdecimal():
             found[cells[0].strip("`")] = (int(cells[1]), int(cells[2]))
     return found
 
