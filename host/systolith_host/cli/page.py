@@ -22,5 +22,6 @@ def split_page(page: Path, begin: str, end: str) -> tuple[str, str]:
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise SystolithError(f"{page}: has no lines {begin} and {end}, between which the table is")
+        marks = f"{begin.strip()} and {end.strip()}"
+        raise SystolithError(f"{page}: has no lines {marks}, between which the table is")
     return before, after
