@@ -4,10 +4,11 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Package", "make_folders", "unpack"]
+__all__ = ["Package", "make_folders", "take_photographs", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ class Package:
         if (digest := hashlib.sha256(data).hexdigest()) != self.digest:
             sys.exit(f"{found[0]}: its SHA-256 is {digest}, not {self.digest}; delete it")
         return found[0]
+
+
+PICTURES = Package(
+    "scikit-image",
+    "0.26.0",
+    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+    ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
+)
+
+
+def take_photographs(names: Sequence[str], out: Path, cache: Path) -> None:
+    """Write scikit-image's photographs of these names to the folder `out`/photographs."""
+    wheel = PICTURES.fetch(cache)
+    for name in names:
+        unpack(wheel, f"skimage/data/{name}", out / "photographs" / name)
 
 
 def make_folders(*folders: Path) -> None:

