@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import subprocess
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -19,6 +18,7 @@ from mutation.trial import Copy, Verdict
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / part) for part in ("host", "sim", "hw")]
 
+from nightly import commit  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
 from systolith_host.errors import SystolithError  # noqa: E402
 
@@ -108,18 +108,16 @@ def write(page: Path, text: str) -> None:
 def main() -> None:
     """Print a table, or write it to a page."""
     options = arguments()
+    version = commit()
     try:
         if options.out:
             split_page(options.out, BEGIN, END)
         results = run(Tree(ROOT, AREAS), EQUIVALENTS, options.folder.resolve(), options)
-        commit = subprocess.run(
-            ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip()
-        text = f"{told(results)}; seed {options.seed}, commit {commit}.\n\n{table(results)}"
+        text = f"{told(results)}; seed {options.seed}, commit {version}.\n\n{table(results)}"
         if options.out:
             write(options.out, text)
         if options.totals:
-            tool = f"{len(results)} of seed {options.seed} (commit {commit})"
+            tool = f"{len(results)} of seed {options.seed} (commit {version})"
             store(options.totals, "killed", [share(results, tool)])
     except (RuntimeError, ValueError, SystolithError) as error:
         sys.exit(f"error: {error}")
