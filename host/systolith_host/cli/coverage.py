@@ -1,6 +1,5 @@
 """The command `systolith lab coverage`: what the tests of the gateware reach, and what not."""
 
-import re
 from json import dumps, loads
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +17,8 @@ from systolith_host.version import describe
 
 __all__ = ["coverage"]
 
-BEGIN, END = "<!-- systolith lab coverage -->", "<!-- end of its tables -->"
-"""The lines of a page between which the tables come."""
+BEGIN, END = "<!-- systolith lab coverage --config {} -->\n", "<!-- end of {} -->\n"
+"""The lines of a page between which a configuration's table comes."""
 
 
 def coverage(
@@ -88,13 +87,14 @@ def coverage(
             raise SystolithError(f"--config: no {name}; there are {', '.join(known)}")
     check_targets(json, csv, totals, out)
     all_totals = _read_totals(totals)
-    page = None if out is None else split_page(out, BEGIN, END)
-    old = {} if out is None else _read_tables(out)
+    names = list(dict.fromkeys(config or ["tiny"]))
+    for name in names if out is not None else ():
+        split_page(out, BEGIN.format(name), END.format(name))
     left_out = read_exclusions(exclusions or EXCLUSIONS)
     results, rows, failures = {}, ["config,part,what,total,reached,excluded,percent"], []
     tables, lists = dict[str, str](), []
     with ProgressLog(error_console()) as log, TemporaryDirectory() as folder:
-        for name in config or ["tiny"]:
+        for name in names:
             targets = measure_coverage(known[name], cases, seed, Path(folder), log)
             left, stale = excluded(targets, left_out, known[name])
             fields = coverage_fields(targets, left)
@@ -126,23 +126,16 @@ def coverage(
     if totals is not None:
         save(totals, dumps(all_totals, indent=2) + "\n")
     fields = {"tool": describe(), "seed": seed, "cases": cases, "configs": results}
-    if out is not None and page is not None:
-        parts = (old | tables).values()
-        text = "\n\n".join((BEGIN, *(table.strip() for table in parts), END))
-        save(out, f"{page[0]}{text}{page[1]}")
+    for name, table in tables.items() if out is not None else ():
+        begin, end = BEGIN.format(name), END.format(name)
+        before, after = split_page(out, begin, end)
+        save(out, f"{before}{begin}\n{table}\n{end}{after}")
     give("\n".join((*tables.values(), *lists)), {**fields, "failures": failures}, json)
     if json != Path("-"):
         for line in failures:
             show(line)
     if failures:
         raise typer.Exit(MISMATCH)
-
-
-def _read_tables(path: Path) -> dict[str, str]:
-    """Return the tables of a page by configuration, with the line above each."""
-    text = path.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
-    parts = re.split(r"^(?=\S+, systolith )", text, flags=re.MULTILINE)[1:]
-    return {part.partition(",")[0]: part for part in parts}
 
 
 def _read_totals(path: Path | None) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def test_figures_are_shown_and_saved(command, measured, tmp_path):
     rules.write_text("")
     page = tmp_path / "page.md"
     page.write_text(
-        "# A page\n<!-- systolith lab coverage -->\ntiny, systolith 0:\n\nold\n\n"
-        "broad, systolith 0:\n\nkept\n\n<!-- end of its tables -->\nIts end.\n"
+        "# A page\n<!-- systolith lab coverage --config tiny -->\nold\n<!-- end of tiny -->\n\n"
+        "<!-- systolith lab coverage --config broad -->\nkept\n<!-- end of broad -->\nIts end.\n"
     )
     arguments = ("--exclusions", rules, "--json", data, "--csv", csv, "--out", page)
     status, out, _ = command("lab", "coverage", "--config", "tiny", "--cases", 3, *arguments)
@@ -54,9 +54,9 @@ def test_figures_are_shown_and_saved(command, measured, tmp_path):
     fields = json.loads(data.read_text())
     assert fields["configs"]["tiny"]["missing"] == ["toggles: load: load.count [0]"]
     assert "old" not in page.read_text()
-    assert "\n\nbroad, systolith 0:\n\nkept\n\n" in page.read_text()
     assert "| all | 100.0 of 1 | 95.0 of 20 |" in page.read_text()
-    assert page.read_text().endswith("<!-- end of its tables -->\nIts end.\n")
+    kept = "<!-- systolith lab coverage --config broad -->\nkept\n<!-- end of broad -->\nIts end.\n"
+    assert page.read_text().endswith(f" |\n\n<!-- end of tiny -->\n\n{kept}")
     assert "tiny,load,toggles,2,1,0,50.0" in csv.read_text().splitlines()
 
 
@@ -107,6 +107,17 @@ def test_an_unknown_configuration_is_refused_in_one_line(command):
     status, _, errors = command("lab", "coverage", "--config", "none")
     assert status == 2
     assert "--config: no none; there are" in errors
+
+
+def test_a_page_without_a_configurations_lines_is_refused_before_the_work(
+    command, measured, tmp_path
+):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- systolith lab coverage --config tiny -->\n<!-- end of tiny -->\n")
+    arguments = ("--config", "tiny", "--config", "broad", "--out", page)
+    status, _, errors = command("lab", "coverage", *arguments)
+    assert (status, measured[1]) == (2, [])
+    assert "has no lines <!-- systolith lab coverage --config broad --> and" in errors
 
 
 def test_the_page_has_the_totals_of_the_file():
