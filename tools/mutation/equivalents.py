@@ -61,11 +61,13 @@ def stale(root: Path, entries: list[Equivalent]) -> list[Equivalent]:
     found = []
     for entry in entries:
         path = root / entry.path
-        places = sites(path.read_text("utf-8"), entry.path) if path.exists() else []
+        text = path.read_text("utf-8") if path.exists() else ""
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        # Each mutant parses the whole file, so only places on the lines that change are tried.
         mutants = (
             place.mutant(root, way)
-            for place in places
-            if place.where == entry.where
+            for place in sites(text, entry.path)
+            if place.where == entry.where and lines[place.line - 1] in entry.old
             for way in range(len(place.ways))
         )
         if not any(mutant is not None and entry.means(mutant) for mutant in mutants):
