@@ -208,6 +208,20 @@ def test_two_runs_never_share_a_copy(run, tree, tmp_path):
     assert len(run("--count", "1")) == 1
 
 
+def test_parts_are_tried_apart_and_taken_together(run):
+    parts = [run("--count", "20", "--part", part) for part in ("1/2", "2/2")]
+    names = [{one.mutant.name for one in part} for part in parts]
+    assert abs(len(names[0]) - len(names[1])) <= 1
+    assert {one.mutant.name for one in run("--count", "20")} == names[0] ^ names[1]
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "2", "1/0", "a/b"])
+def test_a_part_that_is_none_is_refused(part, capsys):
+    with pytest.raises(SystemExit):
+        tool.arguments(["--part", part])
+    assert f"must be as 1/2, the first part of two, not {part}" in capsys.readouterr().err
+
+
 def test_a_stale_equivalent_is_refused(run):
     entry = ENTRY.replace("count > 0", "count > 1")
     with pytest.raises(ValueError, match=r"no mutant turns 'while count > 1:' into .*: argue it"):

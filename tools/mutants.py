@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import re
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -52,7 +53,8 @@ def run(tree: Tree, equivalents: Path, folder: Path, options: argparse.Namespace
             f"{equivalents}: no mutant turns {entry.old!r} into {entry.new!r} in {entry.where} of "
             f"{entry.path}: argue it again, or take it out"
         )
-    mutants = sample(tree, options.seed, options.count, options.only)
+    part, parts = options.part
+    mutants = sample(tree, options.seed, options.count, options.only)[part - 1 :: parts]
     before = kept(options.keep)
     copy, results = None, []
     with ExitStack() as stack:
@@ -89,6 +91,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=50, help="of mutants")
     parser.add_argument("--only", default="", help="how the paths of the files begin")
+    parser.add_argument(
+        "--part",
+        type=_part,
+        default=(1, 1),
+        help="try one part of them, as 1/2: parts run side by side, each in its own --folder, and "
+        "with one file of --keep, from which a run without --part takes what they found",
+    )
     parser.add_argument("--limit", type=float, default=300, help="seconds of one test")
     parser.add_argument("--budget", type=float, default=600, help="seconds of one mutant's tests")
     parser.add_argument("--survivors", action="store_true", help="try earlier survivors again")
@@ -97,6 +106,15 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="a page that gets the table")
     parser.add_argument("--totals", type=Path, help="a file that gets what goals are judged by")
     return parser.parse_args(words)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Return which part, from 1, of how many."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise argparse.ArgumentTypeError(f"must be as 1/2, the first part of two, not {text}")
+    return part, parts
 
 
 def write(page: Path, text: str) -> None:

@@ -88,8 +88,9 @@ def coverage(
     check_targets(json, csv, totals, out)
     all_totals = _read_totals(totals)
     names = list(dict.fromkeys(config or ["tiny"]))
-    for name in names if out is not None else ():
-        split_page(out, BEGIN.format(name), END.format(name))
+    if out is not None:
+        for name in names:
+            split_page(out, BEGIN.format(name), END.format(name))
     left_out = read_exclusions(exclusions or EXCLUSIONS)
     results, rows, failures = {}, ["config,part,what,total,reached,excluded,percent"], []
     tables, lists = dict[str, str](), []
@@ -126,10 +127,11 @@ def coverage(
     if totals is not None:
         save(totals, dumps(all_totals, indent=2) + "\n")
     fields = {"tool": describe(), "seed": seed, "cases": cases, "configs": results}
-    for name, table in tables.items() if out is not None else ():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, after = split_page(out, begin, end)
-        save(out, f"{before}{begin}\n{table}\n{end}{after}")
+    if out is not None:
+        for name, table in tables.items():
+            begin, end = BEGIN.format(name), END.format(name)
+            before, after = split_page(out, begin, end)
+            save(out, f"{before}{begin}\n{table}\n{end}{after}")
     give("\n".join((*tables.values(), *lists)), {**fields, "failures": failures}, json)
     if json != Path("-"):
         for line in failures:
