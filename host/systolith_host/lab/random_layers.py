@@ -267,10 +267,13 @@ class RandomLayers:
         if rng.random() < 0.5:
             pad = rng.randint(0, 1)
             return {"kernel": (3, 3), "stride": (2, 2), "padding": (pad,) * 4}
-        return {
-            "kernel": (rng.randint(1, 4), rng.randint(1, 4)),
-            "stride": (rng.randint(1, 3), rng.randint(1, 3)),
-        }
+        kernel = (rng.randint(1, 4), rng.randint(1, 4))
+        pads = (0, 0, 0, 0)
+        if rng.random() < 0.5:
+            # Every window has an element of the image.
+            pads = tuple(rng.randint(0, side - 1) for side in kernel for _ in range(2))
+        stride = (rng.randint(1, 3), rng.randint(1, 3))
+        return {"kernel": kernel, "stride": stride, "padding": pads}
 
     def _pool(self, numbers: dict[str, Any]) -> None:
         channels, *size = self.current.shape
