@@ -37,7 +37,7 @@ def test_every_module_has_a_test_of_its_name(root):
 def test_a_test_runs_every_bench():
     # Benches are themselves tests, which run inside of the simulator.
     texts = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
-    texts += [path.read_text() for path in (ROOT / "host/systolith_host/lab").glob("*.py")]
+    texts += [path.read_text() for path in (ROOT / "host/systolith_host/lab").rglob("*.py")]
     for bench in (ROOT / "sim" / "systolith_sim" / "bench").glob("bench_*.py"):
         name = f'"systolith_sim.bench.{bench.stem}"'
         assert any(name in text for text in texts), f"no test runs {name}"

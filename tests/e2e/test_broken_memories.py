@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from systolith_host.lab.faulty_programs import WINDOW, Run, random_layers, simulate_runs
+from systolith_host.lab.faults.programs import WINDOW, Run, random_layers, simulate_runs
 from systolith_hw.spec.registers import STATUS_DONE, Engine, ErrorCode
 from systolith_sim.memory.timing import MemoryTiming
 from systolith_sim.rtl.simulator import accelerator_build

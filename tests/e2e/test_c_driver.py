@@ -18,8 +18,8 @@ from systolith_host.drivers.link import REQUEST, REQUESTS
 from systolith_host.drivers.simulation import linked_simulation
 from systolith_host.errors import SystolithError
 from systolith_host.lab.c_driver import compile_run_image
-from systolith_host.lab.fault_table import faulty_instructions
-from systolith_host.lab.random_networks import random_input, random_qgraph, sought
+from systolith_host.lab.faults.table import faulty_instructions
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.driver import Driver

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from systolith_host.lab.fault_table import faulty_instructions
-from systolith_host.lab.faulty_programs import (
+from systolith_host.lab.faults.programs import (
     GUARD,
     WINDOW,
     Layer,
@@ -15,6 +14,7 @@ from systolith_host.lab.faulty_programs import (
     random_layers,
     simulate_runs,
 )
+from systolith_host.lab.faults.table import faulty_instructions
 from systolith_hw.spec.isa import FIELDS, Buffer, Instruction, Opcode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
 from systolith_sim.memory.timing import MemoryTiming

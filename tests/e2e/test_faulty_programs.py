@@ -13,8 +13,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from systolith_host.lab.fault_judge import Ended, FaultError, judge_program
-from systolith_host.lab.faulty_programs import (
+from systolith_host.lab.faults.judge import Ended, FaultError, judge_program
+from systolith_host.lab.faults.programs import (
     WINDOW,
     Run,
     emulate,

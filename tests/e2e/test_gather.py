@@ -9,9 +9,9 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
-from systolith_host.lab.random_gather import random_dense_qgraph, random_gather_config
-from systolith_host.lab.random_networks import random_config, random_input, run_program
-from systolith_host.lab.random_nibbles import narrow_weights
+from systolith_host.lab.fuzz.gather import random_dense_qgraph, random_gather_config
+from systolith_host.lab.fuzz.networks import random_config, random_input, run_program
+from systolith_host.lab.fuzz.nibbles import narrow_weights
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.rtl.simulate import simulate

@@ -14,8 +14,8 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.drivers.simulation import linked_simulation
 from systolith_host.lab.c_driver import compile_run_image
-from systolith_host.lab.faulty_programs import Run, random_layers, simulate_runs
-from systolith_host.lab.random_networks import random_input, random_qgraph, sought
+from systolith_host.lab.faults.programs import Run, random_layers, simulate_runs
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph, sought
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.control import controller

@@ -9,7 +9,7 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.cost.replay import replay_program
 from systolith_host.lab.drawn_networks import Net
-from systolith_host.lab.random_networks import random_input
+from systolith_host.lab.fuzz.networks import random_input
 from systolith_host.network.golden import run_golden
 from systolith_host.network.qgraph import QGraph, QMaxPool
 from systolith_host.runtime.rtl.simulate import simulate

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_networks import (
+from systolith_host.lab.fuzz.networks import (
     random_config,
     random_input,
     random_qgraph,

@@ -12,9 +12,9 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
-from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_input, random_qgraph
-from systolith_host.lab.random_nibbles import narrow_weights
+from systolith_host.lab.fuzz.gather import random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.nibbles import narrow_weights
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.driver import Driver
 from systolith_hw.load import active

@@ -10,10 +10,10 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.flow.retired import lock_step
-from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_input, random_qgraph
-from systolith_host.lab.random_nibbles import narrow_weights
-from systolith_host.lab.random_winograd import random_tilings, random_winograd_case
+from systolith_host.lab.fuzz.gather import random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.nibbles import narrow_weights
+from systolith_host.lab.fuzz.winograd import random_tilings, random_winograd_case
 from systolith_host.program.instructions import kind_of_convs
 from systolith_host.runtime.rtl.simulate import run_layers
 from systolith_hw.compute import core, sequencer

@@ -11,13 +11,13 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.compiler.shortage import ShortageError
-from systolith_host.lab.random_networks import (
+from systolith_host.lab.fuzz.networks import (
     random_config,
     random_input,
     random_qgraph,
     run_program,
 )
-from systolith_host.lab.random_winograd import (
+from systolith_host.lab.fuzz.winograd import (
     random_tilings,
     random_winograd_case,
     random_winograd_config,

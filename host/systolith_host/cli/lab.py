@@ -235,6 +235,7 @@ def metrics(
     need("lab metrics", "explore")
     if synthesis:
         need("lab metrics", "sim", "amaranth", "pyosys")
+    from systolith_host.lab.fuzz.cases import CONFIGS
     from systolith_host.lab.metrics import (
         SYNTHESISED,
         differences,
@@ -242,7 +243,6 @@ def metrics(
         read_metrics,
         write_metrics,
     )
-    from systolith_host.lab.random_cases import CONFIGS
 
     wanted = read_metrics(file) if check or file.exists() else {}
     check_targets(file)
@@ -280,8 +280,8 @@ def operators(
     check_targets(out, json)
     need("lab operators", "judge")
     from systolith_host.cli.views.operators import operator_page, operator_table
-    from systolith_host.lab.node_tests import VERSION, node_tests
-    from systolith_host.lab.operators import count_verdicts, judge_node
+    from systolith_host.lab.nodes.cases import VERSION, node_tests
+    from systolith_host.lab.nodes.operators import count_verdicts, judge_node
 
     verdicts = []
     with ProgressLog(error_console()) as log, TemporaryDirectory() as folder:
@@ -344,8 +344,8 @@ def zoo(
     if rtl:
         need("lab zoo --rtl", "sim", *RTL)
     from systolith_host.cli.views.zoo import zoo_page, zoo_table
-    from systolith_host.lab.zoo import measure, read_rows, save_rows
-    from systolith_host.lab.zoo_files import subjects
+    from systolith_host.lab.zoo.files import subjects
+    from systolith_host.lab.zoo.rows import measure, read_rows, save_rows
 
     chosen = subjects(network or [])
     known = {} if json is None else read_rows(json, target, rtl=rtl)

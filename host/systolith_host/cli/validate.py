@@ -59,7 +59,7 @@ def validate(
     need("lab validate", "sim", *RTL)
     need("lab validate", "explore")
     size = check_pictures(picture or [], width, font_size)
-    from systolith_host.lab.random_cases import TURNAROUNDS
+    from systolith_host.lab.fuzz.cases import TURNAROUNDS
     from systolith_host.lab.validate import validate as compare_cases
 
     values = TURNAROUNDS

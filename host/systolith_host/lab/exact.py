@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from systolith_host.lab.random_networks import run_program
+from systolith_host.lab.fuzz.networks import run_program
 from systolith_host.network.golden import run_golden
 from systolith_host.network.qgraph import QGraph
 from systolith_host.program.program import Program

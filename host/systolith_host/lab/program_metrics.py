@@ -13,11 +13,11 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_cases import random_memory
-from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_qgraph
-from systolith_host.lab.random_nibbles import narrow_weights
-from systolith_host.lab.random_winograd import random_winograd_case
+from systolith_host.lab.fuzz.cases import random_memory
+from systolith_host.lab.fuzz.gather import random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_qgraph
+from systolith_host.lab.fuzz.nibbles import narrow_weights
+from systolith_host.lab.fuzz.winograd import random_winograd_case
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["program_metrics"]

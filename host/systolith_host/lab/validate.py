@@ -10,7 +10,7 @@ import numpy as np
 from systolith_host.compiler import compile_network
 from systolith_host.cost.confirm import Case, compare
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.random_cases import CONFIGS, kind_of, random_cases
+from systolith_host.lab.fuzz.cases import CONFIGS, kind_of, random_cases
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS

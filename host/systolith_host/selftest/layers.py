@@ -10,10 +10,10 @@ from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.case import Case
 from systolith_host.flow.triage import find_first_wrong
-from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_input, random_qgraph, sought
-from systolith_host.lab.random_nibbles import narrow_weights
-from systolith_host.lab.random_winograd import random_winograd_case
+from systolith_host.lab.fuzz.gather import random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph, sought
+from systolith_host.lab.fuzz.nibbles import narrow_weights
+from systolith_host.lab.fuzz.winograd import random_winograd_case
 from systolith_host.network.golden import run_golden
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool
 from systolith_host.program.instructions import kind_of_convs, weight_bits

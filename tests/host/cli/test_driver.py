@@ -10,7 +10,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.drivers.device_tree import device_tree
 from systolith_host.drivers.header import c_header
 from systolith_host.drivers.image import program_image
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.fuzz.networks import random_qgraph
 from systolith_host.package.zynq import ZYNQ_BOARDS
 from systolith_hw.spec.presets import PRESETS
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from systolith_host.cli.app import main
-from systolith_host.lab import fault_campaign
-from systolith_host.lab.fault_campaign import FaultResult, kind_of
+from systolith_host.lab.faults import campaign as fault_campaign
+from systolith_host.lab.faults.campaign import FaultResult, kind_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.errors import SystolithError
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_networks import random_input
+from systolith_host.lab.fuzz.networks import random_input
 from systolith_host.network.golden import run_golden
 from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QLayer, QTake, QTensor
 from systolith_host.program.program import Program

@@ -10,7 +10,7 @@ import pytest
 from systolith_host.compiler import compile_network, explain_network
 from systolith_host.errors import SystolithError
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_networks import random_input, random_qgraph, run_program
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph, run_program
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTake, QTensor
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode, decode
 from systolith_hw.spec.memory import Memory

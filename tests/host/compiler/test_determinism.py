@@ -11,7 +11,7 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.flow.load import forget_shapes, shape_network
 from systolith_host.frontend.zoo import build_onnx
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.fuzz.networks import random_qgraph
 from systolith_hw.spec.presets import PRESETS
 
 LIMIT_SECONDS = 300

@@ -14,12 +14,12 @@ from systolith_host.compiler.schedule.gather import instructions_of, slices_of
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import operations_of
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_gather import (
+from systolith_host.lab.fuzz.gather import (
     dense_qgraph,
     random_dense_qgraph,
     random_gather_config,
 )
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
 from systolith_host.network.qgraph import QConv
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.spec.isa import Opcode

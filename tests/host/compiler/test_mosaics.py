@@ -12,7 +12,7 @@ from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.lab.drawn_networks import Net
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_networks import random_input
+from systolith_host.lab.fuzz.networks import random_input
 from systolith_host.network.golden import run_golden
 from systolith_host.network.mosaic import Grid, put_together, repeats
 from systolith_host.network.qgraph import QMosaic

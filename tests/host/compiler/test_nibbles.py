@@ -14,18 +14,18 @@ from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.explain import explain_layer
 from systolith_host.frontend.vgg import build_network
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_gather import (
+from systolith_host.lab.fuzz.gather import (
     dense_qgraph,
     random_dense_qgraph,
     random_gather_config,
 )
-from systolith_host.lab.random_networks import (
+from systolith_host.lab.fuzz.networks import (
     random_config,
     random_input,
     random_qgraph,
 )
-from systolith_host.lab.random_nibbles import narrow_weights
-from systolith_host.lab.random_winograd import random_winograd_case
+from systolith_host.lab.fuzz.nibbles import narrow_weights
+from systolith_host.lab.fuzz.winograd import random_winograd_case
 from systolith_host.network.qgraph import QConv
 from systolith_host.network.shapes import timing_network
 from systolith_host.network.weight_bits import narrow_network

@@ -11,9 +11,9 @@ from systolith_host.compiler.compile import explain_network
 from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_gather import dense_qgraph, random_dense_qgraph
-from systolith_host.lab.random_networks import random_config, random_input
-from systolith_host.lab.random_winograd import random_tilings
+from systolith_host.lab.fuzz.gather import dense_qgraph, random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_config, random_input
+from systolith_host.lab.fuzz.winograd import random_tilings
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.memory import Memory

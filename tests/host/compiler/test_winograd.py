@@ -8,7 +8,7 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.cost.evaluate import evaluate
 from systolith_host.flow.load import shape_network
-from systolith_host.lab.random_winograd import random_winograd_case, random_winograd_config
+from systolith_host.lab.fuzz.winograd import random_winograd_case, random_winograd_config
 from systolith_hw.spec.memory import Memory
 from systolith_hw.spec.presets import PRESETS
 

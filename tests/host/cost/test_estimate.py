@@ -17,7 +17,7 @@ from systolith_host.flow.load import shape_network
 from systolith_host.flow.log import SilentLog
 from systolith_host.flow.run import Request, run
 from systolith_host.frontend.onnx import inspect_onnx
-from systolith_host.lab.random_onnx import random_onnx
+from systolith_host.lab.fuzz.graphs.graph import random_onnx
 from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.quantize import quantize
 from systolith_host.runtime.choose import DeviceOptions

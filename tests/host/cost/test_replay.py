@@ -14,10 +14,10 @@ from systolith_host.cost.confirm import compare
 from systolith_host.cost.replay import replay_program
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.random_cases import CONFIGS, random_cases, random_memory
-from systolith_host.lab.random_gather import random_dense_qgraph
-from systolith_host.lab.random_networks import random_input, random_qgraph
-from systolith_host.lab.random_winograd import random_tilings
+from systolith_host.lab.fuzz.cases import CONFIGS, random_cases, random_memory
+from systolith_host.lab.fuzz.gather import random_dense_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.winograd import random_tilings
 from systolith_host.network.shapes import timing_network
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.runtime.replay import replay_table
@@ -130,7 +130,7 @@ timing.DRAIN_WORDS, timing.STORE_RUNS = {drain_words}, {store_runs}
 timing.MASK_START = {mask_start}
 memory.WRITE_BEATS = {write_beats}
 
-from systolith_host.lab.random_cases import CONFIGS, random_cases
+from systolith_host.lab.fuzz.cases import CONFIGS, random_cases
 from systolith_hw.compute.sequencer import AccumulatorColumn
 from systolith_hw.store.drain import DRAIN_WORDS
 

@@ -15,7 +15,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.drivers.image import write_image
 from systolith_host.drivers.link import serve
 from systolith_host.drivers.sources import PORTABLE, write_driver
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import CONTROL_START, REGISTERS, STATUS_BUSY

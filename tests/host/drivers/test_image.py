@@ -26,7 +26,7 @@ from systolith_host.drivers.layout import (
     TENSOR,
 )
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_config, random_qgraph, sought
+from systolith_host.lab.fuzz.networks import random_config, random_qgraph, sought
 from systolith_host.program.program import Program
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import VERSION

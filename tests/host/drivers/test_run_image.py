@@ -15,7 +15,7 @@ from systolith_host.drivers.link import serve
 from systolith_host.errors import SystolithError
 from systolith_host.lab.c_driver import compile_run_image
 from systolith_host.lab.drawn_networks import Net
-from systolith_host.lab.random_networks import (
+from systolith_host.lab.fuzz.networks import (
     random_config,
     random_input,
     random_qgraph,

@@ -11,7 +11,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.case import Case, Verdict, run_case, window_of
 from systolith_host.flow.triage import find_first_wrong
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.program.instructions import layer_instructions
 from systolith_host.program.program import Program

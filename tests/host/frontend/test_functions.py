@@ -11,7 +11,7 @@ from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.judge import agreements, judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
-from systolith_host.lab.random_networks import run_program
+from systolith_host.lab.fuzz.networks import run_program
 from systolith_host.network.fold import fold
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden

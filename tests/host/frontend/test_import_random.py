@@ -26,7 +26,7 @@ from systolith_host.flow.outputs import left_tensors
 from systolith_host.frontend.judge import judge, judge_float
 from systolith_host.frontend.onnx import inspect_onnx
 from systolith_host.lab.float_bounds import Integers, check_correction
-from systolith_host.lab.random_onnx import random_onnx
+from systolith_host.lab.fuzz.graphs.graph import random_onnx
 from systolith_host.network.forward import run_float
 from systolith_host.network.golden import run_golden
 from systolith_host.quantize.calibrate import calibrate

@@ -8,8 +8,8 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_gather import dense_qgraph
-from systolith_host.lab.random_networks import random_input
+from systolith_host.lab.fuzz.gather import dense_qgraph
+from systolith_host.lab.fuzz.networks import random_input
 from systolith_host.network.qgraph import QConv
 from systolith_hw.spec.presets import PRESETS
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from systolith_host.lab.fuzz.cases import CONFIGS
 from systolith_host.lab.metrics import DRAWN, differences, read_metrics
 from systolith_host.lab.program_metrics import program_metrics
-from systolith_host.lab.random_cases import CONFIGS
 from systolith_hw.spec.presets import PRESETS
 
 GOLDEN = read_metrics(Path(__file__).parents[2] / "golden_metrics.json")["random"]

@@ -7,7 +7,7 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_gather import dense_qgraph
+from systolith_host.lab.fuzz.gather import dense_qgraph
 from systolith_host.program.active import check_density, density_of, input_masks, parse_density
 from systolith_host.program.instructions import layer_instructions
 from systolith_sim.testing.configs import small_config

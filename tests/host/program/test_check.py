@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.flow.fits import check_network
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.fuzz.networks import random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.program.check import check, record
 from systolith_host.program.program import LayerProgram, Place, Program

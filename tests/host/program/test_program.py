@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_qgraph
+from systolith_host.lab.fuzz.networks import random_qgraph
 from systolith_host.program.program import Place, Program
 from systolith_hw.spec.presets import PRESETS
 from systolith_hw.spec.registers import VERSION

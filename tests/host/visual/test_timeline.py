@@ -8,9 +8,9 @@ import pytest
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.random_cases import random_memory
-from systolith_host.lab.random_networks import random_qgraph
-from systolith_host.lab.random_winograd import random_tilings
+from systolith_host.lab.fuzz.cases import random_memory
+from systolith_host.lab.fuzz.networks import random_qgraph
+from systolith_host.lab.fuzz.winograd import random_tilings
 from systolith_host.network.shapes import timing_network
 from systolith_host.runtime.replay import MOST_SAMPLES, SAMPLES
 from systolith_host.visual.timeline import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from systolith_host.lab.operators import OUTCOMES, Verdict
+from systolith_host.lab.nodes.operators import OUTCOMES, Verdict
 
 __all__ = ["operator_page", "operator_table"]
 
@@ -31,7 +31,7 @@ def operator_page(
     Parameters
     ----------
     counts, verdicts
-        As of :func:`~systolith_host.lab.operators.count_verdicts`.
+        As of :func:`~systolith_host.lab.nodes.operators.count_verdicts`.
     version : str
         Of onnx.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from systolith_host.lab.zoo import MOST_RTL_CYCLES, ZooRow
+from systolith_host.lab.zoo.rows import MOST_RTL_CYCLES, ZooRow
 from systolith_hw.spec.config import AcceleratorConfig
 
 __all__ = ["zoo_page", "zoo_table"]

@@ -16,7 +16,7 @@ from systolith_host.lab.coverage.kinds import kinds
 from systolith_host.lab.coverage.stand import Director
 from systolith_host.lab.coverage.waits import dead_writes, leftovers, resets, slow_reads, tokens
 from systolith_host.lab.coverage.work import busy, fills, loose, many, numbers, registers
-from systolith_host.lab.fault_stand import Stand
+from systolith_host.lab.faults.stand import Stand
 
 __all__ = ["DIRECTED", "direct"]
 

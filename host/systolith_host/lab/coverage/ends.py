@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from systolith_host.lab.coverage.draft import DATA, SIZE, Draft
 from systolith_host.lab.coverage.stand import USUAL, Director, with_params
-from systolith_host.lab.fault_code import relocated
-from systolith_host.lab.fault_stand import random_timing
-from systolith_host.lab.faulty_programs import WINDOW, emulate
+from systolith_host.lab.faults.code import relocated
+from systolith_host.lab.faults.programs import WINDOW, emulate
+from systolith_host.lab.faults.stand import random_timing
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.legal import word_bytes
 

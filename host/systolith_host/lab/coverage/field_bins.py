@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 from systolith_host.lab.coverage.exclusions import Target
 from systolith_host.lab.coverage.unit_bins import CROSSES
-from systolith_host.lab.fault_stand import Seen
-from systolith_host.lab.faulty_programs import WINDOW
+from systolith_host.lab.faults.programs import WINDOW
+from systolith_host.lab.faults.stand import Seen
 from systolith_hw.control.controller import FAULTS
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import (
     COUNTERS,
     INSTRUCTION_BYTES,
+    TABLE_ENTRIES,
     Buffer,
     Field,
     Instruction,
@@ -56,7 +57,7 @@ def _most(config: AcceleratorConfig, instruction: Instruction, name: str) -> int
         Buffer.ACT: config.act_depth,
         Buffer.WEIGHT: config.weight_depth,
         Buffer.PARAM: config.param_depth,
-        Buffer.TABLE: 256,
+        Buffer.TABLE: TABLE_ENTRIES,
     }
     passes = config.weight_depth // config.rows
     most = {

@@ -8,8 +8,8 @@ import numpy as np
 
 from systolith_host.lab.coverage.draft import SIZE
 from systolith_host.lab.coverage.stand import USUAL, Director
-from systolith_host.lab.fault_judge import Ended, judge_program
-from systolith_host.lab.faulty_programs import WINDOW, Layer, emulate
+from systolith_host.lab.faults.judge import Ended, judge_program
+from systolith_host.lab.faults.programs import WINDOW, Layer, emulate
 from systolith_host.program.instructions import with_field
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Field, Instruction, Opcode, Role, decode, fields_of

@@ -7,7 +7,7 @@ import numpy as np
 
 from systolith_host.lab.coverage.draft import DATA, OUT, Draft
 from systolith_host.lab.coverage.stand import Director, with_params
-from systolith_host.lab.fault_stand import random_timing
+from systolith_host.lab.faults.stand import random_timing
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Opcode, walk_steps
 from systolith_hw.spec.winograd import KERNEL, OUTPUTS, PATCH, STRIP_PATCHES

@@ -9,9 +9,9 @@ from systolith_host.lab.coverage.directed import DIRECTED, direct
 from systolith_host.lab.coverage.draft import SIZE
 from systolith_host.lab.coverage.exclusions import Target
 from systolith_host.lab.coverage.field_bins import FieldBins
-from systolith_host.lab.fault_campaign import FaultResult, run_on
-from systolith_host.lab.fault_stand import Stand
-from systolith_host.lab.faulty_programs import GUARD, WINDOW, random_layers
+from systolith_host.lab.faults.campaign import FaultResult, run_on
+from systolith_host.lab.faults.programs import GUARD, WINDOW, random_layers
+from systolith_host.lab.faults.stand import Stand
 from systolith_host.progress import ProgressLog
 from systolith_hw.spec.config import AcceleratorConfig
 from systolith_sim.faults.bench import FaultBench, fault_testbench

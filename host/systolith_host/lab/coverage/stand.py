@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from systolith_host.lab.coverage.draft import SIZE, Draft
-from systolith_host.lab.fault_judge import FaultError
-from systolith_host.lab.fault_stand import Seen, Stand
-from systolith_host.lab.faulty_programs import Layer, emulate
+from systolith_host.lab.faults.judge import FaultError
+from systolith_host.lab.faults.programs import Layer, emulate
+from systolith_host.lab.faults.stand import Seen, Stand
 from systolith_hw.spec.registers import ErrorCode
 from systolith_sim.faults.bench import BusTiming, Injection
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from systolith_host.lab.coverage.draft import DATA, OUT, SIZE, Draft
 from systolith_host.lab.coverage.stand import FAST, LONG_WAIT, Director, with_params
-from systolith_host.lab.fault_judge import FaultError
-from systolith_host.lab.fault_stand import random_timing
+from systolith_host.lab.faults.judge import FaultError
+from systolith_host.lab.faults.stand import random_timing
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_sim.faults.bench import BusTiming, Channel, Injection, Kind
 

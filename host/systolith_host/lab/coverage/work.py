@@ -6,8 +6,8 @@ import numpy as np
 
 from systolith_host.lab.coverage.draft import DATA, OUT, Draft
 from systolith_host.lab.coverage.stand import LONG_WAIT, Director, with_params
-from systolith_host.lab.fault_judge import FaultError
-from systolith_host.lab.fault_stand import random_timing
+from systolith_host.lab.faults.judge import FaultError
+from systolith_host.lab.faults.stand import random_timing
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.registers import REGISTERS
 

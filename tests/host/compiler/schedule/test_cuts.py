@@ -7,7 +7,7 @@ import random
 from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.cuts import make_cuts
 from systolith_host.compiler.schedule.tile import schedule_candidates
-from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_host.lab.fuzz.networks import random_config, random_qgraph
 from systolith_hw.spec.memory import Memory
 
 

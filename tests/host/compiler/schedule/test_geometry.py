@@ -11,7 +11,7 @@ from systolith_host.compiler.lower.lower import lower
 from systolith_host.compiler.schedule.geometry import Shape, input_span, split
 from systolith_host.errors import SystolithError
 from systolith_host.lab.exact import run_exactly
-from systolith_host.lab.random_networks import random_input
+from systolith_host.lab.fuzz.networks import random_input
 from systolith_host.network.qgraph import QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.presets import PRESETS
 

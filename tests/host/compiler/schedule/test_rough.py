@@ -7,7 +7,7 @@ from systolith_host.compiler.schedule.tables import BYTES, CYCLES, SIZE
 from systolith_host.compiler.schedule.tile import schedule_candidates
 from systolith_host.compiler.schedule.work import TooManyStepsError, make_work
 from systolith_host.cost.evaluate import places_of
-from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_host.lab.fuzz.networks import random_config, random_qgraph
 from systolith_hw.spec.isa import Buffer
 from systolith_hw.spec.memory import Memory
 

@@ -13,7 +13,7 @@ from systolith_host.compiler.schedule.touched import touched
 from systolith_host.cost.explain import explain_layer
 from systolith_host.cost.replay import replay_layer
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_config, random_small_config
+from systolith_host.lab.fuzz.networks import random_config, random_small_config
 from systolith_host.network.qgraph import QAdd, QConcat, QConv, QGraph, QMaxPool, QTensor
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.memory.timing import MemoryTiming

@@ -18,7 +18,7 @@ from systolith_host.compiler.shortage import ShortageError
 from systolith_host.cost.evaluate import places_of
 from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
-from systolith_host.lab.random_networks import random_config, random_qgraph
+from systolith_host.lab.fuzz.networks import random_config, random_qgraph
 from systolith_host.network.shapes import timing_network
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.memory import Memory

@@ -8,9 +8,9 @@ import pytest
 from systolith_host.lab.coverage import directed
 from systolith_host.lab.coverage import stand as director_stand
 from systolith_host.lab.coverage.draft import SIZE
-from systolith_host.lab.fault_judge import FaultError
-from systolith_host.lab.fault_stand import Stand
-from systolith_host.lab.faulty_programs import random_layers
+from systolith_host.lab.faults.judge import FaultError
+from systolith_host.lab.faults.programs import random_layers
+from systolith_host.lab.faults.stand import Stand
 from systolith_hw.spec.presets import PRESETS
 from systolith_sim.faults.bench import FaultBench
 from systolith_sim.rtl.build import SimulatorError

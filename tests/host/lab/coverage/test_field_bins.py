@@ -3,8 +3,8 @@
 import pytest
 
 from systolith_host.lab.coverage.field_bins import FieldBins
-from systolith_host.lab.fault_campaign import CAMPAIGN_CONFIGS
-from systolith_host.lab.fault_stand import Seen
+from systolith_host.lab.faults.campaign import CAMPAIGN_CONFIGS
+from systolith_host.lab.faults.stand import Seen
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 from systolith_hw.spec.registers import STATUS_DONE, STATUS_ERROR, Engine, ErrorCode
 from systolith_sim.faults.bench import Observed, Outcome

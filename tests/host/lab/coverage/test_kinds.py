@@ -10,8 +10,8 @@ import pytest
 from systolith_host.lab.coverage import kinds
 from systolith_host.lab.coverage.draft import SIZE
 from systolith_host.lab.coverage.unit_bins import CROSSES
-from systolith_host.lab.fault_campaign import CAMPAIGN_CONFIGS
-from systolith_host.lab.faulty_programs import Layer, emulate
+from systolith_host.lab.faults.campaign import CAMPAIGN_CONFIGS
+from systolith_host.lab.faults.programs import Layer, emulate
 from systolith_hw.spec.isa import decode
 from systolith_hw.spec.registers import ErrorCode
 

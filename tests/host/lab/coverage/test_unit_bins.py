@@ -3,7 +3,7 @@
 import pytest
 
 from systolith_host.lab.coverage.unit_bins import CROSSES
-from systolith_host.lab.fault_campaign import CAMPAIGN_CONFIGS
+from systolith_host.lab.faults.campaign import CAMPAIGN_CONFIGS
 from systolith_hw.spec.isa import Buffer, Instruction, Opcode
 
 ALL, TINY = CAMPAIGN_CONFIGS["all-units"], CAMPAIGN_CONFIGS["tiny"]

@@ -16,7 +16,7 @@ import pytest
 from systolith_host.cli import app as cli
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_input, random_qgraph
+from systolith_host.lab.fuzz.networks import random_input, random_qgraph
 from systolith_host.network.golden import run_golden
 from systolith_host.program.relocate import relocate
 from systolith_host.runtime.backend import Observer

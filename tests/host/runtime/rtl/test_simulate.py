@@ -8,7 +8,7 @@ import pytest
 
 from systolith_host.compiler import compile_network
 from systolith_host.errors import SystolithError
-from systolith_host.lab.random_networks import random_qgraph, sought
+from systolith_host.lab.fuzz.networks import random_qgraph, sought
 from systolith_host.program.program import Program
 from systolith_host.runtime.rtl import simulate as module
 from systolith_host.runtime.rtl.simulate import Progress, run_layers, simulate

@@ -1,0 +1,1 @@
+"""Random ONNX graphs of every float operator that is claimed."""

@@ -1,0 +1,1 @@
+"""The operator suite of the package onnx: its cases, and what becomes of them."""

@@ -1,0 +1,1 @@
+"""Well-known networks: their files, and what becomes of them."""
