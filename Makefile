@@ -25,7 +25,7 @@
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
 #   make faults             faults of memory, host and programs on four accelerators: 2,000 runs, minutes
 #   make coverage           lines, branches, bits, states and fields that tests of the gateware reach: 3 minutes
-#   make coverage-python    lines of simulation, compiler, networks and runtime that their tests run: half an hour
+#   make coverage-python    lines of simulation, compiler, networks and runtime that their tests run: 20 minutes
 #   make bench-explore      the explorer's speed, in tilings and points per second: 2 minutes
 #   make traffic            VGG-16's DRAM traffic with 64 to 512 KiB of on-chip memory: minutes
 #   make batches            cycles and bytes of fully connected layers for 1 to 16 images: minutes
