@@ -176,11 +176,11 @@ def test_unknown_sizes_are_refused():
 
 
 def test_a_difference_is_found(tmp_path):
-    plain = component_verilog(Multiplier(signed(8), signed(8)), "plain", Flavour.PLAIN)
+    component = Multiplier(signed(8), signed(8))
+    plain = component_verilog(component, "plain", Flavour.PLAIN)
     other = component_verilog(
         Multiplier(signed(8), unsigned(8)), "other", Flavour.PLAIN, platform=Ecp5()
     )
-    component = Multiplier(signed(8), signed(8))
     drive = "{a, b} = $random(seed);"
     wrong = compare_forms(component, plain, other, tmp_path, drive, cycles=100, settle=4)
     assert 20 < wrong < 80
