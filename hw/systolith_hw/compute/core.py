@@ -73,7 +73,7 @@ def direct_values(
 
 
 def chain_columns(
-    m: Module, config: AcceleratorConfig, accumulate: Any, mesh: Mesh, drain: Any
+    m: Module, config: AcceleratorConfig, accumulate: Any, done: Any, mesh: Mesh, drain: Any
 ) -> Signal:
     """Build the accumulators: commands travel along all columns, reads along each lane group.
 
@@ -84,6 +84,8 @@ def chain_columns(
     config : AcceleratorConfig
     accumulate : :func:`accumulate_layout`
         In the cycle in which row 0's activation is addressed in its buffer or ring.
+    done : Value
+        It is the last of an instruction.
     mesh : Mesh
         The array, whose partial sums the columns take.
     drain : :class:`DrainRead`
@@ -107,8 +109,9 @@ def chain_columns(
             column.drain.eq(columns[j - 1].drain_next if j % lanes else drain.place),
         ]
         accumulate = column.accumulate_next
-    stored = AccumulatorColumn.UPDATE_LATENCY - 1
-    done = delay(m, accumulate.done, stored, "done")
+    # Nobody reads a sum that a reset has met, but the controller would count its CONV.
+    later = ahead + config.cols + AccumulatorColumn.UPDATE_LATENCY - 1
+    done = delay(m, done, later, "done", reset=True)
 
     group = delay(m, drain.group, AccumulatorColumn.READ_LATENCY, "group")
     for lane in range(lanes):
@@ -204,7 +207,7 @@ class DirectCore(wiring.Component):
             ).all()
         )
         self._build_edges(m, loader, sequencer, mesh)
-        done = chain_columns(m, self.config, sequencer.accumulate, mesh, self.drain)
+        done = chain_columns(m, self.config, sequencer.accumulate, sequencer.done, mesh, self.drain)
         m.d.comb += self.status.done.eq(done)
         fault_addr = drive(m, self.status.fault_addr, "fault_addr_out")
         m.d.sync += [

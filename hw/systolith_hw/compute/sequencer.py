@@ -66,6 +66,7 @@ class PixelSequencer(wiring.Component):
     act_addr : Out, word of the activation buffer
     act_first : Out, with the first address of a pass
     accumulate : Out, :func:`accumulate_layout`, in the cycle of the pixel's ``act_addr``
+    done : Out, ``accumulate`` is the last of an instruction
     busy : Out, a pixel is issued
     wait_weights : Out, a pass waits for its weight block, or for the sums of the pass before
     fault : Out, pulse: an address lies beyond the end of the activation buffer or of the bank
@@ -80,6 +81,7 @@ class PixelSequencer(wiring.Component):
     act_addr: Signal
     act_first: Signal
     accumulate: Any
+    done: Signal
     busy: Signal
     wait_weights: Signal
     fault: Signal
@@ -102,6 +104,7 @@ class PixelSequencer(wiring.Component):
                 "act_addr": Out(24),
                 "act_first": Out(1),
                 "accumulate": Out(accumulate_layout(config)),
+                "done": Out(1),
                 "busy": Out(1),
                 "wait_weights": Out(1),
                 "fault": Out(1),
@@ -252,7 +255,7 @@ class PixelSequencer(wiring.Component):
             self.accumulate.valid.eq(valid_2),
             self.accumulate.overwrite.eq(overwrite_2),
             self.accumulate.shift.eq(shift_2),
-            self.accumulate.done.eq(done_2),
+            self.done.eq(done_2),
             self.accumulate.bank.eq(bank_2),
             self.accumulate.addr.eq(acc_addr),
             self.fault.eq(valid_2 & (act_fault | (acc_addr >= self.config.acc_depth))),

@@ -195,7 +195,11 @@ class _Ring:
         ends = Signal(reset_less=True)
         unit_ends = self.issue & last & ends
         self.wraps = unit_ends & unit.last
-        m.d.comb += [self.waits.eq(job.gather & at_unit & none), loader.holds.eq(~none)]
+        m.d.comb += [
+            self.waits.eq(job.gather & at_unit & none),
+            # With the unit that comes now: the LOAD that it ends may be the last of a program.
+            loader.holds.eq(~none | loader.complete),
+        ]
         m.d.sync += [
             units.eq(after),
             none.eq(after[: len(units)] == 0),

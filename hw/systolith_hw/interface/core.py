@@ -18,15 +18,13 @@ __all__ = ["ConvCoreSignature", "DrainRead", "accumulate_layout", "drain_layout"
 def accumulate_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Return the layout of the commands that travel with partial sums: address, bank, flags.
 
-    ``overwrite`` drops and ``shift`` multiplies the present content; ``done`` marks the last sum of
-    an instruction.
+    ``overwrite`` drops and ``shift`` multiplies the present content.
     """
     return data.StructLayout(
         {
             "valid": 1,
             "overwrite": 1,
             "shift": 1,
-            "done": 1,
             "bank": 1,
             "addr": range(config.acc_depth),
         }

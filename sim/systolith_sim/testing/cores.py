@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect
 
@@ -17,7 +17,16 @@ from systolith_hw.spec.isa import Buffer, Instruction, Opcode, fields_of, walk_s
 from systolith_hw.spec.registers import ENGINE_STATES, Engine
 from systolith_sim.testing.streams import simulate, stream_put
 
-__all__ = ["STATES", "CoreBench", "contents", "conv", "only_busy", "payload", "run_core"]
+__all__ = [
+    "STATES",
+    "CoreBench",
+    "contents",
+    "conv",
+    "dones_after_resets",
+    "only_busy",
+    "payload",
+    "run_core",
+]
 
 STATES = ENGINE_STATES[Engine.COMPUTE]
 """Names of the states, by their numbers."""
@@ -79,6 +88,50 @@ def only_busy(states: Sequence[str]) -> Sequence[str]:
     """Return the states from the first pixel to the last."""
     busy = [cycle for cycle, state in enumerate(states) if state == "busy"]
     return states[busy[0] : busy[-1] + 1]
+
+
+def dones_after_resets(core: Any, job: dict[str, Any], cycles: int) -> list[tuple[int, int]]:
+    """Return how often `done` comes of a CONV that is reset for one cycle, and of the next one.
+
+    Parameters
+    ----------
+    core : component with :class:`ConvCoreSignature`
+    job : of :func:`conv`
+    cycles : int
+        Each of so many before its `done` is that of the reset in one case.
+    """
+    config = core.config
+    bench = CoreBench(core, *contents(config, 0))
+    reset = Signal()
+    found = []
+
+    async def dones(ctx: Any, wait: int) -> int:
+        await stream_put(ctx, core.conv, [payload(job, config)])
+        seen = 0
+        for _ in range(wait):
+            _, _, done = await ctx.tick().sample(core.status.done)
+            seen += done
+        return seen
+
+    async def test(ctx: Any) -> None:
+        whole = 0
+        await stream_put(ctx, core.conv, [payload(job, config)])
+        while not ctx.get(core.status.done):
+            whole += 1
+            await ctx.tick()
+        for early in range(1, cycles + 1):
+            before = await dones(ctx, whole - early)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            after = 0
+            for _ in range(cycles):
+                after += ctx.get(core.status.done)
+                await ctx.tick()
+            found.append((before + after, await dones(ctx, whole + 10)))
+
+    simulate(ResetInserter(reset)(bench), test, limit=100_000)
+    return found
 
 
 def run_core(

@@ -36,7 +36,6 @@ def run(config, commands, drains=None):
                     "valid": valid,
                     "overwrite": overwrite,
                     "shift": shift,
-                    "done": cycle % 3 == 0,
                     "bank": bank,
                     "addr": addr,
                 },
@@ -49,7 +48,7 @@ def run(config, commands, drains=None):
             sums.append(total)
             passed.append(
                 (
-                    (accumulate.valid, accumulate.bank, accumulate.addr, accumulate.done),
+                    (accumulate.valid, accumulate.bank, accumulate.addr),
                     (following.bank, following.addr),
                 )
             )

@@ -13,6 +13,7 @@ from systolith_sim.testing.cores import (
     CoreBench,
     contents,
     conv,
+    dones_after_resets,
     only_busy,
     payload,
     run_core,
@@ -171,6 +172,13 @@ def test_convs_of_one_pass_follow_without_a_pause(rows, cols, extra):
     ]
     _, _, dones, _ = run(config, jobs, read_back=False)
     assert np.diff(dones).tolist() == [pixels] * 5
+
+
+@pytest.mark.requirement("RST-2")
+def test_of_a_conv_that_a_reset_of_one_cycle_has_met_no_done_comes():
+    core = DirectCore(small_config(4, 8))
+    job = conv((6, 1, 1, 1, 1, 1), (1,) + (0,) * 5, acc_base=0, bank=0, clear=1)
+    assert dones_after_resets(core, job, cycles=40) == [(0, 1)] * 40
 
 
 def test_done_comes_when_the_last_sum_can_be_read():

@@ -63,8 +63,8 @@ def test_addresses_and_flags_are_those_of_the_walk(seed, readiness):
         cycle = 0
         while len(got) < len(expected) or cycle < busy[-1] + 20:
             ctx.set(dut.weights_ready, random.random() < readiness)
-            _, _, addr, first, accumulate, now, fault, swap = await ctx.tick().sample(
-                dut.act_addr, dut.act_first, dut.accumulate, dut.busy, dut.fault, dut.swap
+            _, _, addr, first, accumulate, done, now, fault, swap = await ctx.tick().sample(
+                dut.act_addr, dut.act_first, dut.accumulate, dut.done, dut.busy, dut.fault, dut.swap
             )
             assert not fault
             if now:
@@ -80,7 +80,7 @@ def test_addresses_and_flags_are_those_of_the_walk(seed, readiness):
                         accumulate.bank,
                         accumulate.addr,
                         bool(accumulate.overwrite),
-                        bool(accumulate.done),
+                        bool(done),
                     )
                 )
             cycle += 1

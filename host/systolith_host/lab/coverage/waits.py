@@ -7,6 +7,7 @@ from systolith_host.lab.coverage.stand import FAST, LONG_WAIT, Director, with_pa
 from systolith_host.lab.faults.judge import FaultError
 from systolith_host.lab.faults.stand import random_timing
 from systolith_hw.spec.isa import Buffer, Opcode
+from systolith_hw.spec.registers import Engine
 from systolith_sim.faults.bench import BusTiming, Channel, Injection, Kind
 
 __all__ = ["dead_writes", "leftovers", "resets", "slow_reads", "tokens"]
@@ -58,6 +59,34 @@ def dead_writes(director: Director) -> None:
 
 
 def leftovers(director: Director) -> None:
+    """Let beats come that nobody requested, and weights be gathered for no CONV."""
+    _stray_beats(director)
+    if director.stand.config.gather:
+        _units_left(director)
+
+
+def _units_left(director: Director) -> None:
+    """Let the LOAD that gathers for no CONV be the last, or one of the last."""
+    stand = director.stand
+    config = stand.config
+    for behind in range(4):
+        draft = Draft(config)
+        draft.load(Buffer.ACT, 1, scan=1)
+        shape = {"runs": config.block, "run_pitch": config.cols, "units": 2}
+        draft.load(Buffer.WEIGHT, 1, gather=1, **shape)
+        for _ in range(behind):
+            draft.load(Buffer.PARAM, 1)
+        stand.set_window(0, SIZE)
+        stand.prepare(draft.memory(lambda size: np.ones(size, np.uint8)), 0, draft.count, behind)
+        stand.start()
+        seen = stand.end()
+        if (seen.code, seen.outcome.engine) != ("LEFTOVER", Engine.COMPUTE):
+            raise FaultError("report", f"weights for no CONV, {behind} LOADs behind: {seen}")
+        stand.cure("weights for no CONV")
+    stand.set_up()
+
+
+def _stray_beats(director: Director) -> None:
     """Let a beat that nobody requested come in each of the cycles around a start."""
     stand = director.stand
     draft = Draft(stand.config)

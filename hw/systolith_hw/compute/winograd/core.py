@@ -111,8 +111,8 @@ class WinogradCore(wiring.Component):
 
         given = self._build_dispatch(m, parts, offered, winograd)
         self._build_feeds(m, parts, winograd)
-        accumulate = self._build_edges(m, parts, winograd)
-        done = chain_columns(m, config, accumulate, parts.mesh, self.drain)
+        accumulate, last = self._build_edges(m, parts, winograd)
+        done = chain_columns(m, config, accumulate, last, parts.mesh, self.drain)
         m.d.comb += self.status.done.eq(done)
         no_units = join_gathering(m, self, parts.loader, parts.sequencer)
         m.d.sync += vacant.eq(self._build_status(m, parts, given, winograd, no_units))
@@ -188,19 +188,23 @@ class WinogradCore(wiring.Component):
             kernels.read.addr.eq(loader.addr),
         ]
 
-    def _build_edges(self, m: Module, parts: _Parts, winograd: Signal) -> Any:
-        """Connect data and flags of the current kind to the array's edge; return `accumulate`.
+    def _build_edges(self, m: Module, parts: _Parts, winograd: Signal) -> tuple[Any, Signal]:
+        """Connect data and flags of the current kind to the array's edge.
+
+        Returns ``accumulate`` and ``done`` of the current kind.
 
         The choice travels from row to row and from column to column with the data. It reaches each
         row and column together with the data that is read in the cycle of the change.
         """
         lanes, sequencer, mesh = parts.lanes, parts.sequencer, parts.mesh
         accumulate: Any = Signal(accumulate_layout(self.config), name="accumulate_chosen")
-        first = Signal()
+        first, done = Signal(), Signal(name="done_chosen")
         with m.If(winograd):
             m.d.comb += [accumulate.eq(lanes.accumulate), first.eq(lanes.first)]
+            m.d.comb += done.eq(lanes.done)
         with m.Else():
             m.d.comb += [accumulate.eq(sequencer.accumulate), first.eq(sequencer.act_first)]
+            m.d.comb += done.eq(sequencer.done)
         capture = parts.loader.capture
         m.d.comb += [
             mesh.swap.eq(delay(m, first, SkewedMemory.LATENCY, "swap")),
@@ -217,7 +221,7 @@ class WinogradCore(wiring.Component):
             for index, value in enumerate(port):
                 m.d.comb += value.eq(Mux(chosen, ring[index], direct[index]))
                 chosen = delay(m, chosen, 1, f"edge_{name}_{index}")
-        return accumulate
+        return accumulate, done
 
     def _build_status(
         self,

@@ -50,6 +50,7 @@ class LaneSequencer(wiring.Component):
     addr : Out, word of the ring of patches
     first : Out, with the first address of a pass
     accumulate : Out, :func:`accumulate_layout`, in the cycle of the word's ``addr``
+    done : Out, ``accumulate`` is the last of an instruction
     busy : Out, a word is issued
     wait_chunk : Out, the next chunk is not in the ring yet
     wait_weights : Out, a pass waits for its weight block, or for the sums of the pass before
@@ -66,6 +67,7 @@ class LaneSequencer(wiring.Component):
     addr: Signal
     first: Signal
     accumulate: Any
+    done: Signal
     busy: Signal
     wait_chunk: Signal
     wait_weights: Signal
@@ -85,6 +87,7 @@ class LaneSequencer(wiring.Component):
                 "addr": Out(range(2 * LANES * config.winograd)),
                 "first": Out(1),
                 "accumulate": Out(accumulate_layout(config)),
+                "done": Out(1),
                 "busy": Out(1),
                 "wait_chunk": Out(1),
                 "wait_weights": Out(1),
@@ -185,7 +188,7 @@ class LaneSequencer(wiring.Component):
         m.d.comb += [
             self.accumulate.valid.eq(valid_2),
             self.accumulate.overwrite.eq(overwrite_2),
-            self.accumulate.done.eq(done_2),
+            self.done.eq(done_2),
             self.accumulate.bank.eq(bank_2),
             self.accumulate.addr.eq(acc_addr),
             self.fault.eq(valid_2 & (acc_addr >= config.acc_depth)),

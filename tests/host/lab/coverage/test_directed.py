@@ -8,6 +8,7 @@ import pytest
 from systolith_host.lab.coverage import directed
 from systolith_host.lab.coverage import stand as director_stand
 from systolith_host.lab.coverage.draft import SIZE
+from systolith_host.lab.faults.campaign import CAMPAIGN_CONFIGS
 from systolith_host.lab.faults.judge import FaultError
 from systolith_host.lab.faults.programs import random_layers
 from systolith_host.lab.faults.stand import Stand
@@ -34,6 +35,15 @@ SHORT = ("registers", "full buffers", "leftovers", "registers again")
 def test_the_short_ones_pass(stand, monkeypatch):
     monkeypatch.setattr(directed, "DIRECTED", {name: directed.DIRECTED[name] for name in SHORT})
     assert tuple(directed.direct(stand, 3)) == SHORT
+
+
+@pytest.mark.requirement("ERR-4")
+def test_weights_that_are_gathered_for_no_conv_are_left_over(tmp_path, monkeypatch):
+    config = CAMPAIGN_CONFIGS["all-units"]
+    monkeypatch.setattr(directed, "DIRECTED", {"leftovers": directed.DIRECTED["leftovers"]})
+    with FaultBench.of(config, simulation_verilog(config), tmp_path / "image", SIZE) as bench:
+        layers = random_layers(random.Random(1), config, 1)
+        assert list(directed.direct(Stand(bench, layers), 3)) == ["leftovers"]
 
 
 def test_a_wrong_result_is_noticed(stand, monkeypatch):

@@ -18,6 +18,7 @@ from systolith_sim.testing.cores import (
     CoreBench,
     contents,
     conv,
+    dones_after_resets,
     only_busy,
     payload,
     run_core,
@@ -329,6 +330,12 @@ def test_a_conv_that_gathers_may_find_its_unit_complete_behind_patches(pause):
             await ctx.tick().until(core.status.done)
 
     simulate(bench, drive, watch, limit=3000)
+
+
+def test_of_patches_that_a_reset_of_one_cycle_has_met_no_done_comes():
+    core = WinogradCore(winograd_config(4, 2, 4))
+    job = tile((1, 1, 1), 1, act_base=0, weight_base=0, acc_base=0, bank=0, clear=1)
+    assert dones_after_resets(core, job, cycles=20) == [(0, 1)] * 20
 
 
 @pytest.mark.parametrize("reset_at", [3, 60, 160, 400])

@@ -64,10 +64,23 @@ def test_words_are_those_of_the_walk_and_passes_wait_for_weights_and_chunks(read
             weights, full = (random.random() < readiness for _ in range(2))
             ctx.set(dut.weights_ready, weights)
             ctx.set(dut.full, full)
-            _, _, addr, first, word, now, start, release, chunk, weight = await ctx.tick().sample(
+            (
+                _,
+                _,
+                addr,
+                first,
+                word,
+                done,
+                now,
+                start,
+                release,
+                chunk,
+                weight,
+            ) = await ctx.tick().sample(
                 dut.addr,
                 dut.first,
                 dut.accumulate,
+                dut.done,
                 dut.busy,
                 dut.start,
                 dut.release,
@@ -94,7 +107,7 @@ def test_words_are_those_of_the_walk_and_passes_wait_for_weights_and_chunks(read
                         word.bank,
                         word.addr,
                         bool(word.overwrite),
-                        bool(word.done),
+                        bool(done),
                     )
                 )
             cycle += 1
