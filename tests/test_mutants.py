@@ -19,7 +19,7 @@ from mutation.mutants import changed, sites  # noqa: E402
 from mutation.operators import DeleteStatement, NegateIf  # noqa: E402
 from mutation.results import Result, kept, share, table, told  # noqa: E402
 from mutation.sample import sample  # noqa: E402
-from mutation.trial import Copy, Verdict  # noqa: E402
+from mutation.trial import RUNNING, Copy, Verdict  # noqa: E402
 
 COUNTED = """
 def untested(word):
@@ -192,6 +192,14 @@ def test_mutants_are_killed_survive_or_are_equivalent(run, tree, tmp_path):
     assert not (tmp_path / "folder" / "tree").exists()
     # Equivalents are not tried at all.
     assert len(kept(tmp_path / "kept.jsonl")) == len(results) - 1
+
+
+@pytest.mark.parametrize(
+    "end", ["PASSED [ 9%]", "Timeout (0:05:00)!", "Fatal Python error: Aborted"]
+)
+def test_the_name_of_a_running_test_ends_before_what_became_of_it(end):
+    name = "tests/test_words.py::test_waits[a b]"
+    assert RUNNING.findall(f"collected 1 item\n{name} {end}\n") == [name]
 
 
 def test_a_test_that_fails_without_a_mutant_kills_nothing(run, tree):

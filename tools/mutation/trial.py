@@ -32,7 +32,8 @@ NO_TESTS = 5
 
 TIMEOUT = "Timeout ("
 RUNNING = re.compile(
-    r"^(\S+\.py::.*?)(?: (?:PASSED|SKIPPED|FAILED|ERROR|XFAIL|Timeout \().*)?$", re.M
+    r"^(\S+\.py::.*?)(?: (?:PASSED|SKIPPED|FAILED|ERROR|XFAIL|Timeout \(|Fatal Python error:).*)?$",
+    re.M,
 )
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py(?:::.*?)?)(?: - .*)?$", re.M)
 
