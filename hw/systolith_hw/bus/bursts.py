@@ -188,8 +188,6 @@ class BurstSplitter(wiring.Component):
                 rest.eq(rest - longest),
                 final.eq(_at_most(longest, rest, 0)),
             ]
-            with m.If(final):
-                m.d.sync += active.eq(0)
         m.d.comb += self.run.ready.eq(~active | (taken & final))
 
         place = Signal(range(max(2, longest)))

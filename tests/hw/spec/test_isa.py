@@ -1,5 +1,6 @@
 """Instructions: encoding, errors, and the walk that their steps describe."""
 
+import hashlib
 import re
 from dataclasses import replace
 from itertools import product
@@ -20,6 +21,7 @@ from systolith_hw.spec.isa import (
     walk_steps,
 )
 from systolith_hw.spec.presets import PRESETS
+from systolith_hw.spec.registers import VERSION
 
 SMALL = PRESETS["tiny"]
 WITH_ALL = replace(
@@ -79,6 +81,14 @@ def test_each_field_has_bits_of_its_own(opcode):
         used |= mask
         position += field.width
     assert used.bit_length() <= 8 * INSTRUCTION_BYTES
+
+
+def test_the_bits_of_instructions_change_with_the_version_only():
+    text = str([(opcode.name, [(f.name, f.width) for f in FIELDS[opcode]]) for opcode in Opcode])
+    found = hashlib.sha256(f"{OPCODE_WIDTH} {text}".encode()).hexdigest()[:16]
+    assert (VERSION, found) == (1, "bf91b706a0e1978c"), (
+        "hosts of this VERSION encode them otherwise"
+    )
 
 
 @pytest.mark.parametrize("opcode", Opcode)

@@ -13,6 +13,7 @@ from systolith_hw.spec.numerics import requantize
 from systolith_hw.spec.registers import Engine, ErrorCode
 from systolith_sim.emulator.access import Fault, walk
 from systolith_sim.emulator.engines import Engines
+from systolith_sim.testing.configs import small_config
 
 CONFIG = AcceleratorConfig(
     name="test",
@@ -88,6 +89,22 @@ def test_load_of_weights_gathers_runs_of_planes():
     assert access.writes["weight"].tolist() == list(range(7, 19))
     # Two words of 4 bytes: from the middle of a beat in plane 0, from its start in plane 1.
     assert machine.bytes_read == 3 * 16 + 3 * 8
+
+
+def test_a_scan_writes_each_of_its_words_into_all_groups_of_rows():
+    config = small_config(8, 2, gather=64)
+    memory = np.arange(1024, dtype=np.uint8) % 3
+    machine = Engines(config, memory)
+    machine.window = (0, memory.size)
+    access = machine.load(load(buffer=Buffer.ACT, scan=1, addr=64, run_words=20, dest=9))
+    active = np.count_nonzero(memory[64:104])
+    words = -(-active // 8)
+    assert config.row_groups == 4
+    assert access.wrote.writes == 4 * words
+    assert access.wrote.places.tolist() == list(range(9, 9 + words))
+    np.testing.assert_array_equal(
+        machine.act[9 : 9 + words].reshape(-1)[:active], memory[64:104][memory[64:104] != 0]
+    )
 
 
 def test_load_of_activations_pads_every_plane_in_its_lane():

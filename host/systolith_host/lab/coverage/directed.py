@@ -14,7 +14,14 @@ from systolith_host.lab.coverage.ends import legal_ends, memory_end
 from systolith_host.lab.coverage.fields import ends, random_fields
 from systolith_host.lab.coverage.kinds import kinds
 from systolith_host.lab.coverage.stand import Director
-from systolith_host.lab.coverage.waits import dead_writes, leftovers, resets, slow_reads, tokens
+from systolith_host.lab.coverage.waits import (
+    dead_writes,
+    late_scans,
+    leftovers,
+    resets,
+    slow_reads,
+    tokens,
+)
 from systolith_host.lab.coverage.work import busy, fills, loose, many, numbers, registers
 from systolith_host.lab.faults.stand import Stand
 
@@ -29,6 +36,7 @@ DIRECTED: Mapping[str, Callable[[Director], None]] = {
     "slow reads": slow_reads,
     "dead channels": dead_writes,
     "leftovers": leftovers,
+    "late scans": late_scans,
     "orders of tokens": tokens,
     "kinds of convolution": kinds,
     "resets": resets,

@@ -212,6 +212,7 @@ def kinds(director: Director) -> None:
             # The memory takes no data for a while: results of patches wait on the chip.
             dead = Injection(Kind.DEAD, rng.randrange(3000), 20_000, 1 << Channel.W)
             _mixed(director, ["winograd"], "patches before a dead memory", [dead])
+        _full_strips(director)
         _late(director)
         _beyond(director)
 
@@ -229,6 +230,25 @@ def _mixed(
     scanned = memory[_INPUTS : _INPUTS + 0x2000]
     scanned[values.random(scanned.size) < rng.choice((0, 0.5, 0.9, 1))] = 0
     director.run(mixture.draft, memory, what, random_timing(rng), faults)
+
+
+def _full_strips(director: Director) -> None:
+    """Let the drain put together as many patches as a strip can have: one that is read again."""
+    config = director.stand.config
+    draft = Draft(config)
+    draft.fill(Buffer.WEIGHT)
+    draft.load(Buffer.PARAM, config.param_depth)
+    reads = _walk({"x": (PATCH, PATCH), "y": (PATCH, 1)})
+    inside = {"dx": (PATCH, PATCH), "dy": (PATCH, 1)}
+    outside = {"x": (STRIP_PATCHES, 0), "y": (1, 0)}
+    width = OUTPUTS * STRIP_PATCHES
+    shape = {"winograd": 1, "width": width, "height": OUTPUTS, "run_words": width * OUTPUTS}
+    for number in range(8):
+        draft.load(Buffer.ACT, PATCH**2, addr=DATA + 2048 * number)
+        draft.conv(**reads, winograd=1, patches=1)
+        draft.store(**_walk(inside), **_walk(outside), **shape)
+    memory = with_params(draft, DATA, config.param_depth)
+    director.run(draft, memory, "patches of a whole strip")
 
 
 def _late(director: Director) -> None:

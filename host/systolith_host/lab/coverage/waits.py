@@ -3,14 +3,18 @@
 import numpy as np
 
 from systolith_host.lab.coverage.draft import DATA, OUT, SIZE, Draft
-from systolith_host.lab.coverage.stand import FAST, LONG_WAIT, Director, with_params
+from systolith_host.lab.coverage.stand import FAST, LONG_WAIT, USUAL, Director, with_params
 from systolith_host.lab.faults.judge import FaultError
 from systolith_host.lab.faults.stand import random_timing
+from systolith_hw.spec.config import AcceleratorConfig
 from systolith_hw.spec.isa import Buffer, Opcode
 from systolith_hw.spec.registers import Engine
 from systolith_sim.faults.bench import BusTiming, Channel, Injection, Kind
 
-__all__ = ["dead_writes", "leftovers", "resets", "slow_reads", "tokens"]
+__all__ = ["dead_writes", "late_scans", "leftovers", "resets", "slow_reads", "tokens"]
+
+_SCANNED = DATA + 0x10000
+"""What is scanned, apart from parameters."""
 
 
 def slow_reads(director: Director) -> None:
@@ -107,6 +111,55 @@ def _stray_beats(director: Director) -> None:
             stand.set_window(0, SIZE)
     if "LEFTOVER" not in told:
         raise FaultError("report", f"stray beats around a start: only {sorted(told)}")
+    stand.set_up()
+
+
+def _stored(config: AcceleratorConfig) -> Draft:
+    """Return a program that ends with a STORE."""
+    draft = Draft(config)
+    draft.fill(Buffer.WEIGHT)
+    draft.load(Buffer.ACT, 4)
+    draft.load(Buffer.PARAM, config.cols)
+    draft.conv(4)
+    draft.store(4)
+    return draft
+
+
+def late_scans(director: Director) -> None:
+    """Let a scan, and a LOAD that gathers by bits of an earlier one, end before a response."""
+    stand = director.stand
+    config = stand.config
+    if not config.gather:
+        return
+    at_once = {"after_computed": 0, "after_drained": 0, "after_stored": 0}
+    late = Injection(Kind.DEAD, 0, 3000, 1 << Channel.B)
+    draft = _stored(config)
+    draft.load(Buffer.ACT, 20, scan=1, **at_once)
+    draft.load(Buffer.PARAM, 1)
+    director.run(draft, with_params(draft, DATA), "a scan before a response", faults=[late])
+    # The second scan leaves a bit of the first one behind its end, where the LOAD still looks.
+    draft = _stored(config)
+    inputs = config.gather // config.block // 2 * config.block
+    draft.load(Buffer.ACT, inputs // config.block, addr=_SCANNED, scan=1, **at_once)
+    draft.load(Buffer.ACT, 2, addr=_SCANNED + 4096, scan=1, **at_once)
+    shape = {"runs": inputs, "run_pitch": config.cols, "units": 1}
+    draft.load(Buffer.WEIGHT, 1, gather=1, **shape, **at_once)
+    draft.load(Buffer.PARAM, 1)
+    memory = with_params(draft, DATA)
+    memory[_SCANNED:][:inputs] = 0
+    for place in (_SCANNED, _SCANNED + 4096):
+        memory[place:][: 2 * config.block] = 1
+    memory[_SCANNED + 3 * inputs // 4] = 1
+    stand.set_window(0, SIZE)
+    stand.bench.behave(USUAL)
+    stand.bench.write("WATCHDOG", 4000)
+    stand.prepare(memory, 0, draft.count, 0)
+    stand.bench.inject(late)
+    stand.start()
+    seen = stand.end()
+    if seen.code != "WATCHDOG":
+        raise FaultError("report", f"a LOAD that gathers more than was scanned: {seen}")
+    stand.cure("a LOAD that gathers more than was scanned")
     stand.set_up()
 
 

@@ -99,6 +99,18 @@ def many(director: Director) -> None:
         draft.store(16)
     memory = with_params(draft, DATA)
     director.run(draft, memory, "thousands of instructions")
+    for what in ("CONVs", "STOREs"):
+        draft = Draft(config)
+        draft.fill(Buffer.WEIGHT)
+        draft.load(Buffer.ACT, 32)
+        draft.load(Buffer.PARAM, config.cols)
+        draft.conv(min(32, config.acc_depth))
+        while draft.count < _MANY:
+            if what == "CONVs":
+                draft.conv()
+            else:
+                draft.store(min(32, config.acc_depth))
+        director.run(draft, with_params(draft, DATA), f"thousands of {what}")
 
 
 def busy(director: Director) -> None:
