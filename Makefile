@@ -21,7 +21,7 @@
 #   make mutants       changes one thing in gateware or models, 50 times: do tests notice? An hour
 #   make nightly       random campaigns with fresh seeds, a row each in docs/nightly.md; eight hours
 #   make agreement     the golden model versus onnxruntime, layer by layer
-#   make noise         what equalisation and bias correction do to signal over noise: 10 minutes
+#   make noise         what equalisation and bias correction do to signal over noise: half an hour
 #   make validate-model     the performance model versus the RTL: 600 random cases, 150 of Winograd, 150 gathered
 #   make faults             faults of memory, host and programs on four accelerators: 2,000 runs, minutes
 #   make coverage           lines, branches, bits, states and fields that tests of the gateware reach: 3 minutes
