@@ -1,4 +1,4 @@
-"""The table of `make noise`: a line for each network, the figures of its seeds next to each other."""
+"""The table of `make noise`: a line a network, with the figures of its seeds side by side."""
 
 import sys
 from pathlib import Path
