@@ -214,7 +214,9 @@ def linear(
     """
     source, layout = reader.source(proto, moved=True), reader.layout(proto)
     shape = reader.shapes[source]
-    if layout is not None and layout.image is None and layout.axes[-1] == 0:
+    # A vector may have such an order, too, as an image of one pixel in the file.
+    channels_last = layout is not None and layout.image is None and layout.axes[-1] == 0
+    if channels_last and len(shape) == 3:
         if weight.ndim != 2 or weight.shape[1] != shape[0]:
             raise InvalidError(f"weights of {weight.shape} do not fit {shape[0]} channels")
         if scale is not None and (count := copies(weight, scale)) > 1:
@@ -229,14 +231,15 @@ def linear(
         raise UnsupportedError(f"its input must be a vector, not {shape}; flatten it before")
     if weight.ndim != 2 or weight.shape[1] != shape[0]:
         raise InvalidError(f"weights of {weight.shape} do not fit {shape[0]} inputs")
-    if layout is not None:
+    if layout is not None and not channels_last:
         weight = layout.into(weight)
     if scale is not None and (count := copies(weight, scale)) > 1:
         source, pixels = copied_vector(reader, name, source, count)
         parts = weight.reshape(len(weight), -1, pixels)
         weight = shared(parts, scale, count).reshape(len(weight), -1)
     node = Linear(name, (source,), proto.output[0], len(weight))
-    reader.weighted(proto, node, (len(weight),), weight, bias, scale)
+    kept = layout if channels_last else None
+    reader.weighted(proto, node, (len(weight),), weight, bias, scale, kept)
 
 
 def weight_scale(reader: Reader, proto: onnx.NodeProto, index: int, axis: int) -> np.ndarray | None:

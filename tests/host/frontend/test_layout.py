@@ -11,7 +11,11 @@ from onnx import TensorProto, helper, numpy_helper
 from systolith_host.frontend.judge import judge
 from systolith_host.frontend.layout import Layout, laid_out, vector_layout
 from systolith_host.frontend.onnx import inspect_onnx, read_onnx
+from systolith_host.network.forward import run_float
+from systolith_host.network.golden import run_golden
 from systolith_host.network.graph import AveragePool, Conv, Linear
+from systolith_host.quantize.calibrate import calibrate
+from systolith_host.quantize.quantize import quantize, quantize_input
 
 N = helper.make_node
 FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]
@@ -361,3 +365,25 @@ def test_integers_with_channels_last_are_onnxruntimes(tmp_path):
     made = read_onnx(path)
     assert made.scales
     assert judge(path, made, 24) == "integers equal onnxruntime's in 2 of 2 outputs"
+
+
+def test_a_flattened_image_that_becomes_one_pixel_is_a_vector(tmp_path):
+    nodes = [
+        N("Relu", ["x"], ["r"], "r"),
+        N("Flatten", ["r"], ["v"], "v"),
+        N("Unsqueeze", ["v", "sides"], ["p"], "p"),
+        N("Transpose", ["p"], ["q"], "q", perm=LAST),
+        N("MatMul", ["q", "w"], ["m"], "m"),
+        N("Transpose", ["m"], ["t"], "t", perm=FIRST),
+        N("Flatten", ["t"], ["y"], "y"),
+    ]
+    constants = {"sides": np.array([2, 3]), "w": values(105, 4)}
+    made = judged(tmp_path, model(nodes, constants, ("N", 3, 7, 5)))
+    assert [type(node) for node in made.graph.nodes if isinstance(node, Conv | Linear)] == [Linear]
+    images = values(4, 3, 7, 5)
+    qgraph = quantize(made.graph, made.weights, calibrate(made.graph, made.weights, images), 16)
+    integers = run_golden(qgraph, quantize_input(qgraph, images))[qgraph.output]
+    floats = list(run_float(made.graph, made.weights, images))[-1][1]
+    target = qgraph.tensors[qgraph.output]
+    real = (integers.reshape(4, 4).astype(float) - target.zero_point) * target.scale
+    assert np.abs(real - floats.reshape(4, 4)).max() < 0.03 * np.abs(floats).max()
