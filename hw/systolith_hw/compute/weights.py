@@ -145,6 +145,10 @@ class WeightLoader(wiring.Component):
             m.d.sync += full.eq(1)
         with m.Elif(self.swap):
             m.d.sync += full.eq(0)
+        if ring:
+            with m.If(ring.wraps):
+                m.d.sync += next_addr.eq(job.weight_base)
+        # The last word of a job may end its ring, too: the next job's address counts then.
         with m.If(~active | fills):
             with m.If(renews):
                 m.d.sync += [
@@ -160,8 +164,6 @@ class WeightLoader(wiring.Component):
                 walk(m, taps, end=c.advance())
         if ring:
             m.d.comb += [ring.issue.eq(issue), ring.begins.eq((~active | fills) & renews)]
-            with m.If(ring.wraps):
-                m.d.sync += next_addr.eq(job.weight_base)
         return m
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from systolith_hw.compute.core import DirectCore
 from systolith_hw.compute.winograd.core import WinogradCore
+from systolith_hw.interface.core import DrainRead
 from systolith_hw.spec.isa import Opcode, fields_of
 from systolith_hw.spec.timing import least_pass
 from systolith_sim.emulator.gather import gather_sums, gather_units, ring_places, scan
 from systolith_sim.testing.configs import small_config
-from systolith_sim.testing.cores import STATES, CoreBench
+from systolith_sim.testing.cores import STATES, CoreBench, contents, conv, payload
 from systolith_sim.testing.gathered import random_layer
 from systolith_sim.testing.streams import simulate, stream_put
 
@@ -43,8 +44,8 @@ def run(core, layer, gap, seed):
     dones = [0]
 
     async def feed(ctx):
-        for conv in convs:
-            fields = {f.name: conv[f.name] for f in fields_of(Opcode.CONV, config)}
+        for one in convs:
+            fields = {f.name: one[f.name] for f in fields_of(Opcode.CONV, config)}
             fields |= dict.fromkeys(("after_loaded_act", "after_loaded_weight", "after_drained"), 0)
             await stream_put(ctx, core.conv, [fields])
 
@@ -77,8 +78,7 @@ def run(core, layer, gap, seed):
             states.append(STATES[state])
             credit[0] += free
             if done:
-                conv = convs[dones[0]]
-                sums.append(await read(ctx, conv))
+                sums.append(await read(ctx, convs[dones[0]]))
                 dones[0] += 1
             quiet = quiet + 1 if dones[0] == len(convs) else 0
         assert ctx.get(core.status.rest)
@@ -131,6 +131,45 @@ def test_gathered_sums_are_exact(rows, cols, winograd):
             np.testing.assert_array_equal(found, right)
         seen.add(layer.unsigned)
     assert seen == {False, True}
+
+
+@pytest.mark.parametrize("make", [DirectCore, WinogradCore])
+def test_a_conv_right_behind_one_that_gathers_takes_its_own_weights(make):
+    winograd = {"winograd": 4, "acc_depth": 150} if make is WinogradCore else {}
+    config = small_config(4, 4, gather=64, **winograd)
+    core = make(config)
+    act, weight = contents(config, 5)
+    bench = CoreBench(core, act, weight)
+    level = (1,) * 6, (0,) * 6
+    gathers = conv(*level, weight_base=8, gather=1, units=1, clear=1)
+    direct = conv(*level, act_base=3, weight_base=20, acc_base=1, clear=1)
+    found = []
+
+    async def drive(ctx):
+        ctx.set(core.gathering.active, {"inputs": 4, "words": 1})
+        for job in (gathers, direct):
+            await stream_put(ctx, core.conv, [payload(job, config)])
+        ctx.set(core.gathering.complete, 1)
+        await ctx.tick()
+        ctx.set(core.gathering.complete, 0)
+        for _ in range(2):
+            await ctx.tick().until(core.status.done)
+        lanes = config.post_lanes
+        reads = [(addr, group) for addr in range(2) for group in range(config.cols // lanes)]
+        for addr, group in (*reads, *((0, 0),) * (lanes + 4)):
+            ctx.set(core.drain.place, {"bank": 0, "addr": addr})
+            ctx.set(core.drain.group, group)
+            _, _, sums = await ctx.tick().sample(core.drain.sum)
+            found.append(sums)
+
+    simulate(bench, drive, limit=3000)
+    lanes = config.post_lanes
+    for addr, (row, base) in enumerate(((0, 8), (3, 20))):
+        wanted = act[row] @ weight[base : base + 4]
+        for column in range(config.cols):
+            group, lane = divmod(column, lanes)
+            cycle = addr * (config.cols // lanes) + group + DrainRead.LATENCY + lane
+            assert found[cycle][lane] == wanted[column], (addr, column)
 
 
 def test_units_that_are_there_in_time_keep_the_array_busy():

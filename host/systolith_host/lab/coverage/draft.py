@@ -100,7 +100,11 @@ class Draft:
     def load(
         self, buffer: Buffer, words: int, dest: int = 0, addr: int = DATA, **more: int
     ) -> None:
-        """Add a LOAD of one run."""
+        """Add a LOAD of one run; of activations, for each group of rows, if no `lane` is given."""
+        if buffer is Buffer.ACT and not {"lane", "scan"} & set(more):
+            for lane in range(self.config.row_groups):
+                self.load(buffer, words, dest, addr, lane=lane, **more)
+            return
         counts = self.counts
         fields = {
             "after_computed": counts[Opcode.CONV],
@@ -116,7 +120,7 @@ class Draft:
         self._add(Opcode.LOAD, self._loose(Opcode.LOAD, fields) | fields)
 
     def fill(self, buffer: Buffer, **more: int) -> None:
-        """Add LOADs of all of a buffer: activations of every group of lanes."""
+        """Add LOADs of all of a buffer."""
         config = self.config
         depths = {
             Buffer.ACT: config.act_depth,
@@ -125,11 +129,9 @@ class Draft:
             Buffer.TABLE: 256 // word_bytes(Buffer.TABLE, config) if config.functions else 0,
         }
         most = _CHUNK // word_bytes(buffer, config)
-        for lane in range(config.row_groups if buffer is Buffer.ACT else 1):
-            for first in range(0, depths[buffer], most):
-                words = min(most, depths[buffer] - first)
-                dest = first * 8 if buffer is Buffer.TABLE else first
-                self.load(buffer, words, dest, **({"lane": lane} if lane else {}), **more)
+        for first in range(0, depths[buffer], most):
+            words = min(most, depths[buffer] - first)
+            self.load(buffer, words, first * 8 if buffer is Buffer.TABLE else first, **more)
 
     def conv(self, pixels: int = 1, **more: int) -> None:
         """Add a CONV of a single pass over successive words of the activation buffer."""

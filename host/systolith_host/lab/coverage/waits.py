@@ -131,17 +131,19 @@ def late_scans(director: Director) -> None:
     config = stand.config
     if not config.gather:
         return
+    # Into words that the CONV does not read.
+    half = config.act_depth // 2
     at_once = {"after_computed": 0, "after_drained": 0, "after_stored": 0}
     late = Injection(Kind.DEAD, 0, 3000, 1 << Channel.B)
     draft = _stored(config)
-    draft.load(Buffer.ACT, 20, scan=1, **at_once)
+    draft.load(Buffer.ACT, 20, half, scan=1, **at_once)
     draft.load(Buffer.PARAM, 1)
     director.run(draft, with_params(draft, DATA), "a scan before a response", faults=[late])
     # The second scan leaves a bit of the first one behind its end, where the LOAD still looks.
     draft = _stored(config)
     inputs = config.gather // config.block // 2 * config.block
-    draft.load(Buffer.ACT, inputs // config.block, addr=_SCANNED, scan=1, **at_once)
-    draft.load(Buffer.ACT, 2, addr=_SCANNED + 4096, scan=1, **at_once)
+    draft.load(Buffer.ACT, inputs // config.block, half, _SCANNED, scan=1, **at_once)
+    draft.load(Buffer.ACT, 2, half, _SCANNED + 4096, scan=1, **at_once)
     shape = {"runs": inputs, "run_pitch": config.cols, "units": 1}
     draft.load(Buffer.WEIGHT, 1, gather=1, **shape, **at_once)
     draft.load(Buffer.PARAM, 1)
