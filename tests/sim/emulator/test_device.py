@@ -128,6 +128,16 @@ def test_a_program_runs_and_counts():
     assert read(device, "BYTES_READ") == 8 * INSTRUCTION_BYTES + 32 + 16 + 16 + 16
 
 
+def test_each_program_counts_from_zero():
+    device = prepare(program())
+    counts = []
+    for _ in range(2):
+        assert run(device) == STATUS_DONE
+        counts.append([read(device, name) for name in ("LOADED", "BYTES_READ", "BYTES_WRITTEN")])
+        write(device, "IRQ_PENDING", 1)
+    assert counts[0] == counts[1]
+
+
 def test_the_interrupt_is_raised_only_where_it_is_enabled():
     device = prepare(program())
     write(device, "IRQ_ENABLE", 0)

@@ -107,6 +107,19 @@ def test_a_scan_writes_each_of_its_words_into_all_groups_of_rows():
     )
 
 
+def test_a_conv_that_gathers_may_read_all_units_of_its_ring():
+    config = small_config(4, 4, gather=64)
+    machine = Engines(config, np.ones(4096, np.uint8))
+    machine.window = (0, 4096)
+    machine.load(load(buffer=Buffer.ACT, scan=1, run_words=5))
+    gathers = {"gather": 1, "units": 2}
+    runs = {"run_words": 3, "runs": 20, "run_pitch": 64}
+    machine.load(Instruction(Opcode.LOAD, {"buffer": Buffer.WEIGHT, "dest": 7, **gathers, **runs}))
+    conv = Instruction(Opcode.CONV, {"s_count": 3, "weight_base": 7, **gathers})
+    access = machine.conv(conv)
+    assert access.reads["weight"].tolist() == list(range(7, 7 + 2 * 3 * 4))
+
+
 def test_load_of_activations_pads_every_plane_in_its_lane():
     machine = engines()
     before = machine.act.copy()
