@@ -180,7 +180,8 @@ def test_images_gather_one_by_one_as_long_as_that_reads_less():
     for batch in (2, 4, 8):
         plan = choose_gathering(fc6, DEFAULT, batch, Memory(), 0.108)
         assert plan is not None
-        assert plan.read_bytes == batch * single.read_bytes
+        for name in ("compute_cycles", "read_bytes", "write_bytes"):
+            assert getattr(plan, name) == batch * getattr(single, name)
         assert plan.estimate < batch * single.estimate
     # Ten images of this density need more than all weights once.
     assert choose_gathering(fc6, DEFAULT, 16, Memory(), 0.108) is None

@@ -162,6 +162,7 @@ def test_missing_dependencies_are_found(program, message):
         (0, {"dest": 256}, ErrorCode.BUFFER, 256),
         (1, {"dest": 256}, ErrorCode.BUFFER, 256),
         (1, {"runs": 1}, ErrorCode.WATCHDOG, 0),
+        (1, {"runs": 500}, ErrorCode.WATCHDOG, 0),
         (2, {"acc_base": 64}, ErrorCode.BUFFER, 64),
         (2, {"act_base": 256}, ErrorCode.BUFFER, 256),
         (4, {"acc_base": 63}, ErrorCode.BUFFER, 64),

@@ -230,9 +230,10 @@ def resets(director: Director) -> None:
     draft.fill(Buffer.WEIGHT)
     draft.load(Buffer.ACT, 4)
     draft.load(Buffer.PARAM, config.cols)
+    loaded = draft.counts[Opcode.LOAD]
     draft.conv(4)
     for _ in range(6):
-        draft.store(1, after_loaded=3)
+        draft.store(1, after_loaded=loaded)
         for _ in range(2):
             draft.load(Buffer.PARAM, 1, config.cols, after_computed=0, after_drained=0)
     memory = with_params(draft, DATA)
@@ -244,9 +245,10 @@ def resets(director: Director) -> None:
     draft = Draft(config)
     draft.fill(Buffer.WEIGHT)
     draft.load(Buffer.ACT, 4)
+    loaded = draft.counts[Opcode.LOAD]
     for _ in range(4 * config.outstanding_reads):
         draft.load(Buffer.PARAM, config.cols)
-    draft.conv(4, after_loaded_act=2, after_loaded_weight=2)
+    draft.conv(4, after_loaded_act=loaded, after_loaded_weight=loaded)
     draft.store(1)
     memory, slow = with_params(draft, DATA), BusTiming((500, 500))
     cycles = director.run(draft, memory, "late parameters", slow).observed.cycles
