@@ -164,6 +164,7 @@ def test_estimates_follow_the_density():
     for density in (1, 0.5, 0.108, 0.05):
         plan = choose_gathering(fc6, DEFAULT, 1, Memory(), density)
         assert plan is not None
+        assert plan.linear
         ideal = density * 25088 * 256
         assert ideal < plan.estimate < 1.04 * ideal
         assert ideal * 16 < plan.read_bytes < 1.01 * ideal * 16 + 60_000

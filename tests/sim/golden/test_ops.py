@@ -225,6 +225,19 @@ def test_grouped_convolution_equals_literal_loops(groups):
         np.testing.assert_array_equal(found[:, part], wanted)
 
 
+def test_depthwise_sums_beyond_32_bits_are_exact():
+    side = 300
+    x = np.full((1, 2, side, side), 255, np.uint8)
+    weight = np.full((2, 1, side, side), -128, np.int8)
+    total = -255 * 128 * side**2
+    assert total < -(1 << 31)
+    bias, multiplier, shift = np.zeros(2, int), np.full(2, 1024), np.full(2, 35)
+    rest = {"input_zero_point": 0, "output_zero_point": 0, "low": -128, "high": 127}
+    shape = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 2}
+    found = conv2d(x, weight, bias, multiplier, shift, **rest, **shape)
+    assert found.ravel().tolist() == [(total * 1024 + (1 << 34)) >> 35] * 2
+
+
 @pytest.mark.parametrize("factors", [(32639, -1), (-32896, 32639), (1, 1), (300, 20000)])
 def test_sum_equals_literal_loops(factors):
     rng = np.random.default_rng(abs(factors[0]))
