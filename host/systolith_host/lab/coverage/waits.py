@@ -240,7 +240,8 @@ def resets(director: Director) -> None:
     clean = director.run(draft, memory, "small LOADs and STOREs")
     cycles = clean.observed.cycles
     for cycle in range(cycles - 300, cycles):
-        _reset_at(director, draft, memory, cycle)
+        for hardware in (False, True):
+            _reset_at(director, draft, memory, cycle, hardware=hardware)
     # A STORE that waits for its parameters.
     draft = Draft(config)
     draft.fill(Buffer.WEIGHT)
@@ -253,7 +254,7 @@ def resets(director: Director) -> None:
     memory, slow = with_params(draft, DATA), BusTiming((500, 500))
     cycles = director.run(draft, memory, "late parameters", slow).observed.cycles
     for cycle in range(200, cycles, 2 * (cycles // 200)):
-        _reset_at(director, draft, memory, cycle, slow)
+        _reset_at(director, draft, memory, cycle, slow, hardware=cycle % 2 == 0)
     director.run(draft, memory, "a program after resets")
 
 
@@ -263,6 +264,8 @@ def _reset_at(
     memory: np.ndarray,
     cycle: int,
     timing: BusTiming = FAST,
+    *,
+    hardware: bool,
 ) -> None:
     stand = director.stand
     stand.set_window(0, SIZE)
@@ -270,7 +273,7 @@ def _reset_at(
     stand.prepare(memory, 0, draft.count, cycle)
     stand.start()
     stand.bench.run(cycle)
-    if cycle % 2:
-        stand.cure(f"a reset in cycle {cycle}")
-    else:
+    if hardware:
         stand.reset_hardware()
+    else:
+        stand.cure(f"a reset in cycle {cycle}")
