@@ -93,10 +93,13 @@ def test_every_instruction_writes_the_same_in_rtl_and_emulator(name, tmp_path):
 def test_the_first_instruction_that_differs_is_named(name, tmp_path):
     broken, opcode, text = MUTANTS[name]
     config = CONFIGS["direct"]
-    program, images = random_program(config, 1, 3000)
     verilog = broken_verilog(config, broken, flavour=Flavour.PLAIN)
     built = build(accelerator_testbench(config, verilog, 1 << 17, writes=True), "icarus")
-    step = follow(program, images, tmp_path, 1, built)
+    for seed in range(1, 9):
+        program, images = random_program(config, seed, 3000)
+        step = follow(program, images, tmp_path, seed, built)
+        if step.difference:  # others may have no zero point, or clamp all that is wrong
+            break
     last = step.retired[-1]
     assert last.emulator != last.rtl
     assert all(one.emulator == one.rtl for one in step.retired[:-1])
