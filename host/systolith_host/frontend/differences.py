@@ -16,6 +16,9 @@ __all__ = ["FAULT", "node_differences", "share", "walk"]
 
 FAULT = "this is a fault of Systolith: please report it with the file"
 
+LEAST_OF_FUNCTION = 1e-2
+"""Differences of functions are shares of this at least, so that those below 1e-6 are rounding."""
+
 
 def share(found: np.ndarray, wanted: np.ndarray, size: float | None = None) -> float:
     """Return the largest difference, divided by a size: the largest wanted value if not given.
@@ -95,7 +98,10 @@ def node_differences(path: Path, model: OnnxModel, x: np.ndarray) -> Iterator[tu
 def _size(node: Node, weights: Weights, inputs: list[np.ndarray]) -> float:
     """Return how large a node's output would be if its terms had random signs."""
     squares = [values * values for values in inputs]
-    if isinstance(node, Relu | Clip | Function):
+    if isinstance(node, Function):
+        # Single precision loses small values where a function passes 1, as in exp(x) - 1.
+        return max(float(np.sqrt(squares[0].max())), LEAST_OF_FUNCTION)
+    if isinstance(node, Relu | Clip):
         return float(np.sqrt(squares[0].max()))
     if node.name in weights:
         made = weights[node.name]

@@ -201,6 +201,25 @@ def test_rounding_that_the_file_makes_larger_is_no_fault(tmp_path):
     assert judged.line.endswith("by rounding: from the same inputs no node differs")
 
 
+def test_what_single_precision_loses_in_a_function_is_no_fault(tmp_path):
+    made, kind = helper.make_node, TensorProto.FLOAT
+    nodes = [made("Conv", ["x", "w"], ["small"], "small"), made("Elu", ["small"], ["y"], "elu")]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", kind, (1, 2, 5, 5))],
+        [helper.make_tensor_value_info("y", kind, None)],
+        [numpy_helper.from_array(np.full((2, 2, 1, 1), 1e-5, np.float32), "w")],
+    )
+    path = tmp_path / "net.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    model = read_onnx(path, functions=True)
+    x = np.random.default_rng(1).standard_normal((1, 2, 5, 5)).astype(np.float32)
+    line = judge_float(path, model, -np.abs(x)).line
+    assert line.endswith("by rounding: from the same inputs no node differs")
+
+
 def test_a_changed_output_is_noticed(tmp_path):
     path, model = read(tmp_path, network())
     judged = judge_float(path, model, IMAGE)
