@@ -27,7 +27,7 @@ from systolith_host.quantize.groups import divide_channels, equalisable
 from systolith_host.quantize.noise import layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 
-__all__ = ["BEGIN", "END", "WAYS", "Found", "measure", "page"]
+__all__ = ["BEGIN", "END", "WAYS", "Found", "main", "measure", "page"]
 
 BEGIN, END = "<!-- make noise -->\n", "<!-- end of make noise -->\n"
 
