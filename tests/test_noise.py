@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from noise import BEGIN, END, WAYS, Found, page  # noqa: E402
+from noise import BEGIN, END, WAYS, Found, main, page  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
 
 
@@ -26,3 +28,12 @@ def test_the_manual_has_a_place_for_it():
     before, after = split_page(ROOT / "docs" / "networks.md", BEGIN, END)
     assert "### Equalisation" in before
     assert after.lstrip().startswith("Weights have a scale for each output channel")
+
+
+def test_a_page_without_its_lines_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    page_path = tmp_path / "page.md"
+    page_path.write_text("# Another page\n")
+    monkeypatch.setattr(sys, "argv", ["noise", "--out", str(page_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "page.md: has no lines <!-- make noise -->" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import onnx
 from manual.tables import table
 from nightly import commit
 from systolith_host.cli.page import split_page
+from systolith_host.errors import SystolithError
 from systolith_host.frontend.images import load_image, sample_images
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.frontend.zoo import ZOO, build_onnx
@@ -148,7 +149,10 @@ def main() -> None:
     options = parser.parse_args()
     version, found = commit(), []
     if options.out:
-        split_page(options.out, BEGIN, END)
+        try:
+            split_page(options.out, BEGIN, END)
+        except SystolithError as error:
+            parser.error(str(error))
     print(f"{'network':38} {'way':10} {'output':>7} {'worst':>7} {'pairs':>6}  agrees with float")
     with tempfile.TemporaryDirectory() as folder:
         for name, graph, weights, calibration, held_out in networks(Path(folder), options.seeds):
