@@ -178,6 +178,7 @@ def test_images_gather_one_by_one_as_long_as_that_reads_less():
     fc6 = next(one for one in operations_of("vgg16", DEFAULT) if one.name == "fc6")
     single = choose_gathering(fc6, DEFAULT, 1, Memory(), 0.108)
     assert single is not None
+    assert single.compute_cycles > 0
     for batch in (2, 4, 8):
         plan = choose_gathering(fc6, DEFAULT, batch, Memory(), 0.108)
         assert plan is not None
