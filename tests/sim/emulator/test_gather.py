@@ -9,7 +9,7 @@ import pytest
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Instruction, Opcode
 from systolith_hw.spec.registers import CONTROL_START, REGISTERS, STATUS_DONE, ErrorCode
 from systolith_sim.emulator.device import Emulator, EmulatorError
-from systolith_sim.emulator.gather import scan
+from systolith_sim.emulator.gather import ring_places, scan
 from systolith_sim.testing.configs import small_config
 from systolith_sim.testing.gathered import random_layer
 
@@ -81,6 +81,14 @@ def test_without_an_active_input_the_last_one_is():
     found = scan(np.full(8, 5, np.int8), 5, 4)
     assert found.mask.tolist() == [False] * 7 + [True]
     assert found.words.tolist() == [[0, 0, 0, 0]]
+
+
+def test_units_follow_each_other_in_their_ring():
+    places = ring_places(13, (5, 2, 3), 4)
+    assert places.shape == (13, 3)
+    for run, found in enumerate(places.tolist()):
+        start = 5 + run // 4 % 2 * 12 + run % 4
+        assert found == [start, start + 4, start + 8]
 
 
 def test_differences_are_packed_modulo_256_and_zeros_fill_the_last_word():
