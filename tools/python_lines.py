@@ -25,6 +25,7 @@ from manual.figures import Share, store  # noqa: E402
 from manual.tables import table  # noqa: E402
 from nightly import commit  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
+from systolith_host.errors import SystolithError  # noqa: E402
 
 __all__ = ["PARTS", "Part", "by_folder", "page"]
 
@@ -116,7 +117,10 @@ def main() -> int:
     options = parser.parse_args()
     if options.jobs < 1:
         parser.error("--jobs must be at least 1")
-    before, after = split_page(PAGE, BEGIN, END)
+    try:
+        before, after = split_page(PAGE, BEGIN, END)
+    except SystolithError as error:
+        parser.error(str(error))
     tool = f"commit {commit()}"
     passed = run(options.jobs)
     measured = Coverage(config_file=str(ROOT / "pyproject.toml"))
