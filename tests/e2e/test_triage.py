@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from systolith_host.cli.app import app
-from systolith_host.flow.case import WINDOW_MARGIN, Case, window_of
+from systolith_host.flow.case import Case, window_of
 from systolith_host.flow.triage import find_first_wrong
 from systolith_host.program.instructions import layer_instructions
 from systolith_hw.compute import accumulator, core
@@ -141,8 +141,7 @@ def test_a_case_runs_again_and_tells_device_from_program(monkeypatch, tmp_path):
     window = window_of(case, triage.tile, case.memory)
     assert window is not None
     edges = [time for time, value in found["tb_top.clk"].tv if value == 1]
-    # The STORE is the last instruction that runs: the simulation ends in the window's margin.
-    assert 0 <= window[1] - window[0] - len(edges) < WINDOW_MARGIN
+    assert len(edges) == window[1] - window[0]
     drained = [time for time, value in found["tb_top.dut.store.status__done"].tv if value == 1]
     assert triage.tile is not None
     assert len(drained) == 1 + triage.tile.store  # the window begins before the first STORE ends

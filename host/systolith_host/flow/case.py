@@ -21,16 +21,7 @@ from systolith_host.runtime.jobs import Job
 from systolith_hw.spec.isa import INSTRUCTION_BYTES, Opcode
 from systolith_hw.spec.memory import Memory
 
-__all__ = [
-    "VIEW",
-    "WAVES",
-    "WINDOW_MARGIN",
-    "Case",
-    "Verdict",
-    "run_case",
-    "trace_case",
-    "window_of",
-]
+__all__ = ["VIEW", "WAVES", "Case", "Verdict", "run_case", "trace_case", "window_of"]
 
 WAVES, VIEW = "waves.fst", "waves.gtkw"
 """Files of a case that a traced run writes."""

@@ -43,6 +43,9 @@ EVENTS_VARIABLE = "SYSTOLITH_EVENTS"
 SILENCE_SECONDS = 600.0
 """Wall-clock time without any sign of life after which a simulator counts as hung."""
 
+_END_SECONDS = 5
+"""Time in which a simulator ends, before and after it is told to."""
+
 _PROGRESS_CYCLES = {"verilator": 50_000, "icarus": 1_000}
 
 
@@ -248,12 +251,15 @@ def run_layers(
         results = _collect(_events(reader, process, silence_seconds), layers, progress)
         if len(results) != len(layers):
             _raise_crash(process, folder, layers[len(results)].name)
+        # It has waveforms and, where coverage is measured, lines to write before it ends.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
     except SystolithError as error:
         raise SystolithError(f"{error} (log: {folder / 'simulator.log'})") from None
     finally:
-        process.terminate()  # where coverage is measured, it writes its lines first
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(_END_SECONDS)
         process.kill()
         process.wait()
         os.close(reader)
