@@ -20,7 +20,7 @@ from systolith_host.frontend.judge import (
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.frontend.reference import CannotRunError, Reference
 from systolith_host.network.golden import run_golden
-from systolith_host.network.graph import LayerWeights
+from systolith_host.network.graph import Function, LayerWeights
 from systolith_host.network.qgraph import QConv
 from systolith_host.quantize.quantize import quantize_input, quantize_scaled
 
@@ -201,7 +201,8 @@ def test_rounding_that_the_file_makes_larger_is_no_fault(tmp_path):
     assert judged.line.endswith("by rounding: from the same inputs no node differs")
 
 
-def test_what_single_precision_loses_in_a_function_is_no_fault(tmp_path):
+def small_elu(folder, size):
+    """Return the file and the network of an Elu of values of this size, below 0."""
     made, kind = helper.make_node, TensorProto.FLOAT
     nodes = [made("Conv", ["x", "w"], ["small"], "small"), made("Elu", ["small"], ["y"], "elu")]
     graph = helper.make_graph(
@@ -209,15 +210,31 @@ def test_what_single_precision_loses_in_a_function_is_no_fault(tmp_path):
         "net",
         [helper.make_tensor_value_info("x", kind, (1, 2, 5, 5))],
         [helper.make_tensor_value_info("y", kind, None)],
-        [numpy_helper.from_array(np.full((2, 2, 1, 1), 1e-5, np.float32), "w")],
+        [numpy_helper.from_array(np.full((2, 2, 1, 1), -size, np.float32), "w")],
     )
-    path = tmp_path / "net.onnx"
+    path = folder / "net.onnx"
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-    model = read_onnx(path, functions=True)
-    x = np.random.default_rng(1).standard_normal((1, 2, 5, 5)).astype(np.float32)
-    line = judge_float(path, model, -np.abs(x)).line
+    return path, read_onnx(path, functions=True)
+
+
+POSITIVE = np.abs(np.random.default_rng(1).standard_normal((1, 2, 5, 5))).astype(np.float32)
+
+
+def test_what_single_precision_loses_in_a_function_is_no_fault(tmp_path):
+    line = judge_float(*small_elu(tmp_path, 1e-5), POSITIVE).line
     assert line.endswith("by rounding: from the same inputs no node differs")
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_a_wrong_function_of_small_values_is_named(size, tmp_path):
+    path, model = small_elu(tmp_path, size)
+    conv, elu = model.graph.nodes
+    assert isinstance(elu, Function)
+    wrong = replace(elu, steps=(replace(elu.steps[0], numbers=(1.01,)),))
+    changed = replace(model, graph=replace(model.graph, nodes=(conv, wrong)))
+    with pytest.raises(SystolithError, match=r"elu \(Function\) computes something else"):
+        judge_float(path, changed, POSITIVE)
 
 
 def test_a_changed_output_is_noticed(tmp_path):
