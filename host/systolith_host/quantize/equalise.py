@@ -62,8 +62,8 @@ def equalise(
     """Return weights that lose less when they are quantised.
 
     On the given images the float network stays the same. On others it does, too, but for channels
-    in front of a clamp from above: they may saturate where they have left the range that they had
-    on the images, as all quantised tensors do.
+    in front of a clamp from above: they may saturate where they leave the range that they had on
+    the images, as all quantised tensors do. That counts as noise on the images that judge.
 
     After Nagel et al., "Data-free quantization through weight equalization and bias correction"
     (ICCV 2019), which divides channel i by sqrt(v_i / w_i), v_i being its largest weight before
@@ -141,12 +141,16 @@ class _Reader:
         chosen = self._rng.choice(height * width, min(self.each, height * width), replace=False)
         self.patches[part].append(windows[:, chosen // width, chosen % width].swapaxes(0, 1))
 
-    def noise(self, weight: np.ndarray, tried: list[tuple[np.ndarray, int, int]]) -> float:
+    def noise(
+        self, weight: np.ndarray, high: float, tried: list[tuple[np.ndarray, int, int]]
+    ) -> float:
         """Return noise over signal of some output channels.
 
         Parameters
         ----------
         weight : ndarray, shape (K, C / groups, R, S) or (K, features)
+        high : float
+            Clamp that the values have passed, and that they pass when they are divided.
         tried : list of (ndarray, int, int)
             Factors of the channels, the part whose range is known, and the part to judge on.
         """
@@ -161,7 +165,8 @@ class _Reader:
             shape = (1, -1, *[1] * (patches.ndim - 2))
             largest = float((self.largest[known] / scale).max())
             step = activation_scale(-largest if self.signed else 0.0, largest)
-            steps = step.quantize(patches / wide.reshape(shape)).astype(np.float32)
+            steps = step.quantize(np.minimum(patches / wide.reshape(shape), high))
+            steps = steps.astype(np.float32)
             rounded = (steps - step.zero_point) * step.scale
             for group in np.unique(group_of):
                 part = slice(group * per_group, (group + 1) * per_group)
@@ -184,7 +189,7 @@ class _Samples:
         each = max(1, _PIXELS // images)
         self._readers = [_Reader(node, group.channels, each) for node in group.second]
         self._summed = np.zeros((2, group.channels))
-        self._clamped = np.zeros(group.channels)
+        self._clamped = np.zeros((2, group.channels))
 
     def takers(self) -> list[tuple[str, Callable[[np.ndarray, int], None]]]:
         """Return the names of tensors, each with what takes an image's values of it."""
@@ -198,7 +203,7 @@ class _Samples:
 
     def _take_clamped(self, values: np.ndarray, part: int) -> None:
         highs = _ends(values, self.group.channels)[1]
-        self._clamped = np.maximum(self._clamped, highs)
+        self._clamped[part] = np.maximum(self._clamped[part], highs)
 
     def judge(self, weights: Weights) -> tuple[Equalised, np.ndarray]:
         """Return the noise with the best way, and the factors of the channels."""
@@ -215,6 +220,11 @@ class _Samples:
         folds = ((0, 1), (1, 0)) if several else ((0, 0),)
         plain = best = self._ratio(weights, [(none, *fold) for fold in folds])
         way, scale = "", none
+        firsts = tuple(node.name for node in self.group.first)
+        seconds = tuple(node.name for node in self.group.second)
+        if self.group.high < math.inf and not several:
+            # Nothing shows whether a channel goes farther than on this image.
+            return Equalised(firsts, seconds, plain, plain, way), none
         ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "weights": lambda _: _factors(first, second, 0.5)
         }
@@ -224,27 +234,39 @@ class _Samples:
                 for share in SHARES
             }
         for name, factors in ways.items():
-            tried = [(self._held(factors(tensor[known])), known, unseen) for known, unseen in folds]
+            tried = [
+                (self._held(factors(tensor[known]), self._clamped[known]), known, unseen)
+                for known, unseen in folds
+            ]
             ratio = self._ratio(weights, tried)
             if ratio > best and ratio >= plain + LEAST_GAIN:
-                best, way, scale = ratio, name, self._held(factors(tensor.max(axis=0)))
-        firsts = tuple(node.name for node in self.group.first)
-        seconds = tuple(node.name for node in self.group.second)
+                highs = self._clamped.max(axis=0)
+                best, way, scale = ratio, name, self._held(factors(tensor.max(axis=0)), highs)
         return Equalised(firsts, seconds, plain, best, way), scale
 
-    def _held(self, factors: np.ndarray) -> np.ndarray:
-        """Return factors under which no clamp from above acts where it did not, nor the reverse."""
+    def _held(self, factors: np.ndarray, clamped: np.ndarray) -> np.ndarray:
+        """Return factors under which no clamp from above acts where it did not, nor the reverse.
+
+        A channel that was never above 0 keeps its scale: what it may reach is unknown.
+
+        Parameters
+        ----------
+        factors : ndarray, shape (K,)
+        clamped : ndarray, shape (K,)
+            Largest value of each channel behind the clamp.
+        """
         high = self.group.high
         if high == math.inf:
             return factors
-        share = self._clamped / high
+        share = np.where(clamped > 0, clamped / high, 1.0)
         held = np.clip(factors / factors.max(), np.maximum(share, 1 / _LARGEST), 1.0)
         held[share >= _TOUCHES] = 1.0
         return held
 
     def _ratio(self, weights: Weights, tried: list[tuple[np.ndarray, int, int]]) -> float:
         noise = sum(
-            reader.noise(weights[reader.node.name].weight, tried) for reader in self._readers
+            reader.noise(weights[reader.node.name].weight, self.group.high, tried)
+            for reader in self._readers
         )
         return -10 * math.log10(noise) if noise else math.inf
 

@@ -16,6 +16,7 @@ from systolith_host.network.graph import (
     LayerWeights,
     Linear,
     MaxPool,
+    Node,
     Relu,
     Weights,
 )
@@ -38,10 +39,10 @@ class Group:
         Layers that make the tensors, and those that read them.
     channels : int
     high : float
-        Least clamp from above on the way, infinite without one. A channel that reaches it keeps
-        its scale, and no channel may become larger against it than its own values.
+        Clamp from above that all values pass before `second`, infinite without one. A channel that
+        reaches it keeps its scale, and no channel may become larger against it than its own values.
     clamped : tuple of str
-        Tensors behind such clamps.
+        Tensors behind that clamp.
     summed : tuple of str
         Inputs of sums, which are tensors of memory as those before `second` are.
     """
@@ -58,8 +59,9 @@ def equalisable(graph: Graph) -> Iterator[Group]:
     """Yield all groups of a graph, in the order of their first layers.
 
     A positive factor goes through a ReLU, a max-pool, a mean and a sum. It goes through a clamp
-    from above as far as the channel stays below it. It does not go through a clamp from below at
-    another value than 0, nor a concatenation.
+    from above as far as the channel stays below it, if the layers behind read the clamped values:
+    a mean or a sum of them does not show what the clamp took. It does not go through a clamp from
+    below at another value than 0, nor a concatenation.
     """
     leader = {name: name for name in graph.shapes}
 
@@ -90,9 +92,22 @@ def equalisable(graph: Graph) -> Iterator[Group]:
         clips = [node for node in inside if isinstance(node, Clip) and node.high < math.inf]
         high = min((node.high for node in clips), default=math.inf)
         summed = tuple(name for node in inside if isinstance(node, Add) for name in node.inputs)
-        if high > 0:
-            clamped = tuple(node.output for node in clips)
+        clamped = tuple(node.output for node in clips)
+        if high > 0 and (not clips or _all_clamped(inside, second, high)):
             yield Group(first, second, counts.pop(), high, clamped, summed)
+
+
+def _all_clamped(inside: list[Node], second: tuple[_Layer, ...], high: float) -> bool:
+    """Return whether layers read nothing but values behind a clamp, each as it left the clamp."""
+    behind: set[str] = set()
+    for node in inside:
+        if isinstance(node, Clip) and node.high < math.inf:
+            if node.high != high:
+                return False
+            behind.add(node.output)
+        elif isinstance(node, Relu | Clip | MaxPool | Flatten) and node.inputs[0] in behind:
+            behind.add(node.output)
+    return all(node.input in behind for node in second)
 
 
 def _open_below(node: object) -> bool:

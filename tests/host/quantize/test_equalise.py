@@ -117,26 +117,85 @@ def test_a_clamp_from_below_separates(low, high):
     assert names_of(with_clip(low, high)) == [("d", "g"), ("g", "y")]
 
 
+def test_a_mean_of_clamped_values_separates():
+    """It does not show how many of them a clamp would take."""
+    shapes = {**SHAPES, "ar": (16, 16, 16), "a": (16, 16, 16), "m": (16, 1, 1), "f": (16,)}
+    nodes = [
+        Conv("a", ("x",), "a", 16, (3, 3), padding=(1, 1, 1, 1)),
+        Clip("ar", ("a",), "ar", 0.0, 6.0),
+        AveragePool("m", ("ar",), "m", (16, 16), (16, 16)),
+        Flatten("f", ("m",), "f"),
+        Linear("y", ("f",), "y", 5),
+    ]
+    assert names_of(graph_of(nodes, shapes)) == []
+    nodes[1] = Relu("ar", ("a",), "ar")
+    assert names_of(graph_of(nodes, shapes)) == [("a", "y")]
+
+
+def test_a_layer_that_reads_past_the_clamp_separates():
+    shapes = {**SHAPES, "b": (16, 16, 16), "s": (16, 16, 16)}
+    past = Conv("b", ("a",), "b", 16, (3, 3), padding=(1, 1, 1, 1), groups=4)
+    nodes = [*with_clip(0.0, 6.0).nodes[:3], past, Add("s", ("d", "b"), "s"), *NODES[3:]]
+    nodes[5] = Relu("dr", ("s",), "dr")
+    assert names_of(graph_of(nodes, shapes)) == [("d+b", "g"), ("g", "y")]
+
+
+def halved(weights):
+    """Return weights of which each channel of the first layer is half the one before."""
+    sizes = 2.0 ** -np.arange(8)
+    first = weights["a"]
+    weight = first.weight * sizes[:, None, None, None].astype(np.float32)
+    return {**weights, "a": LayerWeights(weight, (first.bias * sizes).astype(np.float32))}
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("high", [0.3, 1.5, 6.0])
 def test_channels_below_a_clamp_are_scaled_and_the_outputs_stay(high, seed):
-    graph, images = with_clip(0.0, high), images_of(4, seed)
+    graph, images = with_clip(0.0, high), images_of(16, seed)
     assert names_of(graph)[0] == ("a", "d")
-    weights = random_layers(graph, seed)
-    sizes = 2.0 ** -np.arange(8)  # each channel below the clamp is half the one before
-    weights["a"] = LayerWeights(
-        weights["a"].weight * sizes[:, None, None, None].astype(np.float32),
-        (weights["a"].bias * sizes).astype(np.float32),
-    )
+    weights = halved(random_layers(graph, seed))
     made, found = equalise(graph, weights, images)
     before = output_of(graph, weights, images)
     after = output_of(graph, made, images)
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
-    assert found[0].way
+    assert found[0].way or high < 1
     reach = dict(run_float(graph, weights, images))["ar"].max(axis=(0, 2, 3)) >= high
     same = (made["a"].weight == weights["a"].weight).all(axis=(1, 2, 3))
     assert same[reach].all()
-    assert not same.all()
+    assert same.all() == (not found[0].way)
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_channels_that_other_images_bring_to_the_clamp_are_left_alone(seed):
+    graph = with_clip(0.0, 3.0)
+    weights = halved(random_layers(graph, seed))
+    images = images_of(8, seed)
+    images[1::2] *= 4  # every second image shows how far the others' ranges are from enough
+    made, found = equalise(graph, weights, images)
+    assert found[0].way == ""
+    others = 6 * images_of(16, seed + 50)
+    before = output_of(graph, weights, others)
+    after = output_of(graph, made, others)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
+
+
+def test_a_channel_that_never_rises_keeps_its_scale_before_a_clamp():
+    graph, images = with_clip(0.0, 6.0), images_of(16, 1)
+    weights = halved(random_layers(graph, 1))
+    weights["a"].bias[5] = -40.0
+    made, found = equalise(graph, weights, images)
+    assert found[0].way
+    changed = (made["a"].weight != weights["a"].weight).any(axis=(1, 2, 3))
+    assert not changed[5]
+    assert changed[[4, 6]].all()
+
+
+def test_one_image_scales_nothing_through_a_clamp():
+    graph = with_clip(0.0, 6.0)
+    weights = halved(random_layers(graph))
+    made, found = equalise(graph, weights, images_of(1))
+    assert (found[0].way, found[0].after) == ("", found[0].before)
+    np.testing.assert_array_equal(made["a"].weight, weights["a"].weight)
 
 
 def test_a_sum_joins_what_it_adds():
