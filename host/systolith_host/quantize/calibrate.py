@@ -7,14 +7,16 @@ import numpy as np
 
 from systolith_host.errors import SystolithError
 from systolith_host.network.forward import run_float
-from systolith_host.network.graph import Graph, Weights
+from systolith_host.network.graph import Flatten, Graph, Weights
 from systolith_host.quantize.ranges import BINS, least_error, percentile
 
 __all__ = ["METHODS", "Calibration", "calibrate"]
 
 METHODS = ("minmax", "percentile", "mse")
 """The whole range; all but the outermost 0.01 % of the values at each end; or the range whose steps
-and clamps together make the least mean-squared error."""
+and clamps together make the least squared error, as a share of each image's squares: a bright image
+counts no more than others. Outputs always have the whole range, as their largest value is a class.
+"""
 
 _LEAST_SPREAD = 2.0**-100
 """Least range of a tensor whose values are more than rounding errors of 0."""
@@ -89,13 +91,32 @@ def calibrate(
                 outputs.append(values)
     if method != "minmax":
         choose = percentile if method == "percentile" else least_error
-        counts = {name: np.zeros(BINS, np.int64) for name in ranges if _spread(*ranges[name])}
+        whole = _outputs(graph)
+        inner = [name for name, ends in ranges.items() if _spread(*ends) and name not in whole]
+        counts = {name: np.zeros(BINS) for name in inner}
         for image in images:
             for name, values in run_float(graph, weights, image[None]):
                 if name in counts:
-                    counts[name] += np.histogram(values, BINS, ranges[name])[0]
+                    share = _power(values) if method == "mse" else 1.0
+                    found = np.histogram(values, BINS, ranges[name])[0]
+                    counts[name] += found / share if share else 0.0
         ranges |= {name: choose(counts[name], *ranges[name]) for name in counts}
     return Calibration(ranges, np.concatenate(outputs))
+
+
+def _outputs(graph: Graph) -> set[str]:
+    """Return the outputs, and what a flattening makes one of."""
+    found = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if isinstance(node, Flatten) and node.output in found:
+            found.add(node.input)
+    return found
+
+
+def _power(values: np.ndarray) -> float:
+    """Return the mean square, 0.0 where it is too small for a share of it."""
+    power = float(np.square(values, dtype=np.float64).mean())
+    return power if power > _LEAST_SPREAD**2 else 0.0
 
 
 def _spread(low: float, high: float) -> bool:

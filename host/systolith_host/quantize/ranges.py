@@ -21,8 +21,8 @@ def percentile(counts: np.ndarray, low: float, high: float) -> tuple[float, floa
 
     Parameters
     ----------
-    counts : ndarray of integers, shape (BINS,)
-        How many values are in each equal part of the range.
+    counts : ndarray of floats, shape (BINS,)
+        How many values are in each equal part of the range, or what they weigh.
     low, high : float
         Of the histogram.
     """

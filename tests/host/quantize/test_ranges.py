@@ -7,9 +7,10 @@ from systolith_host.errors import SystolithError
 from systolith_host.frontend.vgg import build_network
 from systolith_host.frontend.weights import random_weights
 from systolith_host.network.golden import run_golden
+from systolith_host.network.graph import GraphBuilder, LayerWeights
 from systolith_host.network.scales import activation_scale
 from systolith_host.quantize.calibrate import METHODS, calibrate
-from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.noise import decibels, layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 from systolith_host.quantize.ranges import BINS, least_error, percentile
 
@@ -71,6 +72,49 @@ def test_constant_tensors_have_a_range():
     for method in METHODS:
         calibration = calibrate(graph, weights, images, method=method)
         quantize(graph, weights, calibration, 16)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("flat", [False, True])
+def test_outputs_keep_their_whole_range(method, flat):
+    """The largest output tells the class; it may lie far above the others."""
+    builder = GraphBuilder("one", (4, 20, 20))
+    builder.conv("a", 4, (1, 1))
+    builder.conv("b", 4, (1, 1))
+    if flat:
+        builder.flatten("flat")
+    graph = builder.build()
+    rng = np.random.default_rng(0)
+    weights = {
+        name: LayerWeights(np.eye(4, dtype=np.float32)[..., None, None], np.zeros(4))
+        for name in "ab"
+    }
+    images = rng.standard_t(2, (8, 4, 20, 20)).astype(np.float32)
+    ranges = calibrate(graph, weights, images, method=method).ranges
+    whole = (float(images.min()), float(images.max()))
+    assert ranges["b"] == whole
+    assert (ranges["a"] == whole) == (method == "minmax")
+
+
+def test_a_bright_image_counts_no_more_than_others():
+    builder = GraphBuilder("one", (1, 32, 32))
+    builder.conv("a", 1, (1, 1))
+    builder.conv("b", 1, (1, 1))
+    graph = builder.build()
+    one = LayerWeights(np.ones((1, 1, 1, 1), np.float32), np.zeros(1))
+    images = np.random.default_rng(0).standard_normal((8, 1, 32, 32)).astype(np.float32)
+    images[0] *= 30
+    found = calibrate(graph, {"a": one, "b": one}, images, method="mse").ranges["a"]
+    low, high = float(images.min()), float(images.max())
+    alike = least_error(histogram(images, low, high), low, high)
+    ratios = []
+    for ends in (alike, found):
+        scale = activation_scale(*ends)
+        rounded = (scale.quantize(images).astype(int) - scale.zero_point) * scale.scale
+        ratios.append([decibels(image, real) for image, real in zip(images, rounded, strict=True)])
+    gains = np.subtract(*reversed(ratios))
+    assert (gains[1:] > 3).all()
+    assert ratios[1][0] > 10
 
 
 def test_unknown_methods_are_refused():
