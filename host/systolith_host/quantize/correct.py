@@ -10,6 +10,7 @@ from systolith_host.network.golden import run_layer
 from systolith_host.network.graph import Conv, Graph, Linear, Weights
 from systolith_host.network.qgraph import QConv, QGraph
 from systolith_host.network.scales import WEIGHT_LIMIT, as_held, weight_limit
+from systolith_host.quantize.compensate import compensation
 from systolith_host.quantize.rounding import round_columns, round_taps
 
 __all__ = ["MOST_IMAGES", "Correction", "correct"]
@@ -70,8 +71,9 @@ def correct(
     Layers are taken in order, so that a layer's inputs come from corrected layers.
 
     Weights are rounded as :mod:`systolith_host.quantize.rounding` says, on a sample of the layer's
-    own input windows. Layers with too few windows, as fully connected ones on few images, keep
-    weights that are rounded to nearest.
+    own input windows. Before that they make up for the errors of these inputs, as
+    :mod:`systolith_host.quantize.compensate` says. Layers with too few windows, as fully connected
+    ones on few images, keep weights that are rounded to nearest.
 
     Biases are corrected after Nagel et al., "Data-free quantization through weight equalization
     and bias correction" (ICCV 2019), section 4.2, with images: the mean of each channel of sums,
@@ -108,7 +110,8 @@ def correct(
             rounded = None
             if rounding and weights[node.name].scale is None:
                 real = weights[node.name]
-                rounded = inputs.rounded(real.weight, weight_limit(real.bits))
+                limit = weight_limit(real.bits)
+                rounded = inputs.rounded(layer, real.weight, limit, wanted[layer.name])
             if rounded is not None:
                 layer = replace(layer, weight=rounded)
             steps = 0.0
@@ -158,6 +161,11 @@ def _pixels(node: Conv | Linear, image: int, images: int, count: int) -> np.ndar
     return np.random.default_rng([image, *node.name.encode()]).choice(count, each, replace=False)
 
 
+def _tell(made: np.ndarray, wanted: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Return which values say something: not those that both clamps hold at one end."""
+    return ((made > low) & (made < high)) | ((wanted > low) & (wanted < high))
+
+
 class _Inputs:
     """The inputs of a layer of the integer network, as numbers of steps around zero.
 
@@ -196,19 +204,15 @@ class _Inputs:
         wanted : ndarray of float32, shape (K, N)
             Of the float network, at the sampled pixels.
         """
-        scale = self._target.scale
-        each = layer.weight.reshape(self._groups, len(layer.weight) // self._groups, -1)
-        sums = np.matmul(each.astype(np.float32), self._windows).reshape(len(layer.weight), -1)
-        factor = (self._step / scale)[:, None]
-        made = (sums + layer.bias[:, None]) * factor
-        wanted = wanted / np.float32(scale)
-        low, high = layer.low - self._target.zero_point, layer.high - self._target.zero_point
+        factor = (self._step / self._target.scale)[:, None]
+        made = self._outputs(layer, layer.weight)
+        wanted = wanted / np.float32(self._target.scale)
+        low, high = self._ends(layer)
         clamped = np.clip(wanted, low, high)
         moved = np.zeros((len(made), 1))
         for _ in range(_STEPS):
             now = made + moved
-            # A value that both clamps hold at one end says nothing.
-            counts = ((now > low) & (now < high)) | ((wanted > low) & (wanted < high))
+            counts = _tell(now, wanted, low, high)
             error = ((clamped - np.clip(now, low, high)) * counts).sum(axis=1, keepdims=True)
             change = error / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             moved += change
@@ -219,14 +223,29 @@ class _Inputs:
         bias = np.clip(np.rint(layer.bias + steps), -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32)
         return replace(layer, bias=bias), float(np.sqrt((moved**2).mean()))
 
-    def rounded(self, real: np.ndarray, limit: int) -> np.ndarray | None:
+    def _outputs(self, layer: QConv, weight: np.ndarray) -> np.ndarray:
+        """Return what weights make of the windows, in steps of the output, shape (K, N)."""
+        each = weight.reshape(self._groups, len(weight) // self._groups, -1)
+        sums = np.matmul(each.astype(np.float32), self._windows).reshape(len(weight), -1)
+        return (sums + layer.bias[:, None]) * (self._step / self._target.scale)[:, None]
+
+    def _ends(self, layer: QConv) -> tuple[int, int]:
+        """Return the layer's clamp, in steps of the output from 0.0."""
+        return layer.low - self._target.zero_point, layer.high - self._target.zero_point
+
+    def rounded(
+        self, layer: QConv, real: np.ndarray, limit: int, wanted: np.ndarray
+    ) -> np.ndarray | None:
         """Return weights rounded on a sample of the windows; None where there are too few.
 
         Parameters
         ----------
+        layer : QConv
         real : ndarray of float32, shape (K, C / groups, R, S) or (K, features)
         limit : int
             Largest weight.
+        wanted : ndarray of float32, shape (K, N)
+            Of the float network, at the sampled pixels.
         """
         windows = self._windows
         taps = self._weight[0].size
@@ -237,6 +256,10 @@ class _Inputs:
         steps = rows / scale[:, None]
         steps = np.where(np.abs(steps) < 2 * WEIGHT_LIMIT, steps, 0.0)
         windows = windows - windows.mean(axis=-1, keepdims=True)
+        change = compensation(windows, self._lacking(layer, steps, wanted), self._second)
+        if change is not None:
+            factor = np.where(self._alive, self._step / self._target.scale, 1.0)
+            steps = steps + change.reshape(steps.shape) / factor[:, None]
         count = len(real) // self._groups
         if self._node_is_depthwise:
             found = round_taps(steps, np.repeat(windows, count, axis=0), limit)
@@ -245,6 +268,23 @@ class _Inputs:
             found = np.concatenate([round_columns(*part, limit) for part in parts])
         found = found.astype(np.int8).reshape(self._weight.shape)
         return np.where(self._alive.reshape(-1, 1, 1, 1), found, self._weight)
+
+    def _lacking(self, layer: QConv, steps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Return what sums lack, centred, in steps of the output: shape (groups, K / groups, N)."""
+        low, high = self._ends(layer)
+        wanted = wanted / np.float32(self._target.scale)
+        made = self._outputs(layer, steps)
+        counts = _tell(made, wanted, low, high) & self._alive[:, None]
+        lacking = np.where(counts, wanted - made, 0.0)
+        lacking -= lacking.sum(axis=1, keepdims=True) / np.maximum(counts.sum(axis=1)[:, None], 1)
+        lacking[~counts] = 0.0
+        return lacking.reshape(self._groups, len(steps) // self._groups, -1)
+
+    @property
+    def _second(self) -> np.ndarray:
+        """Which of the windows are of every second image."""
+        each = self._windows.shape[-1] // len(self._values)
+        return np.repeat(np.arange(len(self._values)) % 2 == 1, each)
 
     @property
     def _node_is_depthwise(self) -> bool:
