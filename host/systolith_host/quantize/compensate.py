@@ -34,7 +34,7 @@ def compensation(inputs: np.ndarray, errors: np.ndarray, second: np.ndarray) -> 
 
     Returns
     -------
-    ndarray of float64, shape (groups, K, T), optional
+    ndarray of floats, shape (groups, K, T), optional
         In the errors' unit for a step of the inputs; None where no strength helps.
     """
     if second.all() or not second.any() or not errors.any():
@@ -58,17 +58,16 @@ def _fits(
     inputs: np.ndarray, errors: np.ndarray, dampings: tuple[float, ...] = _DAMPINGS
 ) -> Iterator[np.ndarray]:
     """Yield the weights of the regression for each damping, shape (groups, K, T)."""
-    wide = inputs.astype(np.float64)
-    across = wide.swapaxes(1, 2)
-    weights, samples = wide.shape[1:]
+    across = inputs.swapaxes(1, 2)
+    weights, samples = inputs.shape[1:]
     few = samples < weights  # then their products with each other are the smaller system
-    products = across @ wide if few else wide @ across
+    products = (across @ inputs if few else inputs @ across).astype(np.float64)
     diagonal = np.einsum("gii->gi", products)
     mean = diagonal.sum(axis=1, keepdims=True) / weights
     mean[mean == 0] = 1.0
     own = diagonal.copy()
-    wanted = errors.swapaxes(1, 2) if few else wide @ errors.swapaxes(1, 2)
+    wanted = errors.swapaxes(1, 2) if few else inputs @ errors.swapaxes(1, 2)
     for damping in dampings:
         diagonal[:] = own + damping * mean
-        found = np.linalg.solve(products, wanted)
-        yield (wide @ found if few else found).swapaxes(1, 2)
+        found = np.linalg.solve(products, wanted).astype(inputs.dtype)
+        yield (inputs @ found if few else found).swapaxes(1, 2)

@@ -278,7 +278,7 @@ class _Inputs:
         lacking = np.where(counts, wanted - made, 0.0)
         lacking -= lacking.sum(axis=1, keepdims=True) / np.maximum(counts.sum(axis=1)[:, None], 1)
         lacking[~counts] = 0.0
-        return lacking.reshape(self._groups, len(steps) // self._groups, -1)
+        return lacking.astype(np.float32).reshape(self._groups, len(steps) // self._groups, -1)
 
     @property
     def _second(self) -> np.ndarray:
