@@ -97,8 +97,8 @@ def load(
     seed : int
         Of the random weights, at least 0.
     method : {"minmax", "percentile", "mse"}, optional
-        Range of a tensor: all values, all but 0.01 % at each end, or (the default) the one with
-        the least mean-squared error; minmax for random weights without `calibrate`.
+        Range of a tensor but the outputs: all values, all but 0.01 % at each end, or (the default)
+        that of the least squared error; minmax for random weights without `calibrate`.
     equalise, correct_bias, round_together : bool, optional
         Whether to equalise channels across layers, to correct biases, and to round a layer's
         weights together; by default all, but for random weights without `calibrate`.

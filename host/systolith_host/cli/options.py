@@ -127,7 +127,8 @@ MethodOption = Annotated[
     typer.Option(
         "--calibration",
         help="Range of a tensor: all values, all but 0.01 % at each end, or the one with the least "
-        "mean-squared error. Default: mse; minmax for random weights without --calibrate.",
+        "squared error, all images counting alike; outputs keep all values. Default: mse; minmax "
+        "for random weights without --calibrate.",
         show_default=False,
     ),
 ]
