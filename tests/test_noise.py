@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from noise import BEGIN, END, WAYS, Found, main, page  # noqa: E402
+from noise import BEGIN, END, WAYS, Found, main, measure, page  # noqa: E402
 from systolith_host.cli.page import split_page  # noqa: E402
+from systolith_host.network.graph import GraphBuilder, LayerWeights  # noqa: E402
 
 
 def test_seeds_stand_next_to_each_other():
@@ -37,3 +39,19 @@ def test_a_page_without_its_lines_is_refused_before_the_work(tmp_path, monkeypat
     with pytest.raises(SystemExit):
         main()
     assert "page.md: has no lines <!-- make noise -->" in capsys.readouterr().err
+
+
+def test_noise_is_measured_against_the_network_that_was_given(monkeypatch):
+    """An equalisation that changes the float network is noise, too."""
+    builder = GraphBuilder("one", (3, 8, 8))
+    builder.conv("a", 4, (3, 3))
+    graph = builder.build()
+    rng = np.random.default_rng(0)
+    weights = {"a": LayerWeights(rng.normal(size=(4, 3, 3, 3)).astype(np.float32), np.zeros(4))}
+    images = rng.normal(size=(8, 3, 8, 8)).astype(np.float32)
+    right, *_ = measure(graph, weights, images, images, "neither")
+    wrong = {"a": LayerWeights(weights["a"].weight * np.float32(1.1), np.zeros(4))}
+    monkeypatch.setattr("noise.equalise", lambda *_: (wrong, ()))
+    found, *_ = measure(graph, weights, images, images, "equalised")
+    assert right > 35
+    assert found == pytest.approx(20, abs=0.5)

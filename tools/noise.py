@@ -15,6 +15,7 @@ from manual.tables import table
 from nightly import commit
 from systolith_host.cli.page import split_page
 from systolith_host.errors import SystolithError
+from systolith_host.flow.quantisation import real_output
 from systolith_host.frontend.images import load_image, sample_images
 from systolith_host.frontend.onnx import read_onnx
 from systolith_host.frontend.zoo import ZOO, build_onnx
@@ -25,7 +26,7 @@ from systolith_host.quantize.calibrate import calibrate
 from systolith_host.quantize.correct import correct
 from systolith_host.quantize.equalise import equalise
 from systolith_host.quantize.groups import divide_channels, equalisable
-from systolith_host.quantize.noise import layer_noise
+from systolith_host.quantize.noise import decibels, layer_noise
 from systolith_host.quantize.quantize import quantize, quantize_input
 
 __all__ = ["BEGIN", "END", "WAYS", "Found", "main", "measure", "page"]
@@ -125,7 +126,8 @@ def measure(
 ) -> tuple[float, float, int, np.ndarray]:
     """Return signal to noise of the output and of the worst layer, pairs equalised, and outputs.
 
-    The float network that noise is measured against is always the one that was given.
+    The output's noise is measured against the float network that was given, that of the layers
+    before it against the equalised one, whose channels have their scales.
     """
     pairs = 0
     made = weights
@@ -137,8 +139,12 @@ def measure(
         qgraph, _ = correct(graph, made, qgraph, calibration, rounding=way == "all")
     tensors = run_golden(qgraph, quantize_input(qgraph, held_out))
     noise = layer_noise(graph, made, qgraph, tensors, held_out)
+    *_, (_, wanted) = run_float(graph, weights, held_out)
+    made_of = real_output(qgraph, tensors).reshape(wanted.shape)
+    noise[qgraph.output] = decibels(wanted, made_of)
     layers = [ratio for name, ratio in noise.items() if name != qgraph.input]
-    return layers[-1], min(layers), pairs, tensors[qgraph.output].reshape(len(held_out), -1)
+    outputs = tensors[qgraph.output].reshape(len(held_out), -1)
+    return noise[qgraph.output], min(layers), pairs, outputs
 
 
 def main() -> None:
