@@ -70,7 +70,10 @@ def test_the_blocks_of_a_page_run(page, tmp_path, started, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook: Any = nbformat.from_dict(notebook_of(page, testing=True))
     resources = {"metadata": {"path": str(tmp_path)}}
-    client = NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=resources)
+    # A busy machine needs more than the 4 seconds that nbclient waits for what was printed.
+    client = NotebookClient(
+        notebook, timeout=LIMIT, iopub_timeout=60, kernel_name="python3", resources=resources
+    )
     client.execute()
     for cell in notebook.cells:
         text = printed(cell)
