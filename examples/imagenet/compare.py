@@ -22,7 +22,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from prepare import prepare
 
 import systolith as sy
-from systolith_host.frontend.images import load_inputs
+from systolith_host.errors import SystolithError
+from systolith_host.frontend.images import find_inputs, load_inputs
 from systolith_host.frontend.onnx import read_onnx
 
 __all__ = ["compare"]
@@ -117,11 +118,17 @@ def main() -> None:
         "--photographs", nargs="+", type=Path, help="judged; default: those that calibrate"
     )
     options = parser.parse_args()
+    try:
+        judged = list(find_inputs(options.photographs or ()))
+        for path in judged:
+            load_inputs(path, (3, 224, 224))
+    except SystolithError as error:
+        parser.error(str(error))
     if not (options.out / "LICENCES").is_file():
         prepare(options.out, options.cache)
     own = sorted((options.out / "photographs").iterdir())
     for network in NETWORKS:
-        compare(options.out / f"{network}.onnx", own, options.photographs or own)
+        compare(options.out / f"{network}.onnx", own, judged or own)
 
 
 if __name__ == "__main__":
