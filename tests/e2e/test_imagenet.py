@@ -1,6 +1,8 @@
 """The example of trained networks: where its files are, photographs are what they show."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from systolith_host.frontend.onnx import read_onnx
 from systolith_host.network.forward import run_float
 from systolith_host.quantize.noise import decibels
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "imagenet" / "compare.py"
 FOLDER = Path(os.environ.get("SYSTOLITH_IMAGENET", ""))
 SHOWN = {"coffee.png": ("espresso",), "chelsea.png": ("Egyptian Mau", "tabby cat", "Egyptian cat")}
 CLOSE = 0.2
@@ -73,3 +76,11 @@ def test_equalisation_holds_on_photographs_that_calibrated_nothing(program, inpu
             for weights in (made.weights, made.equalised)
         )
         assert decibels(plain, equalised) > 30
+
+
+def test_photographs_that_are_missing_are_refused_before_the_comparison(tmp_path):
+    command = [sys.executable, EXAMPLE, "--out", tmp_path / "out", "--photographs", "no.png"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert found.stderr.endswith("compare.py: error: no.png: no such file\n")
+    assert not list(tmp_path.iterdir())
