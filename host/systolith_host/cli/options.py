@@ -137,7 +137,8 @@ EqualiseOption = Annotated[
     typer.Option(
         "--equalise/--no-equalise",
         help="Scale channels across layers where that measurably lowers the noise; the float "
-        "network stays the same. Default: yes, but for random weights without --calibrate.",
+        "network stays the same on the calibration images. Default: yes, but for random weights "
+        "without --calibrate.",
         show_default=False,
     ),
 ]
